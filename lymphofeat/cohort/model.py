@@ -1,0 +1,53 @@
+"""A cohort in memory: patients, their images, their clinical values. Parsed once, then frozen."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+# The columns of `Cohort.table`, in this order; the cache stores the same ones.
+TABLE_COLUMNS = ("id", "split", "label", "n_images", "birth", "date_order", "sex", "age", "count")
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One bag with its clinical row."""
+
+    id: str
+    split: str  # "train" (labelled) or "test"
+    label: int  # 0 reactive, 1 malignant, -1 not known (every test patient)
+    images: tuple[Path, ...]  # sorted by name
+    birth: date | None = None
+    date_order: str = ""  # how the table wrote the date: "m/d/y", "d-m-y", "y-m-d", or "" (missing)
+    sex: str = ""  # "M", "F", or "" (missing)
+    age: float = float("nan")  # years at the reference date
+    count: float = float("nan")  # lymphocytes, 10⁹/l
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Patients in the order of their tables: the labelled part first, then the test part."""
+
+    root: Path
+    patients: tuple[Patient, ...]
+
+    @property
+    def labels(self) -> "np.ndarray[tuple[int], np.dtype[np.int8]]":
+        """(n_patients,) int8: 0, 1, or -1 where not known."""
+        return np.array([p.label for p in self.patients], dtype=np.int8)
+
+    @property
+    def images(self) -> list[Path]:
+        """Every image, patients in order, so that one patient's images are contiguous."""
+        return [image for p in self.patients for image in p.images]
+
+    def table(self) -> pd.DataFrame:
+        """One row per patient with the columns `TABLE_COLUMNS`; `birth` as ISO text, "" where missing."""
+        rows = [
+            (p.id, p.split, p.label, len(p.images), p.birth.isoformat() if p.birth else "",
+             p.date_order, p.sex, p.age, p.count)
+            for p in self.patients
+        ]
+        return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))

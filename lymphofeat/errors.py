@@ -1,0 +1,34 @@
+"""What the program tells a user who can do something about it.
+
+Every message is one sentence (or a list of them) that names the file and the row and says the way out.
+The command line prints it and exits with 2; a library caller catches `LymphofeatError`, or the built-in
+exception that each class also is.
+"""
+
+
+class LymphofeatError(Exception):
+    """Base of all errors that are the input's fault, not the program's."""
+
+
+class InputError(LymphofeatError, ValueError):
+    """A cohort, a table, an image or an argument that cannot be worked with."""
+
+
+class WeightsError(LymphofeatError, ValueError):
+    """Encoder weights that are missing, unreadable, or of another network."""
+
+
+class CacheError(LymphofeatError, ValueError):
+    """A cache file that is missing, of another format, or not what is asked for."""
+
+
+class StaleCacheError(CacheError):
+    """A cache that was made from other images, labels or settings than those given now."""
+
+
+class StudyError(LymphofeatError, ValueError):
+    """A study that is missing or was made from something else than what is given now."""
+
+
+class LeakageError(LymphofeatError, ValueError):
+    """A fold would be scored with something that has seen the fold's labels. No flag turns this off."""
