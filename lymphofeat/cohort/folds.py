@@ -1,0 +1,91 @@
+"""Folds of patients: one person in one fold, the classes spread evenly, the same for the same seed."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from ..errors import InputError
+
+__all__ = ["assign_folds", "assign_repeats", "persons"]
+
+Integers = NDArray[np.integer]
+
+
+def persons(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Number the persons of a cohort: records with the same date of birth and sex count as one person.
+
+    Two persons may share both by chance; joining them costs nothing, parting one person's records leaks.
+
+    Args:
+        table: the columns `birth` (ISO text, "" where missing) and `sex` ("M", "F", or "" where missing) of
+            `Cohort.table`; parsed dates, so that one day written in two ways is one day.
+
+    Returns:
+        (n_patients,) int64, numbered from 0 by first appearance. A record without date of birth or without
+        sex is a person of its own.
+    """
+    numbers: dict[tuple[str, str] | int, int] = {}
+    births, sexes = table["birth"].fillna("").astype(str), table["sex"].fillna("").astype(str)
+    keys = [(b, s) if b and s else row for row, (b, s) in enumerate(zip(births, sexes, strict=True))]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+def assign_folds(labels: Integers, persons: Integers, n_folds: int, seed: int) -> NDArray[np.int8]:
+    """Give each labelled patient a fold; scikit-learn's shuffled `StratifiedGroupKFold`.
+
+    Args:
+        labels: (n_patients,) 0, 1, or −1 where not known.
+        persons: (n_patients,) person numbers; patients of one person share a fold.
+        n_folds: 2 to 127.
+        seed: the shuffle's seed, at least 0.
+
+    Returns:
+        (n_patients,) int8: 0 … n_folds − 1; −1 where the label is −1. Every fold has both classes.
+
+    Raises:
+        InputError: a class has fewer persons than there are folds, or the persons with records of both
+            classes leave a fold without one of them.
+    """
+    labels, persons = np.asarray(labels), np.asarray(persons)
+    if not 2 <= n_folds <= np.iinfo(np.int8).max:
+        raise InputError(f"The number of folds must be from 2 to 127, not {n_folds}.")
+    known = np.flatnonzero(labels >= 0)
+    for label, name in ((0, "reactive"), (1, "malignant")):
+        n_persons = len(np.unique(persons[labels == label]))
+        if n_persons < n_folds:
+            raise InputError(
+                f"{n_folds} folds need at least {n_folds} {name} persons (label {label}), and the cohort has "
+                f"{n_persons}; ask for fewer folds or add patients."
+            )
+    folds = np.full(len(labels), -1, dtype=np.int8)
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    for fold, (_, held_out) in enumerate(splitter.split(known, labels[known], persons[known])):
+        folds[known[held_out]] = fold
+    for fold in range(n_folds):
+        if len(np.unique(labels[folds == fold])) < 2:
+            raise InputError(
+                f"Fold {fold + 1} of {n_folds} would hold one class only, since some persons have records of "
+                "both classes; ask for fewer folds, or correct the labels of those persons."
+            )
+    return folds
+
+
+def assign_repeats(
+    labels: Integers, persons: Integers, n_folds: int, n_repeats: int, seed: int
+) -> NDArray[np.int8]:
+    """Fold assignments of repeated cross-validation.
+
+    Returns:
+        (n_patients, n_repeats) int8; column 0 is `assign_folds` with the same seed, the others are shuffled
+        with seeds derived from it.
+
+    Raises:
+        InputError: fewer than 1 repeat, or as `assign_folds`.
+    """
+    if n_repeats < 1:
+        raise InputError(f"The number of repeats must be at least 1, not {n_repeats}.")
+    seeds = [seed] + [
+        int(np.random.SeedSequence((seed, r)).generate_state(1)[0]) for r in range(1, n_repeats)
+    ]
+    return np.stack([assign_folds(labels, persons, n_folds, s) for s in seeds], axis=1)
