@@ -1,0 +1,111 @@
+"""What a head is, and how many fits of one head on one cohort share their work."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from ..cache.bags import Bags
+
+__all__ = ["Head", "Memo", "SharesWork", "Split", "fit_predict"]
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+T = TypeVar("T")
+
+
+class Head(Protocol):
+    """What turns patients into probabilities; scikit-learn's estimator habits, clone-able."""
+
+    def fit(self, bags: Bags, clinical: pd.DataFrame, y: NDArray[np.int8]) -> "Head":
+        """Learn from n patients: n bags, n rows (age, sex, count), (n,) labels 0 and 1; returns itself."""
+
+    def predict_proba(self, bags: Bags, clinical: pd.DataFrame) -> Floats:
+        """(n, 2) float64: probability of reactive, of malignant."""
+
+    def get_params(self, *, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One fit that a score asks for: learn from `train`, predict `test`.
+
+    Attributes:
+        bags: all patients of the cohort under an encoding that is blind to `test`.
+        key: digest of that encoding; equal keys mean equal features.
+        train, test: (n_train,), (n_test,) int64 rows of the cohort, disjoint.
+    """
+
+    bags: Bags
+    key: str
+    train: Indices
+    test: Indices
+
+
+class Memo:
+    """Results worth keeping between the fits and trials of one cohort, the least recently used dropped first.
+
+    Not for several threads. What is kept must not depend on labels other than through its key.
+
+    Args:
+        limit: bytes of arrays kept at most.
+    """
+
+    def __init__(self, limit: int = 1 << 30) -> None:
+        self.limit = limit
+        self._kept: OrderedDict[Hashable, NDArray[Any]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: Hashable, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """The array of `key`, made now if it is not kept. Callers must not write to it."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        array = make()
+        array.setflags(write=False)
+        self._kept[key] = array
+        self._bytes += array.nbytes
+        while self._bytes > self.limit and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return array
+
+
+@runtime_checkable
+class SharesWork(Protocol):
+    """A head that fits many splits of one cohort quicker together than apart, with the same result."""
+
+    def fit_predict_splits(
+        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+    ) -> list[Floats]:
+        """As `fit_predict`."""
+
+
+def fit_predict(
+    head: Head, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+) -> list[Floats]:
+    """Fit a clone of `head` on each split and predict its test patients; `head` itself stays as it is.
+
+    Args:
+        head: an unfitted head.
+        splits: what to fit on and to predict.
+        clinical: (n_patients) rows of the whole cohort.
+        y: (n_patients,) labels; only those of each split's `train` are read.
+        memo: work kept from earlier calls with the same cohort.
+
+    Returns:
+        Per split, (n_test,) float64 probabilities of malignant.
+    """
+    if isinstance(head, SharesWork):
+        return head.fit_predict_splits(splits, clinical, y, memo)
+    probabilities = []
+    for split in splits:
+        model = clone(head).fit(split.bags.select(split.train), clinical.iloc[split.train], y[split.train])
+        p = model.predict_proba(split.bags.select(split.test), clinical.iloc[split.test])
+        probabilities.append(np.asarray(p[:, 1], dtype=np.float64))
+    return probabilities

@@ -1,0 +1,111 @@
+"""From a bag to one vector: every pooling by its name.
+
+All of them are invariant to the order of the images and to repeating the bag, so the number of images, which
+follows the lymphocyte count, cannot slip in as a feature.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cache.bags import Bags
+from ..errors import InputError
+
+__all__ = ["POOLINGS", "Pooling", "pool"]
+
+Floats = NDArray[np.float64]
+# Rows in work at a time: 8192 × 512 float64 = 32 MiB, whatever the size of the cohort.
+_CHUNK_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """One way from an (n, D) bag to a vector.
+
+    Attributes:
+        name: what the search space and the reports call it.
+        about: one sentence for `lymphofeat heads`.
+        widths: the vector has `widths` × D elements.
+        reduce: (rows (n, D) float32, offsets (b,), lengths (b,)) → (b, widths × D) float64, for bags that lie
+            one behind the other in `rows`.
+    """
+
+    name: str
+    about: str
+    widths: int
+    reduce: Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]], Floats]
+
+
+def pool(bags: Bags, name: str) -> Floats:
+    """Pool every bag.
+
+    Args:
+        bags: n_bags bags of D-wide instances; they may lie anywhere in the features, overlap or repeat.
+        name: a key of `POOLINGS`.
+
+    Returns:
+        (n_bags, widths × D) float64, sums accumulated in float64.
+
+    Raises:
+        InputError: no pooling of that name, or an empty bag.
+    """
+    if name not in POOLINGS:
+        raise InputError(f"There is no pooling {name!r}; choose one of {', '.join(sorted(POOLINGS))}.")
+    if len(bags) and int(bags.lengths.min()) < 1:
+        raise InputError(f"Bag {int(np.argmin(bags.lengths))} holds no image; remove the patient or add images.")
+    pooling = POOLINGS[name]
+    pooled = np.empty((len(bags), pooling.widths * bags.dim))
+    for chunk in _chunks(bags.lengths):
+        part = bags.select(chunk)
+        lengths = part.lengths
+        pooled[chunk] = pooling.reduce(_rows(part), np.cumsum(lengths) - lengths, lengths)
+    return pooled
+
+
+def _chunks(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Runs of bags of at most `_CHUNK_ROWS` rows together (a larger bag is a run of its own)."""
+    first, rows = 0, 0
+    for i, length in enumerate(lengths):
+        if rows and rows + length > _CHUNK_ROWS:
+            yield np.arange(first, i)
+            first, rows = i, 0
+        rows += int(length)
+    if first < len(lengths):
+        yield np.arange(first, len(lengths))
+
+
+def _rows(bags: Bags) -> NDArray[np.float32]:
+    """The bags' rows one behind the other; a slice where they lie so already."""
+    stops = bags.starts + bags.lengths
+    if np.array_equal(bags.starts[1:], stops[:-1]):
+        return bags.features[bags.starts[0] : stops[-1]]
+    return np.concatenate(list(bags))
+
+
+def _mean(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+    sums: Floats = np.add.reduceat(rows, offsets, axis=0, dtype=np.float64)
+    return sums / lengths[:, None]
+
+
+def _max(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+    return np.maximum.reduceat(rows, offsets, axis=0).astype(np.float64)
+
+
+def _mean_std(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+    # In two passes: squares minus squared mean loses everything where the spread is small against the mean.
+    mean = _mean(rows, offsets, lengths)
+    squares = (rows - np.repeat(mean, lengths, axis=0)) ** 2
+    variance = np.add.reduceat(squares, offsets, axis=0) / lengths[:, None]
+    return np.concatenate([mean, np.sqrt(variance)], axis=1)
+
+
+POOLINGS = {
+    pooling.name: pooling
+    for pooling in (
+        Pooling("mean", "the mean of each feature over the images", 1, _mean),
+        Pooling("max", "the largest value of each feature over the images", 1, _max),
+        Pooling("mean+std", "mean and standard deviation (of the bag, not its estimate) of each", 2, _mean_std),
+    )
+}
