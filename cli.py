@@ -1,0 +1,5 @@
+"""So that `python cli.py extract` works from a checkout without installing lymphofeat."""
+
+from lymphofeat.cli import main
+
+main()

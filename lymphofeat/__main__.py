@@ -1,0 +1,5 @@
+"""`python -m lymphofeat`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,269 @@
+"""`extract`: a cohort in, an encoding in the cache out; goes on where an earlier run was stopped."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..cohort.fingerprint import cohort_fingerprint, image_digests
+from ..cohort.model import Cohort
+from ..encoder.backbones import backbone_named
+from ..encoder.frozen import DTYPES, Block, FrozenEncoder, choose_device, encode_blocks, has_fast_bfloat16
+from ..encoder.pixels import Preprocessing, read_block
+from ..encoder.weights import LoadedWeights, load_weights
+from ..errors import InputError, StaleCacheError
+from ..progress import Progress, Silent
+from .layout import CohortTables, EncodingSpec, draw_folds
+from .reader import open_cache
+from .writer import PartialEncoding, check_fresh, describe_difference, update_tables, writing
+
+FLUSH_EVERY = 30.0  # seconds of work that a power cut may cost
+
+
+@dataclass(frozen=True)
+class ExtractSettings:
+    """How the frozen pass is run; the defaults are the command line's.
+
+    Attributes:
+        backbone: a name of `lymphofeat.encoder.backbones.BACKBONES`.
+        weights: "imagenet", "none", or a file.
+        seed: of the random weights; required with "none".
+        crop: pixels, the side of the centre crop.
+        dtype: "float32" or "bfloat16", of the arithmetic; features are stored as float32.
+        device: "auto", "cpu", "cuda" or "mps".
+        batch_size: images that go through the network together.
+        n_folds, n_repeats, fold_seed: how the patients are divided; the same for all encodings of a cache.
+    """
+
+    backbone: str = "resnet18"
+    weights: str = "imagenet"
+    seed: int | None = None
+    crop: int = 112
+    dtype: str = "float32"
+    device: str = "auto"
+    batch_size: int = 64
+    n_folds: int = 5
+    n_repeats: int = 10
+    fold_seed: int = 0
+
+
+@dataclass(frozen=True)
+class ExtractSummary:
+    """What an `extract` did.
+
+    Attributes:
+        cache, encoding: where the features are.
+        n_images, n_before: all of them; those that an earlier run had done.
+        dim: features per image.
+        seconds: of decoding, encoding and writing in this run.
+        origin: where the weights came from.
+        untrained: the features are random projections.
+        bfloat16_error: ‖bfloat16 − float32‖ / ‖float32‖ over the first block; NaN with float32.
+        slow_bfloat16: the machine has no bfloat16 arithmetic, so that float32 would be faster.
+    """
+
+    cache: Path
+    encoding: str
+    n_images: int
+    n_before: int
+    dim: int
+    seconds: float
+    origin: str
+    untrained: bool
+    bfloat16_error: float = float("nan")
+    slow_bfloat16: bool = False
+
+    @property
+    def rate(self) -> float:
+        """Images per second of this run; 0 if there was nothing left to do."""
+        return (self.n_images - self.n_before) / self.seconds if self.seconds else 0.0
+
+
+def cohort_tables(cohort: Cohort, settings: ExtractSettings, progress: Progress) -> CohortTables:
+    """What the cache keeps of the cohort: reads every image file once, for its digest.
+
+    Raises:
+        InputError: no images, or a class with fewer persons than folds.
+    """
+    patients = cohort.table()
+    images = cohort.images
+    digests = image_digests(images, progress)
+    return CohortTables(
+        patients=patients,
+        folds=draw_folds(patients, settings.n_folds, settings.n_repeats, settings.fold_seed),
+        fold_seed=settings.fold_seed,
+        fingerprint=cohort_fingerprint(cohort, digests),
+        names=[image.name for image in images],
+        sizes=[image.stat().st_size for image in images],
+        digests=digests,
+        source=str(cohort.root.resolve()),
+    )
+
+
+def extract_frozen(
+    cohort: Cohort,
+    cache: Path,
+    settings: ExtractSettings | None = None,
+    *,
+    force: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ExtractSummary:
+    """Compute the frozen encoding of a cohort and put it into the cache file `cache`.
+
+    An encoding that is there already is left as it is; one that was interrupted goes on, with the same result,
+    bit for bit, as an unbroken run on the same machine and device.
+
+    Args:
+        cohort: patients and image files.
+        cache: the HDF5 file, made if need be; its other encodings stay.
+        settings: how.
+        force: replace what is there and does not fit: another cohort's cache, a partial file of other settings.
+        workers: threads, by default one per core.
+        progress: is told of blocks as they come.
+
+    Raises:
+        InputError: an image cannot be decoded, or a setting is not possible here.
+        WeightsError: the weights cannot be had.
+        StaleCacheError: the cache, or the partial file, was made from other images, labels or settings.
+        CacheError: another process is writing, or features are NaN, infinite or all zero.
+    """
+    settings, progress = settings or ExtractSettings(), progress or Silent()
+    _validate(settings)
+    device = choose_device(settings.device)
+    weights = load_weights(backbone_named(settings.backbone), settings.weights, settings.seed)
+    tables = cohort_tables(cohort, settings, progress)
+    spec = _spec(settings, weights, device)
+    with writing(cache):
+        if not force and _is_there(cache, tables, spec):
+            return _summary(cache, settings, spec, weights, tables.n_images, tables.n_images, 0.0)
+        partial = PartialEncoding(cache, tables, spec, anew=force)
+        n_before = tables.n_images - _count(partial, partial.pending)
+        encoder = FrozenEncoder(weights.network, _preprocessing(settings), device, DTYPES[settings.dtype])
+        seconds = _fill(partial, cohort, encoder, workers, progress)
+        partial.finish()
+    summary = _summary(cache, settings, spec, weights, tables.n_images, n_before, seconds)
+    if settings.dtype == "float32":
+        return summary
+    error = _bfloat16_error(cohort, settings, encoder)
+    return replace(summary, bfloat16_error=error, slow_bfloat16=not has_fast_bfloat16(device))
+
+
+def _validate(settings: ExtractSettings) -> None:
+    if settings.dtype not in DTYPES:
+        raise InputError(f"dtype {settings.dtype!r} is not known; use {' or '.join(DTYPES)}.")
+    for name, least in (("crop", 32), ("batch_size", 1), ("n_folds", 2), ("n_repeats", 1)):
+        if getattr(settings, name) < least:
+            raise InputError(f"{name} is {getattr(settings, name)}; it must be at least {least}.")
+
+
+def _preprocessing(settings: ExtractSettings) -> Preprocessing:
+    backbone = backbone_named(settings.backbone)
+    return Preprocessing(settings.crop, backbone.mean, backbone.std)
+
+
+def _spec(settings: ExtractSettings, weights: LoadedWeights, device: torch.device) -> EncodingSpec:
+    backbone, preprocessing = backbone_named(settings.backbone), _preprocessing(settings)
+    label = weights.label.removeprefix(f"{backbone.name}-")
+    crop = "" if settings.crop == ExtractSettings.crop else f"-crop{settings.crop}"
+    name = f"{backbone.name}-{label}{crop}{'' if settings.dtype == 'float32' else '-' + settings.dtype}"
+    about = {
+        "recipe": "frozen",
+        "backbone": backbone.name,
+        "weights": weights.origin,
+        "weights_digest": weights.digest,
+        "preprocessing": {
+            "crop": preprocessing.crop,
+            "mean": list(preprocessing.mean),
+            "std": list(preprocessing.std),
+        },
+        "dtype": settings.dtype,
+        "device": device.type,
+        "torch": str(torch.__version__),
+    }
+    return EncodingSpec(name, name, backbone.dim, settings.batch_size, None, about)
+
+
+def _is_there(cache: Path, tables: CohortTables, spec: EncodingSpec) -> bool:
+    """Whether the cache holds this very encoding.
+
+    Raises:
+        StaleCacheError: it is of another cohort, or holds an encoding of that name with other settings.
+    """
+    if not cache.exists():
+        return False
+    found = open_cache(cache)
+    check_fresh(cache, found.tables, tables)
+    if found.fingerprint != tables.digest():
+        update_tables(cache, tables)  # clinical values were corrected; features do not depend on them
+    encoding = found.encodings.get(spec.name)
+    if encoding is None:
+        return False
+    if replace(encoding.spec, block=spec.block) != spec:
+        raise StaleCacheError(
+            f"{cache} holds an encoding {spec.name} made with other settings "
+            f"({describe_difference(encoding.spec, spec)}); give another --cache, or --force to replace it."
+        )
+    return True
+
+
+def _count(partial: PartialEncoding, blocks: list[int]) -> int:
+    return sum(partial.rows(b).stop - partial.rows(b).start for b in blocks)
+
+
+def _fill(
+    partial: PartialEncoding,
+    cohort: Cohort,
+    encoder: FrozenEncoder,
+    workers: int | None,
+    progress: Progress,
+) -> float:
+    """Encode the missing blocks; seconds it took."""
+    images, total = cohort.images, partial.tables.n_images
+    blocks: list[Block] = [(b, images[partial.rows(b)]) for b in partial.pending]
+    progress.start("encoding", total, "images", total - _count(partial, partial.pending))
+    start = time.perf_counter()
+    try:
+        encode_blocks(encoder, blocks, _sink(partial, progress), workers=workers)
+    finally:
+        progress.stop()
+        partial.flush()
+    return time.perf_counter() - start
+
+
+def _sink(partial: PartialEncoding, progress: Progress) -> Callable[[int, np.ndarray], None]:
+    lock, flushed = threading.Lock(), [time.monotonic()]
+
+    def sink(block: int, features: np.ndarray) -> None:
+        partial.write(block, features)
+        with lock:
+            progress.advance(len(features))
+            if time.monotonic() - flushed[0] > FLUSH_EVERY:
+                partial.flush()
+                flushed[0] = time.monotonic()
+
+    return sink
+
+
+def _summary(
+    cache: Path,
+    settings: ExtractSettings,
+    spec: EncodingSpec,
+    weights: LoadedWeights,
+    n_images: int,
+    n_before: int,
+    seconds: float,
+) -> ExtractSummary:
+    untrained = settings.weights == "none"
+    return ExtractSummary(cache, spec.name, n_images, n_before, spec.dim, seconds, weights.origin, untrained)
+
+
+def _bfloat16_error(cohort: Cohort, settings: ExtractSettings, encoder: FrozenEncoder) -> float:
+    pixels = read_block(cohort.images[: settings.batch_size], settings.crop)
+    weights = load_weights(backbone_named(settings.backbone), settings.weights, settings.seed)
+    exact = FrozenEncoder(weights.network, encoder.preprocessing, encoder.device, torch.float32)(pixels)
+    return float(np.linalg.norm(encoder(pixels) - exact) / np.linalg.norm(exact))

@@ -1,0 +1,237 @@
+"""Format 1 of the cache file: names, checks, and the tables every encoding shares.
+
+The format as prose: `docs/cache-format.md`. Two choices carry the two promises of the cache:
+
+* `features` and `done` are stored contiguously, not in chunks, with their space allocated when the file is
+  made. A reader can then map them (a bag is a slice of the file), and a writer fills them through a map
+  without touching HDF5's own metadata: a process killed at any moment cannot leave the file unreadable.
+* A cache is never changed in place. A new encoding grows in a `.partial` file of its own; when it is whole
+  and verified, a new cache with the old encodings and the new one is renamed over the old cache.
+"""
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import lymphofeat
+
+from ..cohort.folds import assign_repeats, persons
+from ..cohort.model import TABLE_COLUMNS
+from ..errors import CacheError
+
+FORMAT = 1
+TEXT = h5py.string_dtype()
+TEXT_COLUMNS = ("id", "split", "birth", "date_order", "sex")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+EVERY_FOLD = "all"  # `blind_to` of an encoding whose encoder saw no labels at all
+
+
+@dataclass(frozen=True)
+class CohortTables:
+    """What a cache keeps of its cohort.
+
+    Attributes:
+        patients: columns `TABLE_COLUMNS`, patients in the cohort's order.
+        folds: (n_patients, n_repeats) int8; column 0 is the one that encoders are trained on; −1: no label.
+        fold_seed: what `folds` was drawn with.
+        fingerprint: hex digest of images, labels and order.
+        names, sizes, digests: per image, patients in order: file name, bytes, hex digest of the bytes.
+        source: the cohort's folder when the cache was made.
+    """
+
+    patients: pd.DataFrame
+    folds: NDArray[np.int8]
+    fold_seed: int
+    fingerprint: str
+    names: list[str]
+    sizes: list[int]
+    digests: list[str]
+    source: str = ""
+
+    @property
+    def n_images(self) -> int:
+        return int(self.patients["n_images"].sum())
+
+    def digest(self) -> str:
+        """Hex digest of everything here that a score can depend on."""
+        state = blake2b(self.fingerprint.encode(), digest_size=16)
+        state.update(self.patients[list(TABLE_COLUMNS)].to_csv(index=False).encode())
+        state.update(np.ascontiguousarray(self.folds).data)
+        return state.hexdigest()
+
+
+@dataclass(frozen=True)
+class EncodingSpec:
+    """What an encoding is, apart from its numbers; two runs with equal specs may share a partial file.
+
+    Attributes:
+        name: the encoding's name in the cache.
+        family: encodings that differ only in the folds they are blind to share it.
+        dim: D, features per image.
+        block: images per written block.
+        blind_to: folds whose labels the encoder never saw; None: it saw none at all.
+        about: backbone, weights, weights digest, preprocessing, recipe, dtype, torch version, device, …
+    """
+
+    name: str
+    family: str
+    dim: int
+    block: int
+    blind_to: frozenset[int] | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in (self.name, self.family):
+            if not NAME.fullmatch(name):
+                raise CacheError(f"{name!r} cannot name an encoding; use letters, digits and . _ + - only.")
+
+    def to_json(self) -> str:
+        blind = EVERY_FOLD if self.blind_to is None else sorted(self.blind_to)
+        return json.dumps(
+            {
+                "name": self.name,
+                "family": self.family,
+                "dim": self.dim,
+                "block": self.block,
+                "blind_to": blind,
+                "about": self.about,
+            },
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "EncodingSpec":
+        raw = json.loads(text)
+        blind = raw["blind_to"]
+        return cls(**{**raw, "blind_to": None if blind == EVERY_FOLD else frozenset(blind)})
+
+
+def draw_folds(patients: pd.DataFrame, n_folds: int, n_repeats: int, seed: int) -> NDArray[np.int8]:
+    """Grouped, stratified folds of the labelled patients: (n_patients, n_repeats) int8, −1 elsewhere."""
+    labels = patients["label"].to_numpy(np.int8)
+    return assign_repeats(labels, persons(patients), n_folds, n_repeats, seed)
+
+
+def create_file(path: Path, tables: CohortTables) -> None:
+    """Write a new cache without encodings at `path`."""
+    with h5py.File(path, "w") as file:
+        file.attrs.update(
+            {
+                "format": FORMAT,
+                "lymphofeat": lymphofeat.__version__,
+                "fingerprint": tables.fingerprint,
+                "fold_seed": tables.fold_seed,
+                "source": tables.source,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        )
+        patients = file.create_group("patients")
+        for column in TABLE_COLUMNS:
+            values = tables.patients[column]
+            if column in TEXT_COLUMNS:
+                patients.create_dataset(column, data=values.astype(object).to_numpy(), dtype=TEXT)
+            else:
+                patients.create_dataset(column, data=values.to_numpy())
+        lengths = tables.patients["n_images"].to_numpy(np.int64)
+        patients.create_dataset("offset", data=np.cumsum(lengths) - lengths)
+        patients.create_dataset("fold", data=tables.folds[:, 0])
+        patients.create_dataset("folds", data=tables.folds)
+        images = file.create_group("images")
+        images.create_dataset("patient", data=np.repeat(np.arange(len(lengths), dtype=np.int32), lengths))
+        images.create_dataset("name", data=np.array(tables.names, dtype=object), dtype=TEXT)
+        images.create_dataset("size", data=np.array(tables.sizes, dtype=np.int64))
+        images.create_dataset("digest", data=np.array(tables.digests, dtype=object), dtype=TEXT)
+        file.create_group("encodings")
+
+
+def create_encoding(file: h5py.File, spec: EncodingSpec, n_images: int) -> None:
+    """Add an empty, incomplete encoding to an open file, its space allocated and zeroed."""
+    group = file["encodings"].create_group(spec.name)
+    group.attrs.update({"spec": spec.to_json(), "complete": False, "digest": ""})
+    group.attrs["blind_to"] = EVERY_FOLD if spec.blind_to is None else json.dumps(sorted(spec.blind_to))
+    for key, value in spec.about.items():
+        group.attrs[key] = value if isinstance(value, str | int | float) else json.dumps(value)
+    n_blocks = -(-n_images // spec.block)
+    _allocate(group, "features", (n_images, spec.dim), h5py.h5t.IEEE_F32LE)
+    _allocate(group, "done", (n_blocks,), h5py.h5t.STD_U8LE)
+
+
+def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], kind: Any) -> None:
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_layout(h5py.h5d.CONTIGUOUS)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5py.h5d.FILL_TIME_ALLOC)
+    h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple(shape), plan)
+
+
+def open_checked(path: Path) -> h5py.File:
+    """Open a file of this format for reading.
+
+    Raises:
+        CacheError: no such file, not HDF5, truncated, not a cache, or of a format this version does not know.
+    """
+    if not path.exists():
+        raise CacheError(f"{path}: no such cache; make it with `lymphofeat extract COHORT --cache {path}`.")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise CacheError(
+            f"{path} is not a readable HDF5 file ({error}); delete it and run `lymphofeat extract` again."
+        ) from error
+    found = file.attrs.get("format")
+    if found != FORMAT or "encodings" not in file:
+        file.close()
+        what = "is not a lymphofeat cache" if found is None else f"has cache format {found}"
+        raise CacheError(
+            f"{path} {what}, and this is lymphofeat {lymphofeat.__version__}, which reads format {FORMAT}; "
+            "name another --cache or install the version that wrote it."
+        )
+    return file
+
+
+def read_tables(file: h5py.File) -> CohortTables:
+    """The cohort part of an open cache."""
+    group, images = file["patients"], file["images"]
+    columns = {
+        c: group[c].asstr()[:].astype(object) if c in TEXT_COLUMNS else group[c][:] for c in TABLE_COLUMNS
+    }
+    return CohortTables(
+        patients=pd.DataFrame(columns),
+        folds=group["folds"][:],
+        fold_seed=int(file.attrs["fold_seed"]),
+        fingerprint=str(file.attrs["fingerprint"]),
+        names=list(images["name"].asstr()[:]),
+        sizes=[int(s) for s in images["size"][:]],
+        digests=list(images["digest"].asstr()[:]),
+        source=str(file.attrs["source"]),
+    )
+
+
+def map_dataset(path: Path, dataset: h5py.Dataset, mode: str) -> NDArray[Any]:
+    """Map a contiguous dataset of the file at `path`; the HDF5 handle may be closed afterwards.
+
+    Raises:
+        CacheError: the dataset is not stored contiguously (another program rewrote the file).
+    """
+    offset = dataset.id.get_offset()
+    if offset is None:
+        raise CacheError(
+            f"{path}: {dataset.name} is not stored contiguously; the file was rewritten by another program, "
+            "run `lymphofeat extract` again."
+        )
+    return np.memmap(path, dtype=dataset.dtype, mode=mode, offset=offset, shape=dataset.shape)  # type: ignore[call-overload,no-any-return]
+
+
+def blind_to_all(blind_to: frozenset[int] | None, held_out: Collection[int]) -> bool:
+    """Whether an encoder with this `blind_to` saw none of the labels of the folds `held_out`."""
+    return blind_to is None or set(held_out) <= blind_to

@@ -1,0 +1,144 @@
+"""The frozen pass: every image once through an encoder that no longer changes, as fast as the machine goes.
+
+On a CPU, each core decodes and encodes whole blocks by itself, with one thread for the arithmetic: no barrier
+ever waits for the slower core, decoding overlaps with the network by itself, and since a block is always
+computed alone by one thread, its features are the same bits whatever the number of cores and wherever an
+earlier run was interrupted. On an accelerator, threads decode ahead and one stream computes.
+"""
+
+import ctypes
+import os
+import platform
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
+
+from ..errors import InputError
+from .pixels import Preprocessing, read_block
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+Block = tuple[int, Sequence[Path]]  # its number, its image files
+Sink = Callable[[int, NDArray[np.float32]], None]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device for "auto" | "cpu" | "cuda" | "mps".
+
+    Raises:
+        InputError: it is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(name, False):
+        raise InputError(f"device {name!r} is not available on this machine; use --device auto or cpu.")
+    return torch.device(name)
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware."""
+    if device.type != "cpu":
+        return True
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(able.get(feature, False) for feature in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+class FrozenEncoder:
+    """An encoder for inference only: batch norm folded into the convolutions, channels-last, one dtype.
+
+    Calling it maps pixels (B, crop, crop, 3) uint8 to features (B, D) float32.
+    """
+
+    def __init__(
+        self, network: nn.Module, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        fused: nn.Module = fuse(network.eval())
+        self._network = fused.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.preprocessing, self.device, self.dtype = preprocessing, device, dtype
+
+    def __call__(self, pixels: Tensor) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            images = self.preprocessing.normalise(pixels.to(self.device, non_blocking=True), self.dtype)
+            features: Tensor = self._network(images)
+            return features.to(torch.float32).cpu().numpy()
+
+
+def encode_blocks(
+    encoder: FrozenEncoder, blocks: Sequence[Block], sink: Sink, *, workers: int | None = None
+) -> None:
+    """Decode and encode blocks of images, handing each block's features to `sink` as they come.
+
+    Args:
+        encoder: the network.
+        blocks: (number, files) in any order; each goes through the network as one batch.
+        sink: called with (number, (B, D) float32); on a CPU from several threads at once.
+        workers: threads; by default one for each core that this process may use.
+
+    Raises:
+        InputError: an image cannot be decoded. The blocks finished until then have reached the sink.
+    """
+    keep_freed_memory()
+    run = _core_by_core if encoder.device.type == "cpu" else _stream
+    run(encoder, blocks, sink, workers or usable_cores())
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _core_by_core(encoder: FrozenEncoder, blocks: Sequence[Block], sink: Sink, workers: int) -> None:
+    def work(block: Block) -> None:
+        number, files = block
+        sink(number, encoder(read_block(files, encoder.preprocessing.crop)))
+
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        for finished in [pool.submit(work, block) for block in blocks]:
+            finished.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def _stream(encoder: FrozenEncoder, blocks: Sequence[Block], sink: Sink, workers: int) -> None:
+    with ThreadPoolExecutor(workers) as pool:
+        for number, pixels in _decoded_ahead(pool, blocks, encoder.preprocessing.crop, ahead=2 * workers):
+            sink(number, encoder(pixels.pin_memory() if encoder.device.type == "cuda" else pixels))
+
+
+def _decoded_ahead(
+    pool: ThreadPoolExecutor, blocks: Iterable[Block], crop: int, ahead: int
+) -> Iterator[tuple[int, Tensor]]:
+    """Blocks in order, `ahead` of them decoded or being decoded before they are asked for."""
+    waiting: deque[tuple[int, Future[Tensor]]] = deque()
+    for number, files in blocks:
+        waiting.append((number, pool.submit(read_block, files, crop)))
+        if len(waiting) > ahead:
+            first, pixels = waiting.popleft()
+            yield first, pixels.result()
+    for number, pixels in waiting:
+        yield number, pixels.result()
+
+
+def keep_freed_memory() -> None:
+    """Keep glibc from returning each activation to the kernel and faulting it in again a moment later.
+
+    The thresholds stay raised afterwards (glibc does not tell the old ones); they cost address space only.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        with suppress(OSError, AttributeError):
+            libc = ctypes.CDLL(None)
+            for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+                libc.mallopt(option, 1 << 30)

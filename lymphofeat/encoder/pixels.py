@@ -1,0 +1,70 @@
+"""Image files to pixels, the same way for every encoder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Centre crop without resizing, then (pixel / 255 − mean) / std per channel.
+
+    The crop keeps the scale of the smear: a cell's size is one of its findings.
+    """
+
+    crop: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def normalise(self, pixels: Tensor, dtype: torch.dtype) -> Tensor:
+        """(B, crop, crop, 3) uint8 → (B, 3, crop, crop) `dtype` in channels-last memory, on the same device."""
+        mean = torch.tensor(self.mean, device=pixels.device)
+        std = torch.tensor(self.std, device=pixels.device)
+        scaled = pixels.to(torch.float32).mul_(1 / (255 * std)).sub_(mean / std)
+        return scaled.to(dtype).permute(0, 3, 1, 2)
+
+
+def read_crop(path: Path, crop: int) -> NDArray[np.uint8]:
+    """Decode an image file and cut its centre: (crop, crop, 3) uint8 RGB.
+
+    Grey, palette, CMYK and RGBA images are converted to RGB, 16-bit grey ones scaled to 8 bits.
+
+    Raises:
+        InputError: not an image, damaged, or smaller than the crop.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if min(width, height) < crop:
+                raise InputError(f"{path} is {width} × {height} pixels, smaller than --crop {crop}.")
+            left, top = (width - crop) // 2, (height - crop) // 2
+            centre = image.crop((left, top, left + crop, top + crop))
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{path} cannot be decoded ({error}); replace or remove it, and see `lymphofeat check` for all of them."
+        ) from error
+    if centre.mode.startswith("I;16"):
+        grey = (np.asarray(centre) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.asarray(centre if centre.mode == "RGB" else centre.convert("RGB"))
+
+
+def read_block(paths: Sequence[Path], crop: int) -> Tensor:
+    """Decode several files: (B, crop, crop, 3) uint8.
+
+    Raises:
+        InputError: as `read_crop`.
+    """
+    pixels = torch.empty((len(paths), crop, crop, 3), dtype=torch.uint8)
+    target = pixels.numpy()
+    for row, path in enumerate(paths):
+        target[row] = read_crop(path, crop)
+    return pixels

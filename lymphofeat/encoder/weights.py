@@ -1,0 +1,163 @@
+"""Where an encoder's numbers come from. There is no fallback: what is asked for is loaded, or an error says why not."""
+
+import pickle
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import safetensors.torch
+import torch
+import torchvision
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from ..errors import WeightsError
+from .backbones import Backbone, untrained
+
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+CLASSIFIER = re.compile(r"fc\.")
+DOWNLOAD_PATIENCE = 30.0  # seconds without a byte
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """An encoder ready to run, and where its numbers came from.
+
+    Attributes:
+        network: the backbone without classifier, in evaluation mode.
+        label: "imagenet", "random<seed>", or the file's stem; names the encoding.
+        origin: one phrase for people.
+        digest: hex digest of all tensors, independent of the file that carried them.
+    """
+
+    network: nn.Module
+    label: str
+    origin: str
+    digest: str
+
+
+def load_weights(backbone: Backbone, weights: str, seed: int | None = None) -> LoadedWeights:
+    """Build a backbone with the weights asked for.
+
+    Args:
+        backbone: which network.
+        weights: "imagenet" (torchvision's own, downloaded and verified by torchvision), "none" (random numbers
+            from `seed`: features are then random projections, a control), or the path of a file: safetensors,
+            or a torch file that `torch.load(weights_only=True)` accepts.
+        seed: required with "none".
+
+    Raises:
+        WeightsError: cannot be fetched, read, or do not fit; with what to do.
+    """
+    if weights == "none":
+        if seed is None:
+            raise WeightsError("--weights none draws random weights and needs a --seed to be repeatable.")
+        return _loaded(untrained(backbone, seed), f"random{seed}", f"untrained, random from seed {seed}")
+    network = backbone.build()
+    if weights == "imagenet":
+        network.load_state_dict(_without_classifier(_download(backbone)))
+        return _loaded(network, "imagenet", f"torchvision {backbone.imagenet}")
+    path = Path(weights)
+    _fit(network, _without_classifier(_unwrapped(path, _read(path))), path, backbone)
+    return _loaded(network, re.sub(r"[^A-Za-z0-9._+-]", "_", path.stem), f"file {path.name}")
+
+
+def _loaded(network: nn.Module, label: str, origin: str) -> LoadedWeights:
+    return LoadedWeights(network.eval(), label, origin, state_digest(network.state_dict()))
+
+
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """Hex digest of the tensors of a state dict, names and shapes included."""
+    digest = blake2b(digest_size=16)
+    for key in sorted(state):
+        if not key.endswith("num_batches_tracked"):  # bookkeeping of training, not a weight
+            value = state[key].detach().cpu().contiguous()
+            digest.update(f"{key}:{tuple(value.shape)}:{value.dtype}".encode())
+            digest.update(value.view(torch.uint8).numpy().data if value.ndim else value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _download(backbone: Backbone) -> Mapping[str, Tensor]:
+    entry = torchvision.models.get_weight(backbone.imagenet)
+    try:
+        with _impatient():
+            state: Mapping[str, Tensor] = entry.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise WeightsError(
+            f"torchvision could not fetch {entry.url} ({error}); download it on a machine with access and give "
+            f"it with --weights FILE or put it into {folder}, or use --weights none --seed 0 for an untrained "
+            "control."
+        ) from error
+    return state
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """torch.hub sets no time limit; without one, a network that drops packets hangs the program."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: no such weights file; --weights takes imagenet, none, or an existing file."
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(
+            f"{path} holds no plain weights ({cause[:200]}); save the network's state_dict() with torch.save or "
+            "safetensors and give that."
+        ) from error
+
+
+def _unwrapped(path: Path, raw: Any) -> dict[str, Tensor]:
+    while isinstance(raw, Mapping):
+        wrapper = next((w for w in WRAPPERS if isinstance(raw.get(w), Mapping)), None)
+        if wrapper is None:
+            break
+        raw = raw[wrapper]
+    if not isinstance(raw, Mapping) or not raw or not all(isinstance(v, Tensor) for v in raw.values()):
+        raise WeightsError(f"{path} holds no state dict (names → tensors); save the network's state_dict().")
+    return {str(key).removeprefix("module."): value for key, value in raw.items()}
+
+
+def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value for key, value in state.items() if not CLASSIFIER.match(key)}
+
+
+def _fit(network: nn.Module, state: dict[str, Tensor], path: Path, backbone: Backbone) -> None:
+    """Load `state` strictly, naming every key that does not fit."""
+    wanted = network.state_dict()
+    optional = {key for key in wanted if key.endswith("num_batches_tracked")}
+    faults = [
+        f"missing {key} {tuple(wanted[key].shape)}" for key in wanted if key not in state.keys() | optional
+    ]
+    faults += [f"unexpected {key} {tuple(state[key].shape)}" for key in state if key not in wanted]
+    faults += [
+        f"{key} is {tuple(state[key].shape)}, should be {tuple(wanted[key].shape)}"
+        for key in wanted
+        if key in state and state[key].shape != wanted[key].shape
+    ]
+    faults += [f"{key} is not finite" for key, value in state.items() if not torch.isfinite(value).all()]
+    if faults:
+        raise WeightsError(
+            f"{path} is not a {backbone.name} (torchvision's names): {len(faults)} keys do not fit; "
+            "give the weights of this network, or its --backbone.\n  " + "\n  ".join(faults)
+        )
+    network.load_state_dict(state, strict=False)

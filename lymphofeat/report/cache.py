@@ -1,0 +1,72 @@
+"""What `extract` and `info` say."""
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ..cache.extract import ExtractSummary
+from ..cache.reader import Cache
+from ..cache.writer import partials
+
+
+def render_extract(summary: ExtractSummary, console: Console) -> None:
+    """Where the features are, how fast they came, and what to know about them."""
+    s = summary
+    console.print(f"{s.cache}: encoding [bold]{s.encoding}[/], {s.n_images:,} images × {s.dim} features")
+    console.print(f"  weights: {s.origin}")
+    if s.n_before == s.n_images:
+        console.print("  it was complete already; nothing to do")
+        return
+    resumed = f"; {s.n_before:,} were there from an earlier run" if s.n_before else ""
+    console.print(
+        f"  {s.n_images - s.n_before:,} images in {s.seconds:.1f} s, {s.rate:.0f} images/s{resumed}"
+    )
+    if s.untrained:
+        console.print(
+            "  The encoder is untrained: its features are random projections of the pixels, "
+            "a control, not a pretrained encoder."
+        )
+    if np.isfinite(s.bfloat16_error):
+        console.print(
+            f"  bfloat16 against float32 on the first images: relative error {s.bfloat16_error:.2%}"
+        )
+    if s.slow_bfloat16:
+        console.print("  This processor has no bfloat16 arithmetic; --dtype float32 is faster here.")
+
+
+def render_cache(cache: Cache, console: Console) -> None:
+    """What a cache holds: the cohort, the folds, the encodings."""
+    patients = cache.patients
+    labelled = cache.labels >= 0
+    console.print(f"[bold]{cache.path}[/]: cache format 1, lymphofeat {cache.version}, made {cache.created}")
+    console.print(f"  cohort   {cache.tables.source or 'imported features'}")
+    console.print(
+        f"  patients {len(patients)}: {(cache.labels == 1).sum()} malignant, {(cache.labels == 0).sum()} reactive, "
+        f"{(~labelled).sum()} without label; {cache.tables.n_images:,} images"
+    )
+    sizes = np.bincount(cache.folds[labelled, 0])
+    console.print(
+        f"  folds    {len(sizes)} of {'/'.join(str(n) for n in sizes)} patients, seed {cache.fold_seed}, "
+        f"{cache.folds.shape[1]} repeats"
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    for column in ("encoding", "features", "weights", "dtype", "blind to"):
+        table.add_column(column)
+    for name, encoding in sorted(cache.encodings.items()):
+        blind = "every fold" if encoding.blind_to is None else ", ".join(map(str, sorted(encoding.blind_to)))
+        mark = " (default)" if encoding.family == cache.default_family else ""
+        about = encoding.attrs
+        table.add_row(
+            name + mark, str(encoding.dim), str(about.get("weights", "")), str(about.get("dtype", "")), blind
+        )
+    console.print(table)
+
+
+def render_partials(cache: Path, console: Console) -> None:
+    """Encodings that were begun and wait for the same command."""
+    for path, done, total in partials(cache):
+        console.print(
+            f"{path}: incomplete, {done} of {total} blocks; run the same `lymphofeat extract` again."
+        )
