@@ -29,7 +29,7 @@ class ClinicalFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         imputer_: the fitted medians.
     """
 
-    def fit(self, X: pd.DataFrame, y: Any = None) -> "ClinicalFeatures":  # noqa: N803 (scikit-learn's name)
+    def fit(self, X: pd.DataFrame, y: Any = None) -> "ClinicalFeatures":
         """Learn the medians of `X`, a table with the columns age (years), sex ("M", "F", ""), count (10⁹/l).
 
         Raises:
@@ -38,7 +38,7 @@ class ClinicalFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.imputer_ = SimpleImputer(strategy="median", keep_empty_features=True).fit(_values(X))
         return self
 
-    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803
+    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """(n, 6) float64, without NaN; see the class."""
         check_is_fitted(self, "imputer_")
         values = _values(X)

@@ -81,7 +81,9 @@ def _share_at_least(values: Floats, bounds: Floats) -> Floats:
 def _checked(y: ArrayLike, p: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
     labels, probabilities = np.asarray(y), np.asarray(p, dtype=np.float64)
     if labels.ndim != 1 or labels.shape != probabilities.shape:
-        raise InputError(f"Labels {labels.shape} and probabilities {probabilities.shape} must be one per patient.")
+        raise InputError(
+            f"Labels {labels.shape} and probabilities {probabilities.shape} must be one per patient."
+        )
     if not np.isin(labels, (0, 1)).all() or len(np.unique(labels)) < 2:
         raise InputError("A cut needs patients of both classes, labelled 0 and 1.")
     if not ((probabilities >= 0) & (probabilities <= 1)).all():

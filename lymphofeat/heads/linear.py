@@ -92,7 +92,7 @@ class PooledLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         inputs: str = "both",
         scale: bool = True,
         pca: int | None = None,
-        C: float = 1.0,  # noqa: N803 (scikit-learn's name)
+        C: float = 1.0,
         class_weight: str | None = None,
     ) -> None:
         self.pooling = pooling
@@ -168,7 +168,9 @@ class PooledLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(np.unique(y)) < 2:
             raise InputError("The training patients are all of one class; a head needs both to learn from.")
         # Newton steps: few, exact, and without a tolerance that the probabilities would depend on.
-        model = LogisticRegression(C=self.C, class_weight=self.class_weight, solver="newton-cholesky", tol=1e-8)
+        model = LogisticRegression(
+            C=self.C, class_weight=self.class_weight, solver="newton-cholesky", tol=1e-8
+        )
         return model.fit(design, y)
 
     def _check_params(self) -> None:

@@ -54,7 +54,9 @@ def pool(bags: Bags, name: str) -> Floats:
     if name not in POOLINGS:
         raise InputError(f"There is no pooling {name!r}; choose one of {', '.join(sorted(POOLINGS))}.")
     if len(bags) and int(bags.lengths.min()) < 1:
-        raise InputError(f"Bag {int(np.argmin(bags.lengths))} holds no image; remove the patient or add images.")
+        raise InputError(
+            f"Bag {int(np.argmin(bags.lengths))} holds no image; remove the patient or add images."
+        )
     pooling = POOLINGS[name]
     pooled = np.empty((len(bags), pooling.widths * bags.dim))
     for chunk in _chunks(bags.lengths):
@@ -106,6 +108,8 @@ POOLINGS = {
     for pooling in (
         Pooling("mean", "the mean of each feature over the images", 1, _mean),
         Pooling("max", "the largest value of each feature over the images", 1, _max),
-        Pooling("mean+std", "mean and standard deviation (of the bag, not its estimate) of each", 2, _mean_std),
+        Pooling(
+            "mean+std", "mean and standard deviation (of the bag, not its estimate) of each", 2, _mean_std
+        ),
     )
 }

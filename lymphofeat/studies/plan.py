@@ -1,0 +1,156 @@
+"""Which models a cross-validated score needs, and which encoding each of them may see."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..cache.reader import Cache
+from ..errors import InputError, LeakageError
+from ..heads.base import Split
+
+__all__ = ["FoldPlan", "ScoringPlan"]
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """How one fold of one repeat is scored.
+
+    Attributes:
+        repeat, fold: column and value of `Cache.folds`.
+        outer: number of the split that is trained without the fold and predicts it.
+        train: rows of the training patients.
+        inner: numbers of the splits trained without this fold and one other, which together predict every
+            training patient once by a model that saw neither it nor this fold; None where an encoding
+            or a class is lacking for one of them.
+    """
+
+    repeat: int
+    fold: int
+    outer: int
+    train: Indices
+    inner: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class ScoringPlan:
+    """All fits behind a score, the same for every head on one family of encodings.
+
+    A fold's threshold is chosen on predictions of its training patients only. For K folds, a model trained
+    without two folds serves both, so this takes K + K(K−1)/2 fits a repeat.
+
+    Attributes:
+        clinical: the cache's patient table, all patients in its order.
+        labels: (n_patients,) int8, −1 for every patient outside the labelled part, whatever the table says.
+        labelled: (n,) rows of the labelled patients.
+        folds: (n_patients, repeats) int8.
+        splits: what to fit and to predict.
+        scored: one plan per fold and repeat.
+    """
+
+    clinical: pd.DataFrame
+    labels: NDArray[np.int8]
+    labelled: Indices
+    folds: NDArray[np.int8]
+    splits: tuple[Split, ...]
+    scored: tuple[FoldPlan, ...]
+
+    @classmethod
+    def of(cls, cache: Cache, family: str, repeats: int = 1) -> "ScoringPlan":
+        """Plan the score of heads on `family`, averaged over the first `repeats` drawings of folds.
+
+        Raises:
+            InputError: more repeats than the cache has, or a fold without which one class is left.
+            CacheError: no such family.
+            LeakageError: no encoding of the family is blind to one of the folds.
+        """
+        if not 1 <= repeats <= cache.folds.shape[1]:
+            raise InputError(
+                f"{cache.path} holds {cache.folds.shape[1]} drawings of the folds, so between 1 and that many "
+                f"repeats can be scored, not {repeats}."
+            )
+        labels = labels_of(cache)
+        labelled = np.flatnonzero(labels >= 0)
+        splits: list[Split] = []
+        scored: list[FoldPlan] = []
+        for repeat in range(repeats):
+            draft = _RepeatDraft(cache, family, repeat, labels, labelled, splits)
+            scored.extend(draft.folds())
+        folds = cache.folds[:, :repeats]
+        return cls(cache.patients, labels, labelled, folds, tuple(splits), tuple(scored))
+
+    @property
+    def y(self) -> NDArray[np.int8]:
+        """(n,) labels of the labelled patients."""
+        return self.labels[self.labelled]
+
+    @property
+    def repeats(self) -> int:
+        return int(self.folds.shape[1])
+
+
+def labels_of(cache: Cache) -> NDArray[np.int8]:
+    """(n_patients,) int8 labels of the labelled part; −1 elsewhere, so that no test label can be used.
+
+    Raises:
+        InputError: the labelled part lacks one of the classes.
+    """
+    train = (cache.patients["split"] == "train").to_numpy()
+    labels = np.where(train, cache.labels, -1).astype(np.int8)
+    for value, name in enumerate(("reactive", "malignant")):
+        if not (labels == value).any():
+            raise InputError(f"{cache.path} holds no labelled {name} patient; tuning needs both classes.")
+    return labels
+
+
+@dataclass
+class _RepeatDraft:
+    """The splits of one drawing of folds, appended to `splits`."""
+
+    cache: Cache
+    family: str
+    repeat: int
+    labels: NDArray[np.int8]
+    labelled: Indices
+    splits: list[Split]
+
+    def folds(self) -> Iterator[FoldPlan]:
+        fold_of = self.cache.folds[self.labelled, self.repeat]
+        names = [int(k) for k in np.unique(fold_of)]
+        outer = {k: self._outer(k, fold_of != k) for k in names}
+        pairs = {pair: self._pair(pair, ~np.isin(fold_of, pair)) for pair in combinations(names, 2)}
+        for k in names:
+            numbers = [number for pair, number in pairs.items() if k in pair]
+            whole = tuple(number for number in numbers if number is not None)
+            inner = whole if len(whole) == len(numbers) > 0 else None
+            yield FoldPlan(self.repeat, k, outer[k], self.labelled[fold_of != k], inner)
+
+    def _outer(self, fold: int, kept: NDArray[np.bool_]) -> int:
+        if not self._both_classes(kept):
+            raise InputError(
+                f"Without fold {fold} of repeat {self.repeat}, the patients left to train on lack a class; "
+                f"{self.cache.path} needs fewer folds or more patients of the rarer class."
+            )
+        return self._append((fold,), kept)
+
+    def _pair(self, pair: tuple[int, int], kept: NDArray[np.bool_]) -> int | None:
+        if not self._both_classes(kept):
+            return None
+        try:
+            return self._append(pair, kept)
+        except LeakageError:  # fine-tuned without encoders blind to two folds: the fold's cut is its prior
+            return None
+
+    def _both_classes(self, kept: NDArray[np.bool_]) -> bool:
+        return len(np.unique(self.labels[self.labelled[kept]])) == 2
+
+    def _append(self, held_out: tuple[int, ...], kept: NDArray[np.bool_]) -> int:
+        encoding = self.cache.blind_encoding(self.family, held_out, repeat=self.repeat)
+        bags = self.cache.bags(encoding.name)
+        self.splits.append(Split(bags, encoding.digest, self.labelled[kept], self.labelled[~kept]))
+        return len(self.splits) - 1

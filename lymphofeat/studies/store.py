@@ -1,0 +1,171 @@
+"""The study's file: one Optuna study in SQLite, written one whole trial at a time.
+
+A trial is added when it is finished, in one transaction with everything that belongs to it. So a killed
+process leaves neither a running trial nor half of one: what is in the file counts, what is not was not done.
+Samplers work on a copy in memory, which the file is the source of.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import StudyError
+from ..files import written_beside
+
+__all__ = ["Store", "create_store", "open_store", "owned"]
+
+_STUDY = "lymphofeat"  # the study's name inside its file, so that the file may be renamed
+_MADE_FROM, _PATIENTS = "made_from", "patients"
+# Seconds to wait for another process's transaction, a reader's for one; Optuna's documentation raises it too.
+_BUSY_TIMEOUT = 60.0
+
+
+class Store:
+    """An open study file.
+
+    Attributes:
+        path: the file.
+        made_from: what the study was made with: cache, family, metric, …; see `tune`.
+        patients: id, label and folds of the labelled patients, which its scores are about.
+    """
+
+    def __init__(self, path: Path, study: optuna.Study) -> None:
+        self.path = path
+        self._study = study
+        attrs = study.user_attrs
+        self.made_from: dict[str, Any] = dict(attrs[_MADE_FROM])
+        self.patients: dict[str, Any] = dict(attrs[_PATIENTS])
+
+    def finished(self) -> list[FrozenTrial]:
+        """The finished trials in the order of their numbers; failed ones are left out."""
+        return self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Add a finished or failed trial with its attributes, all of it or nothing.
+
+        Raises:
+            StudyError: the file cannot be written (disk full, read-only, locked for a minute).
+        """
+        try:
+            self._study.add_trial(trial)
+        except (StorageInternalError, SQLAlchemyError) as error:
+            raise StudyError(
+                f"{self.path} cannot be written ({_cause(error)}); make room or free the file, then give the "
+                "same command again: the finished trials are kept."
+            ) from error
+
+
+def create_store(
+    path: Path,
+    made_from: Mapping[str, Any],
+    patients: Mapping[str, Any],
+    direction: Literal["maximize", "minimize"],
+) -> None:
+    """Make a study file without trials; it appears whole or not at all. Call it inside `owned(path)`.
+
+    Raises:
+        StudyError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{path.name}.*.tmp*"):  # by a run that was killed right here
+            left.unlink(missing_ok=True)
+        with written_beside(path) as beside, _storage(beside, create=True) as storage:
+            study = optuna.create_study(storage=storage, study_name=_STUDY, direction=direction)
+            study.set_user_attr(_MADE_FROM, dict(made_from))
+            study.set_user_attr(_PATIENTS, dict(patients))
+    except (OSError, StorageInternalError, SQLAlchemyError) as error:
+        raise StudyError(f"{path} cannot be written ({_cause(error)}); choose another place.") from error
+
+
+@contextlib.contextmanager
+def open_store(path: Path) -> Iterator[Store]:
+    """Open a study file for reading and adding; it is closed after the block.
+
+    Raises:
+        StudyError: no file, or not a study that `lymphofeat tune` made.
+    """
+    if not path.is_file():
+        raise StudyError(f"There is no study {path}; run `lymphofeat tune` first, or name another --study.")
+    foreign = f"{path} is not a study that `lymphofeat tune` made; name another --study."
+    with path.open("rb") as file:
+        if file.read(16) != b"SQLite format 3\x00":
+            raise StudyError(foreign)
+    with contextlib.ExitStack() as stack:
+        try:
+            storage = stack.enter_context(_storage(path, create=False))
+            store = Store(path, optuna.load_study(study_name=_STUDY, storage=storage))
+        except (KeyError, StorageInternalError, SQLAlchemyError) as error:
+            raise StudyError(foreign) from error
+        except RuntimeError as error:  # Optuna's tables are of another release; its message says what to do
+            raise StudyError(f"{path} was written by another Optuna: {error}") from error
+        yield store
+
+
+@contextlib.contextmanager
+def owned(path: Path) -> Iterator[None]:
+    """Hold the study for this process; the system gives it back when the process ends, however it ends.
+
+    Raises:
+        StudyError: another process holds it, or its folder cannot be written.
+    """
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StudyError(
+            f"{path} is being tuned by another process; wait for it, or name another --study."
+        ) from error
+    except OSError as error:
+        raise StudyError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _storage(path: Path, *, create: bool) -> Iterator[optuna.storages.RDBStorage]:
+    with quiet_optuna():
+        # The path goes around the URL: there, "?", "%" and "{" would mean something.
+        storage = optuna.storages.RDBStorage(
+            "sqlite:///study.db",
+            engine_kwargs={"creator": _connector(path, create=create)},
+            skip_table_creation=not create,
+        )
+        try:
+            yield storage
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def _connector(path: Path, *, create: bool) -> Callable[[], sqlite3.Connection]:
+    # Never "ro": after a kill, SQLite must be able to roll an unfinished transaction back before it reads.
+    uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+    return lambda: sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT, check_same_thread=False)
+
+
+@contextlib.contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Optuna logs to the terminal, which is the command line's; warnings and errors still pass."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _cause(error: Exception) -> str:
+    cause = error.__cause__ or error
+    return str(getattr(cause, "orig", None) or cause).splitlines()[0]
