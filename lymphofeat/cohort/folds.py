@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from ..errors import InputError
 
@@ -47,6 +46,8 @@ def assign_folds(labels: Integers, persons: Integers, n_folds: int, seed: int) -
         InputError: a class has fewer persons than there are folds, or the persons with records of both
             classes leave a fold without one of them.
     """
+    from sklearn.model_selection import StratifiedGroupKFold  # 2 s to import; `persons` does without
+
     labels, persons = np.asarray(labels), np.asarray(persons)
     if not 2 <= n_folds <= np.iinfo(np.int8).max:
         raise InputError(f"The number of folds must be from 2 to 127, not {n_folds}.")

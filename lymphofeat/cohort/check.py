@@ -1,0 +1,228 @@
+"""Check a cohort before any work is done on it: all problems at once, a summary, the shortcut audit.
+
+Every image is read and decoded once, in threads (Pillow frees the interpreter while it decodes); what the
+audit and the comparison of files need is collected on the way.
+"""
+
+import os
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..progress import Progress, Silent
+from .audit import Shortcut, audit_cohort
+from .images import ImageFacts, look_at
+from .layout import Layout, layout_of
+from .model import Cohort, Patient
+from .problems import Problem, Problems
+from .read import scan_cohort
+from .summary import Summary, summarise
+
+__all__ = ["CheckReport", "check_cohort"]
+
+_CHUNK = 32  # images a task
+_CONVERTED = {"RGB": "", "L": "grey", "1": "black and white", "P": "palette", "RGBA": "with transparency"}
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All that a check found.
+
+    Attributes:
+        root: the cohort's folder.
+        problems: errors and warnings; tables and folders first, then images, in the cohort's order.
+        summary: None when no patient could be read.
+        audit: the shortcuts measured; () when a class has fewer than two patients.
+    """
+
+    root: Path
+    problems: tuple[Problem, ...]
+    summary: Summary | None
+    audit: tuple[Shortcut, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that stop the work."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The problems that the work goes on with."""
+        return tuple(problem for problem in self.problems if problem.severity == "warning")
+
+
+def check_cohort(
+    root: Path,
+    *,
+    layout: Layout | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Check tables, folders and every image of the cohort at `root`.
+
+    Args:
+        root: the cohort's folder.
+        layout: its names and words; the folder's `lymphofeat.toml`, else the default, unless given.
+        workers: decoding threads; the number of processors unless given.
+        progress: told of each decoded image, from the calling thread.
+
+    Raises:
+        InputError: the cohort's `lymphofeat.toml` cannot be used. All else is reported, not raised.
+    """
+    root = Path(root)
+    if layout is None:
+        layout = layout_of(root)
+    cohort, found = scan_cohort(root, layout)
+    if cohort is None:
+        return CheckReport(root, tuple(found), None, ())
+    problems = Problems(found)
+    facts = _decode_all(cohort.images, workers or os.cpu_count() or 1, progress or Silent())
+    bags = _by_patient(cohort, facts)
+    _check_persons(cohort, problems)
+    _check_files(bags, problems)
+    _check_sizes(bags, facts, layout.images_smallest, problems)
+    _check_modes(facts, problems)
+    _check_duplicates(bags, problems)
+    decoded = {p.id: [fact for fact in bag if not fact.failure] for p, bag in bags}
+    return CheckReport(root, tuple(problems.found), summarise(cohort, facts), audit_cohort(cohort, decoded))
+
+
+def _decode_all(paths: Sequence[Path], workers: int, progress: Progress) -> list[ImageFacts]:
+    facts: list[ImageFacts] = []
+    progress.start("checking images", len(paths), "image")
+    try:
+        with warnings.catch_warnings():  # Pillow's doubts about metadata would be printed between the lines
+            warnings.filterwarnings("ignore", module="PIL")
+            for chunk in _in_threads(paths, workers):
+                facts += chunk
+                progress.advance(len(chunk))
+    finally:
+        progress.stop()
+    return facts
+
+
+def _in_threads(paths: Sequence[Path], workers: int) -> Iterator[list[ImageFacts]]:
+    chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            yield from pool.map(lambda chunk: [look_at(path) for path in chunk], chunks)
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C the rest need not be decoded
+
+
+Bags = list[tuple[Patient, Sequence[ImageFacts]]]
+
+
+def _by_patient(cohort: Cohort, facts: Sequence[ImageFacts]) -> Bags:
+    bags, start = [], 0
+    for patient in cohort.patients:
+        bags.append((patient, facts[start : start + len(patient.images)]))
+        start += len(patient.images)
+    return bags
+
+
+def _check_persons(cohort: Cohort, problems: Problems) -> None:
+    """Records that may be one person: folds keep them together; across the parts nothing can."""
+    groups: dict[tuple[object, str], list[Patient]] = defaultdict(list)
+    for patient in cohort.patients:
+        if patient.birth and patient.sex:
+            groups[patient.birth, patient.sex].append(patient)
+    for (birth, sex), members in groups.items():
+        labels = {p.label for p in members if p.label >= 0}
+        doubts = []
+        if len({p.split for p in members}) > 1:
+            doubts.append(("person-in-both-parts", "and are in both parts"))
+        if len(labels) > 1:
+            doubts.append(("person-with-both-labels", "but have different labels"))
+        for code, doubt in doubts:
+            problems.warning(
+                code,
+                cohort.root,
+                None,
+                f"{', '.join(p.id for p in members)} may be one person (born {birth}, sex {sex}) {doubt}",
+                "check whether they are",
+            )
+
+
+def _check_files(bags: Bags, problems: Problems) -> None:
+    for _, bag in bags:
+        for fact in bag:
+            if fact.failure:
+                remedy = "replace or remove the file"
+                problems.error("bad-image", fact.path, None, fact.failure, remedy)
+
+
+def _check_sizes(bags: Bags, facts: Sequence[ImageFacts], smallest: int, problems: Problems) -> None:
+    """Per patient and size: too small to crop is an error, another size than most is a warning."""
+    sizes = Counter((fact.width, fact.height) for fact in facts if not fact.failure)
+    if not sizes:
+        return
+    commonest = sizes.most_common(1)[0][0]
+    for patient, bag in bags:
+        odd: dict[tuple[int, int], list[Path]] = defaultdict(list)
+        for fact in bag:
+            size = (fact.width, fact.height)
+            if not fact.failure and (size != commonest or min(size) < smallest):
+                odd[size].append(fact.path)
+        for (width, height), paths in odd.items():
+            more = f", and so are {len(paths) - 1} more images of {patient.id}" if len(paths) > 1 else ""
+            if min(width, height) < smallest:
+                message = f"is {width} × {height} pixels{more}, smaller than {smallest} × {smallest}"
+                remedy = "replace or remove it (enlarging invents detail)"
+                problems.error("image-too-small", paths[0], None, message, remedy)
+            else:
+                usual = f"{commonest[0]} × {commonest[1]}"
+                message = f"is {width} × {height} pixels{more}, most images are {usual}"
+                remedy = "check that the scale is the same, for only the centre of an image is used"
+                problems.warning("odd-size", paths[0], None, message, remedy)
+
+
+def _check_modes(facts: Sequence[ImageFacts], problems: Problems) -> None:
+    """One warning per odd colour mode of the whole cohort; numbers of 32 bits have no agreed scale."""
+    by_mode: dict[str, list[Path]] = defaultdict(list)
+    for fact in facts:
+        if not fact.failure and fact.mode != "RGB":
+            by_mode[fact.mode].append(fact.path)
+    for mode, paths in by_mode.items():
+        more = f", and so are {len(paths) - 1} more" if len(paths) > 1 else ""
+        words = "16-bit grey" if mode.startswith("I;16") else _CONVERTED.get(mode, "")
+        message = f"is not RGB but {mode}{f' ({words})' if words else ''}{more}"
+        if mode in ("I", "F"):
+            problems.error("image-mode", paths[0], None, message, "save as 8-bit RGB")
+        else:
+            remedy = "it is converted to RGB; check that colours mean the same in all images"
+            problems.warning("image-mode", paths[0], None, message, remedy)
+
+
+def _check_duplicates(bags: Bags, problems: Problems) -> None:
+    """Byte-identical files: between two persons an error, since they could sit on both sides of a fold."""
+    first_seen: dict[str, tuple[Patient, Path]] = {}
+    pairs: dict[tuple[str, str, str, str], tuple[Patient, Patient, list[tuple[Path, Path]]]] = {}
+    for patient, bag in bags:
+        for fact in bag:
+            if fact.size:
+                other, path = first_seen.setdefault(fact.digest, (patient, fact.path))
+                if (
+                    path != fact.path
+                ):  # each is told against the first of its kind: one line a file, not a square
+                    key = (other.split, other.id, patient.split, patient.id)
+                    pairs.setdefault(key, (other, patient, []))[2].append((path, fact.path))
+    for patient, other, paths in pairs.values():
+        first, second = paths[0]
+        more = f" (and {len(paths) - 1} more pairs of {patient.id} and {other.id})" if len(paths) > 1 else ""
+        if patient is other:
+            more = f" (and {len(paths) - 1} more pairs of {patient.id})" if len(paths) > 1 else ""
+            message = f"is byte for byte the same file as {first.name} of the same patient{more}"
+            problems.warning("duplicate-image", second, None, message, "remove one, or it counts twice")
+            continue
+        message = f"is byte for byte the same file as {first}{more}, an image of another patient"
+        remedy = "find out whose image it is and remove it from the other"
+        one_person = bool(patient.birth and patient.sex) and (patient.birth, patient.sex) == (
+            other.birth,
+            other.sex,
+        )
+        report = problems.warning if one_person and patient.split == other.split else problems.error
+        report("duplicate-image", second, None, message, remedy)

@@ -1,0 +1,72 @@
+"""The image folders of a cohort: which patients have one, and which images lie in it."""
+
+import os
+from pathlib import Path
+
+from .layout import LAYOUT_FILE, Layout
+from .problems import Problems
+
+__all__ = ["list_part"]
+
+
+def list_part(folder: Path, layout: Layout, problems: Problems) -> dict[str, tuple[Path, ...]]:
+    """The images of each patient folder of one part, both sorted by name. Nothing is opened.
+
+    Files and folders whose names begin with a dot are passed over. Other files that are no images, folders
+    inside a patient's folder, and images outside patient folders are reported as warnings.
+
+    Returns:
+        Folder name → image paths, () for an empty folder; {} when `folder` is not there.
+    """
+    if not folder.is_dir():
+        return {}
+    patients: dict[str, tuple[Path, ...]] = {}
+    stray = []
+    for entry in _entries(folder, problems):
+        if entry.is_dir():
+            patients[entry.name] = _images(Path(entry.path), layout, problems)
+        elif _is_image(entry.name, layout):
+            stray.append(entry.name)
+    if stray:
+        problems.warning(
+            "stray-images",
+            folder,
+            None,
+            f"{len(stray)} images lie outside patient folders ({stray[0]}) and are not read",
+            "put each into the folder named after its patient's ID",
+        )
+    return patients
+
+
+def _images(folder: Path, layout: Layout, problems: Problems) -> tuple[Path, ...]:
+    images, others = [], []
+    for entry in _entries(folder, problems):
+        if _is_image(entry.name, layout) and not entry.is_dir():
+            images.append(folder / entry.name)
+        else:
+            others.append(entry.name)
+    if others:
+        names = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        problems.warning(
+            "not-an-image-name",
+            folder,
+            None,
+            f"{len(others)} of its entries are not image files ({names}) and are not read",
+            f"remove them, or add their suffix in {LAYOUT_FILE} under [images]",
+        )
+    return tuple(images)
+
+
+def _entries(folder: Path, problems: Problems) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+    except OSError as error:
+        problems.error(
+            "folder-unreadable", folder, None, f"cannot be listed ({error.strerror})", "check its permissions"
+        )
+        return []
+
+
+def _is_image(name: str, layout: Layout) -> bool:
+    return os.path.splitext(name)[1].lower() in layout.images_suffixes

@@ -1,0 +1,64 @@
+"""What is wrong with a cohort, one sentence each: where it is, what it is, and the way out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from ..errors import InputError
+
+__all__ = ["Problem", "Problems", "Where", "raise_errors"]
+
+Severity = Literal["error", "warning"]
+
+
+class Where(NamedTuple):
+    """A file or folder, and for tables the row as an editor or a spreadsheet numbers it (header = 1)."""
+
+    path: Path
+    row: int | None = None
+
+    def text(self, root: Path | None = None) -> str:
+        """The place in words; the path is shortened when it lies under `root`."""
+        path = self.path.relative_to(root) if root and self.path.is_relative_to(root) else self.path
+        return f"{path}, row {self.row}" if self.row is not None else str(path)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. An error stops the work; a warning says what the program makes of it."""
+
+    severity: Severity
+    code: str  # short and stable, for tests and filters: "duplicate-id"
+    where: Where
+    message: str
+    remedy: str
+
+    def sentence(self, root: Path | None = None) -> str:
+        """`place: what is wrong; what to do.`"""
+        return f"{self.where.text(root)}: {self.message}; {self.remedy}."
+
+    def __str__(self) -> str:
+        return self.sentence()
+
+
+@dataclass
+class Problems:
+    """A growing list of problems, in the order of their discovery."""
+
+    found: list[Problem] = field(default_factory=list)
+
+    def error(self, code: str, path: Path, row: int | None, message: str, remedy: str) -> None:
+        """Add a problem that stops the work."""
+        self.found.append(Problem("error", code, Where(path, row), message, remedy))
+
+    def warning(self, code: str, path: Path, row: int | None, message: str, remedy: str) -> None:
+        """Add a problem that the work goes on with."""
+        self.found.append(Problem("warning", code, Where(path, row), message, remedy))
+
+
+def raise_errors(problems: Iterable[Problem]) -> None:
+    """Raise one `InputError` with a line for every error among `problems`; warnings do not count."""
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise InputError("\n".join(problem.sentence() for problem in errors))

@@ -1,0 +1,297 @@
+"""Read a cohort's folder: list the images, parse the tables, and say all that is wrong with them at once.
+
+No image is opened here; `lymphofeat.cohort.check` does that.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .folders import list_part
+from .layout import Layout, layout_of
+from .model import Cohort, Patient
+from .problems import Problem, Problems, raise_errors
+from .records import Record, merge_records, report_missing_columns, table_records
+from .tables import Table, read_table
+
+__all__ = ["read_cohort", "scan_cohort"]
+
+Images = tuple[Path, ...]
+
+
+def read_cohort(root: Path, *, layout: Layout | None = None) -> Cohort:
+    """Read the cohort at `root`.
+
+    Patients come in the order of the training table, then of the test table; where such a table is absent,
+    in the order of the clinical table. The label of every test patient is −1.
+
+    Args:
+        root: the cohort's folder.
+        layout: its names and words; the folder's `lymphofeat.toml`, else the default, unless given.
+
+    Raises:
+        InputError: one line for every error of tables and folders.
+    """
+    cohort, problems = scan_cohort(root, layout)
+    raise_errors(problems)
+    return cohort or Cohort(Path(root), ())
+
+
+def scan_cohort(root: Path, layout: Layout | None = None) -> tuple[Cohort | None, list[Problem]]:
+    """Read as much of the cohort as can be read, and all problems of its tables and folders.
+
+    Returns:
+        Every patient that has at least one image (None when there is no such patient), with missing values
+        and label −1 where the tables are wrong or silent; and the problems in the order of their discovery.
+
+    Raises:
+        InputError: the cohort's `lymphofeat.toml` cannot be used, so that nothing else can be judged.
+    """
+    root = Path(root)
+    problems = Problems()
+    if not root.is_dir():
+        problems.error(
+            "no-cohort",
+            root,
+            None,
+            "there is no cohort folder here",
+            f"put the cohort here or name another folder, or draw one with `lymphofeat synth {root}`",
+        )
+        return None, problems.found
+    scan = _Scan(root, layout or layout_of(root), problems)
+    patients = scan.patients()
+    _check_classes(root, patients, problems)
+    return (Cohort(root, tuple(patients)) if patients else None), problems.found
+
+
+@dataclass
+class _Scan:
+    """One reading of a cohort folder: folders and tables first, then patients."""
+
+    root: Path
+    layout: Layout
+    problems: Problems
+    folders: dict[str, dict[str, Images]] = field(init=False)  # part → ID → images
+    tables: dict[str, Table] = field(init=False)  # "train", "test", "clinical" → table, where there is one
+
+    def __post_init__(self) -> None:
+        self.folders = {
+            part: list_part(self.folder(part), self.layout, self.problems) for part in ("train", "test")
+        }
+        names = {
+            "train": self.layout.tables_train,
+            "test": self.layout.tables_test,
+            "clinical": self.layout.tables_clinical,
+        }
+        parsed = {
+            which: read_table(self.root / name, self.problems)
+            for which, name in names.items()
+            if name and (self.root / name).exists()
+        }
+        self.unread = [which for which, table in parsed.items() if table is None]
+        self.tables = {which: table for which, table in parsed.items() if table is not None}
+
+    def folder(self, part: str) -> Path:
+        return self.root / (self.layout.folders_train if part == "train" else self.layout.folders_test)
+
+    def patients(self) -> list[Patient]:
+        """Every patient with images, in order; all problems reported."""
+        if not self._has_anything():
+            return []
+        records = {
+            which: table_records(table, self.layout, self.problems) for which, table in self.tables.items()
+        }
+        parts = self._parts(records)
+        judged = [
+            [self._blinded(record) if parts[record.id] == "test" else record for record in records[which]]
+            for which in self.tables
+        ]
+        merged = merge_records(judged, self.problems)
+        if self.tables and "train" in parts.values():
+            report_missing_columns(list(self.tables.values()), self.layout, self.problems)
+        listed = [self._listed(merged[name], part) for name, part in parts.items()]
+        listed += self._without_row(merged)
+        in_order = sorted((p for p in listed if p.images), key=lambda p: p.split == "test")  # a stable sort
+        return in_order
+
+    def _has_anything(self) -> bool:
+        """Report a folder that is not a cohort at all, and a labelled part without any table."""
+        if not any(self.folder(part).is_dir() for part in ("train", "test")):
+            self.problems.error(
+                "no-part",
+                self.root,
+                None,
+                f"has neither a folder {self.layout.folders_train} nor {self.layout.folders_test}",
+                "check that this is the cohort's folder, or map its folders in lymphofeat.toml (docs/cohort.md)",
+            )
+            return False
+        if "train" not in self.tables and "clinical" not in self.tables and not self.unread:
+            if self.folders["train"]:
+                self.problems.error(
+                    "no-table",
+                    self.root,
+                    None,
+                    f"has neither {self.layout.tables_train} nor {self.layout.tables_clinical}, "
+                    "so that no label is known",
+                    "add one of the tables, or map their names in lymphofeat.toml (docs/cohort.md)",
+                )
+        elif self.layout.tables_clinical and not (self.root / self.layout.tables_clinical).exists():
+            self.problems.warning(
+                "no-clinical-table",
+                self.root / self.layout.tables_clinical,
+                None,
+                "is not there, so that clinical values come from the other tables only",
+                "add it, or set `clinical` to '' in lymphofeat.toml under [tables]",
+            )
+        return True
+
+    def _parts(self, records: Mapping[str, Sequence[Record]]) -> dict[str, str]:
+        """ID → "train" or "test": by the part's own table, else by the folder, else by the label."""
+        parts: dict[str, str] = {}
+        for which in ("train", "test"):
+            for record in records.get(which, ()):
+                if parts.setdefault(record.id, which) != which:
+                    self._error(
+                        record,
+                        "in-both-parts",
+                        f"{record.id} is also in {self.tables['train'].path}",
+                        "keep the patient in one part",
+                    )
+        for record in records.get("clinical", ()):
+            by_folder = [part for part in ("train", "test") if record.id in self.folders[part]]
+            by_label = "test" if record.label in (-1, None) and not record.bad_label else "train"
+            parts.setdefault(record.id, (by_folder or [by_label])[0])
+        return parts
+
+    def _blinded(self, record: Record) -> Record:
+        """The record of a test patient without a label."""
+        if record.label in (0, 1):
+            self.problems.warning(
+                "test-label",
+                record.where.path,
+                record.where.row,
+                f"test patient {record.id} has the label {record.label}, which is not used",
+                "write -1, or move the patient to the training part",
+            )
+        return replace(record, label=-1)
+
+    def _listed(self, record: Record, part: str) -> Patient:
+        """A patient with a row; without images if there are none."""
+        other = "test" if part == "train" else "train"
+        images = self.folders[part].get(record.id)
+        if images is None and self.folder(part).is_dir():
+            if record.id in self.folders[other]:
+                message = f"{record.id} is listed here, but its folder is {self.folder(other) / record.id}"
+                self._error(record, "wrong-part", message, "move the folder or the row")
+            else:
+                message = f"{record.id} has no folder {self.folder(part) / record.id}"
+                self._error(record, "no-folder", message, "add the folder with its images or remove the row")
+        elif images is None:
+            self._report_no_part(record, part)
+        elif images == ():
+            self._report_empty(part, record.id)
+        if part == "train" and record.label in (-1, None) and not record.bad_label and self._labels_exist():
+            remedy = "give the label (0 or 1), or move the patient to the test part"
+            self._error(record, "no-label", f"training patient {record.id} has no label", remedy)
+        label = -1 if record.label is None else record.label
+        return Patient(
+            record.id,
+            part,
+            label,
+            images or (),
+            record.birth,
+            record.date_order,
+            record.sex,
+            record.age,
+            record.count,
+        )
+
+    def _report_no_part(self, record: Record, part: str) -> None:
+        """Once for all patients of a part whose folder is not there; the work goes on without a test part."""
+        if any(problem.where.path == self.folder(part) for problem in self.problems.found):
+            return
+        report = self.problems.error if part == "train" else self.problems.warning
+        report(
+            "no-part",
+            self.folder(part),
+            None,
+            f"is not there, but the tables list patients of it ({record.id} in {record.where.text()})",
+            "add the folder, or remove the rows" + (" (they are left out)" if part == "test" else ""),
+        )
+
+    def _labels_exist(self) -> bool:
+        return any(table.has(self.layout.columns_label) for table in self.tables.values())
+
+    def _without_row(self, merged: Mapping[str, Record]) -> list[Patient]:
+        """Patients that have a folder only, and those that have one in both parts."""
+        orphans = []
+        for part in ("train", "test"):
+            names = [name for name in self.folders[part] if name not in merged]
+            orphans += [Patient(name, part, -1, self.folders[part][name]) for name in names]
+            has_table = part in self.tables or "clinical" in self.tables
+            if has_table and not self.unread:
+                self._report_orphans(part, names)
+            elif names and part == "test" and not self.unread:
+                self.problems.warning(
+                    "no-table",
+                    self.folder("test"),
+                    None,
+                    f"no table lists its {len(names)} patients, so that they come in the order of their names "
+                    "and without clinical values",
+                    f"add {self.layout.tables_test}",
+                )
+            for name in names:
+                if not self.folders[part][name]:
+                    self._report_empty(part, name)
+        for name in sorted(self.folders["train"].keys() & self.folders["test"].keys()):
+            self.problems.error(
+                "in-both-parts",
+                self.folder("test") / name,
+                None,
+                f"{self.folder('train') / name} is a folder of the same patient",
+                "keep the patient in one part",
+            )
+        return orphans
+
+    def _report_orphans(self, part: str, names: Sequence[str]) -> None:
+        tables = [self.tables[which].path.name for which in (part, "clinical") if which in self.tables]
+        for name in names:
+            self.problems.error(
+                "no-row",
+                self.folder(part) / name,
+                None,
+                f"{name} has no row in {' or '.join(tables)}",
+                "add the row, or move the folder out of the cohort",
+            )
+
+    def _report_empty(self, part: str, name: str) -> None:
+        suffixes = " ".join(self.layout.images_suffixes)
+        self.problems.error(
+            "empty-folder",
+            self.folder(part) / name,
+            None,
+            f"has no image (suffixes looked for: {suffixes})",
+            "add the patient's images, or remove the folder and its row",
+        )
+
+    def _error(self, record: Record, code: str, message: str, remedy: str) -> None:
+        self.problems.error(code, record.where.path, record.where.row, message, remedy)
+
+
+def _check_classes(root: Path, patients: Sequence[Patient], problems: Problems) -> None:
+    """Warn where the labelled part cannot be cross-validated."""
+    if any(
+        problem.code in ("no-table", "no-part", "missing-column", "table-malformed")
+        for problem in problems.found
+    ):
+        return
+    for label, name in ((0, "reactive"), (1, "malignant")):
+        size = sum(p.label == label for p in patients)
+        if size < 2:
+            problems.warning(
+                "few-patients",
+                root,
+                None,
+                f"has {size} patients labelled {label} ({name}), too few to fit and cross-validate a head",
+                "add patients of that class; features can be computed without",
+            )

@@ -1,0 +1,235 @@
+"""From table rows to clinical values: every cell checked, several tables' rows of a patient made one."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from ..errors import InputError
+from .dates import age_at, parse_birth
+from .layout import LAYOUT_FILE, Layout
+from .problems import Problems, Where
+from .tables import Row, Table
+
+__all__ = ["Record", "merge_records", "report_missing_columns", "table_records"]
+
+_NAN = float("nan")
+_FEWEST, _MOST = (
+    0.5,
+    1000.0,
+)  # lymphocytes, 10⁹/l: outside, the unit is more likely wrong than the patient ill
+_OLDEST = 115.0  # years
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one row, or several rows together, say of a patient. Missing: None, "" or NaN."""
+
+    id: str
+    where: Where
+    label: int | None = None  # 0, 1, -1; None: no label column, an empty cell, or a bad label
+    bad_label: bool = False  # the label was reported already
+    birth: date | None = None
+    date_order: str = ""
+    sex: str = ""
+    age: float = _NAN
+    count: float = _NAN
+
+
+def table_records(table: Table, layout: Layout, problems: Problems) -> list[Record]:
+    """One record per row, in order. Rows without an ID and repeated IDs are reported and left out."""
+    if not table.has(layout.columns_id):
+        problems.error(
+            "missing-column",
+            table.path,
+            1,
+            f"has no column {layout.columns_id!r} (its columns: {', '.join(filter(None, table.columns))})",
+            f"rename the column, or name it in {LAYOUT_FILE} as `id` under [columns]",
+        )
+        return []
+    records: dict[str, Record] = {}
+    for row in table.rows:
+        name = row.cells[layout.columns_id.lower()]
+        if not name:
+            problems.error("missing-id", table.path, row.number, "has no ID", "give the ID or remove the row")
+        elif name in records:
+            problems.error(
+                "duplicate-id",
+                table.path,
+                row.number,
+                f"ID {name!r} is already in row {records[name].where.row}",
+                "keep one of the two rows",
+            )
+        else:
+            records[name] = _Cells(table, row, layout, problems).record(name)
+    return list(records.values())
+
+
+class _Cells:
+    """The cells of one row, and where to report what is wrong with them."""
+
+    def __init__(self, table: Table, row: Row, layout: Layout, problems: Problems) -> None:
+        self.table, self.row, self.layout, self.problems = table, row, layout, problems
+
+    def record(self, name: str) -> Record:
+        label, bad = self._label()
+        birth, order, age = self._birth()
+        where = Where(self.table.path, self.row.number)
+        return Record(name, where, label, bad, birth, order, self._sex(), age, self._count())
+
+    def _text(self, column: str) -> str:
+        """The cell, or "" where it says that the value is missing or the table has no such column."""
+        text = self.row.cells.get(column.lower(), "") if column else ""
+        return "" if text.lower() in self.layout.values_missing else text
+
+    def _error(self, code: str, message: str, remedy: str) -> None:
+        self.problems.error(code, self.table.path, self.row.number, message, remedy)
+
+    def _warning(self, code: str, message: str, remedy: str) -> None:
+        self.problems.warning(code, self.table.path, self.row.number, message, remedy)
+
+    def _label(self) -> tuple[int | None, bool]:
+        """The label, and whether the cell holds something that is none."""
+        raw = self.row.cells.get(self.layout.columns_label.lower(), "") if self.layout.columns_label else ""
+        vocabulary = (self.layout.values_reactive, self.layout.values_malignant, self.layout.values_unknown)
+        for label, words in zip((0, 1, -1), vocabulary, strict=True):
+            if raw.lower() in words or _whole(raw) in words:
+                return label, False
+        if not self._text(self.layout.columns_label):
+            return None, False
+        allowed = ", ".join(word for words in vocabulary for word in words)
+        remedy = "correct it (0 reactive, 1 malignant, -1 not known)"
+        self._error("bad-label", f"label {raw!r} is none of {allowed}", remedy)
+        return None, True
+
+    def _sex(self) -> str:
+        text = self._text(self.layout.columns_sex)
+        if text.lower() in self.layout.values_male:
+            return "M"
+        if text.lower() in self.layout.values_female:
+            return "F"
+        if text:
+            remedy = f"write M or F, leave it empty, or list the word in {LAYOUT_FILE} under [values]"
+            self._error("bad-sex", f"sex {text!r} is not known", remedy)
+        return ""
+
+    def _birth(self) -> tuple[date | None, str, float]:
+        text = self._text(self.layout.columns_birth)
+        if not text:
+            return None, "", _NAN
+        try:
+            birth, order = parse_birth(text)
+        except InputError as error:
+            remedy = "correct it, or leave it empty if it is not known"
+            self._error("bad-date", f"date of birth: {error}", remedy)
+            return None, "", _NAN
+        try:
+            age = age_at(birth, self.layout.ages_reference)
+        except InputError as error:
+            remedy = f"correct it, or set a later `reference` in {LAYOUT_FILE} under [ages]"
+            self._error("bad-date", str(error), remedy)
+            return None, "", _NAN
+        if age > _OLDEST:
+            self._warning(
+                "implausible-age", f"born {birth}, that is {age:.0f} years of age", "check the year"
+            )
+        return birth, order, age
+
+    def _count(self) -> float:
+        text = self._text(self.layout.columns_count)
+        if not text:
+            return _NAN
+        try:
+            count = float(text.replace(",", ".") if self.table.decimal_comma else text)
+        except ValueError:
+            count = _NAN
+        if not math.isfinite(count):
+            self._error(
+                "bad-count", f"lymphocyte count {text!r} is not a number", "correct it or leave it empty"
+            )
+            return _NAN
+        if count < 0:
+            self._error(
+                "negative-count", f"lymphocyte count {text} is negative", "correct it or leave it empty"
+            )
+            return _NAN
+        if not _FEWEST <= count <= _MOST:
+            remedy = "check the value and its unit (10⁹ cells per litre)"
+            self._warning("implausible-count", f"lymphocyte count {text} is implausible", remedy)
+        return count
+
+
+def _whole(text: str) -> str:
+    """`1.0` as `1`; anything else as it is."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if math.isfinite(number) and number == int(number) else text
+
+
+def merge_records(tables: Sequence[Sequence[Record]], problems: Problems) -> dict[str, Record]:
+    """One record per ID, in order of first appearance; a value that one table lacks comes from the next.
+
+    Two tables that contradict one another are an error that names both rows.
+    """
+    merged: dict[str, Record] = {}
+    for records in tables:
+        for record in records:
+            earlier = merged.get(record.id)
+            merged[record.id] = _joined(earlier, record, problems) if earlier else record
+    return merged
+
+
+def _joined(a: Record, b: Record, problems: Problems) -> Record:
+    for name, first, second in (
+        ("label", a.label, b.label),
+        ("date of birth", a.birth, b.birth),
+        ("sex", a.sex or None, b.sex or None),
+        ("lymphocyte count", _known(a.count), _known(b.count)),
+    ):
+        if first is not None and second is not None and first != second:
+            problems.error(
+                "contradiction",
+                b.where.path,
+                b.where.row,
+                f"{name} of {b.id} is {second}, but {a.where.text()} says {first}",
+                "make the tables agree",
+            )
+    born = a if a.birth else b
+    return Record(
+        a.id,
+        a.where,
+        a.label if a.label is not None else b.label,
+        a.bad_label or b.bad_label,
+        born.birth,
+        born.date_order,
+        a.sex or b.sex,
+        born.age,
+        b.count if math.isnan(a.count) else a.count,
+    )
+
+
+def _known(count: float) -> float | None:
+    return None if math.isnan(count) else count
+
+
+def report_missing_columns(tables: Sequence[Table], layout: Layout, problems: Problems) -> None:
+    """Report columns that no table has: without labels the work stops, other values are then all missing."""
+    columns = {
+        "label": layout.columns_label,
+        "sex": layout.columns_sex,
+        "birth": layout.columns_birth,
+        "count": layout.columns_count,
+    }
+    for key, column in columns.items():
+        if any(table.has(column) for table in tables) or (not column and key != "label"):
+            continue
+        report = problems.error if key == "label" else problems.warning
+        report(
+            "missing-column",
+            tables[0].path,
+            1,
+            f"no table has a column {column!r}, so that the {key} of every patient is missing",
+            f"name the column in {LAYOUT_FILE} as `{key}` under [columns]",
+        )

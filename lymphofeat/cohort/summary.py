@@ -1,0 +1,75 @@
+"""What a cohort holds, in figures."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .folds import persons
+from .images import ImageFacts
+from .model import Cohort
+
+__all__ = ["Summary", "summarise"]
+
+Quantiles = tuple[float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts and quantiles (minimum, quarter, median, three quarters, maximum; NaN where all are missing).
+
+    `sizes` and `formats` run from the commonest on; a format is a file suffix and Pillow's mode.
+    """
+
+    n_reactive: int
+    n_malignant: int
+    n_train: int  # labelled part, labels 0, 1 and (in a faulty cohort) not known
+    n_test: int
+    n_shared_persons: int  # persons (same date of birth and sex) with several records
+    n_images: int
+    n_bytes: int
+    images_per_patient: Quantiles
+    age: Quantiles
+    count: Quantiles
+    missing: Mapping[str, int]  # "birth", "sex", "count" → patients without it
+    date_orders: Mapping[str, int]
+    sexes: Mapping[str, int]
+    sizes: Sequence[tuple[tuple[int, int], int]]  # ((width, height), images)
+    formats: Sequence[tuple[str, int]]
+
+
+def summarise(cohort: Cohort, facts: Sequence[ImageFacts]) -> Summary:
+    """Summarise a cohort of at least one patient and the facts of its images (undecodable ones count too)."""
+    table = cohort.table()
+    decoded = [fact for fact in facts if not fact.failure]
+    records = Counter(persons(table).tolist())
+    return Summary(
+        n_reactive=int((table["label"] == 0).sum()),
+        n_malignant=int((table["label"] == 1).sum()),
+        n_train=int((table["split"] == "train").sum()),
+        n_test=int((table["split"] == "test").sum()),
+        n_shared_persons=sum(n > 1 for n in records.values()),
+        n_images=len(facts),
+        n_bytes=sum(fact.size for fact in facts),
+        images_per_patient=_quantiles(table["n_images"].to_numpy()),
+        age=_quantiles(table["age"].to_numpy()),
+        count=_quantiles(table["count"].to_numpy()),
+        missing={
+            "birth": int((table["birth"] == "").sum()),
+            "sex": int((table["sex"] == "").sum()),
+            "count": int(table["count"].isna().sum()),
+        },
+        date_orders=dict(Counter(p.date_order for p in cohort.patients if p.date_order).most_common()),
+        sexes=dict(Counter(p.sex for p in cohort.patients if p.sex).most_common()),
+        sizes=Counter((fact.width, fact.height) for fact in decoded).most_common(),
+        formats=Counter(f"{fact.path.suffix.lower()[1:]} {fact.mode}" for fact in decoded).most_common(),
+    )
+
+
+def _quantiles(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> Quantiles:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return (float("nan"),) * 5
+    low, quarter, median, three_quarters, high = np.quantile(known, (0, 0.25, 0.5, 0.75, 1)).tolist()
+    return low, quarter, median, three_quarters, high

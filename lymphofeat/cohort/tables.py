@@ -1,0 +1,111 @@
+"""Tables as they come out of spreadsheets: any of the usual separators, encodings and line ends."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from .problems import Problems
+
+__all__ = ["Row", "Table", "read_table"]
+
+_SEPARATORS = ",;\t"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row's cells (stripped) by lower-case column name, and its line in the file (header = 1)."""
+
+    number: int
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A parsed table."""
+
+    path: Path
+    columns: tuple[str, ...]  # as the header writes them
+    rows: tuple[Row, ...]
+    decimal_comma: bool  # the separator is not the comma, so that `11,2` can mean 11.2
+
+    def has(self, column: str) -> bool:
+        """Whether there is such a column, in any case."""
+        return bool(column) and column.lower() in {name.lower() for name in self.columns}
+
+
+def read_table(path: Path, problems: Problems) -> Table | None:
+    """Parse a delimited text file; blank lines are passed over, and so is nothing else.
+
+    UTF-8 with or without a byte order mark, UTF-16 with one, else Windows-1252 are read; the separator
+    (comma, semicolon, tab) is the one that the header holds most of.
+
+    Returns:
+        The table, or None when it cannot be used (the reason is added to `problems`).
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        problems.error("table-unreadable", path, None, f"cannot be read ({error.strerror})", "check the file")
+        return None
+    if content.startswith(b"PK\x03\x04"):
+        problems.error("table-malformed", path, None, "is a workbook, not a text table", "save it as CSV")
+        return None
+    text = _decoded(content)
+    lines = list(io.StringIO(text, newline=""))  # splits at \n, \r and \r\n only, as editors number lines
+    header_line = next((line for line in lines if line.strip()), "")
+    separator = max(_SEPARATORS, key=header_line.count)
+    records: list[tuple[int, list[str]]] = []
+    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=True)
+    try:
+        begin = 1
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                records.append((begin, [cell.strip() for cell in cells]))
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        problems.error("table-malformed", path, begin, f"cannot be parsed ({error})", "save it as CSV again")
+        return None
+    if not records:
+        problems.error("table-empty", path, None, "is empty", "restore the table with its header")
+        return None
+    return _table(path, records, problems, decimal_comma=separator != ",")
+
+
+def _decoded(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def _table(
+    path: Path, records: list[tuple[int, list[str]]], problems: Problems, *, decimal_comma: bool
+) -> Table | None:
+    (header_row, columns), body = records[0], records[1:]
+    names = [name.lower() for name in columns]
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if repeated:
+        problems.error(
+            "duplicate-column",
+            path,
+            header_row,
+            f"has the column {repeated[0]!r} more than once",
+            "remove one or rename it",
+        )
+        return None
+    rows = []
+    for number, cells in body:
+        if len(cells) < len(names) or any(cells[len(names) :]):
+            problems.error(
+                "ragged-row",
+                path,
+                number,
+                f"has {len(cells)} cells where the header has {len(names)}",
+                "complete the row, and quote texts that contain the separator",
+            )
+        padded = cells + [""] * (len(names) - len(cells))
+        rows.append(Row(number, {name: cell for name, cell in zip(names, padded, strict=False) if name}))
+    return Table(path, tuple(columns), tuple(rows), decimal_comma)

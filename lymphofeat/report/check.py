@@ -1,0 +1,137 @@
+"""A checked cohort for the terminal: its problems, its figures, its shortcuts."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..cohort.audit import Shortcut
+from ..cohort.check import CheckReport
+from ..cohort.problems import Problem
+from ..cohort.summary import Summary
+
+__all__ = ["render_check"]
+
+
+def render_check(report: CheckReport, console: Console) -> None:
+    """Write the report: errors, warnings, the summary, the shortcut audit, and the verdict as last line."""
+    console.print(Text.assemble(("Cohort ", "bold"), str(report.root)))
+    _print_problems("error", report.errors, report.root, console)
+    _print_problems("warning", report.warnings, report.root, console)
+    if report.summary is not None:
+        console.print()
+        console.print(_summary_table(report.summary))
+        console.print()
+        _print_audit(report.audit, console)
+    console.print()
+    console.print(_verdict(report))
+
+
+def _print_problems(severity: str, problems: Sequence[Problem], root: Path, console: Console) -> None:
+    if not problems:
+        return
+    style = "bold red" if severity == "error" else "bold yellow"
+    console.print()
+    console.print(Text(_counted(len(problems), severity), style=style))
+    for problem in problems:
+        line = Table.grid(padding=(0, 1, 0, 0))
+        line.add_column(width=1)
+        line.add_column(overflow="fold")
+        line.add_row(Text("✗" if severity == "error" else "!", style=style), Text(problem.sentence(root)))
+        console.print(line)
+
+
+def _verdict(report: CheckReport) -> Text:
+    errors, warnings = len(report.errors), len(report.warnings)
+    if errors:
+        return Text(f"{_counted(errors, 'error')}: correct them before going on.", style="bold red")
+    if warnings:
+        return Text(f"The cohort can be used; read the {_counted(warnings, 'warning')}.", style="bold yellow")
+    return Text("The cohort can be used; nothing is wrong with it.", style="bold green")
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _summary_table(summary: Summary) -> Table:
+    table = Table(title="What it holds", title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column()
+    for name, text in _summary_rows(summary):
+        table.add_row(name, Text(text))
+    return table
+
+
+def _summary_rows(s: Summary) -> Iterator[tuple[str, str]]:
+    unlabelled = s.n_train - s.n_reactive - s.n_malignant
+    yield (
+        "patients",
+        f"{s.n_train + s.n_test}: {s.n_reactive} reactive, {s.n_malignant} malignant, {s.n_test} test"
+        + (f", {unlabelled} training without label" if unlabelled else ""),
+    )
+    yield "persons with several records", str(s.n_shared_persons)
+    yield "images", f"{s.n_images:,} in {s.n_bytes / 1e6:,.1f} MB"
+    yield "images per patient", _spread(s.images_per_patient, "{:.0f}")
+    yield "age (years)", _spread(s.age, "{:.0f}")
+    yield "lymphocytes (10⁹/l)", _spread(s.count, "{:.1f}")
+    yield "sex", _listed(s.sexes.items())
+    yield "dates written", _listed(s.date_orders.items())
+    yield "missing values", _missing(s.missing)
+    yield "image sizes", _listed((f"{w} × {h}", n) for (w, h), n in s.sizes)
+    yield "image formats", _listed(s.formats)
+
+
+def _spread(quantiles: Sequence[float], form: str) -> str:
+    if math.isnan(quantiles[0]):
+        return "–"
+    low, quarter, median, three_quarters, high = (form.format(q) for q in quantiles)
+    return f"{low} to {high}, median {median}, middle half {quarter} to {three_quarters}"
+
+
+def _listed(counts: Iterable[tuple[str, int]], most: int = 5) -> str:
+    pairs = list(counts)
+    words = [f"{name}: {n:,}" for name, n in pairs[:most]]
+    if len(pairs) > most:
+        words.append(f"and {len(pairs) - most} more kinds: {sum(n for _, n in pairs[most:]):,}")
+    return ", ".join(words) or "–"
+
+
+def _missing(missing: Mapping[str, int]) -> str:
+    some = ", ".join(f"{name}: {n}" for name, n in missing.items() if n)
+    return f"{some} (imputed inside folds)" if some else "none"
+
+
+def _print_audit(audit: Sequence[Shortcut], console: Console) -> None:
+    if not audit:
+        console.print("No shortcut audit: it needs two labelled patients of each class.")
+        return
+    table = Table(title="Shortcut audit", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("what must not decide", style="cyan")
+    table.add_column("AUC alone", justify="right")
+    table.add_column("95 % interval")
+    table.add_column("larger in")
+    for shortcut in audit:
+        table.add_row(
+            Text(shortcut.name),
+            f"{shortcut.auc.value:.2f}",
+            f"{shortcut.auc.low:.2f} – {shortcut.auc.high:.2f}",
+            shortcut.higher_in,
+            style="bold" if shortcut.separates else "",
+        )
+    console.print(table)
+    console.print()
+    for shortcut in audit:
+        if shortcut.separates:
+            console.print(Text(shortcut.sentence))
+    n_separating = sum(shortcut.separates for shortcut in audit)
+    console.print(
+        Text(
+            f"{n_separating} of {len(audit)} separate the classes (their interval excludes 0.5); "
+            "about one in twenty would by chance.",
+            style="dim",
+        )
+    )
