@@ -18,7 +18,7 @@ _ANGLES = 256
 _THETA = np.linspace(-np.pi, np.pi, _ANGLES, endpoint=False, dtype=np.float32)
 _BACKGROUND = np.array([254, 229, 204], dtype=np.float32)
 # optical density in red, green and blue of one unit of: red cell, cytoplasm, nucleus
-_STAINS = np.array([[0.38, 0.42, 0.25], [0.56, 0.52, 0.10], [1.05, 1.75, 0.55]], dtype=np.float32)
+_STAINS = np.array([[0.38, 0.46, 0.26], [0.56, 0.52, 0.10], [1.05, 1.75, 0.55]], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def draw_slide(rng: np.random.Generator, size: int = 224) -> Slide:
         + tilt[1] * axis
         - abs(rng.normal(0, 0.01)) * (axis[:, None] ** 2 + axis**2)
     )
-    tint = _BACKGROUND * (1 + rng.normal(0, 0.015) + rng.normal(0, [0.004, 0.012, 0.02]))
-    strength = np.exp(rng.normal(0, 0.09, (3, 1)) + rng.normal(0, 0.05, (3, 3)))
+    tint = _BACKGROUND * (1 + rng.normal(0, 0.01) + rng.normal(0, [0.003, 0.01, 0.015]))
+    strength = np.exp(rng.normal(0, 0.08, (3, 1)) + rng.normal(0, 0.035, (3, 3)))
     softness = float(rng.uniform(1.2, 2.4)) * scale
 
     def texture(sigma: float) -> Plane:
@@ -67,7 +67,7 @@ def draw_slide(rng: np.random.Generator, size: int = 224) -> Slide:
         grain=texture(0.8 * scale),
         noise=texture(0.5) * np.float32(rng.uniform(1.0, 2.5)),
         red_cells=tuple(red),
-        crowding=float(rng.uniform(9, 17)),
+        crowding=float(rng.uniform(15, 27)),
     )
 
 
@@ -203,7 +203,7 @@ def _crop(texture: Plane, shape: tuple[int, int], rng: np.random.Generator) -> P
 
 def _red_cell(rng: np.random.Generator, scale: float, softness: float) -> Plane:
     """A disc's optical density with a pale centre."""
-    radius = rng.normal(21, 1.5) * scale
+    radius = rng.normal(20.5, 2.0) * scale
     half = int(radius * 1.25) + 3
     axis = np.arange(-half, half + 1, dtype=np.float32)
     y, x = axis[:, None], axis
@@ -212,7 +212,7 @@ def _red_cell(rng: np.random.Generator, scale: float, softness: float) -> Plane:
     u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
     distance = np.hypot(u * stretch, v / stretch) / radius
     edge = np.clip((1 - distance) * radius / softness + 0.5, 0, 1)
-    dent = rng.uniform(0.1, 0.65) * np.exp(-((distance / rng.uniform(0.3, 0.5)) ** 2))
+    dent = rng.uniform(0.15, 0.85) * np.exp(-((distance / rng.uniform(0.3, 0.5)) ** 2))
     return np.asarray(edge * (0.95 - dent + 0.1 * distance), dtype=np.float32)
 
 
@@ -239,7 +239,7 @@ def _scatter_red_cells(
             break
         if np.hypot(row - centre[0], column - centre[1]) < radius + 17 * scale:
             continue
-        near = 26.0 * scale if len(placed) % 4 == 0 else 40.0 * scale
+        near = (27.0 if len(placed) % 4 == 0 else 38.0) * scale
         if all((row - r) ** 2 + (column - c) ** 2 > near**2 for r, c in placed):
             placed.append((row, column))
             _stamp(layer, slide.red_cells[int(rng.integers(len(slide.red_cells)))], int(row), int(column))
@@ -274,7 +274,7 @@ def _scatter_granules(
 ) -> None:
     """Fine violet granules in the cytoplasm beside the nucleus."""
     angle = rng.normal(rng.uniform(0, 2 * np.pi), 0.9, n)
-    distance = rng.uniform(nuclear, max(0.92 * radius, nuclear + 1), n)
+    distance = rng.uniform(1.1 * nuclear, max(0.9 * radius, 1.1 * nuclear + 1), n)
     for a, d in zip(angle, distance, strict=True):
-        dot = _dot(rng.uniform(0.8, 1.5) * radius / 42, 0.6)
+        dot = _dot(rng.uniform(0.7, 1.3) * radius / 42, 0.4)
         _stamp(layer, dot, int(middle[0] + d * np.sin(a)), int(middle[1] + d * np.cos(a)))

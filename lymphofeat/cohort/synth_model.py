@@ -36,7 +36,7 @@ MAX_DISTANCE = 10.0  # of the two densities of z, in standard deviations: overla
 CLONE_SLOPE = 1.2
 DASH_SHARE = 0.15  # of the dates are written dd-mm-yyyy
 LOWER_CASE_SHARE = 0.03
-BAG_NOISE = 0.6  # sets the AUC of the bag size alone near 0.8, as in the challenge's data
+BAG_NOISE = 0.85  # in log count; sets the AUC of the bag size alone near 0.8, as in the challenge's data
 PAIR_SHARE = 0.04  # of the labelled records belong to a person with two of them
 
 
@@ -253,6 +253,6 @@ def _by_label(dists: tuple[Any, Any], label: npt.NDArray[np.int64], rng: np.rand
 def _bag_sizes(log_count: Floats, limits: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Cells photographed: more where the count is high, over the whole range, with noise of its own."""
     low, high = limits
-    u = norm.cdf((log_count - 2.1) / 0.9 + rng.normal(0, BAG_NOISE, len(log_count)))
+    u = norm.cdf((log_count + rng.normal(0, BAG_NOISE, len(log_count)) - 2.4) / 1.6)
     sizes: npt.NDArray[np.int64] = np.minimum(low + np.floor(u * (high - low + 1)), high).astype(np.int64)
     return sizes
