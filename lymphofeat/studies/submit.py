@@ -105,14 +105,12 @@ def _predict(cache: Cache, study: StudySummary, test: NDArray[np.int64]) -> list
     """Per fitted head, (n_test,) probabilities."""
     labels = labels_of(cache)
     labelled = np.flatnonzero(labels >= 0)
-    label_free = [e for e in cache.members(study.family) if e.blind_to is None]
-    if label_free:
-        splits = [Split(cache.bags(e.name), e.digest, labelled, test) for e in label_free]
+    fold_of = cache.folds[labelled, 0]
+    blind = {int(k): cache.blind_encoding(study.family, {int(k)}) for k in np.unique(fold_of)}
+    if all(encoding.blind_to is None for encoding in blind.values()):
+        fits = [(encoding, labelled) for encoding in {e.digest: e for e in blind.values()}.values()]
     else:
-        fold_of = cache.folds[labelled, 0]
-        splits = []
-        for fold in np.unique(fold_of):
-            encoding = cache.blind_encoding(study.family, {int(fold)})
-            splits.append(Split(cache.bags(encoding.name), encoding.digest, labelled[fold_of != fold], test))
+        fits = [(encoding, labelled[fold_of != k]) for k, encoding in blind.items()]
+    splits = [Split(cache.bags(encoding.name), encoding.digest, train, test) for encoding, train in fits]
     with one_thread():
         return fit_predict(build_head(study.best.params), splits, cache.patients, labels, Memo())

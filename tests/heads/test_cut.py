@@ -1,0 +1,71 @@
+"""Cuts against trying every one."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lymphofeat.errors import InputError
+from lymphofeat.heads.cut import best_cut, prior_cut
+from lymphofeat.statistics import balanced_accuracy
+
+patients = st.lists(
+    st.tuples(st.integers(0, 1), st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.25, 0.5, 1.0]))),
+    min_size=2,
+    max_size=20,
+).filter(lambda rows: len({y for y, _ in rows}) == 2)
+
+
+def score(y: np.ndarray, p: np.ndarray, cut: float, metric: str) -> float:
+    decision = p >= cut
+    return balanced_accuracy(y, decision) if metric == "balanced_accuracy" else float(np.mean(decision == y))
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "accuracy"])
+@given(rows=patients)
+def test_no_other_cut_scores_better(metric: str, rows: list[tuple[int, float]]) -> None:
+    y, p = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    cut = best_cut(y, p, metric)
+    best = max(score(y, p, float(other), metric) for other in [*p, 2.0])
+    assert score(y, p, cut, metric) == pytest.approx(best, abs=1e-12)
+    assert 0 <= cut <= np.nextafter(1, 2)
+
+
+def test_middle_of_the_widest_gap() -> None:
+    # Equally good: between 0.1 and 0.3 (one malignant right of it is all there is) and, wider, 0.4 and 0.9.
+    y = [0, 1, 0, 1]
+    p = [0.1, 0.3, 0.4, 0.9]
+    assert best_cut(y, p) == pytest.approx((0.4 + 0.9) / 2)
+
+
+def test_equal_gaps_go_to_the_prior() -> None:
+    y, p = [0, 1, 0, 1], [0.25, 0.5, 0.5, 0.75]
+    assert best_cut(y, p, prior=0.1) == pytest.approx(0.375)
+    assert best_cut(y, p, prior=0.9) == pytest.approx(0.625)
+
+
+def test_neighbouring_floats_are_told_apart() -> None:
+    low = 0.5
+    high = float(np.nextafter(low, 1))
+    cut = best_cut([0, 1], [low, high])
+    assert low < cut <= high
+
+
+def test_prior() -> None:
+    assert prior_cut([0, 1, 1, 1]) == 0.75
+    assert prior_cut([0, 1, 1, 1], balanced=True) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("y", "p", "metric", "sentence"),
+    [
+        ([0, 1], [0.1, 0.2], "f1", "no cut by 'f1'"),
+        ([1, 1], [0.1, 0.2], "accuracy", "both classes"),
+        ([0, 1], [0.1, float("nan")], "accuracy", "NaN or outside"),
+        ([0, 1], [0.1, 1.2], "accuracy", "NaN or outside"),
+        ([0, 1], [0.1], "accuracy", "one per patient"),
+    ],
+)
+def test_bad_input_gets_a_sentence(y: list[int], p: list[float], metric: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        best_cut(y, p, metric)
