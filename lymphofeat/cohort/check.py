@@ -17,7 +17,7 @@ from .audit import Shortcut, audit_cohort
 from .images import ImageFacts, look_at
 from .layout import Layout, layout_of
 from .model import Cohort, Patient
-from .problems import Problem, Problems
+from .problems import Problem, Problems, counted
 from .read import scan_cohort
 from .summary import Summary, summarise
 
@@ -142,7 +142,7 @@ def _check_persons(cohort: Cohort, problems: Problems) -> None:
                 code,
                 cohort.root,
                 None,
-                f"{', '.join(p.id for p in members)} may be one person (born {birth}, sex {sex}) {doubt}",
+                f"{' and '.join(p.id for p in members)} may be one person (born {birth}, sex {sex}) {doubt}",
                 "check whether they are",
             )
 
@@ -168,14 +168,14 @@ def _check_sizes(bags: Bags, facts: Sequence[ImageFacts], smallest: int, problem
             if not fact.failure and (size != commonest or min(size) < smallest):
                 odd[size].append(fact.path)
         for (width, height), paths in odd.items():
-            more = f", and so are {len(paths) - 1} more images of {patient.id}" if len(paths) > 1 else ""
+            more = _more(len(paths) - 1, "image", patient.id)
             if min(width, height) < smallest:
-                message = f"is {width} × {height} pixels{more}, smaller than {smallest} × {smallest}"
+                message = f"is {width} × {height} pixels, smaller than {smallest} × {smallest}{more}"
                 remedy = "replace or remove it (enlarging invents detail)"
                 problems.error("image-too-small", paths[0], None, message, remedy)
             else:
                 usual = f"{commonest[0]} × {commonest[1]}"
-                message = f"is {width} × {height} pixels{more}, most images are {usual}"
+                message = f"is {width} × {height} pixels, most images are {usual}{more}"
                 remedy = "check that the scale is the same, for only the centre of an image is used"
                 problems.warning("odd-size", paths[0], None, message, remedy)
 
@@ -187,7 +187,7 @@ def _check_modes(facts: Sequence[ImageFacts], problems: Problems) -> None:
         if not fact.failure and fact.mode != "RGB":
             by_mode[fact.mode].append(fact.path)
     for mode, paths in by_mode.items():
-        more = f", and so are {len(paths) - 1} more" if len(paths) > 1 else ""
+        more = _more(len(paths) - 1, "image", "the cohort")
         words = "16-bit grey" if mode.startswith("I;16") else _CONVERTED.get(mode, "")
         message = f"is not RGB but {mode}{f' ({words})' if words else ''}{more}"
         if mode in ("I", "F"):
@@ -212,13 +212,13 @@ def _check_duplicates(bags: Bags, problems: Problems) -> None:
                     pairs.setdefault(key, (other, patient, []))[2].append((path, fact.path))
     for patient, other, paths in pairs.values():
         first, second = paths[0]
-        more = f" (and {len(paths) - 1} more pairs of {patient.id} and {other.id})" if len(paths) > 1 else ""
         if patient is other:
-            more = f" (and {len(paths) - 1} more pairs of {patient.id})" if len(paths) > 1 else ""
+            more = _more(len(paths) - 1, "pair", patient.id)
             message = f"is byte for byte the same file as {first.name} of the same patient{more}"
             problems.warning("duplicate-image", second, None, message, "remove one, or it counts twice")
             continue
-        message = f"is byte for byte the same file as {first}{more}, an image of another patient"
+        more = _more(len(paths) - 1, "pair", f"{other.id} and {patient.id}")
+        message = f"is byte for byte the same file as {first}, an image of another patient{more}"
         remedy = "find out whose image it is and remove it from the other"
         one_person = bool(patient.birth and patient.sex) and (patient.birth, patient.sex) == (
             other.birth,
@@ -226,3 +226,8 @@ def _check_duplicates(bags: Bags, problems: Problems) -> None:
         )
         report = problems.warning if one_person and patient.split == other.split else problems.error
         report("duplicate-image", second, None, message, remedy)
+
+
+def _more(n: int, noun: str, owner: str) -> str:
+    """What a problem holds for besides the file that it names."""
+    return f" (and {counted(n, f'more {noun}')} of {owner})" if n else ""

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from .layout import LAYOUT_FILE, Layout
-from .problems import Problems
+from .problems import Problems, counted
 
 __all__ = ["list_part"]
 
@@ -32,7 +32,7 @@ def list_part(folder: Path, layout: Layout, problems: Problems) -> dict[str, tup
             "stray-images",
             folder,
             None,
-            f"{len(stray)} images lie outside patient folders ({stray[0]}) and are not read",
+            f"holds {counted(len(stray), 'image')} outside patient folders ({stray[0]}), not to be read",
             "put each into the folder named after its patient's ID",
         )
     return patients
@@ -51,7 +51,7 @@ def _images(folder: Path, layout: Layout, problems: Problems) -> tuple[Path, ...
             "not-an-image-name",
             folder,
             None,
-            f"{len(others)} of its entries are not image files ({names}) and are not read",
+            f"holds what is not an image file ({names}) and is not read",
             f"remove them, or add their suffix in {LAYOUT_FILE} under [images]",
         )
     return tuple(images)

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from ..errors import InputError
 
-__all__ = ["Problem", "Problems", "Where", "raise_errors"]
+__all__ = ["Problem", "Problems", "Where", "counted", "raise_errors"]
 
 Severity = Literal["error", "warning"]
 
@@ -19,8 +19,10 @@ class Where(NamedTuple):
     row: int | None = None
 
     def text(self, root: Path | None = None) -> str:
-        """The place in words; the path is shortened when it lies under `root`."""
-        path = self.path.relative_to(root) if root and self.path.is_relative_to(root) else self.path
+        """The place in words; a path under `root` is shortened, `root` itself is "the cohort"."""
+        if root is not None and self.path == root:
+            return "the cohort"
+        path = self.path.relative_to(root) if root is not None and self.path.is_relative_to(root) else self.path
         return f"{path}, row {self.row}" if self.row is not None else str(path)
 
 
@@ -55,6 +57,11 @@ class Problems:
     def warning(self, code: str, path: Path, row: int | None, message: str, remedy: str) -> None:
         """Add a problem that the work goes on with."""
         self.found.append(Problem("warning", code, Where(path, row), message, remedy))
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def raise_errors(problems: Iterable[Problem]) -> None:

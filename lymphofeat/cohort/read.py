@@ -10,7 +10,7 @@ from pathlib import Path
 from .folders import list_part
 from .layout import Layout, layout_of
 from .model import Cohort, Patient
-from .problems import Problem, Problems, raise_errors
+from .problems import Problem, Problems, counted, raise_errors
 from .records import Record, merge_records, report_missing_columns, table_records
 from .tables import Table, read_table
 
@@ -236,7 +236,7 @@ class _Scan:
                     "no-table",
                     self.folder("test"),
                     None,
-                    f"no table lists its {len(names)} patients, so that they come in the order of their names "
+                    f"no table lists its {counted(len(names), 'patient')}, which come in the order of their names "
                     "and without clinical values",
                     f"add {self.layout.tables_test}",
                 )
@@ -292,6 +292,6 @@ def _check_classes(root: Path, patients: Sequence[Patient], problems: Problems) 
                 "few-patients",
                 root,
                 None,
-                f"has {size} patients labelled {label} ({name}), too few to fit and cross-validate a head",
+                f"has {counted(size, 'patient')} labelled {label} ({name}), too few to fit and cross-validate a head",
                 "add patients of that class; features can be computed without",
             )

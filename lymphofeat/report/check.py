@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ..cohort.audit import Shortcut
 from ..cohort.check import CheckReport
-from ..cohort.problems import Problem
+from ..cohort.problems import Problem, counted
 from ..cohort.summary import Summary
 
 __all__ = ["render_check"]
@@ -35,7 +35,7 @@ def _print_problems(severity: str, problems: Sequence[Problem], root: Path, cons
         return
     style = "bold red" if severity == "error" else "bold yellow"
     console.print()
-    console.print(Text(_counted(len(problems), severity), style=style))
+    console.print(Text(counted(len(problems), severity), style=style))
     for problem in problems:
         line = Table.grid(padding=(0, 1, 0, 0))
         line.add_column(width=1)
@@ -47,14 +47,12 @@ def _print_problems(severity: str, problems: Sequence[Problem], root: Path, cons
 def _verdict(report: CheckReport) -> Text:
     errors, warnings = len(report.errors), len(report.warnings)
     if errors:
-        return Text(f"{_counted(errors, 'error')}: correct them before going on.", style="bold red")
+        which = "it" if errors == 1 else "them"
+        return Text(f"{counted(errors, 'error')}: correct {which} before going on.", style="bold red")
     if warnings:
-        return Text(f"The cohort can be used; read the {_counted(warnings, 'warning')}.", style="bold yellow")
+        which = "warning" if warnings == 1 else f"{warnings} warnings"
+        return Text(f"The cohort can be used; read the {which} above.", style="bold yellow")
     return Text("The cohort can be used; nothing is wrong with it.", style="bold green")
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _summary_table(summary: Summary) -> Table:
