@@ -137,9 +137,11 @@ class Cache:
             LeakageError: every encoding of the family saw one of the folds.
         """
         members = self.members(family)
-        for encoding in members:
-            if encoding.blind_to is None or (repeat == 0 and blind_to_all(encoding.blind_to, held_out)):
-                return encoding
+        blind = [
+            e for e in members if e.blind_to is None or (repeat == 0 and blind_to_all(e.blind_to, held_out))
+        ]
+        if blind:  # the one that had most to learn from
+            return min(blind, key=lambda e: len(e.blind_to or ()))
         folds = ", ".join(str(k) for k in sorted(held_out))
         where = f"fold {folds}" if len(held_out) == 1 else f"folds {folds}"
         raise LeakageError(

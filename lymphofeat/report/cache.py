@@ -1,5 +1,6 @@
 """What `extract` and `info` say."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ from rich.table import Table
 
 from ..cache.extract import ExtractSummary
 from ..cache.reader import Cache
-from ..cache.writer import partials
 
 
 def render_extract(summary: ExtractSummary, console: Console) -> None:
@@ -64,9 +64,9 @@ def render_cache(cache: Cache, console: Console) -> None:
     console.print(table)
 
 
-def render_partials(cache: Path, console: Console) -> None:
-    """Encodings that were begun and wait for the same command."""
-    for path, done, total in partials(cache):
+def render_partials(waiting: Sequence[tuple[Path, int, int]], console: Console) -> None:
+    """Encodings that were begun and wait for the same command; see `lymphofeat.cache.writer.partials`."""
+    for path, done, total in waiting:
         console.print(
             f"{path}: incomplete, {done} of {total} blocks; run the same `lymphofeat extract` again."
         )

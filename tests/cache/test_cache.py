@@ -170,10 +170,26 @@ def test_blind_encodings_are_chosen_and_others_refused(tmp_path: Path) -> None:
     cache = open_cache(tmp_path / "c.h5")
     for fold, name in enumerate(names):
         assert cache.blind_encoding("tuned", {fold}).name == name
-    with pytest.raises(LeakageError, match="encoding tuned .* has seen labels of folds 0, 1"):
+    with pytest.raises(LeakageError, match=r"encoding tuned .* has seen labels of folds 0, 1"):
         cache.blind_bags("tuned", {0, 1})
     with pytest.raises(LeakageError, match="of repeat 1"):
         cache.blind_bags("tuned", {0}, repeat=1)
     assert cache.blind_encoding("frozen", {0, 1, 2}, repeat=3).name == "frozen"
     with pytest.raises(CacheError, match="holds no encoding 'nosuch'; it holds frozen, tuned"):
         cache.blind_bags("nosuch", {0})
+
+
+def test_the_encoding_that_learnt_most_is_chosen(tmp_path: Path) -> None:
+    patients = table()
+    blind_to = {"a-0+1": [0, 1], "b-0": [0], "c-1": [1], "d-2": [2], "e-1+2": [1, 2], "f-0+2": [0, 2]}
+    save_cache(
+        tmp_path / "c.h5",
+        patients,
+        {name: drawn(patients, seed=i) for i, name in enumerate(blind_to)},
+        n_folds=3,
+        families=dict.fromkeys(blind_to, "tuned"),
+        blind_to=blind_to,
+    )
+    cache = open_cache(tmp_path / "c.h5")
+    assert [cache.blind_encoding("tuned", {k}).name for k in range(3)] == ["b-0", "c-1", "d-2"]
+    assert cache.blind_encoding("tuned", {2, 1}).name == "e-1+2"
