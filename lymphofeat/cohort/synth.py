@@ -50,6 +50,7 @@ def draw_cohort(out: Path, spec: SynthSpec, *, progress: Progress | None = None)
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     progress.start("drawing cells", int(patients["n_images"].sum()), "images")
+    shutil.rmtree(beside, ignore_errors=True)  # a killed run of the same process number
     try:
         beside.mkdir()
         cells = [

@@ -15,7 +15,7 @@ densities of z, 2Φ(−d/2) (Inman and Bradley 1989), and moves the clinical den
 
 import math
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -25,12 +25,12 @@ from scipy.special import expit
 from scipy.stats import binom, norm, truncnorm
 
 from ..errors import InputError
+from .dates import REFERENCE_DATE
 
 Signal = Literal["image", "clinical", "both", "none"]
 ImageFormat = Literal["jpg", "png", "tif", "bmp"]
 Floats = npt.NDArray[np.float64]
 
-DRAWN_ON = date(2020, 1, 1)  # the day at which a drawn patient has the drawn age
 DEFAULT_OVERLAP = 0.25
 MAX_DISTANCE = 10.0  # of the two densities of z, in standard deviations: overlap 0 would ask for infinity
 CLONE_SLOPE = 1.2
@@ -149,10 +149,11 @@ def draw_patients(spec: SynthSpec, rng: np.random.Generator) -> pd.DataFrame:
 
     Returns:
         One row per record, the labelled part first, with the columns id, part ("train", "test"), label, probability
-        (the true P(y = 1)), person, sex, birth (date), date_order ("m/d/y", "d-m-y"), sex_written, age (years), count
-        (10⁹/l, unrounded), homogeneity (z), clone_fraction, n_images, n_rare, format. Two records with the same
-        `person` share birth, sex and label; each one's probability is that of the record alone. The probability
-        uses unrounded ages and counts; the tables round them to a day and two digits, which is negligible.
+        (the true P(y = 1)), person, sex, birth (date), date_order ("m/d/y", "d-m-y"), sex_written, age (years at the
+        reference date), count (10⁹/l, unrounded), homogeneity (z), clone_fraction, n_images, n_rare, format. Two
+        records with the same `person` share birth, sex and label; each one's probability is that of the record
+        alone. The probability uses unrounded ages and counts; the tables round them to a day and two digits, which
+        is negligible.
     """
     n, n_train = spec.patients, spec.patients - spec.n_test
     clinical = separation(spec.overlap) if spec.signal in ("clinical", "both") else 0.0
@@ -182,7 +183,7 @@ def draw_patients(spec: SynthSpec, rng: np.random.Generator) -> pd.DataFrame:
     dashed[second], dashed[person[second]] = True, False
     lower = (sex == 0) & (rng.random(n) < LOWER_CASE_SHARE)
     lower[rng.choice(np.flatnonzero(sex == 0))] = True
-    birth = [DRAWN_ON - timedelta(days=round(a * 365.25)) for a in age]
+    birth = [REFERENCE_DATE - timedelta(days=round(a * 365.25)) for a in age]
     return pd.DataFrame(
         {
             "id": [f"P{k}" for k in rng.permutation(n)],
