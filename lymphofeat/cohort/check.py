@@ -198,34 +198,37 @@ def _check_modes(facts: Sequence[ImageFacts], problems: Problems) -> None:
 
 
 def _check_duplicates(bags: Bags, problems: Problems) -> None:
-    """Byte-identical files: between two persons an error, since they could sit on both sides of a fold."""
+    """Byte-identical files: between two persons an error, since they could sit on both sides of a fold.
+
+    Each file is told against the first of its kind, so that many copies give a line each, not one per pair.
+    """
     first_seen: dict[str, tuple[Patient, Path]] = {}
     pairs: dict[tuple[str, str, str, str], tuple[Patient, Patient, list[tuple[Path, Path]]]] = {}
     for patient, bag in bags:
         for fact in bag:
             if fact.size:
-                other, path = first_seen.setdefault(fact.digest, (patient, fact.path))
-                if (
-                    path != fact.path
-                ):  # each is told against the first of its kind: one line a file, not a square
-                    key = (other.split, other.id, patient.split, patient.id)
-                    pairs.setdefault(key, (other, patient, []))[2].append((path, fact.path))
-    for patient, other, paths in pairs.values():
-        first, second = paths[0]
-        if patient is other:
+                owner, path = first_seen.setdefault(fact.digest, (patient, fact.path))
+                if path != fact.path:
+                    key = (owner.split, owner.id, patient.split, patient.id)
+                    pairs.setdefault(key, (owner, patient, []))[2].append((path, fact.path))
+    for owner, patient, paths in pairs.values():
+        path, copy = paths[0]
+        if owner is patient:
             more = _more(len(paths) - 1, "pair", patient.id)
-            message = f"is byte for byte the same file as {first.name} of the same patient{more}"
-            problems.warning("duplicate-image", second, None, message, "remove one, or it counts twice")
-            continue
-        more = _more(len(paths) - 1, "pair", f"{other.id} and {patient.id}")
-        message = f"is byte for byte the same file as {first}, an image of another patient{more}"
-        remedy = "find out whose image it is and remove it from the other"
-        one_person = bool(patient.birth and patient.sex) and (patient.birth, patient.sex) == (
-            other.birth,
-            other.sex,
-        )
-        report = problems.warning if one_person and patient.split == other.split else problems.error
-        report("duplicate-image", second, None, message, remedy)
+            message = f"is byte for byte the same file as {path.name} of the same patient{more}"
+            problems.warning("duplicate-image", copy, None, message, "remove one, or it counts twice")
+        else:
+            more = _more(len(paths) - 1, "pair", f"{owner.id} and {patient.id}")
+            message = f"is byte for byte the same file as {path}, an image of another patient{more}"
+            remedy = "find out whose image it is and remove it from the other"
+            report = problems.warning if _share_folds(owner, patient) else problems.error
+            report("duplicate-image", copy, None, message, remedy)
+
+
+def _share_folds(a: Patient, b: Patient) -> bool:
+    """Whether the two records count as one person within one part."""
+    one_person = bool(a.birth and a.sex) and (a.birth, a.sex) == (b.birth, b.sex)
+    return one_person and a.split == b.split
 
 
 def _more(n: int, noun: str, owner: str) -> str:

@@ -1,0 +1,61 @@
+"""The rendered check: what a user reads in a terminal of 100 columns."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from lymphofeat.cohort.check import check_cohort
+from lymphofeat.report.check import render_check
+
+from ..helpers.tiny import edit_row, tiny_cohort
+
+
+def rendered(root: Path, width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    render_check(check_cohort(root), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def test_a_good_cohort(tmp_path: Path) -> None:
+    text = rendered(tiny_cohort(tmp_path, n=12))
+    assert "patients                      12: 5 reactive, 4 malignant, 3 test" in text
+    assert "dates written                 m/d/y: 6, d-m-y: 6" in text
+    assert "image sizes                   128 × 128: 36" in text
+    assert "missing values                none" in text
+    assert "Shortcut audit" in text
+    assert "1.00 – 1.00    malignant" in text  # the date's form follows the label in this cohort
+    assert "Date of birth written d-m-y alone separates the classes: AUC 1.00 (1.00–1.00)" in text
+    assert text.endswith("The cohort can be used; nothing is wrong with it.")
+
+
+def test_problems_come_by_severity_with_places_inside_the_cohort(tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path, n=12)
+    edit_row(root, "P3", "LYMPH_COUNT", "0")
+    edit_row(root, "P4", "DOB", "2/30/1950")
+    (root / "trainset/P5/[b]weird.jpg").write_bytes(b"")
+    text = rendered(root)
+    lines = text.splitlines()
+    assert lines.index("3 errors") < lines.index("2 warnings") < lines.index("What it holds")
+    assert "✗ trainset/trainset_true.csv, row 6: date of birth: there is no day '2/30/1950'" in text
+    assert "✗ trainset/P5/[b]weird.jpg: is empty (0 bytes); replace or remove the file." in text
+    assert "! clinical_annotation.csv, row 5: lymphocyte count 0 is implausible" in text
+    assert "missing values                birth: 1 (imputed inside folds)" in text
+    assert text.endswith("3 errors: correct them before going on.")
+
+
+def test_one_warning_and_no_audit(tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path, n=4)  # labels 0, 1, 0
+    text = rendered(root)
+    assert "! the cohort: has 1 patient labelled 1 (malignant), too few" in text
+    assert "No shortcut audit: it needs two labelled patients of each class." in text
+    assert text.endswith("The cohort can be used; read the warning above.")
+
+
+def test_no_cohort(tmp_path: Path) -> None:
+    text = rendered(tmp_path / "none")
+    assert "✗ the cohort: there is no cohort folder here" in text
+    assert "What it holds" not in text
+    assert text.endswith("1 error: correct it before going on.")
