@@ -1,0 +1,50 @@
+# `make demo` and `make test` need Python 3.11+ and nothing else; PYTHON=python3.12 chooses another.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Tests run in two processes; without this, each would start a thread per core in every library.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.PHONY: demo test slow lint types format clean
+
+demo: $(VENV)/installed
+	rm -rf demo && mkdir demo
+	$(BIN)/lymphofeat synth demo/cohort --patients 60 --seed 1
+	$(BIN)/lymphofeat check demo/cohort
+	$(BIN)/lymphofeat extract demo/cohort --frozen --weights none --seed 0 --cache demo/features.h5
+	$(BIN)/lymphofeat tune --cache demo/features.h5 --study demo/study.db --trials 60
+	$(BIN)/lymphofeat submit --cache demo/features.h5 --study demo/study.db --out demo/submission.csv
+	head -n 4 demo/submission.csv
+
+test: $(VENV)/installed-dev
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 $(PYTEST)
+
+slow: $(VENV)/installed-dev
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow $(PYTEST)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "$(PYTHON) is older than 3.11; give another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/installed-dev: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $(VENV)/installed $@
