@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,16 @@ class Encoding:
         spec: name, family, width, and the folds that the encoder is blind to.
         digest: hex digest of the features.
         features: (n_images, D) float32, mapped read-only.
+        end_to_end: (n_patients,) float64, the fine-tuned network's own probabilities of malignant; None where
+            the encoder has no head of its own.
+        made: what became known when it was made: `seconds` it took, `history` of the training, …; may be empty.
     """
 
     spec: EncodingSpec
     digest: str
     features: NDArray[np.float32]
+    end_to_end: NDArray[np.float64] | None = None
+    made: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -169,6 +174,10 @@ def open_cache(path: Path) -> Cache:
         for encoding in encodings.values():
             if encoding.features.shape != (tables.n_images, encoding.dim):
                 raise CacheError(f"{path}: encoding {encoding.name} does not fit the images; extract again.")
+            if encoding.end_to_end is not None and encoding.end_to_end.shape != (len(tables.patients),):
+                raise CacheError(
+                    f"{path}: encoding {encoding.name} does not fit the patients; extract again."
+                )
         return Cache(
             path=path,
             tables=tables,
@@ -190,4 +199,6 @@ def _read_encoding(path: Path, group: Any) -> Encoding:
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise CacheError(f"{path}: {group.name} has a damaged description; extract again.") from error
     features = np.asarray(map_dataset(path, group["features"], "r"))  # a plain array over the mapped pages
-    return Encoding(spec, str(group.attrs["digest"]), features)
+    own = group["end_to_end"][:] if "end_to_end" in group else None
+    made = json.loads(group.attrs.get("made", "{}"))
+    return Encoding(spec, str(group.attrs["digest"]), features, own, made)

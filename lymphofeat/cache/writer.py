@@ -1,6 +1,7 @@
 """Writing an encoding so that a kill at any moment loses at most the blocks in flight."""
 
 import contextlib
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from hashlib import blake2b
@@ -132,14 +133,23 @@ class PartialEncoding:
         self._features.flush()  # type: ignore[attr-defined]
         self._done.flush()  # type: ignore[attr-defined]
 
-    def finish(self) -> None:
+    def finish(
+        self, end_to_end: NDArray[np.float64] | None = None, *, made: Mapping[str, Any] | None = None
+    ) -> None:
         """Verify the encoding, put it into the cache beside those already there, remove the partial file.
 
+        Args:
+            end_to_end: (n_patients,) the fine-tuned network's own probabilities of malignant, all patients in
+                the cache's order; None for an encoder without a head of its own.
+            made: what is known only afterwards, as JSON values of at most some 60 kB: `seconds` that it took in
+                all runs together, `history` of the training, …
+
         Raises:
-            CacheError: blocks are missing, or what was written does not read back.
+            CacheError: blocks are missing, a probability is none, or what was written does not read back.
         """
         if self.pending:
             raise CacheError(f"{self.path}: {len(self.pending)} blocks are missing; run the command again.")
+        own = None if end_to_end is None else self._own(end_to_end)
         self.flush()
         digest = features_digest(self._features)
         name = self.spec.name
@@ -148,11 +158,24 @@ class PartialEncoding:
             with h5py.File(beside, "r+") as new, open_checked(self.path) as partial:
                 _copy_encodings(self.cache, self.tables, new, without=name)
                 partial.copy(f"encodings/{name}", new["encodings"])
-                new["encodings"][name].attrs.update({"complete": True, "digest": digest})
+                group = new["encodings"][name]
+                group.attrs.update({"complete": True, "digest": digest, "made": json.dumps(dict(made or {}))})
+                if own is not None:
+                    group.create_dataset("end_to_end", data=own)
                 new.attrs["latest"] = self.spec.family
             _verify(beside, name, digest)
         del self._features, self._done
         self.path.unlink()
+
+    def _own(self, end_to_end: NDArray[np.float64]) -> NDArray[np.float64]:
+        own = np.asarray(end_to_end, dtype=np.float64)
+        n_patients = len(self.tables.patients)
+        if own.shape != (n_patients,) or not ((own >= 0) & (own <= 1)).all():
+            raise CacheError(
+                f"{self.spec.name}: end_to_end must hold a probability from 0 to 1 for each of the {n_patients} "
+                f"patients; it is of shape {own.shape} or holds NaN or other values."
+            )
+        return own
 
 
 def update_tables(cache: Path, tables: CohortTables) -> None:
@@ -241,6 +264,7 @@ def save_cache(
     fold_seed: int = 0,
     families: Mapping[str, str] | None = None,
     blind_to: Mapping[str, Collection[int] | None] | None = None,
+    end_to_end: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> None:
     """Write a cache from features that come from elsewhere (another toolkit, another kind of image).
 
@@ -252,6 +276,7 @@ def save_cache(
         families: the family of each encoding, by default its own name.
         blind_to: the folds whose labels each encoder never saw; None (the default): it saw no labels. This is
             the caller's word, and everything that is scored later rests on it.
+        end_to_end: for encodings of fine-tuned networks, (n_patients,) the network's own probabilities.
 
     Raises:
         CacheError: the arrays do not fit the table, or hold NaN, infinite or all-zero rows.
@@ -276,4 +301,4 @@ def save_cache(
             )
             partial = PartialEncoding(path, tables, spec, anew=True)
             partial.write(0, np.asarray(array, np.float32))
-            partial.finish()
+            partial.finish((end_to_end or {}).get(name))

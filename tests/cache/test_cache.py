@@ -193,3 +193,43 @@ def test_the_encoding_that_learnt_most_is_chosen(tmp_path: Path) -> None:
     cache = open_cache(tmp_path / "c.h5")
     assert [cache.blind_encoding("tuned", {k}).name for k in range(3)] == ["b-0", "c-1", "d-2"]
     assert cache.blind_encoding("tuned", {2, 1}).name == "e-1+2"
+
+
+def test_the_probabilities_of_a_fine_tuned_network_are_kept(tmp_path: Path) -> None:
+    patients = table()
+    own = np.random.default_rng(0).random(12)
+    save_cache(
+        tmp_path / "c.h5",
+        patients,
+        {"tuned-fold0": drawn(patients), "frozen": drawn(patients, seed=1)},
+        n_folds=3,
+        blind_to={"tuned-fold0": [0]},
+        end_to_end={"tuned-fold0": own},
+    )
+    save_cache(tmp_path / "c.h5", patients, {"later": drawn(patients, seed=2)}, n_folds=3)
+    encodings = open_cache(tmp_path / "c.h5").encodings
+    np.testing.assert_array_equal(encodings["tuned-fold0"].end_to_end, own)
+    assert encodings["frozen"].end_to_end is None
+    assert encodings["frozen"].made == {}
+
+
+def test_what_became_known_on_the_way_is_kept(tmp_path: Path) -> None:
+    patients = table()
+    save_cache(tmp_path / "c.h5", patients, {"a": drawn(patients)}, n_folds=3)
+    tables = open_cache(tmp_path / "c.h5").tables
+    made = {"seconds": 1.5, "history": [{"epoch": 0, "loss": 0.7}]}
+    with writing(tmp_path / "c.h5"):
+        partial = PartialEncoding(tmp_path / "c.h5", tables, EncodingSpec("b", "b", 4, tables.n_images))
+        partial.write(0, drawn(patients))
+        partial.finish(made=made)
+    assert open_cache(tmp_path / "c.h5").encodings["b"].made == made
+
+
+@pytest.mark.parametrize(
+    "own", [np.full(11, 0.5), np.full(12, np.nan), np.full(12, 1.5), np.full((12, 1), 0.5)]
+)
+def test_what_is_no_probability_per_patient_is_refused(tmp_path: Path, own: np.ndarray) -> None:
+    patients = table()
+    with pytest.raises(CacheError, match="end_to_end must hold a probability from 0 to 1 for each of the 12"):
+        save_cache(tmp_path / "c.h5", patients, {"a": drawn(patients)}, n_folds=3, end_to_end={"a": own})
+    assert not (tmp_path / "c.h5").exists()
