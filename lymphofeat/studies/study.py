@@ -20,7 +20,7 @@ from ..heads.base import Memo
 from ..progress import Progress, Silent
 from .objective import DIRECTIONS, score_plan
 from .plan import ScoringPlan
-from .record import pack, scores_to_attrs
+from .record import scores_to_attrs
 from .space import FIRST_TRIALS, SPACE, build_head, suggest
 from .store import Store, create_store, open_store, owned
 from .summary import StudySummary, load_study
@@ -31,14 +31,13 @@ _STARTUP_TRIALS = 20  # drawn at random before the sampler learns, the first one
 
 # What a study must agree on with the call that goes on with it: its word in a sentence, and the way out.
 _IDENTITY = {
-    "fingerprint": ("the cohort", "name the cache that it was made from"),
-    "family": ("the encoding family", "name that family"),
-    "encodings": ("the features", "name the cache that it was made from"),
-    "folds": ("the folds", "name the cache that it was made from"),
-    "metric": ("the metric", "give --metric {old}"),
-    "seed": ("the seed", "give --seed {old}"),
-    "repeats": ("the number of repeats", "give --repeats {old}"),
-    "space": ("the search space", "use the lymphofeat version that made it, {version}"),
+    "fingerprint": ("cohort, or other folds of it", "name the cache that it was made from"),
+    "family": ("encoding family", "name that family"),
+    "encodings": ("set of features", "name the cache that it was made from"),
+    "metric": ("metric", "give --metric {old}"),
+    "seed": ("seed", "give --seed {old}"),
+    "repeats": ("number of repeats", "give --repeats {old}"),
+    "space": ("search space", "use the lymphofeat version that made it, {version}"),
 }
 
 
@@ -100,7 +99,7 @@ def check_made_from(store: Store, now: Mapping[str, Any]) -> None:
             old, new = _shown(store.made_from.get(key)), _shown(now[key])
             way = way.format(old=old, version=store.made_from.get("lymphofeat"))
             raise StudyError(
-                f"{store.path} was made with another {what.removeprefix('the ')} ({old}, now {new}); {way}, "
+                f"{store.path} was made with another {what} ({old}, now {new}); {way}, "
                 "or begin a new study with --study NAME."
             )
 
@@ -111,7 +110,6 @@ def made_from_cache(cache: Cache, family: str, repeats: int) -> dict[str, Any]:
         "fingerprint": cache.fingerprint,
         "family": family,
         "encodings": {e.name: e.digest for e in cache.members(family)},
-        "folds": pack(cache.folds[:, :repeats])["base64"],
         "repeats": repeats,
     }
 

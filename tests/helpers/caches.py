@@ -1,0 +1,69 @@
+"""Small caches from drawn features, for tests of the heads' side."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lymphofeat.cache import Cache, save_cache
+
+
+def patients(n: int = 40, n_test: int = 6, seed: int = 0, signal: float = 1.0) -> pd.DataFrame:
+    """`n` labelled patients (both classes, half each) and `n_test` test ones; the count follows the label."""
+    rng = np.random.default_rng(seed)
+    total = n + n_test
+    truth = rng.permutation(np.arange(total) % 2)
+    return pd.DataFrame(
+        {
+            "id": [f"P{i:03d}" for i in rng.permutation(total)],
+            "split": ["train"] * n + ["test"] * n_test,
+            "label": np.where(np.arange(total) < n, truth, -1),
+            "n_images": rng.integers(1, 9, total),
+            "birth": [f"{1930 + i // 12}-{i % 12 + 1:02d}-03" for i in range(total)],
+            "date_order": ["m/d/y"] * total,
+            "sex": rng.choice(["M", "F", ""], total),
+            "age": np.where(rng.random(total) < 0.1, np.nan, rng.normal(60, 12, total)),
+            "count": np.exp(rng.normal(2, 0.7, total) + signal * truth),
+        }
+    )
+
+
+def features(table: pd.DataFrame, dim: int = 16, seed: int = 0, signal: float = 0.6) -> np.ndarray:
+    """(n_images, dim) float32: noise per image and patient, and the labelled malignant patients moved."""
+    rng = np.random.default_rng([seed, 1])
+    n_images = table["n_images"].to_numpy()
+    centres = rng.normal(size=(len(table), dim)) + signal * (table["label"].to_numpy() == 1)[:, None]
+    noise = rng.normal(size=(n_images.sum(), dim))
+    return (np.repeat(centres, n_images, axis=0) + noise).astype(np.float32)
+
+
+def frozen_cache(path: Path, *, seed: int = 0, n: int = 40, n_test: int = 6, **options: Any) -> Path:
+    """A cache with one label-free encoding, `frozen`."""
+    table = patients(n, n_test, seed)
+    save_cache(path, table, {"frozen": features(table, seed=seed)}, **options)
+    return path
+
+
+def tuned_cache(path: Path, *, n_folds: int = 4, pairs: bool) -> Path:
+    """A cache with the family `tuned`: an encoding per fold, and with `pairs` one per two folds as well."""
+    table = patients()
+    held_out: list[tuple[int, ...]] = [(k,) for k in range(n_folds)]
+    if pairs:
+        held_out += [(k, j) for k in range(n_folds) for j in range(k + 1, n_folds)]
+    names = {f"tuned-{'-'.join(map(str, folds))}": folds for folds in held_out}
+    save_cache(
+        path,
+        table,
+        {name: features(table, seed=number) for number, name in enumerate(names)},
+        n_folds=n_folds,
+        families=dict.fromkeys(names, "tuned"),
+        blind_to=names,
+    )
+    return path
+
+
+def relabelled(cache: Cache, labels: np.ndarray) -> Cache:
+    """The cache in memory with other labels in its table, its folds as they were."""
+    return replace(cache, tables=replace(cache.tables, patients=cache.tables.patients.assign(label=labels)))
