@@ -40,21 +40,42 @@ def read_crop(path: Path, crop: int) -> NDArray[np.uint8]:
     Raises:
         InputError: not an image, damaged, or smaller than the crop.
     """
+    return read_centre(path, crop, crop)
+
+
+def read_centre(path: Path, side: int, crop: int) -> NDArray[np.uint8]:
+    """Decode an image file and cut or mirror-pad it to `side` around its centre: (side, side, 3) uint8 RGB.
+
+    With `side` − `crop` even, the centre crop of the result is `read_crop` of the file.
+
+    Raises:
+        InputError: not an image, damaged, or smaller than `crop`.
+    """
     try:
         with Image.open(path) as image:
             width, height = image.size
             if min(width, height) < crop:
                 raise InputError(f"{path} is {width} × {height} pixels, smaller than --crop {crop}.")
-            left, top = (width - crop) // 2, (height - crop) // 2
-            centre = image.crop((left, top, left + crop, top + crop))
+            left, top = (width - side) // 2, (height - side) // 2
+            box = (max(left, 0), max(top, 0), min(left + side, width), min(top + side, height))
+            centre = image.crop(box)
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(
             f"{path} cannot be decoded ({error}); replace or remove it, and see `lymphofeat check` for all of them."
         ) from error
-    if centre.mode.startswith("I;16"):
-        grey = (np.asarray(centre) >> 8).astype(np.uint8)
+    pixels = _as_rgb(centre)
+    if pixels.shape[:2] == (side, side):
+        return pixels
+    rows = (max(-top, 0), max(top + side - height, 0))
+    columns = (max(-left, 0), max(left + side - width, 0))
+    return np.pad(pixels, (rows, columns, (0, 0)), mode="reflect")
+
+
+def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
-    return np.asarray(centre if centre.mode == "RGB" else centre.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def read_block(paths: Sequence[Path], crop: int) -> Tensor:
