@@ -17,7 +17,7 @@ from .audit import Shortcut, audit_cohort
 from .images import ImageFacts, look_at
 from .layout import Layout, layout_of
 from .model import Cohort, Patient
-from .problems import Problem, Problems, counted
+from .problems import Problem, Problems, Where, counted
 from .read import scan_cohort
 from .summary import Summary, summarise
 
@@ -85,7 +85,7 @@ def check_cohort(
     _check_files(bags, problems)
     _check_sizes(bags, facts, layout.images_smallest, problems)
     _check_modes(facts, problems)
-    _check_duplicates(bags, problems)
+    _check_duplicates(bags, root, problems)
     decoded = {p.id: [fact for fact in bag if not fact.failure] for p, bag in bags}
     return CheckReport(root, tuple(problems.found), summarise(cohort, facts), audit_cohort(cohort, decoded))
 
@@ -197,7 +197,7 @@ def _check_modes(facts: Sequence[ImageFacts], problems: Problems) -> None:
             problems.warning("image-mode", paths[0], None, message, remedy)
 
 
-def _check_duplicates(bags: Bags, problems: Problems) -> None:
+def _check_duplicates(bags: Bags, root: Path, problems: Problems) -> None:
     """Byte-identical files: between two persons an error, since they could sit on both sides of a fold.
 
     Each file is told against the first of its kind, so that many copies give a line each, not one per pair.
@@ -219,7 +219,7 @@ def _check_duplicates(bags: Bags, problems: Problems) -> None:
             problems.warning("duplicate-image", copy, None, message, "remove one, or it counts twice")
         else:
             more = _more(len(paths) - 1, "pair", f"{owner.id} and {patient.id}")
-            message = f"is byte for byte the same file as {path}, an image of another patient{more}"
+            message = f"is byte for byte the same file as {Where(path).text(root)}, an image of another patient{more}"
             remedy = "find out whose image it is and remove it from the other"
             report = problems.warning if _share_folds(owner, patient) else problems.error
             report("duplicate-image", copy, None, message, remedy)

@@ -10,7 +10,7 @@ from pathlib import Path
 from .folders import list_part
 from .layout import Layout, layout_of
 from .model import Cohort, Patient
-from .problems import Problem, Problems, counted, raise_errors
+from .problems import Problem, Problems, Where, counted, raise_errors
 from .records import Record, merge_records, report_missing_columns, table_records
 from .tables import Table, read_table
 
@@ -34,7 +34,8 @@ def read_cohort(root: Path, *, layout: Layout | None = None) -> Cohort:
     """
     cohort, problems = scan_cohort(root, layout)
     raise_errors(problems)
-    return cohort or Cohort(Path(root), ())
+    assert cohort is not None, "a cohort without patients has an error"
+    return cohort
 
 
 def scan_cohort(root: Path, layout: Layout | None = None) -> tuple[Cohort | None, list[Problem]]:
@@ -61,6 +62,9 @@ def scan_cohort(root: Path, layout: Layout | None = None) -> tuple[Cohort | None
     scan = _Scan(root, layout or layout_of(root), problems)
     patients = scan.patients()
     _check_classes(root, patients, problems)
+    if not patients and not any(problem.severity == "error" for problem in problems.found):
+        remedy = "add a folder with images per patient (docs/cohort.md)"
+        problems.error("no-patients", root, None, "has no patient with images", remedy)
     return (Cohort(root, tuple(patients)) if patients else None), problems.found
 
 
@@ -76,7 +80,8 @@ class _Scan:
 
     def __post_init__(self) -> None:
         self.folders = {
-            part: list_part(self.folder(part), self.layout, self.problems) for part in ("train", "test")
+            part: list_part(self.folder(part), self.layout, self.problems) if self.has_folder(part) else {}
+            for part in ("train", "test")
         }
         names = {
             "train": self.layout.tables_train,
@@ -94,6 +99,14 @@ class _Scan:
     def folder(self, part: str) -> Path:
         return self.root / (self.layout.folders_train if part == "train" else self.layout.folders_test)
 
+    def has_folder(self, part: str) -> bool:
+        """Whether the part is there; an empty name in the layout means that there is none."""
+        return self.folder(part) != self.root and self.folder(part).is_dir()
+
+    def named(self, part: str, name: str) -> str:
+        """A patient's folder as problems word it: inside the cohort."""
+        return Where(self.folder(part) / name).text(self.root)
+
     def patients(self) -> list[Patient]:
         """Every patient with images, in order; all problems reported."""
         if not self._has_anything():
@@ -106,7 +119,7 @@ class _Scan:
             [self._blinded(record) if parts[record.id] == "test" else record for record in records[which]]
             for which in self.tables
         ]
-        merged = merge_records(judged, self.problems)
+        merged = merge_records(judged, self.problems, self.root)
         if self.tables and "train" in parts.values():
             report_missing_columns(list(self.tables.values()), self.layout, self.problems)
         listed = [self._listed(merged[name], part) for name, part in parts.items()]
@@ -116,7 +129,7 @@ class _Scan:
 
     def _has_anything(self) -> bool:
         """Report a folder that is not a cohort at all, and a labelled part without any table."""
-        if not any(self.folder(part).is_dir() for part in ("train", "test")):
+        if not any(self.has_folder(part) for part in ("train", "test")):
             self.problems.error(
                 "no-part",
                 self.root,
@@ -154,7 +167,7 @@ class _Scan:
                     self._error(
                         record,
                         "in-both-parts",
-                        f"{record.id} is also in {self.tables['train'].path}",
+                        f"{record.id} is also in {self.layout.tables_train}",
                         "keep the patient in one part",
                     )
         for record in records.get("clinical", ()):
@@ -179,12 +192,12 @@ class _Scan:
         """A patient with a row; without images if there are none."""
         other = "test" if part == "train" else "train"
         images = self.folders[part].get(record.id)
-        if images is None and self.folder(part).is_dir():
+        if images is None and self.has_folder(part):
             if record.id in self.folders[other]:
-                message = f"{record.id} is listed here, but its folder is {self.folder(other) / record.id}"
+                message = f"{record.id} is listed here, but its folder is {self.named(other, record.id)}"
                 self._error(record, "wrong-part", message, "move the folder or the row")
             else:
-                message = f"{record.id} has no folder {self.folder(part) / record.id}"
+                message = f"{record.id} has no folder {self.named(part, record.id)}"
                 self._error(record, "no-folder", message, "add the folder with its images or remove the row")
         elif images is None:
             self._report_no_part(record, part)
@@ -208,14 +221,16 @@ class _Scan:
 
     def _report_no_part(self, record: Record, part: str) -> None:
         """Once for all patients of a part whose folder is not there; the work goes on without a test part."""
-        if any(problem.where.path == self.folder(part) for problem in self.problems.found):
+        if self.folder(part) == self.root or any(
+            problem.where.path == self.folder(part) for problem in self.problems.found
+        ):
             return
         report = self.problems.error if part == "train" else self.problems.warning
         report(
             "no-part",
             self.folder(part),
             None,
-            f"is not there, but the tables list patients of it ({record.id} in {record.where.text()})",
+            f"is not there, but the tables list patients of it ({record.id} in {record.where.text(self.root)})",
             "add the folder, or remove the rows" + (" (they are left out)" if part == "test" else ""),
         )
 
@@ -248,7 +263,7 @@ class _Scan:
                 "in-both-parts",
                 self.folder("test") / name,
                 None,
-                f"{self.folder('train') / name} is a folder of the same patient",
+                f"{self.named('train', name)} is a folder of the same patient",
                 "keep the patient in one part",
             )
         return orphans

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from ..errors import InputError
 from .dates import age_at, parse_birth
@@ -168,7 +169,7 @@ def _whole(text: str) -> str:
     return str(int(number)) if math.isfinite(number) and number == int(number) else text
 
 
-def merge_records(tables: Sequence[Sequence[Record]], problems: Problems) -> dict[str, Record]:
+def merge_records(tables: Sequence[Sequence[Record]], problems: Problems, root: Path) -> dict[str, Record]:
     """One record per ID, in order of first appearance; a value that one table lacks comes from the next.
 
     Two tables that contradict one another are an error that names both rows.
@@ -177,11 +178,11 @@ def merge_records(tables: Sequence[Sequence[Record]], problems: Problems) -> dic
     for records in tables:
         for record in records:
             earlier = merged.get(record.id)
-            merged[record.id] = _joined(earlier, record, problems) if earlier else record
+            merged[record.id] = _joined(earlier, record, problems, root) if earlier else record
     return merged
 
 
-def _joined(a: Record, b: Record, problems: Problems) -> Record:
+def _joined(a: Record, b: Record, problems: Problems, root: Path) -> Record:
     for name, first, second in (
         ("label", a.label, b.label),
         ("date of birth", a.birth, b.birth),
@@ -193,7 +194,7 @@ def _joined(a: Record, b: Record, problems: Problems) -> Record:
                 "contradiction",
                 b.where.path,
                 b.where.row,
-                f"{name} of {b.id} is {second}, but {a.where.text()} says {first}",
+                f"{name} of {b.id} is {second}, but {a.where.text(root)} says {first}",
                 "make the tables agree",
             )
     born = a if a.birth else b

@@ -120,6 +120,13 @@ BAD_INPUTS = [
         "error",
     ),
     BadInput(
+        "nobody",
+        lambda root: (shutil.rmtree(root), (root / "trainset").mkdir(parents=True)),
+        "has no patient with images",
+        "add a folder with images per patient",
+        "error",
+    ),
+    BadInput(
         "row without folder",
         lambda root: shutil.rmtree(root / "trainset" / "P3"),
         "trainset/trainset_true.csv, row 5: P3 has no folder trainset/P3",

@@ -77,6 +77,36 @@ def test_without_a_test_part(tmp_path: Path) -> None:
     assert "testset: is not there" in str(problems[0])
 
 
+def test_the_label_of_a_test_patient_is_not_used(tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path, n=8)
+    edit_row(root, "P6", "LABEL", "1")
+    edit(root / "testset/testset_data.csv", "P7,-1", "P7,0")  # the clinical table says -1: no contradiction
+    assert read_cohort(root).labels.tolist() == [0, 1, 0, 1, 0, 1, -1, -1]
+
+
+def test_a_part_can_be_switched_off(tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path, n=8)
+    (root / LAYOUT_FILE).write_text('[folders]\ntest = ""\n[tables]\ntest = ""\n')
+    cohort, problems = scan_cohort(root)
+    assert cohort is not None
+    assert [p.id for p in cohort.patients] == [f"P{i}" for i in range(6)]
+    assert problems == []
+
+
+def test_a_folder_elsewhere(tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path / "cohort", n=8)
+    (root / "trainset").rename(tmp_path / "images")
+    (tmp_path / "images/trainset_true.csv").unlink()
+    for folder in (str(tmp_path / "images"), "../images"):
+        (root / LAYOUT_FILE).write_text(f'[folders]\ntrain = "{folder}"\n')
+        cohort, problems = scan_cohort(root)
+        assert problems == []
+        assert cohort is not None
+        assert len(cohort.images) == 24
+    shutil.rmtree(tmp_path / "images/P3")
+    assert "P3 has no folder ../images/P3" in str(scan_cohort(root)[1][0])
+
+
 def test_missing_values_in_any_spelling(tmp_path: Path) -> None:
     root = tiny_cohort(tmp_path, n=12)
     for i, word in enumerate(["", "NA", "nan", "?", "None", " - "]):
