@@ -22,7 +22,8 @@ class Where(NamedTuple):
         """The place in words; a path under `root` is shortened, `root` itself is "the cohort"."""
         if root is not None and self.path == root:
             return "the cohort"
-        path = self.path.relative_to(root) if root is not None and self.path.is_relative_to(root) else self.path
+        inside = root is not None and self.path.is_relative_to(root)
+        path = self.path.relative_to(root) if root is not None and inside else self.path
         return f"{path}, row {self.row}" if self.row is not None else str(path)
 
 
