@@ -5,6 +5,7 @@ chapter 13), stratified by class: every resample draws as many patients of each 
 resample is a row of integer weights, so that all resamples of a score are a few array operations.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
 
-__all__ = ["METRICS", "Interval", "auc", "balanced_accuracy", "bootstrap_interval", "log_loss"]
+__all__ = [
+    "METRICS",
+    "Bootstrap",
+    "Interval",
+    "auc",
+    "balanced_accuracy",
+    "bootstrap",
+    "bootstrap_interval",
+    "log_loss",
+]
 
 METRICS = ("auc", "balanced_accuracy", "log_loss")
 
@@ -26,6 +36,30 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """A score on all patients and on every resample of them.
+
+    Attributes:
+        value: on all patients.
+        resampled: (B,) float64, on each resample. The same seed and labels draw the same resamples, so two
+            systems' scores on the same patients may be subtracted resample by resample.
+    """
+
+    value: float
+    resampled: Floats
+
+    def __sub__(self, other: "Bootstrap") -> "Bootstrap":
+        """The paired difference of two scores on the same patients, metric and seed."""
+        return Bootstrap(self.value - other.value, self.resampled - other.resampled)
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """The value with its percentile interval of that coverage, in (0, 1)."""
+        tail = (1 - confidence) / 2
+        low, high = np.quantile(self.resampled, [tail, 1 - tail])
+        return Interval(self.value, float(low), float(high))
 
 
 def auc(y: ArrayLike, score: ArrayLike) -> float:
@@ -98,19 +132,36 @@ def bootstrap_interval(
     Raises:
         InputError: an unknown metric, no `decision` where it is needed, bad values (see the scores above).
     """
+    if not 0 < confidence < 1:
+        raise InputError(f"The confidence of an interval must lie between 0 and 1, not be {confidence}.")
+    return bootstrap(metric, y, p, decision=decision, n_resamples=n_resamples, seed=seed).interval(confidence)
+
+
+def bootstrap(
+    metric: str,
+    y: ArrayLike,
+    p: ArrayLike,
+    *,
+    decision: ArrayLike | None = None,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> Bootstrap:
+    """The score on all patients and on stratified resamples of them; arguments as of `bootstrap_interval`.
+
+    Raises:
+        InputError: an unknown metric, no `decision` where it is needed, bad values (see the scores above).
+    """
     if metric not in METRICS:
         raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
     if metric == "balanced_accuracy" and decision is None:
         raise InputError("Balanced accuracy is measured on decisions; give `decision` (0 or 1 per patient).")
-    if n_resamples < 1 or not 0 < confidence < 1:
-        raise InputError("The bootstrap needs n_resamples of at least 1 and a confidence between 0 and 1.")
+    if n_resamples < 1:
+        raise InputError(f"The bootstrap needs at least 1 resample, not {n_resamples}.")
     judged = decision if metric == "balanced_accuracy" and decision is not None else p
     labels, values = _checked(y, judged, metric)
     statistic = {"auc": _auc, "balanced_accuracy": _balanced_accuracy, "log_loss": _log_loss}[metric]
-    tail = (1 - confidence) / 2
     resampled = statistic(labels, values, _resampled(labels, n_resamples, seed))
-    low, high = np.quantile(resampled, [tail, 1 - tail])
-    return Interval(float(statistic(labels, values, _once(labels))[0]), float(low), float(high))
+    return Bootstrap(float(statistic(labels, values, _once(labels))[0]), resampled)
 
 
 def _checked(y: ArrayLike, values: ArrayLike, metric: str) -> tuple[Labels, Floats]:

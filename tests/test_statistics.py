@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from lymphofeat.errors import InputError
-from lymphofeat.statistics import auc, balanced_accuracy, bootstrap_interval, log_loss
+from lymphofeat.statistics import auc, balanced_accuracy, bootstrap, bootstrap_interval, log_loss
 
 scored = st.lists(
     st.tuples(st.sampled_from([0, 1]), st.integers(0, 20).map(lambda k: k / 20)), min_size=2, max_size=40
@@ -99,3 +99,26 @@ def test_decisions_must_be_decisions() -> None:
         balanced_accuracy([0, 1], [0.2, 0.9])
     with pytest.raises(InputError, match="confidence"):
         bootstrap_interval("auc", [0, 1], [0.2, 0.9], confidence=1.0)
+
+
+@pytest.mark.parametrize("metric", ["auc", "balanced_accuracy", "log_loss"])
+def test_differences_are_taken_on_the_same_resamples(metric: str) -> None:
+    rng = np.random.default_rng(3)
+    y = rng.permutation(np.repeat([0, 1], [25, 35]))
+    a = np.clip(0.5 + 0.2 * (y - 0.5) + rng.normal(0, 0.2, 60), 0.01, 0.99)
+    b = np.clip(a + rng.normal(0, 0.03, 60), 0.01, 0.99)
+    one, other = (bootstrap(metric, y, p, decision=p >= 0.5, n_resamples=300, seed=5) for p in (a, b))
+    paired = (one - other).interval()
+    assert paired.value == pytest.approx(one.value - other.value)
+    differences = one.resampled - other.resampled
+    assert (paired.low, paired.high) == pytest.approx(tuple(np.quantile(differences, [0.025, 0.975])))
+    # Two systems that err alike differ more surely than either is known.
+    assert paired.high - paired.low < min(s.interval().high - s.interval().low for s in (one, other))
+    assert (one - one).interval() == (0.0, 0.0, 0.0)
+
+
+def test_an_interval_is_that_of_its_bootstrap() -> None:
+    y, p = np.arange(40) % 2, np.random.default_rng(0).random(40)
+    assert bootstrap("auc", y, p, seed=4).interval(0.9) == bootstrap_interval(
+        "auc", y, p, confidence=0.9, seed=4
+    )
