@@ -123,9 +123,9 @@ def check(say: Say, cohort: Path | None) -> None:
 
 @verb(example="lymphofeat synth data --patients 40 --seed 1")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--patients", default=40, show_default=True, type=click.IntRange(2), help="Records to draw.")
+@click.option("--patients", default=40, show_default=True, type=click.IntRange(6), help="Records to draw.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Same seed, same bytes.")
-@click.option("--overlap", default=0.35, show_default=True, type=click.FloatRange(0, 1),
+@click.option("--overlap", default=0.25, show_default=True, type=click.FloatRange(0, 1),
               help="Of the classes: 0 apart, 1 the same.")  # fmt: skip
 @click.option("--signal", default="both", show_default=True,
               type=click.Choice(["both", "image", "clinical", "none"]), help="What tells them apart.")  # fmt: skip

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..cohort.fingerprint import cohort_fingerprint, image_digests
+from ..cohort.duplicates import report_duplicates
+from ..cohort.fingerprint import cohort_fingerprint, image_digests, image_sizes
 from ..cohort.model import Cohort
+from ..cohort.problems import Problems, raise_errors
 from ..encoder.backbones import backbone_named
 from ..encoder.frozen import DTYPES, Block, FrozenEncoder, choose_device, encode_blocks, has_fast_bfloat16
 from ..encoder.pixels import Preprocessing, read_block
@@ -87,18 +89,21 @@ def cohort_tables(cohort: Cohort, settings: ExtractSettings, progress: Progress)
     """What the cache keeps of the cohort: reads every image file once, for its digest.
 
     Raises:
-        InputError: no images, or a class with fewer persons than folds.
+        InputError: a file that cannot be read, one image in two patients, or a class with fewer persons than folds.
     """
     patients = cohort.table()
     images = cohort.images
     digests = image_digests(images, progress)
+    problems = Problems()
+    report_duplicates(cohort, digests, problems)
+    raise_errors(problems.found)
     return CohortTables(
         patients=patients,
         folds=draw_folds(patients, settings.n_folds, settings.n_repeats, settings.fold_seed),
         fold_seed=settings.fold_seed,
         fingerprint=cohort_fingerprint(cohort, digests),
         names=[image.name for image in images],
-        sizes=[image.stat().st_size for image in images],
+        sizes=image_sizes(images).tolist(),
         digests=digests,
         source=str(cohort.root.resolve()),
     )
@@ -110,6 +115,7 @@ def extract_frozen(
     settings: ExtractSettings | None = None,
     *,
     force: bool = False,
+    default: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> ExtractSummary:
@@ -123,6 +129,7 @@ def extract_frozen(
         cache: the HDF5 file, made if need be; its other encodings stay.
         settings: how.
         force: replace what is there and does not fit: another cohort's cache, a partial file of other settings.
+        default: whether `tune` uses it unless told otherwise; see `PartialEncoding.finish`.
         workers: threads, by default one per core.
         progress: is told of blocks as they come.
 
@@ -145,7 +152,7 @@ def extract_frozen(
         n_before = tables.n_images - _count(partial, partial.pending)
         encoder = FrozenEncoder(weights.network, _preprocessing(settings), device, DTYPES[settings.dtype])
         seconds = _fill(partial, cohort, encoder, workers, progress)
-        partial.finish()
+        partial.finish(made={"seconds": _whole(seconds, n_before, tables.n_images)}, default=default)
     summary = _summary(cache, settings, spec, weights, tables.n_images, n_before, seconds)
     if settings.dtype == "float32":
         return summary
@@ -209,6 +216,11 @@ def _is_there(cache: Path, tables: CohortTables, spec: EncodingSpec) -> bool:
             f"({describe_difference(encoding.spec, spec)}); give another --cache, or --force to replace it."
         )
     return True
+
+
+def _whole(seconds: float, n_before: int, n_images: int) -> float:
+    """What an unbroken run would have taken, by the rate of this one; NaN if there was nothing left to do."""
+    return seconds * n_images / (n_images - n_before) if n_before < n_images else float("nan")
 
 
 def _count(partial: PartialEncoding, blocks: list[int]) -> int:

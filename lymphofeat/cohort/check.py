@@ -14,10 +14,11 @@ from pathlib import Path
 
 from ..progress import Progress, Silent
 from .audit import Shortcut, audit_cohort
+from .duplicates import report_duplicates
 from .images import ImageFacts, look_at
 from .layout import Layout, layout_of
 from .model import Cohort, Patient
-from .problems import Problem, Problems, Where, counted
+from .problems import Problem, Problems, beyond_the_first
 from .read import scan_cohort
 from .summary import Summary, summarise
 
@@ -85,7 +86,7 @@ def check_cohort(
     _check_files(bags, problems)
     _check_sizes(bags, facts, layout.images_smallest, problems)
     _check_modes(facts, problems)
-    _check_duplicates(bags, root, problems)
+    report_duplicates(cohort, [fact.digest for fact in facts], problems, root)
     decoded = {p.id: [fact for fact in bag if not fact.failure] for p, bag in bags}
     return CheckReport(root, tuple(problems.found), summarise(cohort, facts), audit_cohort(cohort, decoded))
 
@@ -168,7 +169,7 @@ def _check_sizes(bags: Bags, facts: Sequence[ImageFacts], smallest: int, problem
             if not fact.failure and (size != commonest or min(size) < smallest):
                 odd[size].append(fact.path)
         for (width, height), paths in odd.items():
-            more = _more(len(paths) - 1, "image", patient.id)
+            more = beyond_the_first(len(paths) - 1, "image", patient.id)
             if min(width, height) < smallest:
                 message = f"is {width} × {height} pixels, smaller than {smallest} × {smallest}{more}"
                 remedy = "replace or remove it (enlarging invents detail)"
@@ -187,7 +188,7 @@ def _check_modes(facts: Sequence[ImageFacts], problems: Problems) -> None:
         if not fact.failure and fact.mode != "RGB":
             by_mode[fact.mode].append(fact.path)
     for mode, paths in by_mode.items():
-        more = _more(len(paths) - 1, "image", "the cohort")
+        more = beyond_the_first(len(paths) - 1, "image", "the cohort")
         words = "16-bit grey" if mode.startswith("I;16") else _CONVERTED.get(mode, "")
         message = f"is not RGB but {mode}{f' ({words})' if words else ''}{more}"
         if mode in ("I", "F"):
@@ -195,42 +196,3 @@ def _check_modes(facts: Sequence[ImageFacts], problems: Problems) -> None:
         else:
             remedy = "it is converted to RGB; check that colours mean the same in all images"
             problems.warning("image-mode", paths[0], None, message, remedy)
-
-
-def _check_duplicates(bags: Bags, root: Path, problems: Problems) -> None:
-    """Byte-identical files: between two persons an error, since they could sit on both sides of a fold.
-
-    Each file is told against the first of its kind, so that many copies give a line each, not one per pair.
-    """
-    first_seen: dict[str, tuple[Patient, Path]] = {}
-    pairs: dict[tuple[str, str, str, str], tuple[Patient, Patient, list[tuple[Path, Path]]]] = {}
-    for patient, bag in bags:
-        for fact in bag:
-            if fact.size:
-                owner, path = first_seen.setdefault(fact.digest, (patient, fact.path))
-                if path != fact.path:
-                    key = (owner.split, owner.id, patient.split, patient.id)
-                    pairs.setdefault(key, (owner, patient, []))[2].append((path, fact.path))
-    for owner, patient, paths in pairs.values():
-        path, copy = paths[0]
-        if owner is patient:
-            more = _more(len(paths) - 1, "pair", patient.id)
-            message = f"is byte for byte the same file as {path.name} of the same patient{more}"
-            problems.warning("duplicate-image", copy, None, message, "remove one, or it counts twice")
-        else:
-            more = _more(len(paths) - 1, "pair", f"{owner.id} and {patient.id}")
-            message = f"is byte for byte the same file as {Where(path).text(root)}, an image of another patient{more}"
-            remedy = "find out whose image it is and remove it from the other"
-            report = problems.warning if _share_folds(owner, patient) else problems.error
-            report("duplicate-image", copy, None, message, remedy)
-
-
-def _share_folds(a: Patient, b: Patient) -> bool:
-    """Whether the two records count as one person within one part."""
-    one_person = bool(a.birth and a.sex) and (a.birth, a.sex) == (b.birth, b.sex)
-    return one_person and a.split == b.split
-
-
-def _more(n: int, noun: str, owner: str) -> str:
-    """What a problem holds for besides the file that it names."""
-    return f" (and {counted(n, f'more {noun}')} of {owner})" if n else ""

@@ -46,8 +46,17 @@ class Cohort:
     def table(self) -> pd.DataFrame:
         """One row per patient with the columns `TABLE_COLUMNS`; `birth` as ISO text, "" where missing."""
         rows = [
-            (p.id, p.split, p.label, len(p.images), p.birth.isoformat() if p.birth else "",
-             p.date_order, p.sex, p.age, p.count)
+            (
+                p.id,
+                p.split,
+                p.label,
+                len(p.images),
+                p.birth.isoformat() if p.birth else "",
+                p.date_order,
+                p.sex,
+                p.age,
+                p.count,
+            )
             for p in self.patients
         ]
         return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))

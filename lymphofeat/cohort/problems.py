@@ -65,6 +65,11 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def beyond_the_first(n: int, noun: str, owner: str) -> str:
+    """What a problem holds for besides the file that it names."""
+    return f" (and {counted(n, f'more {noun}')} of {owner})" if n else ""
+
+
 def raise_errors(problems: Iterable[Problem]) -> None:
     """Raise one `InputError` with a line for every error among `problems`; warnings do not count."""
     errors = [problem for problem in problems if problem.severity == "error"]

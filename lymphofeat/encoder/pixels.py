@@ -38,7 +38,7 @@ def read_crop(path: Path, crop: int) -> NDArray[np.uint8]:
     Grey, palette, CMYK and RGBA images are converted to RGB, 16-bit grey ones scaled to 8 bits.
 
     Raises:
-        InputError: not an image, damaged, or smaller than the crop.
+        InputError: not an image, damaged, of 32-bit values, or smaller than the crop.
     """
     return read_centre(path, crop, crop)
 
@@ -49,7 +49,7 @@ def read_centre(path: Path, side: int, crop: int) -> NDArray[np.uint8]:
     With `side` − `crop` even, the centre crop of the result is `read_crop` of the file.
 
     Raises:
-        InputError: not an image, damaged, or smaller than `crop`.
+        InputError: not an image, damaged, of 32-bit values, or smaller than `crop`.
     """
     try:
         with Image.open(path) as image:
@@ -58,6 +58,8 @@ def read_centre(path: Path, side: int, crop: int) -> NDArray[np.uint8]:
                 raise InputError(f"{path} is {width} × {height} pixels, smaller than --crop {crop}.")
             left, top = (width - side) // 2, (height - side) // 2
             box = (max(left, 0), max(top, 0), min(left + side, width), min(top + side, height))
+            if image.mode in ("I", "F"):
+                raise InputError(f"{path} holds 32-bit values of unknown range; save it with 8 bits per channel.")
             centre = image.crop(box)
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(
