@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torchvision
@@ -21,7 +22,7 @@ class Backbone:
         name: as users type it.
         dim: D, the width of its feature vector after global average pooling.
         build: makes it untrained, its classifier replaced by the identity: (B, 3, H, W) → (B, D).
-        imagenet: the name of torchvision's weights for it.
+        imagenet: the name of torchvision's weights for it; "" where there are none.
         mean, std: per channel, of pixels scaled to [0, 1], that its weights were trained with.
     """
 
@@ -42,12 +43,29 @@ def _resnet(name: str) -> Callable[[], nn.Module]:
     return build
 
 
+def _small_cnn() -> nn.Module:
+    """Four blocks of convolution, batch norm, ReLU and pooling: for training from scratch on few patients."""
+
+    def block(width_in: int, width: int) -> nn.Module:
+        convolution = nn.Conv2d(width_in, width, 3, padding=1, bias=False)
+        return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(2))
+
+    widths = (3, 16, 32, 64, 128)
+    network = nn.Sequential()
+    for number, (width_in, width) in enumerate(pairwise(widths), 1):
+        network.add_module(f"block{number}", block(width_in, width))
+    network.add_module("pool", nn.AdaptiveAvgPool2d(1))
+    network.add_module("flatten", nn.Flatten())
+    return network
+
+
 BACKBONES = {
     b.name: b
     for b in (
         Backbone("resnet18", 512, _resnet("resnet18"), "ResNet18_Weights.IMAGENET1K_V1"),
         Backbone("resnet34", 512, _resnet("resnet34"), "ResNet34_Weights.IMAGENET1K_V1"),
         Backbone("resnet50", 2048, _resnet("resnet50"), "ResNet50_Weights.IMAGENET1K_V2"),
+        Backbone("small-cnn", 128, _small_cnn, ""),
     )
 }
 

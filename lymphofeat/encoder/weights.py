@@ -17,8 +17,9 @@ import torchvision
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from ..errors import WeightsError
+from ..errors import LeakageError, WeightsError
 from .backbones import Backbone, untrained
+from .trained import is_trained
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 CLASSIFIER = re.compile(r"fc\.")
@@ -54,6 +55,7 @@ def load_weights(backbone: Backbone, weights: str, seed: int | None = None) -> L
 
     Raises:
         WeightsError: cannot be fetched, read, or do not fit; with what to do.
+        LeakageError: the file is an encoder that `extract` fine-tuned.
     """
     if weights == "none":
         if seed is None:
@@ -84,6 +86,11 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
 
 
 def _download(backbone: Backbone) -> Mapping[str, Tensor]:
+    if not backbone.imagenet:
+        raise WeightsError(
+            f"There are no ImageNet weights for {backbone.name}; give its own with --weights FILE, or train it from "
+            "random ones (--weights none)."
+        )
     entry = torchvision.models.get_weight(backbone.imagenet)
     try:
         with _impatient():
@@ -116,6 +123,7 @@ def _read(path: Path) -> Any:
         )
     try:
         if path.suffix == ".safetensors":
+            _refuse_trained(path)
             return safetensors.torch.load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -124,6 +132,14 @@ def _read(path: Path) -> Any:
             f"{path} holds no plain weights ({cause[:200]}); save the network's state_dict() with torch.save or "
             "safetensors and give that."
         ) from error
+
+
+def _refuse_trained(path: Path) -> None:
+    if is_trained(path):
+        raise LeakageError(
+            f"{path} was fine-tuned on a cohort's labels, and as start weights it would pass for an encoder that saw "
+            "none; start from the weights that it was trained from."
+        )
 
 
 def _unwrapped(path: Path, raw: Any) -> dict[str, Tensor]:

@@ -1,0 +1,72 @@
+"""Checkpoints of a training under way: whole or absent, and of this very training or refused."""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import StaleCacheError
+from ..files import written_beside
+
+__all__ = ["TrainingState", "read_checkpoint", "write_checkpoint"]
+
+
+@dataclass
+class TrainingState:
+    """A training between two epochs. No state of a random generator: an epoch's randomness comes from its number.
+
+    Attributes:
+        key: digest of all that decides the result.
+        epoch: epochs done.
+        network, optimiser: their state dicts; None before the first epoch.
+        best: the network's state after the best epoch so far.
+        best_epoch: its number, from 1; 0 before the first.
+        history: one record per epoch: loss, validation_loss, balanced_accuracy, auc, seconds, …
+        seconds: spent training and validating, in all runs together.
+    """
+
+    key: str
+    epoch: int = 0
+    network: dict[str, Tensor] | None = None
+    optimiser: dict[str, Any] | None = None
+    best: dict[str, Tensor] | None = None
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def write_checkpoint(path: Path, state: TrainingState) -> None:
+    """Put the state at `path`, in the place of the one before.
+
+    Raises:
+        OSError: the disk is full; the one before stays.
+    """
+    buffer = io.BytesIO()  # torch.save into a file words a full disk as a fault of its own format
+    torch.save(vars(state), buffer)
+    with written_beside(path) as beside:
+        beside.write_bytes(buffer.getbuffer())
+
+
+def read_checkpoint(path: Path, key: str) -> TrainingState:
+    """The state at `path`, or a new one where there is none.
+
+    Raises:
+        StaleCacheError: it is of a training with other settings, or cannot be read.
+    """
+    if not path.exists():
+        return TrainingState(key)
+    try:
+        state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch.load and pickle raise many kinds on a damaged file
+        raise StaleCacheError(
+            f"{path} is damaged ({type(error).__name__}); delete it, or give --force, to train this encoder anew."
+        ) from error
+    if state.key != key:
+        raise StaleCacheError(
+            f"{path} was begun with other settings, data or library versions; give those of the first run to go on "
+            "with it, another --name to keep both, or --force to begin anew."
+        )
+    return state

@@ -1,0 +1,103 @@
+"""Fine-tuned encoders as files: the network, and what it is and was trained on, in one safetensors file.
+
+They are not start weights: features from such an encoder may be scored only where it is blind, which only the cache
+that it was trained for can tell. `lymphofeat.encoder.weights.load_weights` therefore refuses them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from ..errors import WeightsError
+from ..files import written_beside
+from .augment import AugmentSpec, ColourPreprocessing
+from .backbones import backbone_named
+from .networks import PatientNetwork
+from .recipe import Recipe
+from .recipe_file import recipe_from_dict
+
+__all__ = ["ABOUT", "TrainedEncoder", "is_trained", "load_trained", "save_trained", "trained_about"]
+
+ABOUT = "lymphofeat"  # the metadata key of these files
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """A fine-tuned network as it was kept.
+
+    Attributes:
+        network: backbone and head, in evaluation mode, on the CPU.
+        recipe: that it was trained by.
+        preprocessing: how it must see images.
+        about: `name`, `blind_to`, `key`, `history`, `epoch`, `seconds`, digests.
+    """
+
+    network: PatientNetwork
+    recipe: Recipe
+    preprocessing: ColourPreprocessing
+    about: dict[str, Any]
+
+
+def save_trained(path: Path, network: PatientNetwork, recipe: Recipe, about: Mapping[str, Any]) -> None:
+    """Keep a trained network; `network.backbone` must be the whole backbone.
+
+    Raises:
+        OSError: the disk is full; nothing is left of the file.
+    """
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    metadata = {ABOUT: json.dumps({**about, "recipe": recipe.to_dict()}, sort_keys=True)}
+    with written_beside(path) as beside:
+        beside.write_bytes(save(state, metadata))
+
+
+def is_trained(path: Path) -> bool:
+    """Whether the safetensors file at `path` holds a fine-tuned encoder of this program."""
+    try:
+        with safe_open(path, "pt") as file:
+            return ABOUT in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def trained_about(path: Path) -> dict[str, Any]:
+    """What a file says of its encoder, without loading the network.
+
+    Raises:
+        WeightsError: not such a file, or damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            about: dict[str, Any] = json.loads((file.metadata() or {})[ABOUT])
+            return about
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise WeightsError(
+            f"{path} is not a fine-tuned encoder of this program, or damaged ({error}); name a file that `lymphofeat "
+            "extract` keeps beside the cache, or delete it to have it trained again."
+        ) from error
+
+
+def load_trained(path: Path) -> TrainedEncoder:
+    """Read a fine-tuned encoder back.
+
+    Raises:
+        WeightsError: not such a file, or damaged.
+    """
+    about = trained_about(path)
+    recipe = recipe_from_dict(about["recipe"], str(path))
+    backbone = backbone_named(recipe.network.backbone)
+    network = PatientNetwork(backbone.build(), backbone.dim, recipe, seed=0)
+    try:
+        with safe_open(path, "pt") as file:
+            network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(f"{path} is damaged ({error}); delete it to have it trained again.") from error
+    spec: AugmentSpec = recipe.augment
+    preprocessing = ColourPreprocessing(
+        recipe.training.crop, backbone.mean, backbone.std, spec.grey, spec.normalise_stain
+    )
+    return TrainedEncoder(network.eval(), recipe, preprocessing, about)
