@@ -14,7 +14,15 @@ from ..cohort.fingerprint import cohort_fingerprint, image_digests, image_sizes
 from ..cohort.model import Cohort
 from ..cohort.problems import Problems, raise_errors
 from ..encoder.backbones import backbone_named
-from ..encoder.frozen import DTYPES, Block, FrozenEncoder, choose_device, encode_blocks, has_fast_bfloat16
+from ..encoder.frozen import (
+    DTYPES,
+    Block,
+    BlockEncoder,
+    FrozenEncoder,
+    choose_device,
+    encode_blocks,
+    has_fast_bfloat16,
+)
 from ..encoder.pixels import Preprocessing, read_block
 from ..encoder.weights import LoadedWeights, load_weights
 from ..errors import InputError, StaleCacheError
@@ -146,13 +154,13 @@ def extract_frozen(
     tables = cohort_tables(cohort, settings, progress)
     spec = _spec(settings, weights, device)
     with writing(cache):
-        if not force and _is_there(cache, tables, spec):
+        if not force and holds(cache, tables, spec):
             return _summary(cache, settings, spec, weights, tables.n_images, tables.n_images, 0.0)
         partial = PartialEncoding(cache, tables, spec, anew=force)
-        n_before = tables.n_images - _count(partial, partial.pending)
+        n_before = partial.n_done
         encoder = FrozenEncoder(weights.network, _preprocessing(settings), device, DTYPES[settings.dtype])
-        seconds = _fill(partial, cohort, encoder, workers, progress)
-        partial.finish(made={"seconds": _whole(seconds, n_before, tables.n_images)}, default=default)
+        seconds = fill(partial, cohort, encoder, workers, progress)
+        partial.finish(made={"seconds": whole_seconds(seconds, n_before, tables.n_images)}, default=default)
     summary = _summary(cache, settings, spec, weights, tables.n_images, n_before, seconds)
     if settings.dtype == "float32":
         return summary
@@ -195,7 +203,7 @@ def _spec(settings: ExtractSettings, weights: LoadedWeights, device: torch.devic
     return EncodingSpec(name, name, backbone.dim, settings.batch_size, None, about)
 
 
-def _is_there(cache: Path, tables: CohortTables, spec: EncodingSpec) -> bool:
+def holds(cache: Path, tables: CohortTables, spec: EncodingSpec) -> bool:
     """Whether the cache holds this very encoding.
 
     Raises:
@@ -218,26 +226,22 @@ def _is_there(cache: Path, tables: CohortTables, spec: EncodingSpec) -> bool:
     return True
 
 
-def _whole(seconds: float, n_before: int, n_images: int) -> float:
+def whole_seconds(seconds: float, n_before: int, n_images: int) -> float:
     """What an unbroken run would have taken, by the rate of this one; NaN if there was nothing left to do."""
     return seconds * n_images / (n_images - n_before) if n_before < n_images else float("nan")
 
 
-def _count(partial: PartialEncoding, blocks: list[int]) -> int:
-    return sum(partial.rows(b).stop - partial.rows(b).start for b in blocks)
-
-
-def _fill(
+def fill(
     partial: PartialEncoding,
     cohort: Cohort,
-    encoder: FrozenEncoder,
+    encoder: BlockEncoder,
     workers: int | None,
     progress: Progress,
 ) -> float:
     """Encode the missing blocks; seconds it took."""
     images, total = cohort.images, partial.tables.n_images
     blocks: list[Block] = [(b, images[partial.rows(b)]) for b in partial.pending]
-    progress.start("encoding", total, "images", total - _count(partial, partial.pending))
+    progress.start("encoding", total, "images", partial.n_done)
     start = time.perf_counter()
     try:
         encode_blocks(encoder, blocks, _sink(partial, progress), workers=workers)

@@ -103,6 +103,11 @@ class PartialEncoding:
         """Blocks not yet written, in order."""
         return [int(b) for b in np.flatnonzero(self._done == 0)]
 
+    @property
+    def n_done(self) -> int:
+        """Images already written."""
+        return sum(self.rows(int(b)).stop - self.rows(int(b)).start for b in np.flatnonzero(self._done))
+
     def rows(self, block: int) -> slice:
         """The images of a block."""
         return slice(block * self.spec.block, min((block + 1) * self.spec.block, self.tables.n_images))
@@ -134,7 +139,11 @@ class PartialEncoding:
         self._done.flush()  # type: ignore[attr-defined]
 
     def finish(
-        self, end_to_end: NDArray[np.float64] | None = None, *, made: Mapping[str, Any] | None = None
+        self,
+        end_to_end: NDArray[np.float64] | None = None,
+        *,
+        made: Mapping[str, Any] | None = None,
+        default: bool = True,
     ) -> None:
         """Verify the encoding, put it into the cache beside those already there, remove the partial file.
 
@@ -143,6 +152,8 @@ class PartialEncoding:
                 the cache's order; None for an encoder without a head of its own.
             made: what is known only afterwards, as JSON values of at most some 60 kB: `seconds` that it took in
                 all runs together, `history` of the training, …
+            default: whether its family becomes the one that `tune` uses unless told otherwise; not so for controls.
+                The first encoding of a cache is the default in any case.
 
         Raises:
             CacheError: blocks are missing, a probability is none, or what was written does not read back.
@@ -162,7 +173,8 @@ class PartialEncoding:
                 group.attrs.update({"complete": True, "digest": digest, "made": json.dumps(dict(made or {}))})
                 if own is not None:
                     group.create_dataset("end_to_end", data=own)
-                new.attrs["latest"] = self.spec.family
+                if default or "latest" not in new.attrs:
+                    new.attrs["latest"] = self.spec.family
             _verify(beside, name, digest)
         del self._features, self._done
         self.path.unlink()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -53,6 +54,20 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return any(able.get(feature, False) for feature in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+class BlockEncoder(Protocol):
+    """What `encode_blocks` runs: pixels (B, crop, crop, 3) uint8 to (B, D) float32; on a CPU, from several threads."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Whose crop the images are cut to."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+    def __call__(self, pixels: Tensor) -> NDArray[np.float32]: ...
+
+
 class FrozenEncoder:
     """An encoder for inference only: batch norm folded into the convolutions, channels-last, one dtype.
 
@@ -74,7 +89,7 @@ class FrozenEncoder:
 
 
 def encode_blocks(
-    encoder: FrozenEncoder, blocks: Sequence[Block], sink: Sink, *, workers: int | None = None
+    encoder: BlockEncoder, blocks: Sequence[Block], sink: Sink, *, workers: int | None = None
 ) -> None:
     """Decode and encode blocks of images, handing each block's features to `sink` as they come.
 
@@ -97,7 +112,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _core_by_core(encoder: FrozenEncoder, blocks: Sequence[Block], sink: Sink, workers: int) -> None:
+def _core_by_core(encoder: BlockEncoder, blocks: Sequence[Block], sink: Sink, workers: int) -> None:
     def work(block: Block) -> None:
         number, files = block
         sink(number, encoder(read_block(files, encoder.preprocessing.crop)))
@@ -112,7 +127,7 @@ def _core_by_core(encoder: FrozenEncoder, blocks: Sequence[Block], sink: Sink, w
         torch.set_num_threads(threads)
 
 
-def _stream(encoder: FrozenEncoder, blocks: Sequence[Block], sink: Sink, workers: int) -> None:
+def _stream(encoder: BlockEncoder, blocks: Sequence[Block], sink: Sink, workers: int) -> None:
     with ThreadPoolExecutor(workers) as pool:
         for number, pixels in _decoded_ahead(pool, blocks, encoder.preprocessing.crop, ahead=2 * workers):
             sink(number, encoder(pixels.pin_memory() if encoder.device.type == "cuda" else pixels))

@@ -1,0 +1,113 @@
+"""Encodings that have learnt nothing: what a comparison holds every encoder against."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..cohort.model import Cohort
+from ..encoder.backbones import BACKBONES
+from ..encoder.colour_statistics import ColourStatistics
+from ..progress import Progress, Silent
+from .extract import ExtractSettings, cohort_tables, extract_frozen, fill, holds, whole_seconds
+from .layout import EncodingSpec
+from .reader import Cache, Encoding, open_cache
+from .writer import PartialEncoding, writing
+
+__all__ = ["COLOUR", "add_controls", "extract_colour", "is_colour", "is_untrained", "missing_controls"]
+
+COLOUR = "colour"  # stands in the place of a backbone
+RANDOM_SEED = 0
+
+
+def is_colour(encoding: Encoding) -> bool:
+    """Whether the encoding holds colour statistics only."""
+    return encoding.attrs.get("backbone") == COLOUR
+
+
+def is_untrained(encoding: Encoding) -> bool:
+    """Whether the encoding's network was never trained: `extract --weights none`."""
+    return encoding.attrs.get("recipe") == "frozen" and str(encoding.attrs.get("weights")).startswith(
+        "untrained"
+    )
+
+
+def missing_controls(cache: Cache | None, settings: ExtractSettings) -> list[ExtractSettings | None]:
+    """The controls that the cache lacks: None for the colours, settings for an untrained encoder.
+
+    Every backbone and crop that some encoder of the cache has wants its untrained double; a cache without any, and
+    no cache, that of `settings`.
+    """
+    encodings: Sequence[Encoding] = [] if cache is None else list(cache.encodings.values())
+    wanted = {_shape(e, settings) for e in encodings if e.attrs.get("backbone") in BACKBONES}
+    there = {_shape(e, settings) for e in encodings if is_untrained(e)}
+    missing: list[ExtractSettings | None] = [] if any(map(is_colour, encodings)) else [None]
+    for backbone, crop in sorted((wanted or {(settings.backbone, settings.crop)}) - there):
+        missing.append(replace(settings, backbone=backbone, crop=crop, weights="none", seed=RANDOM_SEED))
+    return missing
+
+
+def add_controls(
+    cohort: Cohort, cache: Path, settings: ExtractSettings | None = None, *, progress: Progress | None = None
+) -> None:
+    """Put the controls that a cache lacks into it: colours, and an untrained encoder of each backbone.
+
+    They go on where an earlier run was stopped, and none becomes the cache's default.
+
+    Args:
+        cohort: the cohort that the cache was made from.
+        cache: made if need be.
+        settings: device, dtype, crop, folds; backbone, weights and seed only for a cache without encoders.
+        progress: told of the images.
+
+    Raises:
+        InputError, StaleCacheError, CacheError: as `extract_frozen`.
+    """
+    settings = _folds_of(cache, settings or ExtractSettings())
+    for control in missing_controls(open_cache(cache) if cache.exists() else None, settings):
+        if control is None:
+            extract_colour(cohort, cache, settings, progress=progress)
+        else:
+            extract_frozen(cohort, cache, control, default=False, progress=progress)
+
+
+def extract_colour(
+    cohort: Cohort, cache: Path, settings: ExtractSettings, *, progress: Progress | None = None
+) -> None:
+    """Put the colour statistics of every image into the cache, as the encoding `colour`.
+
+    Raises:
+        InputError, StaleCacheError, CacheError: as `extract_frozen`.
+    """
+    progress = progress or Silent()
+    encoder = ColourStatistics(settings.crop)
+    tables = cohort_tables(cohort, settings, progress)
+    about = {
+        "recipe": "frozen",
+        "backbone": COLOUR,
+        "weights": "none: mean and deviation of each channel",
+        "preprocessing": {"crop": settings.crop},
+        "dtype": "float32",
+    }
+    spec = EncodingSpec(COLOUR, COLOUR, encoder.dim, settings.batch_size, None, about)
+    with writing(cache):
+        if holds(cache, tables, spec):
+            return
+        partial = PartialEncoding(cache, tables, spec)
+        n_before = partial.n_done
+        seconds = fill(partial, cohort, encoder, None, progress)
+        made = {"seconds": whole_seconds(seconds, n_before, tables.n_images)}
+        partial.finish(made=made, default=False)
+
+
+def _shape(encoding: Encoding, settings: ExtractSettings) -> tuple[str, int]:
+    preprocessing = encoding.attrs.get("preprocessing") or {}
+    return str(encoding.attrs["backbone"]), int(preprocessing.get("crop", settings.crop))
+
+
+def _folds_of(cache: Path, settings: ExtractSettings) -> ExtractSettings:
+    """`settings` with the folds of the cache, if there is one: a control has to share them."""
+    if not cache.exists():
+        return settings
+    found = open_cache(cache)
+    n_folds, n_repeats = int(found.folds[:, 0].max()) + 1, found.folds.shape[1]
+    return replace(settings, n_folds=n_folds, n_repeats=n_repeats, fold_seed=found.fold_seed)

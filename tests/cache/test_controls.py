@@ -1,0 +1,63 @@
+"""Controls beside the encoders: colours against the plain formula, untrained doubles, and no change of default."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lymphofeat.cache import open_cache
+from lymphofeat.cache.controls import add_controls, is_colour, is_untrained, missing_controls
+from lymphofeat.cache.extract import ExtractSettings, extract_frozen
+from lymphofeat.encoder.colour_statistics import ColourStatistics
+from lymphofeat.errors import StaleCacheError
+
+from ..helpers.drawn import noise_cohort
+
+SETTINGS = ExtractSettings(crop=32, n_folds=3, n_repeats=2, weights="none", seed=3, device="cpu")
+
+
+def test_colours_of_a_cohort_equal_the_plain_formula(tmp_path: Path) -> None:
+    cohort = noise_cohort(tmp_path / "data")
+    add_controls(cohort, tmp_path / "c.h5", SETTINGS)
+    cache = open_cache(tmp_path / "c.h5")
+    assert cache.families == ["colour", "resnet18-random0-crop32"]
+    expected = []
+    for path in cohort.images:
+        centre = np.asarray(Image.open(path), dtype=np.float64)[8:40, 8:40].reshape(-1, 3)
+        expected.append(np.concatenate([(centre.mean(axis=0) + 0.5) / 256, centre.std(axis=0) / 256]))
+    np.testing.assert_allclose(cache.encodings["colour"].features, expected, rtol=1e-5)
+    assert cache.encodings["colour"].made["seconds"] > 0
+    assert [e.name for e in cache.encodings.values() if is_colour(e)] == ["colour"]
+    assert [e.name for e in cache.encodings.values() if is_untrained(e)] == ["resnet18-random0-crop32"]
+
+
+def test_a_black_and_a_white_image_have_a_colour() -> None:
+    pixels = torch.zeros(2, 4, 4, 3, dtype=torch.uint8)
+    pixels[1] = 255
+    np.testing.assert_allclose(
+        ColourStatistics(4)(pixels), [[1 / 512] * 3 + [0] * 3, [511 / 512] * 3 + [0] * 3]
+    )
+
+
+def test_controls_join_a_cache_on_its_folds_and_leave_its_default(tmp_path: Path) -> None:
+    cohort, path = noise_cohort(tmp_path / "data"), tmp_path / "c.h5"
+    extract_frozen(cohort, path, SETTINGS)
+    before = open_cache(path)
+    add_controls(cohort, path, ExtractSettings(device="cpu", crop=32))
+    cache = open_cache(path)
+    assert cache.families == ["colour", "resnet18-random3-crop32"]  # an untrained encoder was there
+    np.testing.assert_array_equal(cache.folds, before.folds)
+    assert cache.default_family == before.default_family
+    stamp = path.stat().st_mtime_ns
+    assert not missing_controls(cache, SETTINGS)
+    add_controls(cohort, path)
+    assert path.stat().st_mtime_ns == stamp
+
+
+def test_another_cohort_is_refused(tmp_path: Path) -> None:
+    extract_frozen(noise_cohort(tmp_path / "data"), tmp_path / "c.h5", SETTINGS)
+    other = noise_cohort(tmp_path / "other", images=5)
+    with pytest.raises(StaleCacheError, match="another state of the cohort"):
+        add_controls(other, tmp_path / "c.h5", SETTINGS)
