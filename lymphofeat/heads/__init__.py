@@ -2,7 +2,7 @@
 
 from .base import Head, Memo, Split, fit_predict
 from .clinical import ClinicalFeatures
-from .cut import best_cut, prior_cut
+from .cut import best_cut, prior_cut, steady_cut
 from .linear import PooledLogistic
 from .pooling import POOLINGS, pool
 
@@ -17,4 +17,5 @@ __all__ = [
     "fit_predict",
     "pool",
     "prior_cut",
+    "steady_cut",
 ]

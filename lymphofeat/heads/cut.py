@@ -1,15 +1,17 @@
 """From probabilities to decisions: where to cut. A patient is called malignant at p ≥ cut."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 
-__all__ = ["CUT_METRICS", "best_cut", "prior_cut"]
+__all__ = ["CUT_METRICS", "best_cut", "prior_cut", "steady_cut"]
 
 Floats = NDArray[np.float64]
+_TIE = 1e-12  # scores and widths that differ by less are equal
 
 # (sensitivity, specificity, share of malignant) → what a cut is chosen by, larger is better.
 CUT_METRICS: dict[str, Callable[[Floats, Floats, float], Floats]] = {
@@ -43,20 +45,36 @@ def best_cut(
     if metric not in CUT_METRICS:
         raise InputError(f"There is no cut by {metric!r}; choose one of {', '.join(sorted(CUT_METRICS))}.")
     share = float(labels.mean())
-    values = np.unique(probabilities)
-    low, high = np.append(0.0, values), np.append(values, max(1.0, np.nextafter(values[-1], 2.0)))
-    # Between low[i] and high[i]: the patients with p ≥ high[i] are called malignant.
-    sensitivity = _share_at_least(probabilities[labels], high)
-    specificity = 1 - _share_at_least(probabilities[~labels], high)
-    score = CUT_METRICS[metric](sensitivity, specificity, share)
-    best = np.flatnonzero(score >= score.max() - 1e-12)
-    width = (high - low)[best]
-    widest = best[width >= width.max() - 1e-12]
-    middles = (low + high)[widest] / 2
-    chosen = widest[np.argmin(np.abs(middles - (share if prior is None else prior)))]
-    middle = float(low[chosen] + high[chosen]) / 2
-    # Between two neighbouring floats the middle may round down to the lower one, which must stay below.
-    return middle if middle > low[chosen] or chosen == 0 else float(high[chosen])
+    gaps = _Gaps.of(labels, probabilities)
+    score = CUT_METRICS[metric](gaps.sensitivity, gaps.specificity, share)
+    best = np.flatnonzero(score >= score.max() - _TIE)
+    width = (gaps.high - gaps.low)[best]
+    return gaps.middle_nearest(best[width >= width.max() - _TIE], share if prior is None else prior)
+
+
+def steady_cut(y: ArrayLike, p: ArrayLike, *, prior: float | None = None) -> float:
+    """The cut nearest to the prior among those that the best balanced accuracy does not clearly beat.
+
+    Not clearly: within one standard error of the best, the one-standard-error rule (Breiman et al.,
+    Classification and Regression Trees, 1984, section 3.4.3) with the prior cut as the simple choice. The best
+    cut on a hundred patients is mostly luck. Nearness is measured in log-odds.
+
+    Args:
+        y, p: as for `best_cut`, each patient once: the standard error counts them.
+        prior: the cut that needs no predictions, `prior_cut`; by default the share of malignant patients.
+
+    Returns, Raises: as `best_cut`.
+    """
+    labels, probabilities = _checked(y, p)
+    gaps = _Gaps.of(labels, probabilities)
+    score = CUT_METRICS["balanced_accuracy"](gaps.sensitivity, gaps.specificity, 0.5)
+    top = int(np.argmax(score))
+    error = np.sqrt(
+        gaps.sensitivity[top] * (1 - gaps.sensitivity[top]) / labels.sum()
+        + gaps.specificity[top] * (1 - gaps.specificity[top]) / (~labels).sum()
+    )
+    near = np.flatnonzero(score >= score[top] - error / 2 - _TIE)
+    return gaps.middle_nearest(near, float(labels.mean()) if prior is None else prior)
 
 
 def prior_cut(y: ArrayLike, *, balanced: bool = False) -> float:
@@ -71,6 +89,37 @@ def prior_cut(y: ArrayLike, *, balanced: bool = False) -> float:
         balanced: whether the head weighs the classes equally.
     """
     return 0.5 if balanced else float(np.mean(np.asarray(y) == 1))
+
+
+@dataclass(frozen=True)
+class _Gaps:
+    """The stretches of cuts that decide alike, (low, high]: those with p ≥ high are called malignant."""
+
+    low: Floats
+    high: Floats
+    sensitivity: Floats
+    specificity: Floats
+
+    @classmethod
+    def of(cls, labels: NDArray[np.bool_], probabilities: Floats) -> "_Gaps":
+        values = np.unique(probabilities)
+        low, high = np.append(0.0, values), np.append(values, max(1.0, np.nextafter(values[-1], 2.0)))
+        sensitivity = _share_at_least(probabilities[labels], high)
+        return cls(low, high, sensitivity, 1 - _share_at_least(probabilities[~labels], high))
+
+    def middle_nearest(self, which: NDArray[np.intp], prior: float) -> float:
+        """The middle, of the gaps `which`, that is nearest to `prior` in log-odds."""
+        middles = (self.low + self.high)[which] / 2
+        chosen = which[np.argmin(np.abs(_log_odds(middles) - _log_odds(np.array(prior))))]
+        middle = float(self.low[chosen] + self.high[chosen]) / 2
+        # Between two neighbouring floats the middle may round down to the lower one, which must stay below.
+        return middle if middle > self.low[chosen] or chosen == 0 else float(self.high[chosen])
+
+
+def _log_odds(p: Floats) -> Floats:
+    tiny = np.finfo(np.float64).eps
+    inside = np.clip(p, tiny, 1 - tiny)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
 def _share_at_least(values: Floats, bounds: Floats) -> Floats:

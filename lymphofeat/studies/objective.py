@@ -12,11 +12,11 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from ..cache.reader import Cache
 from ..heads.base import Head, Memo, fit_predict
-from ..heads.cut import best_cut, prior_cut
+from ..heads.cut import prior_cut, steady_cut
 from ..statistics import METRICS, auc, balanced_accuracy, log_loss
 from .plan import FoldPlan, ScoringPlan
 
-__all__ = ["DIRECTIONS", "TrialScores", "decide", "one_thread", "score_head", "score_plan"]
+__all__ = ["DIRECTIONS", "TrialScores", "decide", "one_thread", "score_head", "score_plan", "weighs_equally"]
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def score_plan(plan: ScoringPlan, head: Head, memo: Memo) -> TrialScores:
     """As `score_head`, for many heads on one plan. BLAS is held to one thread: the matrices are small."""
     with one_thread():
         predicted = fit_predict(head, plan.splits, plan.clinical, plan.labels, memo)
-    balanced = head.get_params().get("class_weight") == "balanced"
+    balanced = weighs_equally(head)
     n_folds = len(plan.scored) // plan.repeats
     by_row = np.full((len(plan.labels), plan.repeats), np.nan)
     cuts = np.empty((plan.repeats, n_folds))
@@ -107,6 +107,11 @@ def score_plan(plan: ScoringPlan, head: Head, memo: Memo) -> TrialScores:
     return TrialScores(probabilities, cuts, inner, folds, values)
 
 
+def weighs_equally(head: Head) -> bool:
+    """Whether the head's probabilities are those of equally frequent classes."""
+    return bool(head.get_params().get("class_weight") == "balanced")
+
+
 def _cut(plan: ScoringPlan, fold: FoldPlan, predicted: list[Floats], *, balanced: bool) -> float:
     """The fold's threshold, from its training patients alone."""
     prior = prior_cut(plan.labels[fold.train], balanced=balanced)
@@ -115,7 +120,7 @@ def _cut(plan: ScoringPlan, fold: FoldPlan, predicted: list[Floats], *, balanced
     inner = np.full(len(plan.labels), np.nan)
     for number in fold.inner:
         inner[plan.splits[number].test] = predicted[number]
-    return best_cut(plan.labels[fold.train], inner[fold.train], "balanced_accuracy", prior=prior)
+    return steady_cut(plan.labels[fold.train], inner[fold.train], prior=prior)
 
 
 def _scores(y: NDArray[np.int8], p: Floats, decision: NDArray[np.bool_]) -> dict[str, float]:

@@ -32,7 +32,7 @@ _STARTUP_TRIALS = 20  # drawn at random before the sampler learns, the first one
 # What a study must agree on with the call that goes on with it: its word in a sentence, and the way out.
 _IDENTITY = {
     "fingerprint": ("cohort, or other folds of it", "name the cache that it was made from"),
-    "family": ("encoding family", "name that family"),
+    "family": ("encoding", "give --encoding {old}"),
     "encodings": ("set of features", "name the cache that it was made from"),
     "metric": ("metric", "give --metric {old}"),
     "seed": ("seed", "give --seed {old}"),

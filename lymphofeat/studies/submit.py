@@ -58,7 +58,7 @@ def submit(
 
     Under encoders that saw no labels, one head is fitted on all labelled patients. Under encoders trained per
     fold, each encoder has its own head, fitted on the encoder's training folds as in cross-validation, and
-    the probabilities are averaged. The threshold is the one that is best on the trial's out-of-fold predictions.
+    the probabilities are averaged. The threshold comes from the trial's out-of-fold predictions.
 
     Args:
         cache_path: the cache that the study was made from.

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from ..errors import StudyError
-from ..heads.cut import best_cut
+from ..heads.cut import prior_cut, steady_cut
 from ..statistics import METRICS, Interval, bootstrap_interval
-from .objective import DIRECTIONS, TrialScores, decide
+from .objective import DIRECTIONS, TrialScores, decide, weighs_equally
 from .record import scores_from_attrs
+from .space import build_head
 from .store import Store, open_store
 
 __all__ = ["StudySummary", "TrialSummary", "load_study"]
@@ -75,9 +76,9 @@ class TrialSummary:
 
     @property
     def cut(self) -> float:
-        """The threshold for new patients: best balanced accuracy on the out-of-fold predictions of all repeats."""
-        probabilities = self.scores.probabilities
-        return best_cut(np.repeat(self.y, probabilities.shape[1]), probabilities.ravel())
+        """The threshold for new patients: `steady_cut` on the out-of-fold predictions, averaged over repeats."""
+        prior = prior_cut(self.y, balanced=weighs_equally(build_head(self.params)))
+        return float(np.mean([steady_cut(self.y, p, prior=prior) for p in self.scores.probabilities.T]))
 
 
 @dataclass(frozen=True)

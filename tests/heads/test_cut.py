@@ -1,12 +1,14 @@
 """Cuts against trying every one."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lymphofeat.errors import InputError
-from lymphofeat.heads.cut import best_cut, prior_cut
+from lymphofeat.heads.cut import best_cut, prior_cut, steady_cut
 from lymphofeat.statistics import balanced_accuracy
 
 patients = st.lists(
@@ -42,6 +44,42 @@ def test_equal_gaps_go_to_the_prior() -> None:
     y, p = [0, 1, 0, 1], [0.25, 0.5, 0.5, 0.75]
     assert best_cut(y, p, prior=0.1) == pytest.approx(0.375)
     assert best_cut(y, p, prior=0.9) == pytest.approx(0.625)
+
+
+@given(rows=patients, prior=st.floats(0.01, 0.99))
+def test_steady_cut_is_the_nearest_to_the_prior_within_one_standard_error(
+    rows: list[tuple[int, float]], prior: float
+) -> None:
+    y, p = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    values = [0.0, *sorted(set(p)), max(1.0, float(np.nextafter(p.max(), 2)))]
+    gaps = enumerate(pairwise(values))
+    middles = [(low + high) / 2 if (low + high) / 2 > low or i == 0 else high for i, (low, high) in gaps]
+    best = max(middles, key=lambda cut: score(y, p, cut, "balanced_accuracy"))
+    sensitivity, specificity = np.mean(p[y == 1] >= best), np.mean(p[y == 0] < best)
+    error = 0.5 * np.sqrt(
+        sensitivity * (1 - sensitivity) / np.sum(y == 1) + specificity * (1 - specificity) / np.sum(y == 0)
+    )
+    least = score(y, p, best, "balanced_accuracy") - error - 1e-9
+
+    def distance(cut: float) -> float:
+        inside = min(max(cut, 2.3e-16), 1 - 2.3e-16)
+        return abs(np.log(inside / (1 - inside)) - np.log(prior / (1 - prior)))
+
+    cut = steady_cut(y, p, prior=prior)
+    assert score(y, p, cut, "balanced_accuracy") >= least
+    near = [distance(m) for m in middles if score(y, p, m, "balanced_accuracy") >= least]
+    assert distance(cut) <= min(near) + 1e-6
+
+
+def test_steady_cut_keeps_to_the_prior_unless_another_is_clearly_better() -> None:
+    y = np.array([0] * 10 + [1] * 10)
+    reactive = [0.02, 0.04, 0.06, 0.08, 0.12, 0.15, 0.2, 0.25, 0.81, 0.83]
+    malignant = [0.1, 0.3, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
+    one_patient_better = np.array(reactive + malignant)
+    assert best_cut(y, one_patient_better) == pytest.approx((0.25 + 0.3) / 2)
+    assert steady_cut(y, one_patient_better) == pytest.approx((0.3 + 0.6) / 2)
+    clearly_better = np.where(y == 1, 0.9, 0.7)
+    assert steady_cut(y, clearly_better) == pytest.approx(0.8)
 
 
 def test_neighbouring_floats_are_told_apart() -> None:

@@ -233,7 +233,7 @@ def test_a_failure_is_recorded_raised_and_without_influence(
         ({"cache": "features"}, "another set of features (frozen "),
         ({"cache": "folds"}, "other folds of it"),
         ({"cache": "cohort"}, "another cohort"),
-        ({"cache": "family"}, "another encoding family (frozen, now second)"),
+        ({"cache": "family"}, "another encoding (frozen, now second)"),
     ],
 )
 def test_a_study_of_something_else_is_refused_and_kept(

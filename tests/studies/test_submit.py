@@ -10,7 +10,7 @@ import pytest
 
 from lymphofeat.cache import open_cache
 from lymphofeat.errors import InputError, StudyError
-from lymphofeat.heads import best_cut
+from lymphofeat.heads import prior_cut, steady_cut
 from lymphofeat.studies import load_study, submit, tune
 from lymphofeat.studies.space import build_head
 
@@ -38,7 +38,8 @@ def test_equals_the_best_head_refitted_on_all_labelled_patients(
     )
     p = head.predict_proba(bags.select(test), cache.patients.iloc[test])[:, 1]
     oof = best.scores.probabilities
-    cut = best_cut(np.concatenate([best.y, best.y]), np.concatenate([oof[:, 0], oof[:, 1]]))
+    prior = prior_cut(best.y, balanced=best.params["class_weight"] == "balanced")
+    cut = (steady_cut(best.y, oof[:, 0], prior=prior) + steady_cut(best.y, oof[:, 1], prior=prior)) / 2
     table = pd.read_csv(out, dtype={"Id": str})
     assert list(table.columns) == ["Id", "Predicted"]
     assert list(table["Id"]) == list(cache.patients["id"].iloc[test])
