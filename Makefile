@@ -42,9 +42,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: setup.cfg pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV): torch brings about 5 GB, a minute or more on a fast line …"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/installed-dev: setup.cfg pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV): torch brings about 5 GB, a minute or more on a fast line …"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $(VENV)/installed $@
