@@ -1,0 +1,224 @@
+"""Training of many models of one kind at once: their parameters in one (K, P) array, their steps side by side.
+
+Each model sees the minibatches that it would see alone and takes the same AdamW steps (Loshchilov & Hutter, ICLR
+2019), so that it equals the plain loop over bags up to rounding.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .network import Layout, Network
+from .order import Minibatch, epoch_minibatches, set_aside
+from .packing import BagTensors, Pack
+from .schedule import one_thread_each, run_all
+
+__all__ = ["Model", "Schedule", "predict", "train_models"]
+
+Indices = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+# Rows that go through a network at a time where nothing is learnt.
+_PREDICTED_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How models are trained.
+
+    Attributes:
+        epochs: passes over the training patients, at most.
+        batch_size: patients of a step.
+        learning_rate, weight_decay: of AdamW.
+        dropout: share of a bag's instances that a pass leaves out.
+        balanced: whether both classes weigh the same in the loss.
+        watched: share of the training patients that early stopping sets aside; 0: no early stopping.
+        patience: epochs without a better loss on them, after which a model stops; the best epoch's values stay.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    dropout: float = 0.0
+    balanced: bool = False
+    watched: float = 0.0
+    patience: int = 10
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model to train.
+
+    Attributes:
+        data: bags that it learns from; models may share them.
+        train: (n,) positions in `data`.
+        y: (n,) labels.
+        seed: of its first values and of the order of its minibatches.
+    """
+
+    data: BagTensors
+    train: Indices
+    y: NDArray[np.int8]
+    seed: int
+
+
+def train_models(
+    network: Network, models: Sequence[Model], schedule: Schedule, layout: Layout, workers: int
+) -> Tensor:
+    """Train K models.
+
+    Args:
+        layout: of the network's parameters for these data.
+        workers: threads; they change nothing in the result.
+
+    Returns:
+        (K, P) float32 parameters.
+
+    Raises:
+        InputError: early stopping with too few patients of a class.
+    """
+    trained = torch.empty((len(models), layout.size))
+    positions = _groups(models, schedule, network.group)
+    groups = [_Group(network, layout, schedule, [models[k] for k in numbers]) for numbers in positions]
+    run_all(groups, workers)
+    for numbers, group in zip(positions, groups, strict=True):
+        trained[numbers] = group.best
+    return trained
+
+
+def predict(network: Network, parameters: Tensor, layout: Layout, data: BagTensors, bags: Indices) -> Floats:
+    """(G, b) float64 logits of each of G models for the bags at these positions."""
+    logits = np.empty((len(parameters), len(bags)))
+    first = 0
+    with torch.no_grad(), one_thread_each():
+        models = [layout.views(p[None]) for p in parameters]
+        for pack in _runs(data, bags):
+            last = first + len(pack.lengths)
+            for k, model in enumerate(models):
+                logits[k, first:last] = network.logits(model, pack).numpy()
+            first = last
+    return logits
+
+
+def _runs(data: BagTensors, bags: Indices) -> Iterator[Pack]:
+    """Packs of at most `_PREDICTED_ROWS` rows (a larger bag is one of its own)."""
+    rows = np.cumsum(data.lengths[bags])
+    first = 0
+    while first < len(bags):
+        before = rows[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(rows, before + _PREDICTED_ROWS, side="right")))
+        yield data.take(bags[first:last])
+        first = last
+
+
+def _groups(models: Sequence[Model], schedule: Schedule, size: int) -> list[list[int]]:
+    """Positions of models that take equally many steps, at most `size` together."""
+    by_steps: dict[int, list[int]] = {}
+    for k, model in enumerate(models):
+        by_steps.setdefault(-(-len(model.y) // schedule.batch_size), []).append(k)
+    return [alike[i : i + size] for alike in by_steps.values() for i in range(0, len(alike), size)]
+
+
+class _Learner:
+    """What one model of a group learns from and is watched on."""
+
+    def __init__(self, model: Model, schedule: Schedule) -> None:
+        train, y = model.train, model.y
+        self.data, self.seed = model.data, model.seed
+        self.watched: Indices = np.empty(0, dtype=np.int64)
+        if schedule.watched > 0:
+            kept, watched = set_aside(y, schedule.watched, model.seed)
+            self.watched, self.watched_y = train[watched], torch.from_numpy(y[watched]).float()
+            train, y = train[kept], y[kept]
+        self.train, self.y = train, torch.from_numpy(y).float()
+        counts = np.bincount(y, minlength=2)
+        shares = len(y) / (2 * np.maximum(counts, 1)) if schedule.balanced else np.ones(2)
+        self.weight_of = torch.from_numpy(shares).float()
+
+    def epoch(self, number: int, schedule: Schedule) -> Iterator[Minibatch]:
+        lengths = self.data.lengths[self.train]
+        return epoch_minibatches(self.seed, number, lengths, schedule.batch_size, schedule.dropout)
+
+    def loss(self, logits: Tensor) -> float:
+        """Weighted log loss on the watched patients."""
+        each = nn.functional.binary_cross_entropy_with_logits(logits, self.watched_y, reduction="none")
+        return float((self.weight_of[self.watched_y.long()] * each).mean())
+
+
+class _Group:
+    """Models that are trained by the same launches; a `schedule.Training`."""
+
+    def __init__(self, network: Network, layout: Layout, schedule: Schedule, models: Sequence[Model]) -> None:
+        self._network, self._layout, self._schedule = network, layout, schedule
+        self._learners = [_Learner(m, schedule) for m in models]
+        self.parts = network.parts
+        self._flat = nn.Parameter(torch.stack([layout.draw(m.seed) for m in models]), requires_grad=False)
+        self._views = layout.views(self._flat)
+        self._gradients = torch.zeros(self.parts, *self._flat.shape)
+        self._gradient_views = [layout.views(g) for g in self._gradients]
+        self._optimizer = torch.optim.AdamW(
+            [self._flat], lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
+        )
+        self.best: Tensor = self._flat.detach()
+        self._best_loss = np.full(len(models), np.inf)
+        self._best_epoch = np.zeros(len(models), dtype=np.int64)
+        if schedule.watched > 0:
+            self.best = self.best.clone()
+        self._epoch = -1
+        self._next_epoch()
+
+    def compute(self, part: int) -> None:
+        """Gradient of a part of the present minibatches."""
+        shares = [batch.part(part, self.parts) for batch in self._minibatches]
+        self._gradients[part].zero_()
+        if not any(len(share.bags) for share in shares):
+            return
+        pairs = list(zip(self._learners, shares, strict=True))
+        pack = Pack.join([one.data.take(one.train[share.bags], share.kept) for one, share in pairs])
+        y = torch.cat([one.y[share.bags] for one, share in pairs])
+        sizes = [len(batch.bags) for batch in self._minibatches]
+        weights = [
+            one.weight_of[one.y[share.bags].long()] / n for (one, share), n in zip(pairs, sizes, strict=True)
+        ]
+        weight = torch.cat(weights)
+        self._network.gradient(
+            self._views, self._gradient_views[part], pack, lambda logits: weight * (logits.sigmoid() - y)
+        )
+
+    def advance(self) -> bool:
+        """The optimiser's step; whether there is another minibatch."""
+        self._flat.grad = self._gradients.sum(0) if self.parts > 1 else self._gradients[0]
+        self._optimizer.step()
+        if self._next_minibatches():
+            return True
+        return not self._watch() and self._next_epoch()
+
+    def _next_epoch(self) -> bool:
+        self._epoch += 1
+        if self._epoch >= self._schedule.epochs:
+            return False
+        self._steps = zip(*(one.epoch(self._epoch, self._schedule) for one in self._learners), strict=True)
+        return self._next_minibatches()
+
+    def _next_minibatches(self) -> bool:
+        self._minibatches: tuple[Minibatch, ...] = next(self._steps, ())
+        return len(self._minibatches) > 0
+
+    def _watch(self) -> bool:
+        """Keep what is best on the watched patients; whether every model has stopped getting better."""
+        if self._schedule.watched == 0:
+            return False
+        for k, one in enumerate(self._learners):
+            if self._epoch - self._best_epoch[k] > self._schedule.patience:
+                continue
+            logits = predict(self._network, self._flat[k : k + 1], self._layout, one.data, one.watched)
+            loss = one.loss(torch.from_numpy(logits[0]).float())
+            if loss < self._best_loss[k]:
+                self._best_loss[k], self._best_epoch[k] = loss, self._epoch
+                self.best[k] = self._flat[k]
+        return bool((self._epoch - self._best_epoch >= self._schedule.patience).all())

@@ -1,0 +1,62 @@
+"""DeepSets (Zaheer et al., NeurIPS 2017): ρ(mean of φ(x_j), clinical).
+
+The mean stands where the paper has a sum, so that the number of images tells nothing.
+"""
+
+from typing import Any
+
+import optuna
+import torch
+from torch import Tensor
+
+from .estimator import COST, NeuralHead, suggest_training
+from .network import Network, Parameters, Weight
+from .packing import Pack, bag_mean, dense
+
+__all__ = ["COST", "DeepSets", "DeepSetsNetwork", "suggest"]
+
+
+class DeepSetsNetwork(Network):
+    """φ: two layers with ReLU on each instance; ρ: one hidden layer with ReLU on the bag.
+
+    Args:
+        hidden: width of every layer.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        self.hidden = hidden
+
+    def weights(self, dim: int, clinical: int) -> dict[str, Weight]:
+        """inner and outer: the layers of φ; bag and logit: those of ρ; each with its bias."""
+        h = self.hidden
+        return {
+            "inner": Weight((h, dim), dim),
+            "inner_bias": Weight((h,), dim),
+            "outer": Weight((h, h), h),
+            "outer_bias": Weight((h,), h),
+            "bag": Weight((h, h + clinical), h + clinical),
+            "bag_bias": Weight((h,), h + clinical),
+            "logit": Weight((1, h), h),
+            "logit_bias": Weight((1,), h),
+        }
+
+    def logits(self, parameters: Parameters, pack: Pack) -> Tensor:
+        """(S,); see `Network`."""
+        p, dtype = parameters, pack.rows.dtype
+        x = dense(pack.rows, p["inner"], p["inner_bias"], pack.heights, dtype).relu()
+        x = dense(x, p["outer"], p["outer_bias"], pack.heights, dtype).relu()
+        bag = torch.cat([bag_mean(x, pack), pack.clinical], dim=1)
+        bag = dense(bag, p["bag"], p["bag_bias"], pack.bags, torch.float32).relu()
+        return dense(bag, p["logit"], p["logit_bias"], pack.bags, torch.float32)[:, 0]
+
+
+class DeepSets(NeuralHead):
+    """DeepSets with mean pooling; arguments as `NeuralHead`."""
+
+    def _network(self) -> Network:
+        return DeepSetsNetwork(self.hidden)
+
+
+def suggest(trial: optuna.Trial) -> dict[str, Any]:
+    """Arguments of `DeepSets` to try; see `suggest_training`."""
+    return suggest_training(trial)

@@ -1,0 +1,281 @@
+"""The heads of this folder as scikit-learn's estimators: coordinates, clinical values, training, averaging."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import optuna
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from ...cache.bags import Bags
+from ...errors import InputError
+from ..base import Memo, Split
+from ..clinical import ClinicalFeatures
+from .batched import Model, Schedule, predict, train_models
+from .instances import MOST_AXES, Coordinates, coordinates_of, coordinates_of_splits
+from .network import Layout, Network
+from .packing import BagTensors
+
+__all__ = ["COST", "NeuralHead", "suggest_training"]
+
+Floats = NDArray[np.float64]
+
+COST = "dear"
+INPUTS = ("image", "both")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# Instances in the coordinates of several splits that are held at a time.
+_HELD_BYTES = 1 << 29
+
+
+class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A network over the instances of a bag, trained by AdamW on the cross-entropy of patients.
+
+    All models of a call (splits × members) are trained together; how many threads share the work is
+    `torch.get_num_threads()`, which changes the time only. The same seed gives the same result on the same machine.
+    With `early_stopping`, the patients set aside are drawn from the training patients by row (a head is not told who
+    may be one person), and the patients that are scored are never looked at.
+
+    Args:
+        inputs: "image", or "both": clinical values beside the bag's embedding.
+        pca: principal axes of the instances kept (1 to 128); None: the standardised features.
+        hidden: width of the hidden layers, ≥ 1.
+        epochs: passes over the training patients, ≥ 1.
+        batch_size: patients of a step, ≥ 1.
+        learning_rate: > 0.
+        weight_decay: of AdamW, ≥ 0.
+        instance_dropout: share of the images that a pass leaves out, in [0, 1).
+        early_stopping: set patients aside, keep the epoch that is best on them, stop after `patience` without
+            a better one.
+        validation_fraction: share of the training patients set aside, in (0, 1).
+        patience: ≥ 1.
+        members: models from different seeds whose probabilities are averaged, ≥ 1.
+        class_weight: None, or "balanced": both classes weigh the same.
+        dtype: "float32", or "bfloat16": matrices are multiplied in bfloat16 and summed in float32; parameters stay
+            float32.
+        random_state: seed.
+
+    Attributes:
+        coordinates_: the fitted `Coordinates` of the instances.
+        clinical_: the fitted clinical pipeline; None for inputs="image".
+        parameters_: (members, P) float32 tensor.
+        classes_: (2,) the labels 0 and 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: str = "both",
+        pca: int | None = 64,
+        hidden: int = 64,
+        epochs: int = 30,
+        batch_size: int = 16,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-2,
+        instance_dropout: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 10,
+        members: int = 1,
+        class_weight: str | None = None,
+        dtype: str = "float32",
+        random_state: int = 0,
+    ) -> None:
+        self.inputs = inputs
+        self.pca = pca
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.instance_dropout = instance_dropout
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.members = members
+        self.class_weight = class_weight
+        self.dtype = dtype
+        self.random_state = random_state
+
+    @abstractmethod
+    def _network(self) -> Network:
+        """The network that the parameters stand for."""
+
+    def fit(self, bags: Bags, clinical: pd.DataFrame, y: NDArray[np.int8]) -> Self:
+        """Learn from n patients; see `Head`.
+
+        Raises:
+            InputError: bad parameters (all are listed), one class only, or features that are not finite.
+        """
+        self._check_params()
+        self._check_labels(y)
+        self.coordinates_ = coordinates_of(bags, self.pca)
+        self.clinical_ = self._clinical_pipeline(clinical)
+        data = self._tensors(self.coordinates_, self.clinical_, bags, clinical)
+        models = self._models(data, np.arange(len(bags)), y)
+        layout = self._layout(data)
+        self.parameters_ = train_models(
+            self._network(), models, self._schedule(), layout, torch.get_num_threads()
+        )
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_proba(self, bags: Bags, clinical: pd.DataFrame) -> Floats:
+        """(n, 2) float64: probability of reactive, of malignant; one's own bag and row only decide.
+
+        Raises:
+            InputError: a feature is not finite.
+        """
+        check_is_fitted(self, "parameters_")
+        data = self._tensors(self.coordinates_, self.clinical_, bags, clinical)
+        p = self._predict(self.parameters_, data, np.arange(len(bags)))
+        return np.stack([1 - p, p], axis=1)
+
+    def fit_predict_splits(
+        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+    ) -> list[Floats]:
+        """As `fit` and `predict_proba` on each split, all models trained together."""
+        self._check_params()
+        for split in splits:
+            self._check_labels(y[split.train])
+        coordinates = coordinates_of_splits(splits, self.pca, memo)
+        probabilities: list[Floats] = []
+        for some in self._waves(splits):
+            probabilities.extend(
+                self._wave([splits[i] for i in some], [coordinates[i] for i in some], clinical, y)
+            )
+        return probabilities
+
+    def _wave(
+        self, splits: Sequence[Split], coordinates: Sequence[Coordinates], clinical: pd.DataFrame,
+        y: NDArray[np.int8],
+    ) -> list[Floats]:  # fmt: skip
+        """Splits whose instances are held in memory together."""
+        data = []
+        models: list[Model] = []
+        for split, axes in zip(splits, coordinates, strict=True):
+            rows = np.concatenate([split.train, split.test])
+            pipeline = self._clinical_pipeline(clinical.iloc[split.train])
+            data.append(self._tensors(axes, pipeline, split.bags.select(rows), clinical.iloc[rows]))
+            models.extend(self._models(data[-1], np.arange(len(split.train)), y[split.train]))
+        layout = self._layout(data[0])
+        trained = train_models(
+            self._network(), models, self._schedule(), layout, torch.get_num_threads()
+        ).view(len(splits), self.members, layout.size)
+        return [
+            self._predict(parameters, one, len(split.train) + np.arange(len(split.test)))
+            for parameters, one, split in zip(trained, data, splits, strict=True)
+        ]
+
+    def _waves(self, splits: Sequence[Split]) -> list[range]:
+        if not splits:
+            return []
+        bags = splits[0].bags
+        width = bags.dim if self.pca is None else min(self.pca, bags.dim)
+        size = int(bags.lengths.sum()) * width * DTYPES[self.dtype].itemsize
+        step = max(torch.get_num_threads(), _HELD_BYTES // size)
+        return [range(i, min(i + step, len(splits))) for i in range(0, len(splits), step)]
+
+    def _models(self, data: BagTensors, train: NDArray[np.int64], y: NDArray[np.int8]) -> list[Model]:
+        seeds = np.random.SeedSequence(self.random_state).generate_state(self.members)
+        return [Model(data, train, y, int(seed)) for seed in seeds]
+
+    def _predict(self, parameters: torch.Tensor, data: BagTensors, bags: NDArray[np.int64]) -> Floats:
+        logits = predict(self._network(), parameters, self._layout(data), data, bags)
+        return np.asarray(expit(logits).mean(axis=0))
+
+    def _tensors(
+        self, coordinates: Coordinates, pipeline: Any, bags: Bags, clinical: pd.DataFrame
+    ) -> BagTensors:
+        values = np.empty((len(bags), 0)) if pipeline is None else pipeline.transform(clinical)
+        rows = coordinates.transform(bags, DTYPES[self.dtype])
+        return BagTensors(rows, bags.lengths, torch.from_numpy(values).float())
+
+    def _clinical_pipeline(self, clinical: pd.DataFrame) -> Any:
+        if self.inputs == "image":
+            return None
+        return make_pipeline(ClinicalFeatures(), StandardScaler()).fit(clinical)
+
+    def _layout(self, data: BagTensors) -> Layout:
+        return Layout(self._network().weights(data.rows.shape[1], data.clinical.shape[1]))
+
+    def _schedule(self) -> Schedule:
+        return Schedule(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            dropout=self.instance_dropout,
+            balanced=self.class_weight == "balanced",
+            watched=self.validation_fraction if self.early_stopping else 0.0,
+            patience=self.patience,
+        )
+
+    def _check_labels(self, y: NDArray[np.int8]) -> None:
+        if len(np.unique(y)) < 2:
+            raise InputError("The training patients are all of one class; a head needs both to learn from.")
+
+    def _check_params(self) -> None:
+        legal: dict[str, tuple[bool, str]] = {
+            "inputs": (self.inputs in INPUTS, "'image' or 'both'"),
+            "pca": (
+                self.pca is None or (_whole(self.pca) and self.pca <= MOST_AXES),
+                f"None or 1 to {MOST_AXES}",
+            ),
+            "learning_rate": (_number(self.learning_rate) and self.learning_rate > 0, "a number above 0"),
+            "weight_decay": (_number(self.weight_decay) and self.weight_decay >= 0, "a number, 0 or more"),
+            "instance_dropout": (
+                _number(self.instance_dropout) and 0 <= self.instance_dropout < 1,
+                "at least 0 and below 1",
+            ),
+            "early_stopping": (isinstance(self.early_stopping, bool), "True or False"),
+            "validation_fraction": (
+                _number(self.validation_fraction) and 0 < self.validation_fraction < 1,
+                "between 0 and 1",
+            ),
+            "class_weight": (self.class_weight in (None, "balanced"), "None or 'balanced'"),
+            "dtype": (self.dtype in DTYPES, "'float32' or 'bfloat16'"),
+            "random_state": (_whole(self.random_state, 0), "a whole number, 0 or more"),
+        }
+        for name in ("hidden", "epochs", "batch_size", "patience", "members"):
+            legal[name] = (_whole(getattr(self, name)), "a whole number, 1 or more")
+        wrong = [
+            f"{name} must be {wanted}, not {getattr(self, name)!r}"
+            for name, (holds, wanted) in legal.items()
+            if not holds
+        ]
+        if wrong:
+            raise InputError(f"{type(self).__name__}: {'; '.join(wrong)}.")
+
+
+def suggest_training(trial: optuna.Trial) -> dict[str, Any]:
+    """What all heads of this folder are tried with, under names that they share.
+
+    Returns:
+        Arguments of the head's constructor, all but inputs and class_weight.
+    """
+    stop = trial.suggest_categorical("neural_early_stopping", [False, True])
+    return {
+        "pca": trial.suggest_categorical("neural_pca", [16, 32, 64]),
+        "hidden": trial.suggest_categorical("neural_hidden", [16, 32, 64, 128]),
+        "epochs": 60 if stop else trial.suggest_int("neural_epochs", 10, 60, log=True),
+        "learning_rate": trial.suggest_float("neural_learning_rate", 2e-4, 5e-3, log=True),
+        "weight_decay": trial.suggest_float("neural_weight_decay", 1e-3, 1.0, log=True),
+        "instance_dropout": trial.suggest_categorical("neural_instance_dropout", [0.0, 0.25, 0.5]),
+        "early_stopping": stop,
+    }
+
+
+def _whole(value: object, least: int = 1) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= least
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))

@@ -1,0 +1,87 @@
+"""What a model sees when: minibatches, dropped instances, and the patients set aside for early stopping.
+
+All of it follows from the seed and the number of patients alone, so that a model trained among many, in parts or by
+the plain loop sees the same.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedShuffleSplit
+
+from ...errors import InputError
+
+__all__ = ["Minibatch", "epoch_minibatches", "set_aside"]
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """Bags of one step.
+
+    Attributes:
+        bags: (b,) positions among the training patients.
+        kept: per bag, the instances that stay; None where all do.
+    """
+
+    bags: Indices
+    kept: tuple[Indices, ...] | None
+
+    def part(self, number: int, parts: int) -> "Minibatch":
+        """The bags number, number + parts, … of this minibatch."""
+        kept = None if self.kept is None else self.kept[number::parts]
+        return Minibatch(self.bags[number::parts], kept)
+
+
+def epoch_minibatches(
+    seed: int, epoch: int, lengths: Indices, batch_size: int, dropout: float
+) -> Iterator[Minibatch]:
+    """One pass over all bags in the order of this seed and epoch.
+
+    Args:
+        lengths: (n,) instances of each training bag.
+        batch_size: bags of a step; the last one takes what is left.
+        dropout: probability with which an instance is left out of this pass; one always stays.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    for first in range(0, len(order), batch_size):
+        bags = order[first : first + batch_size]
+        kept = tuple(_kept(rng.random(lengths[b]), dropout) for b in bags) if dropout > 0 else None
+        yield Minibatch(bags, kept)
+
+
+def _kept(draws: NDArray[np.float64], dropout: float) -> Indices:
+    stay = np.flatnonzero(draws >= dropout)
+    return stay if len(stay) else np.array([np.argmax(draws)])
+
+
+def set_aside(y: NDArray[np.int8], fraction: float, seed: int) -> tuple[Indices, Indices]:
+    """Training patients split into those that train and those that tell when to stop, stratified by label.
+
+    A head is given rows, not persons: two records of one person inside the training part may come to lie on both
+    sides, which makes stopping later, but never touches the patients that are scored.
+
+    Args:
+        y: (n,) labels of the training patients.
+        fraction: share that is set aside.
+
+    Returns:
+        Positions that train, positions that are watched; each sorted.
+
+    Raises:
+        InputError: too few patients to have both classes on both sides.
+    """
+    fewest = int(np.bincount(y, minlength=2).min())
+    watched = max(2, round(fraction * len(y)))
+    if fewest < 2 or len(y) - watched < 2:
+        raise InputError(
+            "Early stopping sets training patients of both classes aside, and here are only "
+            f"{fewest} of the rarer class; turn early_stopping off or give more patients."
+        )
+    splitter = StratifiedShuffleSplit(1, test_size=watched, random_state=seed)
+    train, watch = next(splitter.split(y[:, None], y))
+    return np.sort(train), np.sort(watch)

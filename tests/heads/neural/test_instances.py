@@ -1,0 +1,86 @@
+"""Coordinates of instances against their formula, patient by patient."""
+
+import numpy as np
+import pytest
+
+from lymphofeat.cache.bags import Bags
+from lymphofeat.errors import InputError
+from lymphofeat.heads import Memo, Split
+from lymphofeat.heads.neural.instances import coordinates_of, coordinates_of_splits
+
+
+@pytest.fixture
+def bags() -> Bags:
+    rng = np.random.default_rng(0)
+    mix = rng.normal(size=(7, 7))
+    return Bags.from_list(
+        [(rng.normal(size=(n, 7)) @ mix + 50).astype(np.float32) for n in rng.integers(1, 20, 30)]
+    )
+
+
+def naive(bags: Bags, pca: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and covariance of all rows, each patient with weight 1 in all; (transformed rows, widths)."""
+    rows = np.concatenate(list(bags)).astype(np.float64)
+    weights = np.repeat(1 / bags.lengths, bags.lengths)
+    mean = np.average(rows, axis=0, weights=weights)
+    covariance = np.cov(rows, rowvar=False, aweights=weights, ddof=0)
+    scale = np.sqrt(np.diag(covariance))
+    x = (rows - mean) / scale
+    if pca is None:
+        return x, np.ones(7)
+    values, axes = np.linalg.eigh(covariance / np.outer(scale, scale))
+    return x @ axes[:, ::-1][:, :pca], values[::-1][:pca]
+
+
+@pytest.mark.parametrize("pca", [None, 3, 7, 100])
+def test_equals_the_formula(bags: Bags, pca: int | None) -> None:
+    expected, widths = naive(bags, pca)
+    rows = coordinates_of(bags, pca).transform(bags).numpy()
+    # Of each axis, only the direction is free.
+    signs = np.sign((rows * expected).sum(axis=0))
+    np.testing.assert_allclose(rows * signs * np.sqrt(widths.mean()), expected, atol=1e-4)
+
+
+def test_splits_share_sums_and_keep_their_own_coordinates(bags: Bags) -> None:
+    rng = np.random.default_rng(1)
+    trains = [np.sort(rng.permutation(30)[:20]) for _ in range(40)]
+    splits = [Split(bags, "digest", t, np.setdiff1d(np.arange(30), t)) for t in trains]
+    memo = Memo()
+    for pca in (4, None, 2, 4):
+        together = coordinates_of_splits(splits, pca, memo)
+        for split, shared in zip(splits, together, strict=True):
+            alone = coordinates_of(bags.select(split.train), pca)
+            np.testing.assert_allclose(
+                shared.transform(bags).numpy(), alone.transform(bags).numpy(), atol=2e-5
+            )
+
+
+def test_memory_of_features_is_read_once_for_many_axes(bags: Bags, monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = [Split(bags, "digest", np.arange(20), np.arange(20, 30))]
+    memo = Memo()
+    first = coordinates_of_splits(splits, 5, memo)[0]
+    monkeypatch.setattr("lymphofeat.heads.neural.instances._Moments.of", None)
+    again = coordinates_of_splits(splits, 3, memo)[0]
+    np.testing.assert_array_equal(again.loadings, first.loadings[:3])
+
+
+def test_a_constant_feature_stays_exactly_constant() -> None:
+    rng = np.random.default_rng(2)
+    rows = [rng.normal(size=(5, 4)).astype(np.float32) for _ in range(9)]
+    for bag in rows:
+        bag[:, 1] = 1234.567
+    bags = Bags.from_list(rows)
+    for pca in (None, 4):
+        out = coordinates_of(bags, pca).transform(bags).numpy()
+        assert np.abs(out).max() < 10
+    np.testing.assert_array_equal(coordinates_of(bags, None).transform(bags).numpy()[:, 1], 0)
+
+
+def test_features_that_are_not_finite_get_a_sentence(bags: Bags) -> None:
+    broken = Bags(bags.features.copy(), bags.starts, bags.lengths)
+    broken.features[4, 4] = np.nan
+    for pca in (None, 2):
+        with pytest.raises(InputError, match="NaN or infinite"):
+            coordinates_of(broken, pca)
+        with pytest.raises(InputError, match="NaN or infinite"):
+            coordinates_of(bags, pca).transform(broken)
