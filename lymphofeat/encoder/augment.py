@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -251,6 +252,7 @@ def _elements(spec: AugmentSpec) -> tuple[tuple[bool, int], ...]:
     return ((False, 0), (True, 0), (True, 2), (False, 2)) if spec.flip else ((False, 0),)
 
 
+@lru_cache(maxsize=8)
 def _places(elements: tuple[tuple[bool, int], ...], crop: int, side: int) -> Tensor:
     """(elements, crop²) int32: where in a stored image, from the crop's corner on, each output pixel comes from."""
     steps = torch.arange(crop, dtype=torch.int32)

@@ -44,7 +44,7 @@ def colour_matrices(
     unit = torch.eye(3, device=device)
     luma = torch.tensor(LUMA, device=device).expand(3, 3)  # x ↦ its luma in all three channels
     to_yiq = torch.tensor(YIQ, device=device)
-    angle = 2 * math.pi * hue
+    angle = -2 * math.pi * hue  # from red over yellow to green is clockwise in (I, Q)
     turn = unit.repeat(n, 1, 1)
     turn[:, 1, 1] = turn[:, 2, 2] = torch.cos(angle)
     turn[:, 1, 2], turn[:, 2, 1] = -torch.sin(angle), torch.sin(angle)
