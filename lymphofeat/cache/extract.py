@@ -28,7 +28,7 @@ from ..encoder.weights import LoadedWeights, load_weights
 from ..errors import InputError, StaleCacheError
 from ..progress import Progress, Silent
 from .layout import CohortTables, EncodingSpec, draw_folds
-from .reader import open_cache
+from .reader import Cache, open_cache
 from .writer import PartialEncoding, check_fresh, describe_difference, update_tables, writing
 
 FLUSH_EVERY = 30.0  # seconds of work that a power cut may cost
@@ -148,7 +148,7 @@ def extract_frozen(
         CacheError: another process is writing, or features are NaN, infinite or all zero.
     """
     settings, progress = settings or ExtractSettings(), progress or Silent()
-    _validate(settings)
+    check_settings(settings)
     device = choose_device(settings.device)
     weights = load_weights(backbone_named(settings.backbone), settings.weights, settings.seed)
     tables = cohort_tables(cohort, settings, progress)
@@ -168,7 +168,12 @@ def extract_frozen(
     return replace(summary, bfloat16_error=error, slow_bfloat16=not has_fast_bfloat16(device))
 
 
-def _validate(settings: ExtractSettings) -> None:
+def check_settings(settings: ExtractSettings) -> None:
+    """Look at the settings before any work is done.
+
+    Raises:
+        InputError: one of them is not possible.
+    """
     if settings.dtype not in DTYPES:
         raise InputError(f"dtype {settings.dtype!r} is not known; use {' or '.join(DTYPES)}.")
     for name, least in (("crop", 32), ("batch_size", 1), ("n_folds", 2), ("n_repeats", 1)):
@@ -203,19 +208,30 @@ def _spec(settings: ExtractSettings, weights: LoadedWeights, device: torch.devic
     return EncodingSpec(name, name, backbone.dim, settings.batch_size, None, about)
 
 
+def fresh_cache(cache: Path, tables: CohortTables) -> Cache | None:
+    """The cache, with the clinical values of `tables`; None if there is none. Use inside `writing(cache)`.
+
+    Raises:
+        StaleCacheError: it is of another cohort.
+    """
+    if not cache.exists():
+        return None
+    found = open_cache(cache)
+    check_fresh(cache, found.tables, tables)
+    if found.fingerprint == tables.digest():
+        return found
+    update_tables(cache, tables)  # clinical values were corrected; features do not depend on them
+    return open_cache(cache)
+
+
 def holds(cache: Path, tables: CohortTables, spec: EncodingSpec) -> bool:
     """Whether the cache holds this very encoding.
 
     Raises:
         StaleCacheError: it is of another cohort, or holds an encoding of that name with other settings.
     """
-    if not cache.exists():
-        return False
-    found = open_cache(cache)
-    check_fresh(cache, found.tables, tables)
-    if found.fingerprint != tables.digest():
-        update_tables(cache, tables)  # clinical values were corrected; features do not depend on them
-    encoding = found.encodings.get(spec.name)
+    found = fresh_cache(cache, tables)
+    encoding = None if found is None else found.encodings.get(spec.name)
     if encoding is None:
         return False
     if replace(encoding.spec, block=spec.block) != spec:

@@ -108,6 +108,11 @@ class PartialEncoding:
         """Images already written."""
         return sum(self.rows(int(b)).stop - self.rows(int(b)).start for b in np.flatnonzero(self._done))
 
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """(n_images, D) float32, zeros where nothing was written yet."""
+        return np.asarray(self._features)
+
     def rows(self, block: int) -> slice:
         """The images of a block."""
         return slice(block * self.spec.block, min((block + 1) * self.spec.block, self.tables.n_images))

@@ -253,9 +253,7 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         yield "[training] folds is 1; it must be 0 (as the command says) or at least 2"
     if recipe.training.train_from != "all" and recipe.network.start == "random":
         yield "[training] train_from must be all where [network] start is random: frozen random layers learn nothing"
-    if recipe.training.train_from in ("layer3", "layer4") and not recipe.network.backbone.startswith(
-        "resnet"
-    ):
+    if recipe.training.train_from != "all" and not recipe.network.backbone.startswith("resnet"):
         yield f"[training] train_from {recipe.training.train_from} needs a resnet backbone"
     if recipe.schedule.warm_up >= recipe.training.epochs:
         epochs = recipe.training.epochs

@@ -85,12 +85,10 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest()) >> 2
 
 
-def prepare_network(network: PatientNetwork, recipe: Recipe, device: torch.device) -> PatientNetwork:
-    """The network on its device, channels-last, with what the recipe trains needing a gradient."""
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if recipe.training.train_from == "fc":
-        network.backbone.requires_grad_(requires_grad=False)
-    return network
+def prepare_network(network: PatientNetwork, device: torch.device) -> PatientNetwork:
+    """The network on its device, channels-last."""
+    moved: PatientNetwork = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
 
 
 def train_encoder(

@@ -79,9 +79,9 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
     digest = blake2b(digest_size=16)
     for key in sorted(state):
         if not key.endswith("num_batches_tracked"):  # bookkeeping of training, not a weight
-            value = state[key].detach().cpu().contiguous()
+            value = state[key].detach().cpu().contiguous()  # whose strides may still lie where a side is 1
             digest.update(f"{key}:{tuple(value.shape)}:{value.dtype}".encode())
-            digest.update(value.view(torch.uint8).numpy().data if value.ndim else value.numpy().tobytes())
+            digest.update(value.numpy().tobytes())
     return digest.hexdigest()
 
 

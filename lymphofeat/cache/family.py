@@ -1,0 +1,261 @@
+"""A family of fine-tuned encoders: what its members share, and the stages that one of them goes through."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..cohort.model import Cohort
+from ..encoder.activations import open_activations, split_network
+from ..encoder.augment import Augmenter
+from ..encoder.backbones import backbone_named
+from ..encoder.checkpoint import TrainingState
+from ..encoder.estimate import duration
+from ..encoder.frozen import DTYPES, FrozenEncoder, choose_device
+from ..encoder.networks import PatientNetwork, clinical_values
+from ..encoder.pixels import Preprocessing
+from ..encoder.pixelstore import PixelStore, open_pixels
+from ..encoder.recipe import Recipe
+from ..encoder.recipe_file import find_recipe, recipe_names
+from ..encoder.sources import ActivationSource, PixelSource, Source
+from ..encoder.train import LearningPatients, Training, epoch_text, prepare_network, seed_of, train_encoder
+from ..encoder.trained import load_trained, save_trained, trained_about
+from ..encoder.weights import LoadedWeights, load_weights, state_digest
+from ..errors import StaleCacheError
+from ..progress import Progress
+from .extract import ExtractSettings, fill
+from .layout import CohortTables, EncodingSpec
+from .members import Member, learning_patients
+from .outlook import outlook
+from .writer import PartialEncoding
+
+__all__ = ["Family", "encoders_folder", "family_name"]
+
+
+def encoders_folder(cache: Path) -> Path:
+    """Where the trained encoders of a cache are kept, as `<encoding>.safetensors`."""
+    return cache.with_name(f"{cache.stem}-encoders")
+
+
+def family_name(recipe: Recipe, label: str, dtype: str = "float32") -> str:
+    """The family of encodings that a recipe makes from the weights `label` (`LoadedWeights.label`)."""
+    usual = find_recipe(recipe.name).training.train_from if recipe.name in recipe_names() else "all"
+    name = f"{recipe.name}-{label.removeprefix(f'{recipe.network.backbone}-')}"
+    if recipe.training.train_from != usual:
+        name += f"-{recipe.training.train_from}"
+    return name if dtype == "float32" else f"{name}-{dtype}"
+
+
+class Family:
+    """Everything that the encoders of a family share, and the stages that one of them goes through."""
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        cache: Path,
+        settings: ExtractSettings,
+        name: str | None,
+        recipe: Recipe,
+        tables: CohortTables,
+        workers: int | None,
+        progress: Progress,
+    ) -> None:
+        self.cohort, self.cache, self.settings, self.recipe, self.tables = (
+            cohort,
+            cache,
+            settings,
+            recipe,
+            tables,
+        )
+        self.workers, self.progress = workers, progress
+        self.device, self.dtype = choose_device(settings.device), DTYPES[settings.dtype]
+        self.seed = settings.seed or 0
+        self.backbone = backbone_named(recipe.network.backbone)
+        self.weights = self._start()
+        self.name = name or family_name(recipe, self.weights.label, settings.dtype)
+        preprocessing = Preprocessing(recipe.training.crop, self.backbone.mean, self.backbone.std)
+        self.augmenter = Augmenter(recipe.augment, preprocessing)
+        self.folder = encoders_folder(cache)
+        self.values = clinical_values(tables.patients, recipe.clinical.values)
+        self._pixels: PixelStore | None = None
+        self._pace: list[float] = []  # seconds of each epoch of this run
+
+    def _start(self) -> LoadedWeights:
+        """The start weights, as fresh modules."""
+        weights = "none" if self.recipe.network.start == "random" else self.settings.weights
+        return load_weights(self.backbone, weights, self.seed)
+
+    @property
+    def pixels(self) -> PixelStore:
+        if self._pixels is None:
+            self._pixels = open_pixels(
+                self.cohort.images, self.tables.digests, self.cache.parent, self.augmenter.side,
+                crop=self.recipe.training.crop, workers=self.workers, progress=self.progress,
+            )  # fmt: skip
+        return self._pixels
+
+    def spec(self, member: Member) -> EncodingSpec:
+        """What the member's encoding is: all that decides its features."""
+        inference = self.augmenter.inference
+        about = {
+            "recipe": self.recipe.to_dict(),
+            "backbone": self.backbone.name,
+            "weights": self.weights.origin,
+            "weights_digest": self.weights.digest,
+            "seed": self.seed,
+            "preprocessing": {
+                "crop": inference.crop,
+                "mean": list(inference.mean),
+                "std": list(inference.std),
+                "grey": inference.grey,
+                "normalise_stain": inference.normalise_stain,
+            },
+            "dtype": self.settings.dtype,
+            "device": self.device.type,
+            "torch": str(torch.__version__),
+        }
+        if self.recipe.clinical.use != "none":
+            about["clinical"] = blake2b(self.values.tobytes(), digest_size=8).hexdigest()
+        dim, block = self.backbone.dim, self.settings.batch_size
+        return EncodingSpec(member.name, self.name, dim, block, member.held_out, about)
+
+    def key(self, member: Member) -> str:
+        """Digest of all that decides the member's training."""
+        spec = replace(self.spec(member), block=0).to_json()
+        state = blake2b(f"{spec}{self.tables.fingerprint}".encode(), digest_size=16)
+        state.update(np.ascontiguousarray(self.tables.folds[:, 0]).data)
+        return state.hexdigest()
+
+    def encoder_path(self, member: Member) -> Path:
+        return self.folder / f"{member.name}.safetensors"
+
+    def checkpoint_path(self, member: Member) -> Path:
+        return self.folder / f"{member.name}.checkpoint"
+
+    def forget(self, members: Sequence[Member]) -> None:
+        """Remove what earlier runs trained."""
+        for member in members:
+            self.encoder_path(member).unlink(missing_ok=True)
+            self.checkpoint_path(member).unlink(missing_ok=True)
+
+    def say_how_long(self, waiting: Sequence[Member]) -> None:
+        """On a CPU, before anything long begins."""
+        untrained = [m for m in waiting if not self.encoder_path(m).exists()]
+        if self.device.type == "cpu" and untrained:
+            patients = [self.learners(m) for m in untrained]
+            self.progress.note(outlook(self._start().network, self.recipe, self.dtype, patients))
+
+    def learners(self, member: Member) -> LearningPatients:
+        training = self.recipe.training
+        return learning_patients(
+            self.tables, member.held_out, self.recipe.clinical.values, training.inner_folds,
+            seed_of(self.seed, member.name, "validating") % (1 << 32),
+        )  # fmt: skip
+
+    def make(self, member: Member, later: Sequence[Member], *, anew: bool) -> None:
+        """Train the member unless it is trained, encode all images with it, and put the encoding into the cache."""
+        network = self._trained(member) or self._train(member, later)
+        about = trained_about(self.encoder_path(member))
+        partial = PartialEncoding(self.cache, self.tables, self.spec(member), anew=anew)
+        encoder = FrozenEncoder(network.backbone, self.augmenter.inference, self.device, self.dtype)
+        began = time.perf_counter()
+        fill(partial, self.cohort, encoder, self.workers, self.progress)
+        own = self._own_probabilities(network, partial.features)
+        made = {k: about[k] for k in ("history", "epoch", "learnt_from", "validated_on", "trained_digest")}
+        seconds = about["seconds"] + time.perf_counter() - began
+        partial.finish(own, made={**made, "seconds": seconds, "encoder": self.encoder_path(member).name})
+        self.checkpoint_path(member).unlink(missing_ok=True)
+
+    def _trained(self, member: Member) -> PatientNetwork | None:
+        path = self.encoder_path(member)
+        if not path.exists():
+            return None
+        trained = load_trained(path)
+        if trained.about.get("key") != self.key(member):
+            raise StaleCacheError(
+                f"{path} was trained with other settings, data or library versions; give those of the first run, "
+                "another --name to keep both, or --force to train it anew."
+            )
+        return prepare_network(trained.network, self.device)
+
+    def _train(self, member: Member, later: Sequence[Member]) -> PatientNetwork:
+        patients, start = self.learners(member), self._start()
+        source, backbone = self._source(start)
+        network = PatientNetwork(
+            backbone, self.backbone.dim, self.recipe, seed_of(self.seed, member.name, "head")
+        )
+        training = Training(
+            member.name,
+            self.recipe,
+            self.seed,
+            self.checkpoint_path(member),
+            self.key(member),
+            self.device,
+            self.dtype,
+        )
+
+        def noted(record: dict[str, float]) -> str:
+            return f"{member.name}, {epoch_text(record)}; {self._time_left(record, len(later))}"
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        prepared = prepare_network(network, self.device)
+        state = train_encoder(prepared, source, patients, training, progress=self.progress, noted=noted)
+        network.backbone = start.network.to(self.device)  # the whole one, whose upper part was trained
+        self._keep(member, network.eval(), patients, state)
+        return network
+
+    def _source(self, start: LoadedWeights) -> tuple[Source, torch.nn.Module]:
+        """Where batches come from, and the part of the network that sees them."""
+        if self.recipe.training.train_from == "all":
+            return PixelSource(self.pixels, self.augmenter, self.device), start.network
+        lower, upper = split_network(start.network, self.recipe.training.train_from)
+        store = open_activations(
+            lower, start.digest, self.pixels, self.augmenter, self.recipe.training.variants, self.cache.parent,
+            seed=self.seed, device=self.device, workers=self.workers, progress=self.progress,
+        )  # fmt: skip
+        return ActivationSource(store, self.device, self.dtype), upper
+
+    def _keep(
+        self, member: Member, network: PatientNetwork, patients: LearningPatients, state: TrainingState
+    ) -> None:
+        about: dict[str, Any] = {
+            "name": member.name,
+            "blind_to": sorted(member.held_out),
+            "key": self.key(member),
+            "fingerprint": self.tables.fingerprint,
+            "weights": self.weights.origin,
+            "weights_digest": self.weights.digest,
+            "trained_digest": state_digest(network.backbone.state_dict()),
+            "epoch": state.best_epoch,
+            "history": [{k: round(v, 6) for k, v in record.items()} for record in state.history],
+            "learnt_from": int((~patients.validates).sum()),
+            "validated_on": int(patients.validates.sum()),
+            "seconds": state.seconds,
+        }
+        save_trained(self.encoder_path(member), network, self.recipe, about)
+
+    def _own_probabilities(
+        self, network: PatientNetwork, features: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """(n_patients,) the network's own probabilities, from the features just stored."""
+        sizes = self.tables.patients["n_images"].to_numpy(np.int64)
+        first = np.cumsum(sizes) - sizes
+        means = np.stack([features[f : f + n].mean(0) for f, n in zip(first, sizes, strict=True)])
+        with torch.no_grad():
+            p = network.head.predict(*(torch.from_numpy(a).to(self.device) for a in (means, self.values)))
+        return p.cpu().numpy().astype(np.float64)
+
+    def _time_left(self, record: dict[str, float], later: int) -> str:
+        now = time.perf_counter()
+        self._pace.append(now)
+        if len(self._pace) < 2:
+            return "time left is known after the next epoch"
+        each = (self._pace[-1] - self._pace[0]) / (len(self._pace) - 1)
+        epochs = self.recipe.training.epochs
+        return f"{duration(each * (epochs - record['epoch'] + epochs * later))} left"

@@ -1,0 +1,139 @@
+"""`extract --finetune`: encoders trained on the cohort, each blind to some folds, then frozen like any other.
+
+Per encoder: train (a checkpoint after every epoch), keep the trained network beside the cache, encode all images, put
+the encoding into the cache. Each stage ends in a file that is whole or absent, so that the same command goes on from
+the last one, and ends with the same features as an unbroken run.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..cohort.model import Cohort
+from ..encoder.frozen import keep_freed_memory
+from ..encoder.recipe import Recipe
+from ..encoder.recipe_file import change_recipe, find_recipe
+from ..progress import Progress, Silent
+from .extract import ExtractSettings, check_settings, cohort_tables, holds
+from .family import Family, encoders_folder, family_name
+from .members import Member, members_of
+from .reader import open_cache
+from .writer import writing
+
+__all__ = ["FinetuneSettings", "FinetuneSummary", "encoders_folder", "extract_finetuned", "family_name"]
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """How encoders are fine-tuned.
+
+    Attributes:
+        recipe: a recipe, or the name or file of one.
+        extract: weights to start from, seed (0 if None), device, dtype, batch size of the frozen pass, and the folds.
+            Its backbone and crop are not looked at: the recipe has them.
+        nested: also the encoders that are blind to two folds.
+        name: the family's name in the cache, by default `family_name`.
+    """
+
+    recipe: Recipe | str = "default"
+    extract: ExtractSettings = field(default_factory=ExtractSettings)
+    nested: bool = False
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class FinetuneSummary:
+    """What a fine-tuning did.
+
+    Attributes:
+        cache, family: where the encodings are.
+        recipe: that made them.
+        origin: of the start weights.
+        n_images: of the cohort.
+        best: encoding → the record of the epoch that was kept (`epoch`, `balanced_accuracy`, `auc`, `loss`, …, on the
+            inner validation patients).
+        n_before: encodings that an earlier run had finished.
+        seconds: of this run.
+    """
+
+    cache: Path
+    family: str
+    recipe: Recipe
+    origin: str
+    n_images: int
+    best: dict[str, dict[str, float]]
+    n_before: int
+    seconds: float
+
+
+def extract_finetuned(
+    cohort: Cohort,
+    cache: Path,
+    settings: FinetuneSettings | None = None,
+    *,
+    force: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> FinetuneSummary:
+    """Fine-tune one encoder per fold without that fold, freeze them, and put their encodings into the cache.
+
+    What is there already is left as it is; what was interrupted goes on from its last whole epoch, with the same
+    result as an unbroken run on the same machine (the same bits, on a CPU in float32).
+
+    Args:
+        cohort: patients and image files.
+        cache: the HDF5 file, made if need be; its other encodings stay.
+        settings: how.
+        force: train anew what is there, and replace a cache of another state of the cohort.
+        workers: threads that decode and encode, by default one per core.
+        progress: is told of images, and in words of each epoch.
+
+    Raises:
+        InputError: a recipe, an image or a setting that cannot be used, or too few patients.
+        WeightsError: the start weights cannot be had.
+        LeakageError: the start weights were fine-tuned on a cohort's labels.
+        StaleCacheError: cache, checkpoint or trained encoder were made from other images, labels or settings.
+        CacheError: another process is writing, the disk is full, or features are NaN, infinite or all zero.
+        OSError: the disk is full.
+    """
+    settings, progress = settings or FinetuneSettings(), progress or Silent()
+    recipe = find_recipe(settings.recipe) if isinstance(settings.recipe, str) else settings.recipe
+    recipe = change_recipe(recipe, {}, f"recipe {recipe.name}")
+    began = time.perf_counter()
+    check_settings(settings.extract)
+    tables = cohort_tables(cohort, settings.extract, progress)
+    keep_freed_memory()
+    with writing(cache):
+        family = Family(cohort, cache, settings.extract, settings.name, recipe, tables, workers, progress)
+        members = members_of(family.name, tables.folds[tables.folds[:, 0] >= 0, 0], nested=settings.nested)
+        waiting = [m for m in members if force or not holds(cache, tables, family.spec(m))]
+        if force:
+            family.forget(members)
+        family.say_how_long(waiting)
+        for number, member in enumerate(waiting):
+            family.make(member, waiting[number + 1 :], anew=force)
+    best = _best_epochs(cache, members)
+    seconds = time.perf_counter() - began
+    return FinetuneSummary(
+        cache,
+        family.name,
+        recipe,
+        family.weights.origin,
+        tables.n_images,
+        best,
+        len(members) - len(waiting),
+        seconds,
+    )
+
+
+def _best_epochs(cache: Path, members: Sequence[Member]) -> dict[str, dict[str, float]]:
+    encodings = open_cache(cache).encodings
+    return {m.name: _kept(encodings[m.name].made) for m in members}
+
+
+def _kept(made: Mapping[str, Any]) -> dict[str, float]:
+    """The record of the epoch that was kept."""
+    record: dict[str, float] = made["history"][int(made["epoch"]) - 1]
+    return record

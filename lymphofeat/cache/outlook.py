@@ -1,0 +1,76 @@
+"""What to expect of a fine-tuning on a CPU before it begins: how long, and what would be quicker."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..encoder.estimate import Pace, duration, measure_pace, pace_from
+from ..encoder.frozen import has_fast_bfloat16
+from ..encoder.recipe import Recipe
+from ..encoder.train import LearningPatients
+
+__all__ = ["outlook"]
+
+_SAMPLE = 16  # images timed together
+
+
+def outlook(
+    backbone: nn.Module, recipe: Recipe, dtype: torch.dtype, encoders: Sequence[LearningPatients]
+) -> str:
+    """A sentence or two for the user.
+
+    Args:
+        backbone: the whole image network; it is left as it is.
+        recipe: that the encoders are trained by.
+        dtype: of the arithmetic.
+        encoders: whom each encoder learns from and is validated on.
+    """
+    crop = recipe.training.crop
+    batch = torch.zeros(_SAMPLE, 3, crop, crop).contiguous(memory_format=torch.channels_last)
+    if recipe.training.train_from == "all":
+        pace, below = measure_pace(backbone, batch, dtype), 0.0
+    else:
+        pace, below = pace_from(backbone, recipe.training.train_from, batch, dtype)
+    seconds = _total(recipe, pace, below, encoders)
+    text = (
+        f"Training {len(encoders)} encoders for {recipe.training.epochs} epochs each takes about {duration(seconds)} "
+        "on this processor."
+    )
+    return f"{text} {_quicker(backbone, recipe, dtype, encoders, batch, seconds)}"
+
+
+def _quicker(
+    backbone: nn.Module,
+    recipe: Recipe,
+    dtype: torch.dtype,
+    encoders: Sequence[LearningPatients],
+    batch: torch.Tensor,
+    seconds: float,
+) -> str:
+    ways = []
+    resnet = recipe.network.backbone.startswith("resnet") and recipe.network.start == "weights"
+    if recipe.training.train_from == "all" and resnet:
+        upper = _total(recipe, *pace_from(backbone, "layer4", batch, dtype), encoders)
+        if upper < 0.8 * seconds:
+            ways.append(f"--train-from layer4 (about {duration(upper)})")
+    if dtype == torch.float32 and has_fast_bfloat16(torch.device("cpu")):
+        ways.append("--dtype bfloat16")
+    ways.append("--frozen (no training)")
+    return f"Quicker: {', '.join(ways)}, or a GPU."
+
+
+def _total(recipe: Recipe, pace: Pace, below: float, encoders: Sequence[LearningPatients]) -> float:
+    """Seconds for all encoders; the layers below, if any, run once for every stored version of every image."""
+    most = recipe.batches.images_per_patient
+    seconds = 0.0
+    for patients in encoders:
+        sizes = np.minimum(patients.sizes, most) if most else patients.sizes
+        learning, validating = sizes[~patients.validates], patients.sizes[patients.validates]
+        groups = np.array_split(learning, -(-len(learning) // recipe.batches.patients))
+        twice = sum(int(g.sum()) for g in groups if g.sum() > recipe.batches.images)
+        looked_at = int(validating.sum()) + twice
+        seconds += recipe.training.epochs * (int(learning.sum()) * pace.training + looked_at * pace.inference)
+    n_images = max((int(p.sizes.sum()) for p in encoders), default=0)
+    return seconds + below * recipe.training.variants * n_images
