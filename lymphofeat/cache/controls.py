@@ -8,12 +8,20 @@ from ..cohort.model import Cohort
 from ..encoder.backbones import BACKBONES
 from ..encoder.colour_statistics import ColourStatistics
 from ..progress import Progress, Silent
-from .extract import ExtractSettings, cohort_tables, extract_frozen, fill, holds, whole_seconds
+from .extract import ExtractSettings, cohort_tables, extract_frozen, fill, fresh_cache, holds, whole_seconds
 from .layout import EncodingSpec
 from .reader import Cache, Encoding, open_cache
 from .writer import PartialEncoding, writing
 
-__all__ = ["COLOUR", "add_controls", "extract_colour", "is_colour", "is_untrained", "missing_controls"]
+__all__ = [
+    "COLOUR",
+    "add_controls",
+    "extract_colour",
+    "is_colour",
+    "is_untrained",
+    "missing_controls",
+    "with_folds_of",
+]
 
 COLOUR = "colour"  # stands in the place of a backbone
 RANDOM_SEED = 0
@@ -40,10 +48,11 @@ def missing_controls(cache: Cache | None, settings: ExtractSettings) -> list[Ext
     encodings: Sequence[Encoding] = [] if cache is None else list(cache.encodings.values())
     wanted = {_shape(e, settings) for e in encodings if e.attrs.get("backbone") in BACKBONES}
     there = {_shape(e, settings) for e in encodings if is_untrained(e)}
-    missing: list[ExtractSettings | None] = [] if any(map(is_colour, encodings)) else [None]
-    for backbone, crop in sorted((wanted or {(settings.backbone, settings.crop)}) - there):
-        missing.append(replace(settings, backbone=backbone, crop=crop, weights="none", seed=RANDOM_SEED))
-    return missing
+    missing: list[ExtractSettings | None] = [
+        replace(settings, backbone=backbone, crop=crop, weights="none", seed=RANDOM_SEED)
+        for backbone, crop in sorted((wanted or {(settings.backbone, settings.crop)}) - there)
+    ]
+    return missing if any(map(is_colour, encodings)) else [*missing, None]
 
 
 def add_controls(
@@ -62,8 +71,11 @@ def add_controls(
     Raises:
         InputError, StaleCacheError, CacheError: as `extract_frozen`.
     """
-    settings = _folds_of(cache, settings or ExtractSettings())
-    for control in missing_controls(open_cache(cache) if cache.exists() else None, settings):
+    settings, progress = with_folds_of(cache, settings or ExtractSettings()), progress or Silent()
+    tables = cohort_tables(cohort, settings, progress)
+    with writing(cache):
+        found = fresh_cache(cache, tables)
+    for control in missing_controls(found, settings):
         if control is None:
             extract_colour(cohort, cache, settings, progress=progress)
         else:
@@ -104,8 +116,8 @@ def _shape(encoding: Encoding, settings: ExtractSettings) -> tuple[str, int]:
     return str(encoding.attrs["backbone"]), int(preprocessing.get("crop", settings.crop))
 
 
-def _folds_of(cache: Path, settings: ExtractSettings) -> ExtractSettings:
-    """`settings` with the folds of the cache, if there is one: a control has to share them."""
+def with_folds_of(cache: Path, settings: ExtractSettings) -> ExtractSettings:
+    """`settings` with the folds of the cache, if there is one: what joins it has to share them."""
     if not cache.exists():
         return settings
     found = open_cache(cache)

@@ -1,0 +1,172 @@
+"""A comparison in the terminal, as a table of numbers, and as a page of Markdown."""
+
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..files import written_beside
+from ..statistics import Interval
+from ..studies.comparison import Comparison, Measured
+from ..studies.summary import words
+from .conclusions import conclusions
+from .numbers import difference_text, interval_text
+
+__all__ = ["comparison_table", "render_comparison", "write_comparison"]
+
+_SHORT = {"balanced_accuracy": "ba", "auc": "auc", "log_loss": "log_loss"}
+_SHOWN_FEW = ("balanced_accuracy", "auc")
+_TIED = "≈"
+_SCORES = ("system", "balanced accuracy", "AUC", "log loss ↓", "seconds")
+
+
+def render_comparison(comparison: Comparison, console: Console) -> None:
+    """Print scores, differences and the conclusions; 100 columns suffice."""
+    console.print(f"[bold]Compared {len(comparison.measured)} systems[/] in {escape(comparison.source)}")
+    console.print(escape(_measured_on(comparison)))
+    console.print(_table(_SCORES, [_score_cells(m) for m in comparison.measured]))
+    console.print(_table(_difference_titles(comparison), _difference_rows(comparison)))
+    for sentence in [*conclusions(comparison), *comparison.left_out]:
+        console.print(f"• {escape(sentence)}")
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
+    """Write `compare.csv` and `compare.md` into `folder`, which is made if need be; both or neither.
+
+    Returns:
+        The two paths.
+    """
+    table, page = folder / "compare.csv", folder / "compare.md"
+    with ExitStack() as stack:
+        file = stack.enter_context(written_beside(table))
+        comparison_table(comparison).to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
+        stack.enter_context(written_beside(page)).write_text(_markdown(comparison), encoding="utf-8")
+    return table, page
+
+
+def comparison_table(comparison: Comparison) -> pd.DataFrame:
+    """One row per system, the best first.
+
+    Columns: system, n, then balanced accuracy, AUC and their 95 % bounds (`_low`, `_high`), log_loss, seconds; the
+    bounds of the log loss; inputs, encoder, family, recipe, encoder_seconds (of the seconds, those of the
+    encoder; empty where not recorded); per metric the difference to the best system (`ba_difference`, …) with
+    bounds; tied (whether that of the comparison's metric covers zero); and per metric the score with bounds on the
+    `ambiguous_n` patients whose count is at most the median, empty where they are of one class.
+    """
+    return pd.DataFrame([_row(comparison, m) for m in comparison.measured])
+
+
+def _row(comparison: Comparison, m: Measured) -> dict[str, Any]:
+    scores = {metric: score.interval() for metric, score in m.all.items()}
+    row: dict[str, Any] = {"system": m.system.name, "n": len(comparison.patients.y)}
+    row["balanced_accuracy"] = scores["balanced_accuracy"].value
+    row |= _bounds("ba", scores["balanced_accuracy"])
+    row |= {"auc": scores["auc"].value, **_bounds("auc", scores["auc"])}
+    row |= {"log_loss": scores["log_loss"].value, "seconds": m.seconds}
+    row |= _bounds("log_loss", scores["log_loss"])
+    row |= {"inputs": m.system.inputs, "encoder": m.system.encoder or "none", "family": m.system.family or ""}
+    row |= {"recipe": m.system.recipe, "encoder_seconds": m.encoder_seconds}
+    for metric, short in _SHORT.items():
+        row |= _named(f"{short}_difference", comparison.difference(m, comparison.best, metric))
+    row |= {"tied": m is comparison.best or m in comparison.tied}
+    row |= {"ambiguous_n": int(comparison.patients.ambiguous.sum())}
+    for metric, short in _SHORT.items():
+        score = m.ambiguous.get(metric)
+        row |= _named(f"ambiguous_{short}", score.interval() if score else Interval(*[float("nan")] * 3))
+    return row
+
+
+def _named(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, **_bounds(name, interval)}
+
+
+def _bounds(name: str, interval: Interval) -> dict[str, float]:
+    return {f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _measured_on(comparison: Comparison) -> str:
+    patients = comparison.patients
+    n_folds = len(set(patients.folds.tolist()))
+    return (
+        f"Measured on {len(patients.y)} labelled patients ({int(patients.y.sum())} malignant), out-of-fold, {n_folds} "
+        "folds, the same for all; [ ] is the 95 % bootstrap interval by patient. Heads decide at their training "
+        "patients' share of malignant, fine-tuned networks at 0.5. Seconds are from pixels to predictions (> where the "
+        "encoder's were not recorded)."
+    )
+
+
+def _score_cells(m: Measured) -> list[str]:
+    scores = {metric: score.interval() for metric, score in m.all.items()}
+    return [
+        m.system.name,
+        interval_text(scores["balanced_accuracy"]),
+        interval_text(scores["auc"]),
+        f"{scores['log_loss'].value:.3f}",
+        _seconds(m),
+    ]
+
+
+def _difference_titles(comparison: Comparison) -> tuple[str, ...]:
+    few = f"{int(comparison.patients.ambiguous.sum())} with count ≤ {comparison.patients.median_count:.3g}"
+    return (
+        "system",
+        f"{_title(comparison.metric)},\ndifference to the best",
+        "",
+        f"balanced acc.,\n{few}",
+        f"AUC,\n{few}",
+    )
+
+
+def _difference_rows(comparison: Comparison) -> list[list[str]]:
+    tied = {m.system.name for m in comparison.tied}
+    rows = []
+    for m in comparison.measured:
+        difference = comparison.difference(m, comparison.best)
+        few = [interval_text(m.ambiguous[k].interval(), 2) if m.ambiguous else "–" for k in _SHOWN_FEW]
+        away = "the best" if m is comparison.best else difference_text(difference)
+        rows.append([m.system.name, away, _TIED if m.system.name in tied else "", *few])
+    return rows
+
+
+def _markdown(comparison: Comparison) -> str:
+    parts = [
+        "# Comparison",
+        f"{len(comparison.measured)} systems in `{comparison.source}`. {_measured_on(comparison)}",
+        _pipes(_SCORES, [_score_cells(m) for m in comparison.measured]),
+        f"{_TIED}: cannot be told apart from the best, since the interval of the paired difference covers zero.",
+        _pipes(_difference_titles(comparison), _difference_rows(comparison)),
+        "\n".join(f"- {sentence}" for sentence in [*conclusions(comparison), *comparison.left_out]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _pipes(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *["---:"] * (len(titles) - 1)]
+    lines = [[title.replace("\n", " ") for title in titles], rule, *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Numbers stay in one piece; where there is no room, the name is broken."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(titles[0], overflow="fold")
+    for title in titles[1:]:
+        table.add_column(escape(title), justify="right", no_wrap=True)
+    for cells in rows:
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def _title(metric: str) -> str:
+    return f"{words(metric)} ↓" if metric == "log_loss" else words(metric)
+
+
+def _seconds(m: Measured) -> str:
+    seconds = "<0.1" if m.seconds < 0.05 else f"{m.seconds:.1f}" if m.seconds < 100 else f"{m.seconds:.0f}"
+    return f">{seconds}" if math.isnan(m.encoder_seconds) else seconds

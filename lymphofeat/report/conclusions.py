@@ -1,0 +1,98 @@
+"""What a comparison allows to be said, in sentences that carry their intervals."""
+
+from collections.abc import Iterator
+
+from ..studies.comparison import Comparison, Measured
+from ..studies.summary import words
+from .numbers import difference_text, interval_text
+
+__all__ = ["conclusions"]
+
+_TRAINED = ("frozen", "fine-tuned")
+_ENCODERS = (*_TRAINED, "random")
+
+
+def conclusions(comparison: Comparison) -> list[str]:
+    """The best system and its equals; whether encoders beat the random one; whether images add to clinical values."""
+    return [
+        _about_the_best(comparison),
+        *_about_the_encoder(comparison, "image", "Images only"),
+        *_about_the_encoder(comparison, "image+clinical", "With clinical values"),
+        *_about_the_images(comparison),
+    ]
+
+
+def _about_the_best(comparison: Comparison) -> str:
+    best, n = comparison.best, len(comparison.measured)
+    score = best.all[comparison.metric].interval()
+    sentence = (
+        f"Best by {words(comparison.metric)} is {best.system.name} ({interval_text(score)}), selected among {n} on "
+        "these patients, so its score is optimistic"
+    )
+    if not comparison.tied:
+        return f"{sentence}; every other system is worse by more than the interval."
+    names = ", ".join(m.system.name for m in comparison.tied)
+    return f"{sentence}; {len(comparison.tied)} of the others cannot be told apart from it (≈): {names}."
+
+
+def _about_the_encoder(comparison: Comparison, inputs: str, where: str) -> Iterator[str]:
+    """The best system on a trained encoder against the best ones on its untrained double and on colours."""
+    trained = comparison.best_of(_TRAINED, inputs)
+    if trained is None:
+        if inputs == "image":
+            yield "No system on a trained encoder was compared, so nothing can be said of encoders."
+        return
+    controls = {
+        "the random encoder": comparison.best_of(("random",), inputs, trained.system.backbone),
+        "the colours alone": comparison.best_of(("colour",), inputs),
+    }
+    for name, control in controls.items():
+        if control is None:
+            yield f"{where}: {name} is missing, so it cannot be said whether {trained.system.name} has learnt more."
+        else:
+            yield f"{where}: {_against(comparison, trained, control)}: {_end(comparison, trained, control, name)}."
+
+
+def _end(comparison: Comparison, trained: Measured, control: Measured, name: str) -> str:
+    end = {
+        "better": f"it beats {name}",
+        "worse": f"it is worse than {name}",
+        "": f"it cannot be told apart from {name}, so nothing here shows that its training helps",
+    }[comparison.verdict(trained, control)]
+    return end + _other_verdict(comparison, trained, control)
+
+
+def _about_the_images(comparison: Comparison) -> Iterator[str]:
+    """The best system on images and clinical values against the clinical values alone."""
+    both, clinical = comparison.best_of(_ENCODERS, "image+clinical"), comparison.named("clinical")
+    if both is None or clinical is None:
+        return
+    end = {
+        "better": "images add to the clinical values",
+        "worse": "images take from the clinical values",
+        "": "it cannot be said that images add to the clinical values",
+    }[comparison.verdict(both, clinical)]
+    other = _other_verdict(comparison, both, clinical)
+    yield f"Images beside clinical values: {_against(comparison, both, clinical)}: {end}{other}."
+
+
+def _against(comparison: Comparison, one: Measured, other: Measured) -> str:
+    differences = ", ".join(
+        f"{words(metric)} {difference_text(comparison.difference(one, other, metric))}"
+        for metric in (comparison.metric, _second(comparison))
+    )
+    return f"the best, {one.system.name}, against {other.system.name}: {differences}"
+
+
+def _second(comparison: Comparison) -> str:
+    """The metric that is told beside the one that systems are ranked by."""
+    return "balanced_accuracy" if comparison.metric == "auc" else "auc"
+
+
+def _other_verdict(comparison: Comparison, one: Measured, other: Measured) -> str:
+    """What the second metric says, where that is something and not the same."""
+    second = _second(comparison)
+    verdict = comparison.verdict(one, other, second)
+    if not verdict or verdict == comparison.verdict(one, other):
+        return ""
+    return f" (by {words(second)}, it is {verdict})"

@@ -1,0 +1,17 @@
+"""Scores as text, never without their intervals."""
+
+from ..statistics import Interval
+
+__all__ = ["difference_text", "interval_text"]
+
+
+def interval_text(interval: Interval, digits: int = 3) -> str:
+    """As 0.867 [0.801, 0.921]."""
+    value, low, high = (f"{x:.{digits}f}" for x in interval)
+    return f"{value} [{low}, {high}]"
+
+
+def difference_text(interval: Interval) -> str:
+    """As −0.050 [−0.101, +0.003]."""
+    value, low, high = (f"{x:+.3f}".replace("-", "−") for x in interval)
+    return f"{value} [{low}, {high}]"

@@ -1,0 +1,99 @@
+"""What a comparison has found so far: one line of JSON per system, added when the system is done.
+
+A line is written whole and brought to the disk before the next system begins; what a kill leaves of a line is cut off
+when the file is opened again. Lines are found by a key that covers everything their numbers depend on, so a ledger may
+serve many caches, and a line that no longer fits is simply not found.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..errors import StudyError
+
+__all__ = ["Ledger", "open_ledger"]
+
+
+_BEGINNING = b'{"key": "'
+
+
+class Ledger:
+    """An open ledger; see `open_ledger`."""
+
+    def __init__(self, path: Path, entries: dict[str, dict[str, Any]]) -> None:
+        self.path = path
+        self._entries = entries
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The entry of `key`, or None."""
+        return self._entries.get(key)
+
+    def add(self, key: str, entry: Mapping[str, Any]) -> None:
+        """Keep an entry of JSON values.
+
+        Raises:
+            StudyError: the file cannot be written.
+        """
+        line = json.dumps({"key": key, **entry}) + "\n"
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StudyError(
+                f"{self.path} cannot be written ({error.strerror}); make room or free the file, then give the same "
+                "command again: what is in it is kept."
+            ) from error
+        self._entries[key] = dict(entry)
+
+
+@contextlib.contextmanager
+def open_ledger(path: Path) -> Iterator[Ledger]:
+    """Hold the ledger for this process and read it; made when something is added.
+
+    Raises:
+        StudyError: another process holds it, its folder cannot be written, or it is no ledger.
+    """
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StudyError(f"{path} is in use by another comparison; wait for it.") from error
+    except OSError as error:
+        raise StudyError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
+    try:
+        yield Ledger(path, _read(path))
+    finally:
+        lock.release()
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    if not path.exists():
+        return {}
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if _is_torn(content[whole:]):  # a kill in the middle of a line
+        os.truncate(path, whole)
+        content = content[:whole]
+    entries: dict[str, dict[str, Any]] = {}
+    for number, line in enumerate(content.splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            entries[entry.pop("key")] = entry
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise StudyError(
+                f"{path}, line {number}: not what `lymphofeat compare` writes; delete the file to begin anew."
+            ) from error
+    return entries
+
+
+def _is_torn(tail: bytes) -> bool:
+    """Whether a line without its end is the beginning of one of ours, and not of a file that is not ours."""
+    return bool(tail) and tail.startswith(_BEGINNING[: len(tail)])

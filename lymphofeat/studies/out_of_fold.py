@@ -1,0 +1,165 @@
+"""One system's out-of-fold predictions on a cache's first drawing of folds, each fold by what is blind to it."""
+
+import json
+import time
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cache.bags import Bags
+from ..cache.reader import Cache, Encoding
+from ..cache.writer import features_digest
+from ..errors import CacheError
+from ..heads.base import Memo, Split, fit_predict
+from ..heads.cut import prior_cut
+from .objective import one_thread
+from .plan import labels_of
+from .record import pack, unpack
+from .systems import END_TO_END, System, heads_of
+
+__all__ = ["OutOfFold", "encoder_seconds", "identity", "predict"]
+
+Floats = NDArray[np.float64]
+
+RULES = "1"  # changes whenever `predict` gives other numbers for the same system
+_OWN_CUT = 0.5  # where a fine-tuned network decides, and the majority class
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What a system says of the labelled patients, by models that did not see them.
+
+    Attributes:
+        probabilities: (n,) float64 of malignant, labelled patients in the cache's order.
+        cuts: (n,) float64; a patient is called malignant at this probability or above.
+        seconds: of fitting and predicting, the encoder's time not counted.
+    """
+
+    probabilities: Floats
+    cuts: Floats
+    seconds: float
+
+    @property
+    def decisions(self) -> NDArray[np.bool_]:
+        """(n,) whether each patient is called malignant."""
+        return self.probabilities >= self.cuts
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values that come back bit by bit."""
+        return {
+            "probabilities": pack(self.probabilities),
+            "cuts": pack(self.cuts),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "OutOfFold":
+        """The opposite of `to_json`.
+
+        Raises:
+            KeyError, ValueError, TypeError: not what `to_json` gives.
+        """
+        return cls(unpack(entry["probabilities"]), unpack(entry["cuts"]), float(entry["seconds"]))
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """Rows of a fold's labelled patients, of those left to train on, and the encoding that is blind to the fold."""
+
+    test: NDArray[np.int64]
+    train: NDArray[np.int64]
+    encoding: Encoding | None
+
+
+def predict(cache: Cache, system: System) -> OutOfFold:
+    """Predict every labelled patient.
+
+    Heads and controls cut at the share of malignant among the fold's training patients, the decision that is best
+    for balanced accuracy if the probabilities are right; it needs no second level of folds, which not every family of
+    encoders has. A fine-tuned network decides as it was published, at 0.5, and so does the majority class.
+
+    Raises:
+        LeakageError: no encoding of the family is blind to a fold.
+        CacheError: one of them lacks the network's own probabilities.
+        InputError: the labelled part lacks a class.
+    """
+    labels = labels_of(cache)
+    folds = _folds(cache, system, labels)
+    probabilities, cuts = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
+    start = time.perf_counter()
+    predicted = _own(folds, system) if system.head == END_TO_END else _by_heads(cache, system, folds, labels)
+    for fold, p in zip(folds, predicted, strict=True):
+        own_cut = system.head in (END_TO_END, "majority")
+        probabilities[fold.test] = p
+        cuts[fold.test] = _OWN_CUT if own_cut else prior_cut(labels[fold.train])
+    labelled = labels >= 0
+    return OutOfFold(probabilities[labelled], cuts[labelled], time.perf_counter() - start)
+
+
+def identity(cache: Cache, system: System) -> str:
+    """Hex digest of everything that `predict` depends on.
+
+    Raises:
+        LeakageError, CacheError, InputError: as `predict`.
+    """
+    folds = _folds(cache, system, labels_of(cache))
+    heads = [{"head": type(h).__name__, **h.get_params()} for h in heads_of(system)]
+    used = [(fold.encoding.digest, _own_digest(fold.encoding)) for fold in folds if fold.encoding is not None]
+    state = json.dumps([RULES, system.head, heads, cache.fingerprint, used], sort_keys=True)
+    return blake2b(state.encode(), digest_size=16).hexdigest()
+
+
+def encoder_seconds(cache: Cache, system: System) -> float:
+    """Seconds that making the encodings behind a system took; 0 without any, NaN where they were not recorded."""
+    folds = _folds(cache, system, labels_of(cache))
+    made = {fold.encoding.name: fold.encoding.made for fold in folds if fold.encoding is not None}
+    return float(sum(float(m.get("seconds", np.nan)) for m in made.values()))
+
+
+def _folds(cache: Cache, system: System, labels: NDArray[np.int8]) -> list[_Fold]:
+    labelled = np.flatnonzero(labels >= 0)
+    fold_of = cache.folds[labelled, 0]
+    return [
+        _Fold(
+            labelled[fold_of == k],
+            labelled[fold_of != k],
+            None if system.family is None else cache.blind_encoding(system.family, {int(k)}),
+        )
+        for k in np.unique(fold_of)
+    ]
+
+
+def _own(folds: list[_Fold], system: System) -> list[Floats]:
+    predicted = []
+    for fold in folds:
+        if fold.encoding is None or fold.encoding.end_to_end is None:
+            name = system.family if fold.encoding is None else fold.encoding.name
+            raise CacheError(
+                f"{name} holds no probabilities of its own network; train it again with `lymphofeat extract "
+                f"--finetune`, or leave {system.name} out."
+            )
+        predicted.append(fold.encoding.end_to_end[fold.test])
+    return predicted
+
+
+def _own_digest(encoding: Encoding) -> str:
+    return "" if encoding.end_to_end is None else features_digest(encoding.end_to_end)
+
+
+def _by_heads(cache: Cache, system: System, folds: list[_Fold], labels: NDArray[np.int8]) -> list[Floats]:
+    splits = [Split(*_bags(cache, fold.encoding), fold.train, fold.test) for fold in folds]
+    memo = Memo()
+    with one_thread():
+        each = [fit_predict(head, splits, cache.patients, labels, memo) for head in heads_of(system)]
+    return [np.asarray(np.mean(of_fold, axis=0)) for of_fold in zip(*each, strict=True)]
+
+
+def _bags(cache: Cache, encoding: Encoding | None) -> tuple[Bags, str]:
+    if encoding is not None:
+        return cache.bags(encoding.name), encoding.digest
+    lengths = cache.tables.patients["n_images"].to_numpy(np.int64)  # bags of images that nobody looks at
+    empty = np.empty((cache.tables.n_images, 0), dtype=np.float32)
+    return Bags(empty, np.cumsum(lengths) - lengths, lengths), ""
