@@ -2,7 +2,7 @@
 
 from ..statistics import Interval
 
-__all__ = ["difference_text", "interval_text"]
+__all__ = ["compact_difference", "compact_interval", "difference_text", "interval_text"]
 
 
 def interval_text(interval: Interval, digits: int = 3) -> str:
@@ -15,3 +15,13 @@ def difference_text(interval: Interval) -> str:
     """As −0.050 [−0.101, +0.003]."""
     value, low, high = (f"{x:+.3f}".replace("-", "−") for x in interval)
     return f"{value} [{low}, {high}]"
+
+
+def compact_interval(interval: Interval) -> str:
+    """As 0.867 (0.80–0.92), for tables of 80 columns."""
+    return f"{interval.value:.3f} ({interval.low:.2f}–{interval.high:.2f})"
+
+
+def compact_difference(interval: Interval) -> str:
+    """As −0.050 (−0.10 to +0.00), for tables of 80 columns."""
+    return f"{interval.value:+.3f} ({interval.low:+.2f} to {interval.high:+.2f})".replace("-", "−")

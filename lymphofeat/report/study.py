@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..statistics import Interval
 from ..studies.submit import SubmissionSummary
 from ..studies.summary import StudySummary, TrialSummary
+from .numbers import compact_interval
 
 __all__ = ["describe_head", "render_study", "render_submission"]
 
@@ -21,7 +21,7 @@ def render_study(summary: StudySummary, console: Console) -> None:
     noun = "trial" if summary.n_trials == 1 else "trials"
     console.print(f"[bold]Study {escape(str(summary.path))}[/bold]: {summary.n_trials} finished {noun}")
     console.print(
-        escape(f"Measured on {summary.measured_on}; [ ] is the 95 % bootstrap interval by patient.")
+        escape(f"Measured on {summary.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
     )
     console.print(_scores_table(summary))
     best = summary.best
@@ -49,9 +49,13 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
         else f"averaged over {summary.n_models} fits, each head on its encoder's training patients"
     )
     console.print(f"Head (trial {study.best.number}): {escape(describe_head(study.best.params))}; {fitted}")
-    scores = ", ".join(f"{name} {_interval(study.best.intervals[metric])}" for metric, name in _COLUMNS)
+    scores = ", ".join(
+        f"{name} {compact_interval(study.best.intervals[metric])}" for metric, name in _COLUMNS
+    )
     console.print(escape(f"In cross-validation: {scores}"))
-    console.print(escape(f"Measured on {study.measured_on}; [ ] is the 95 % bootstrap interval by patient."))
+    console.print(
+        escape(f"Measured on {study.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
+    )
     console.print(f"[yellow]{escape(study.caveat)}[/yellow]")
 
 
@@ -70,24 +74,21 @@ def describe_head(params: Mapping[str, Any]) -> str:
 
 
 def _scores_table(summary: StudySummary) -> Table:
-    table = Table(title_justify="left", pad_edge=False)
-    table.add_column("head")
-    table.add_column("trial", justify="right")
-    for metric, name in _COLUMNS:
-        table.add_column(f"{name} ↓" if metric == "log_loss" else name, justify="right")
-    rows: list[tuple[str, TrialSummary | None]] = [
+    """A row per metric, so that 80 columns suffice however many metrics there are."""
+    columns: list[tuple[str, TrialSummary | None]] = [
         ("best", summary.best),
         ("clinical only", summary.best_clinical),
         ("images only", summary.best_image),
     ]
-    for name, trial in rows:
-        if trial is None:
-            table.add_row(name, "–", *("not tried" for _ in _COLUMNS))
-        else:
-            scores = (escape(_interval(trial.intervals[metric])) for metric, _ in _COLUMNS)
-            table.add_row(name, str(trial.number), *scores)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", style="cyan", no_wrap=True)
+    for name, trial in columns:
+        table.add_column(f"{name}\n{_number(trial)}", no_wrap=True)
+    for metric, name in _COLUMNS:
+        cells = ("" if t is None else compact_interval(t.intervals[metric]) for _, t in columns)
+        table.add_row(f"{name} ↓" if metric == "log_loss" else name, *cells)
     return table
 
 
-def _interval(interval: Interval) -> str:
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+def _number(trial: TrialSummary | None) -> str:
+    return "not tried" if trial is None else f"trial {trial.number}"

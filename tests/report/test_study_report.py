@@ -12,7 +12,7 @@ from lymphofeat.studies import load_study, submit, tune
 from ..helpers.caches import frozen_cache
 
 
-def text(width: int = 100) -> tuple[Console, io.StringIO]:
+def text(width: int = 80) -> tuple[Console, io.StringIO]:
     buffer = io.StringIO()
     return Console(file=buffer, width=width, highlight=False), buffer
 
@@ -26,28 +26,31 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_study(made: tuple[Path, Path]) -> None:
-    console, buffer = text()
+    console, buffer = text(80)
     summary = load_study(made[1])
     render_study(summary, console)
     shown = buffer.getvalue()
-    for trial, row in (
-        (summary.best, "best"),
-        (summary.best_clinical, "clinical only"),
-        (summary.best_image, "images only"),
+    for metric, row in (
+        ("balanced_accuracy", "balanced accuracy"),
+        ("auc", "AUC"),
+        ("log_loss", "log loss ↓"),
     ):
-        assert trial is not None
-        line = next(part for part in shown.splitlines() if part.startswith(f"│{row} "))
-        for interval in trial.intervals.values():
-            assert f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]" in line
+        line = next(part for part in shown.splitlines() if part.startswith(f"{row} "))
+        places = []
+        for trial in (summary.best, summary.best_clinical, summary.best_image):
+            assert trial is not None
+            interval = trial.intervals[metric]
+            places.append(line.index(f"{interval.value:.3f} ({interval.low:.2f}–{interval.high:.2f})"))
+        assert places == sorted(places)
     flat = " ".join(shown.split())
     assert "Measured on 40 labelled patients" in flat
     assert " ".join(summary.caveat.split()) in flat
     assert f"AUC {summary.best.fold_sd['auc']:.3f}" in flat
-    assert max(map(len, shown.splitlines())) <= 100
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_controls_not_tried_are_said_to_be_so(made: tuple[Path, Path], tmp_path: Path) -> None:
-    console, buffer = text()
+    console, buffer = text(400)
     render_study(tune(made[0], tmp_path / "one.db", trials=1), console)
     assert "1 finished trial\n" in buffer.getvalue()
     assert "not tried" in buffer.getvalue()
