@@ -28,15 +28,16 @@ class Say:
 
     def __init__(self, *, verbose: bool, quiet: bool) -> None:
         self.console = Console(quiet=quiet, highlight=False)
-        self._bar_shown = False if quiet else (True if verbose else None)
+        self._quiet, self._bar_shown = quiet, (True if verbose else None)
         if verbose:
             logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
 
     def progress(self) -> Any:
-        """A bar, if standard error is a terminal or -v asks for one."""
+        """A bar, if standard error is a terminal or -v asks for one; notes, unless -q forbids them."""
+        from .progress import Silent
         from .report.progress import Bar
 
-        return Bar(shown=self._bar_shown)
+        return Silent() if self._quiet else Bar(shown=self._bar_shown)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -46,7 +47,8 @@ def verbs() -> None:
 
     \b
     lymphofeat check data      what is wrong with a cohort, and what could be a shortcut
-    lymphofeat extract         features of every image, once, into cache/features.h5
+    lymphofeat extract         features of every image, frozen and fine-tuned, into cache/features.h5
+    lymphofeat recipes         the ways to fine-tune an encoder
     lymphofeat tune            many patient-level heads on them, cross-validated by patient
     lymphofeat compare         every system and the controls on the same folds
     lymphofeat submit          the best one's predictions for the test patients
@@ -145,40 +147,74 @@ def synth(
     say.console.print(f"Drew {patients} patients in {folder}; the truth is in its truth_*.csv.")
 
 
-@verb(example="lymphofeat extract data --weights resnet18.pth")
+@verb(example="lymphofeat extract data --weights resnet18.pth --train-from layer4")
 @cohort_argument
 @cache_option
-@click.option(
-    "--frozen", is_flag=True, help="The encoder as it is, no labels used (what is done by default)."
-)
+@click.option("--frozen", is_flag=True, help="Only the encoder as it is: no labels used, minutes.")
+@click.option("--finetune", is_flag=True, help="Only the fine-tuned encoders, one per fold.")
+@click.option("--recipe", default="default", show_default=True, metavar="NAME|FILE.toml",
+              help="How to fine-tune; see `lymphofeat recipes`.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(1), help="Of each encoder; by default the recipe's.")
+@click.option("--train-from", type=click.Choice(["all", "layer3", "layer4", "fc"]),
+              help="Train only from here on, on stored activations; by default the recipe's.")  # fmt: skip
+@click.option("--nested", is_flag=True, help="Also encoders blind to two folds, for nested cross-validation.")
+@click.option("--name", metavar="NAME", help="Of the fine-tuned family; by default from recipe and weights.")
 @click.option("--weights", default="imagenet", show_default=True, metavar="imagenet|none|FILE",
               help="torchvision's own, none (untrained: a control, needs --seed), or a file.")  # fmt: skip
-@click.option("--backbone", default="resnet18", show_default=True, help="The network.")
-@click.option("--seed", type=click.IntRange(0), help="Of the random weights of --weights none.")
-@click.option("--crop", default=112, show_default=True, type=click.IntRange(32), help="Centre crop, pixels.")
-@click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1), help="Images a pass.")
+@click.option("--backbone", help="The network; by default the recipe's, else resnet18.")
+@click.option("--seed", type=click.IntRange(0), help="Of random weights and of training (0 by default).")
+@click.option(
+    "--crop", type=click.IntRange(32), help="Centre crop, pixels; by default the recipe's, else 112."
+)
+@click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1),
+              help="Images a pass, where features are computed.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True,
               type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute.")  # fmt: skip
 @click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]),
               help="Of the arithmetic; bfloat16 is twice as fast where the processor has it.")  # fmt: skip
-@click.option("--folds", "n_folds", default=5, show_default=True, type=click.IntRange(2), help="Folds.")
+@click.option("--folds", "n_folds", type=click.IntRange(2), help="Folds; by default the recipe's, else 5.")
 @click.option("--fold-seed", default=0, show_default=True, type=click.IntRange(0), help="Of the folds.")
-@click.option("--force", is_flag=True, help="Replace a cache or a partial file that does not fit.")
+@click.option("--force", is_flag=True, help="Replace what is there and does not fit; train anew.")
 def extract(
-    say: Say, cohort: Path | None, cache: Path, *, frozen: bool, force: bool, **settings: Any
+    say: Say, cohort: Path | None, cache: Path, *, frozen: bool, finetune: bool, force: bool, **options: Any
 ) -> None:
-    """Compute the features of every image, once, and keep them in the cache.
+    """Compute the features of every image and keep them in the cache.
 
-    Goes on where an earlier run was stopped. COHORT is by default $LYMPHOFEAT_COHORT, else data/.
+    First by the encoder as it is (frozen), then by encoders that are fine-tuned on the cohort, one per fold and
+    without that fold, so that heads can be scored on it. Goes on where an earlier run was stopped. COHORT is by default
+    $LYMPHOFEAT_COHORT, else data/.
     """
-    from .cache.extract import ExtractSettings, extract_frozen
+    from .cache.extract import extract_frozen
+    from .cache.finetune import extract_finetuned, settings_from
     from .cohort.read import read_cohort
     from .report.cache import render_extract
+    from .report.finetune import render_finetune
 
-    del frozen  # the only kind there is
-    found = read_cohort(cohort_folder(cohort))
-    summary = extract_frozen(found, cache, ExtractSettings(**settings), force=force, progress=say.progress())
-    render_extract(summary, say.console)
+    if frozen and finetune:
+        raise click.UsageError(
+            "--frozen and --finetune exclude each other; leave both out for both encodings."
+        )
+    settings = settings_from(**options)
+    found, progress = read_cohort(cohort_folder(cohort)), say.progress()
+    if not finetune:
+        summary = extract_frozen(found, cache, settings.extract, force=force, progress=progress)
+        render_extract(summary, say.console)
+    if not frozen:
+        tuned = extract_finetuned(found, cache, settings, force=force, progress=progress)
+        render_finetune(tuned, say.console)
+
+
+@verb(example="lymphofeat recipes pooled")
+@click.argument("name", metavar="[NAME|FILE.toml]", required=False)
+def recipes(say: Say, name: str | None) -> None:
+    """List the recipes of `extract --finetune`, or show all settings of one."""
+    from .encoder.recipe_file import find_recipe, list_recipes
+    from .report.finetune import render_recipe, render_recipes
+
+    if name is None:
+        render_recipes(list_recipes(), say.console)
+    else:
+        render_recipe(find_recipe(name), say.console)
 
 
 @verb(example="lymphofeat info cache/features.h5")

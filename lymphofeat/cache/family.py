@@ -44,12 +44,18 @@ def encoders_folder(cache: Path) -> Path:
 
 
 def family_name(recipe: Recipe, label: str, dtype: str = "float32") -> str:
-    """The family of encodings that a recipe makes from the weights `label` (`LoadedWeights.label`)."""
-    usual = find_recipe(recipe.name).training.train_from if recipe.name in recipe_names() else "all"
-    name = f"{recipe.name}-{label.removeprefix(f'{recipe.network.backbone}-')}"
-    if recipe.training.train_from != usual:
-        name += f"-{recipe.training.train_from}"
-    return name if dtype == "float32" else f"{name}-{dtype}"
+    """The family of encodings that a recipe makes from the weights `label` (`LoadedWeights.label`).
+
+    What was changed in a recipe that comes with the package is part of the name.
+    """
+    usual = find_recipe(recipe.name) if recipe.name in recipe_names() else recipe
+    now, before = recipe.training, usual.training
+    parts = [recipe.name, label.removeprefix(f"{recipe.network.backbone}-")]
+    parts += [recipe.network.backbone] if recipe.network.backbone != usual.network.backbone else []
+    parts += [f"crop{now.crop}"] if now.crop != before.crop else []
+    parts += [now.train_from] if now.train_from != before.train_from else []
+    parts += [f"epochs{now.epochs}"] if now.epochs != before.epochs else []
+    return "-".join(parts + ([] if dtype == "float32" else [dtype]))
 
 
 class Family:

@@ -22,7 +22,14 @@ from .members import Member, members_of
 from .reader import open_cache
 from .writer import writing
 
-__all__ = ["FinetuneSettings", "FinetuneSummary", "encoders_folder", "extract_finetuned", "family_name"]
+__all__ = [
+    "FinetuneSettings",
+    "FinetuneSummary",
+    "encoders_folder",
+    "extract_finetuned",
+    "family_name",
+    "settings_from",
+]
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,56 @@ class FinetuneSummary:
     best: dict[str, dict[str, float]]
     n_before: int
     seconds: float
+
+
+def settings_from(
+    *,
+    recipe: str = "default",
+    epochs: int | None = None,
+    train_from: str | None = None,
+    backbone: str | None = None,
+    crop: int | None = None,
+    n_folds: int | None = None,
+    nested: bool = False,
+    name: str | None = None,
+    weights: str = "imagenet",
+    seed: int | None = None,
+    **frozen: Any,
+) -> FinetuneSettings:
+    """Settings of both passes from what a user names: None leaves it to the recipe.
+
+    The frozen pass is the fine-tuning's control, so it has the recipe's backbone, crop and start.
+
+    Args:
+        recipe: name or file.
+        epochs, train_from, backbone, crop, n_folds: instead of the recipe's.
+        nested, name: see `FinetuneSettings`.
+        weights, seed: see `ExtractSettings`.
+        frozen: its other fields.
+
+    Raises:
+        InputError: no such recipe, or one that cannot be changed so.
+    """
+    changes: dict[str, dict[str, Any]] = {
+        "network": {"backbone": backbone},
+        "training": {"epochs": epochs, "train_from": train_from, "crop": crop},
+    }
+    given = {
+        section: {key: value for key, value in values.items() if value is not None}
+        for section, values in changes.items()
+    }
+    changed = change_recipe(find_recipe(recipe), given, f"recipe {recipe} with these options")
+    if changed.network.start == "random":
+        weights, seed = "none", seed or 0
+    extract = ExtractSettings(
+        backbone=changed.network.backbone,
+        weights=weights,
+        seed=seed,
+        crop=changed.training.crop,
+        n_folds=n_folds or changed.training.folds or ExtractSettings.n_folds,
+        **frozen,
+    )
+    return FinetuneSettings(changed, extract, nested, name)
 
 
 def extract_finetuned(
