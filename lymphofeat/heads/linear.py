@@ -1,6 +1,6 @@
 """Pooled features, principal components, clinical values, logistic regression: the head to beat."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..errors import InputError
 from .base import Memo, Split
 from .clinical import ClinicalFeatures
 from .pooling import POOLINGS, pool
+from .registry import Draws, HeadFamily
 
 __all__ = ["INPUTS", "PooledLogistic", "PrincipalAxes"]
 
@@ -192,3 +193,43 @@ class PooledLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def _clinical_pipeline() -> Any:
     return make_pipeline(ClinicalFeatures(), StandardScaler())
+
+
+def suggest(draws: Draws) -> dict[str, Any]:
+    """Arguments of `PooledLogistic` to try."""
+    params: dict[str, Any] = {
+        "inputs": draws.suggest_categorical("inputs", list(INPUTS)),
+        "C": draws.suggest_float("C", 1e-3, 1e3, log=True),
+        "class_weight": draws.suggest_categorical("class_weight", [None, "balanced"]),
+    }
+    if params["inputs"] == "clinical":
+        return params
+    params["pooling"] = draws.suggest_categorical("pooling", sorted(POOLINGS))
+    params["scale"] = draws.suggest_categorical("scale", [True, False])
+    if draws.suggest_categorical("reduce", [False, True]):
+        params["pca"] = draws.suggest_int("pca", 2, 64, log=True)
+    return params
+
+
+def build(params: Mapping[str, Any]) -> PooledLogistic:
+    """The head of a point of `suggest`."""
+    return PooledLogistic(**params)
+
+
+_PLAIN = {"C": 1.0, "class_weight": None, "pooling": "mean", "scale": True}
+FAMILY = HeadFamily(
+    name="logistic",
+    summary="Pooled features and clinical values side by side, logistic regression.",
+    source="Cox, J. R. Stat. Soc. B 20, 1958",
+    cost="cheap",
+    space=suggest,
+    build=build,
+    first=(
+        {"inputs": "clinical", "C": 1.0, "class_weight": None},
+        {"inputs": "image", **_PLAIN, "reduce": False},
+        {"inputs": "both", **_PLAIN, "reduce": False},
+        {"inputs": "both", **_PLAIN, "reduce": True, "pca": 32},
+        {"inputs": "both", **_PLAIN, "class_weight": "balanced", "pooling": "mean+std", "reduce": False},
+    ),
+    inputs=INPUTS,
+)
