@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..cohort.model import Cohort
 from ..encoder.activations import open_activations, split_network
 from ..encoder.augment import Augmenter
-from ..encoder.backbones import backbone_named
+from ..encoder.backbones import BACKBONES, backbone_named
 from ..encoder.checkpoint import TrainingState
 from ..encoder.estimate import duration
 from ..encoder.frozen import DTYPES, FrozenEncoder, choose_device
@@ -50,7 +50,10 @@ def family_name(recipe: Recipe, label: str, dtype: str = "float32") -> str:
     """
     usual = find_recipe(recipe.name) if recipe.name in recipe_names() else recipe
     now, before = recipe.training, usual.training
-    parts = [recipe.name, label.removeprefix(f"{recipe.network.backbone}-")]
+    own = (
+        f"{recipe.name}-trained" if recipe.name in BACKBONES else recipe.name
+    )  # not that of a frozen encoding
+    parts = [own, label.removeprefix(f"{recipe.network.backbone}-")]
     parts += [recipe.network.backbone] if recipe.network.backbone != usual.network.backbone else []
     parts += [f"crop{now.crop}"] if now.crop != before.crop else []
     parts += [now.train_from] if now.train_from != before.train_from else []

@@ -80,11 +80,26 @@ class PartialEncoding:
             self._done = map_dataset(self.path, group["done"], "r+")
 
     def _created(self, spec: EncodingSpec) -> EncodingSpec:
+        self._check_family(spec)
         with written_beside(self.path) as beside:
             create_file(beside, self.tables)
             with h5py.File(beside, "r+") as file:
                 create_encoding(file, spec, self.tables.n_images)
         return spec
+
+    def _check_family(self, spec: EncodingSpec) -> None:
+        """Refuse a family in which some encoders saw labels and others none: a fold would be given either."""
+        if not self.cache.exists():
+            return
+        with open_checked(self.cache) as file:
+            others = [EncodingSpec.from_json(str(g.attrs["spec"])) for g in file["encodings"].values()]
+        for other in others:
+            if other.family == spec.family and (other.blind_to is None) != (spec.blind_to is None):
+                raise CacheError(
+                    f"{self.cache} holds an encoding {other.name} of the family {spec.family}, in which encoders "
+                    f"trained on labels and encoders that saw none would be mixed by {spec.name}; give the new one "
+                    "another --name."
+                )
 
     def _resumed(self, spec: EncodingSpec) -> EncodingSpec:
         """The spec of the file on disk, which may differ from the one asked for in the block size only."""

@@ -168,5 +168,7 @@ def _title(metric: str) -> str:
 
 
 def _seconds(m: Measured) -> str:
-    seconds = "<0.1" if m.seconds < 0.05 else f"{m.seconds:.1f}" if m.seconds < 100 else f"{m.seconds:.0f}"
-    return f">{seconds}" if math.isnan(m.encoder_seconds) else seconds
+    seconds = f"{m.seconds:.1f}" if m.seconds < 100 else f"{m.seconds:.0f}"
+    if math.isnan(m.encoder_seconds):
+        return f">{seconds}"
+    return "<0.1" if m.seconds < 0.05 else seconds

@@ -11,7 +11,7 @@ from ..cache.extract import ExtractSettings, extract_frozen
 from ..cache.finetune import FinetuneSettings, extract_finetuned
 from ..cache.reader import Cache, open_cache
 from ..cohort.model import Cohort
-from ..encoder.recipe_file import recipe_names
+from ..encoder.recipe_file import find_recipe, recipe_names
 from ..errors import InputError, LeakageError, StudyError
 from ..progress import Progress, Silent
 from .comparison import Comparison, Measured, Patients
@@ -93,11 +93,14 @@ def compare_cohort(
     )
     cache = open_cache(cache_path) if cache_path.exists() else None
     select([] if cache is None else systems_of(cache), systems, recipe_names())
+    named = [name for name in systems if name in recipe_names()]
+    to_train = [name for name in named if cache is None or not _is_whole(cache, name)]
+    for recipe in to_train:
+        _check_folds(recipe, settings.n_folds)
     if weights is not None:
         extract_frozen(cohort, cache_path, settings, default=cache is None, progress=progress)
-    for recipe in systems:
-        if recipe in recipe_names() and not (cache and _is_whole(cache, recipe)):
-            extract_finetuned(cohort, cache_path, FinetuneSettings(recipe, settings), progress=progress)
+    for recipe in to_train:
+        extract_finetuned(cohort, cache_path, FinetuneSettings(recipe, settings), progress=progress)
     add_controls(cohort, cache_path, settings, progress=progress)
     return compare(cache_path, record, systems=systems, metric=metric, progress=progress)
 
@@ -105,6 +108,16 @@ def compare_cohort(
 def _check_metric(metric: str) -> None:
     if metric not in DIRECTIONS:
         raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(DIRECTIONS)}.")
+
+
+def _check_folds(recipe: str, n_folds: int) -> None:
+    wanted = find_recipe(recipe).training.folds
+    if wanted not in (0, n_folds):
+        raise InputError(
+            f"The recipe {recipe!r} divides the cohort into {wanted} folds, and here systems are compared on "
+            f"{n_folds}; make a cache of its own for it with `lymphofeat extract COHORT --recipe {recipe} "
+            f"--folds {wanted} --cache FILE`."
+        )
 
 
 def _is_whole(cache: Cache, recipe: str) -> bool:

@@ -233,3 +233,22 @@ def test_what_is_no_probability_per_patient_is_refused(tmp_path: Path, own: np.n
     with pytest.raises(CacheError, match="end_to_end must hold a probability from 0 to 1 for each of the 12"):
         save_cache(tmp_path / "c.h5", patients, {"a": drawn(patients)}, n_folds=3, end_to_end={"a": own})
     assert not (tmp_path / "c.h5").exists()
+
+
+@pytest.mark.parametrize("first", [None, [0]])
+def test_a_family_does_not_mix_encoders_with_and_without_labels(
+    tmp_path: Path, first: list[int] | None
+) -> None:
+    patients = table()
+    blind_to = {"a": first, "b": [1] if first is None else None}
+    save_cache(tmp_path / "c.h5", patients, {"a": drawn(patients)}, n_folds=3, blind_to=blind_to)
+    with pytest.raises(CacheError, match="would be mixed by b; give the new one another --name"):
+        save_cache(
+            tmp_path / "c.h5",
+            patients,
+            {"b": drawn(patients)},
+            n_folds=3,
+            families={"b": "a"},
+            blind_to=blind_to,
+        )
+    assert list(open_cache(tmp_path / "c.h5").encodings) == ["a"]

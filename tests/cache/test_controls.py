@@ -10,7 +10,10 @@ from PIL import Image
 from lymphofeat.cache import open_cache
 from lymphofeat.cache.controls import add_controls, is_colour, is_untrained, missing_controls
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
+from lymphofeat.cache.family import family_name
+from lymphofeat.encoder.backbones import BACKBONES
 from lymphofeat.encoder.colour_statistics import ColourStatistics
+from lymphofeat.encoder.recipe_file import list_recipes
 from lymphofeat.errors import StaleCacheError
 
 from ..helpers.drawn import noise_cohort
@@ -61,3 +64,9 @@ def test_another_cohort_is_refused(tmp_path: Path) -> None:
     other = noise_cohort(tmp_path / "other", images=5)
     with pytest.raises(StaleCacheError, match="another state of the cohort"):
         add_controls(other, tmp_path / "c.h5", SETTINGS)
+
+
+def test_what_a_recipe_trains_is_not_named_like_a_frozen_encoding() -> None:
+    frozen = {f"{backbone}-{label}" for backbone in BACKBONES for label in ("random0", "imagenet")}
+    trained = {family_name(recipe, label) for recipe in list_recipes() for label in ("random0", "imagenet")}
+    assert not frozen & trained

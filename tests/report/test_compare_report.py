@@ -1,0 +1,178 @@
+"""What is printed and written of a comparison: every number with its interval, and only what may be said."""
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from lymphofeat.report.compare import comparison_table, render_comparison, write_comparison
+from lymphofeat.report.conclusions import conclusions
+from lymphofeat.statistics import METRICS
+from lymphofeat.studies.compare import compare
+from lymphofeat.studies.comparison import Comparison, Measured, Patients
+from lymphofeat.studies.out_of_fold import OutOfFold
+from lymphofeat.studies.systems import System
+
+from ..helpers.compared import compared_cache
+
+FIRST = [
+    *("system", "n", "balanced_accuracy", "ba_low", "ba_high", "auc", "auc_low", "auc_high", "log_loss"),
+    "seconds",
+]
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    folder = tmp_path_factory.mktemp("compared")
+    return compare(compared_cache(folder / "c.h5", pairs=False), folder / "r.jsonl")
+
+
+def shown(comparison: Comparison, width: int = 100) -> str:
+    buffer = io.StringIO()
+    render_comparison(comparison, Console(file=buffer, width=width, highlight=False))
+    return buffer.getvalue()
+
+
+def test_every_system_stands_in_both_tables_with_its_intervals(comparison: Comparison) -> None:
+    text = shown(comparison)
+    assert max(map(len, text.splitlines())) <= 100
+    for m in comparison.measured:
+        lines = [line for line in text.splitlines() if line.startswith(m.system.name + " ")]
+        assert len(lines) == 2
+        for metric in ("balanced_accuracy", "auc"):
+            interval = m.all[metric].interval()
+            assert f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]" in lines[0]
+        few = m.ambiguous["auc"].interval()
+        assert lines[1].endswith(f"{few.value:.2f} [{few.low:.2f}, {few.high:.2f}]")
+        assert ("≈" in lines[1]) == (m in comparison.tied)
+    assert "40 labelled patients" in text
+    assert "4 folds" in text
+    assert re.search(r"colour/image .* >\d", text)  # the encoder's time was not recorded
+
+
+def test_a_narrow_terminal_breaks_names_not_numbers(comparison: Comparison) -> None:
+    text = shown(comparison, width=80)
+    for m in comparison.measured:
+        interval = m.all["auc"].interval()
+        assert f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]" in text
+
+
+def test_the_table_of_numbers(comparison: Comparison, tmp_path: Path) -> None:
+    csv, page = write_comparison(comparison, tmp_path / "deep" / "out")
+    assert sorted(p.name for p in csv.parent.iterdir()) == ["compare.csv", "compare.md"]
+    table = pd.read_csv(csv, keep_default_na=False, na_values=[""])
+    assert list(table.columns[: len(FIRST)]) == FIRST
+    assert list(table["system"]) == [m.system.name for m in comparison.measured]
+    assert (table["n"] == 40).all()
+    for column in ("balanced_accuracy", "auc"):
+        short = {"balanced_accuracy": "ba"}.get(column, column)
+        assert (table[f"{short}_low"] <= table[column]).all()
+        assert (table[column] <= table[f"{short}_high"]).all()
+        assert table[f"{short}_difference"].iloc[0] == 0
+        expected = table[column] - table[column].iloc[0]
+        np.testing.assert_allclose(table[f"{short}_difference"], expected, atol=2e-6)
+    covers = (table["ba_difference_low"] <= 0) & (table["ba_difference_high"] >= 0)
+    np.testing.assert_array_equal(table["tied"], covers)
+    assert set(table["encoder"]) == {"none", "colour", "random", "frozen", "fine-tuned"}
+    assert table.set_index("system").loc["colour/image", ["encoder_seconds"]].isna().all()
+    text = page.read_text(encoding="utf-8")
+    assert all(f"| {m.system.name} |" in text for m in comparison.measured)
+    assert all(sentence in text for sentence in conclusions(comparison))
+
+
+def test_files_are_replaced_both_or_neither(
+    comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_comparison(comparison, tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    fewer = replace(comparison, measured=comparison.measured[:3])
+    monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(OSError, match="full"):
+        write_comparison(fewer, tmp_path)
+    monkeypatch.undo()
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    write_comparison(fewer, tmp_path)
+    assert len(comparison_table(fewer)) == len(pd.read_csv(tmp_path / "compare.csv")) == 3
+
+
+def drawn(strengths: dict[System, float], n: int = 400) -> Comparison:
+    """Systems whose probabilities tell the classes apart as strongly as given."""
+    rng = np.random.default_rng(0)
+    y = (np.arange(n) % 2).astype(np.int8)
+    patients = Patients(y, (np.arange(n) // 2 % 4).astype(np.int8), np.arange(n, dtype=np.float64))
+    noise = rng.normal(size=n)
+
+    def found(strength: float) -> OutOfFold:
+        odds = strength * (2 * y - 1) + noise
+        return OutOfFold(1 / (1 + np.exp(-odds)), np.full(n, 0.5), 0.1)
+
+    each = [Measured(system, found(strength), patients, 0.0) for system, strength in strengths.items()]
+    return Comparison.of(each, patients, "auc", "c.h5", [])
+
+
+CLINICAL = System("clinical", "clinical", None, "", "", "clinical")
+
+
+def on(encoder: str, head: str = "image") -> System:
+    inputs = "image" if head == "image" else "image+clinical"
+    return System(f"{encoder}/{head}", head, encoder, "", encoder, inputs, "resnet18")
+
+
+@pytest.mark.parametrize(
+    ("trained", "random", "said"),
+    [
+        (2.0, 1.0, "it beats the random encoder."),
+        (1.0, 2.0, "it is worse than the random encoder."),
+        (
+            1.0,
+            1.0,
+            "it cannot be told apart from the random encoder, so nothing here shows that its training",
+        ),
+    ],
+)
+def test_whether_the_encoder_beats_the_random_one(trained: float, random: float, said: str) -> None:
+    sentences = conclusions(drawn({on("frozen"): trained, on("random"): random, CLINICAL: 1.0}))
+    (sentence,) = [s for s in sentences if "random encoder" in s]
+    assert said in sentence
+    assert sentence.startswith("Images only: the best, frozen/image, against random/image: AUC ")
+    assert len(re.findall(r"[+−]\d\.\d{3} \[[+−]\d\.\d{3}, [+−]\d\.\d{3}\]", sentence)) == 2
+    assert any("the colours alone is missing" in s for s in sentences)
+
+
+@pytest.mark.parametrize(
+    ("both", "said"),
+    [
+        (2.0, "images add to the clinical values."),
+        (0.2, "images take from the clinical values."),
+        (1.0, "it cannot be said that images add to the clinical values."),
+    ],
+)
+def test_whether_images_add_to_the_clinical_values(both: float, said: str) -> None:
+    sentences = conclusions(drawn({on("fine-tuned", "both"): both, CLINICAL: 1.0}))
+    assert next(s for s in sentences if s.startswith("Images beside clinical")).endswith(said)
+
+
+def test_the_best_is_told_apart_or_not() -> None:
+    alone = conclusions(drawn({on("frozen"): 3.0, CLINICAL: 0.5}))[0]
+    assert "selected among 2" in alone
+    assert alone.endswith("every other system is worse by more than the interval.")
+    tied = conclusions(drawn({on("frozen"): 1.0, CLINICAL: 1.0}))[0]
+    assert tied.endswith("1 of the others cannot be told apart from it (≈): frozen/image.")
+
+
+def test_where_the_ambiguous_are_of_one_class_their_scores_are_left_empty() -> None:
+    n = 40
+    y = (np.arange(n) >= n // 2).astype(np.int8)
+    patients = Patients(y, (np.arange(n) % 4).astype(np.int8), np.arange(n, dtype=np.float64))
+    p = np.random.default_rng(0).random(n)
+    m = Measured(CLINICAL, OutOfFold(p, np.full(n, 0.5), 0.0), patients, 0.0)
+    comparison = Comparison.of([m], patients, "auc", "c.h5", [])
+    assert m.ambiguous == {}
+    assert "–" in shown(comparison)
+    assert all(np.isnan(comparison_table(comparison)[f"ambiguous_{s}"][0]) for s in ("ba", "auc", "log_loss"))
+    assert set(m.all) == set(METRICS)
