@@ -1,10 +1,11 @@
-"""Scores over patients and how sure they are: AUC, balanced accuracy, log loss, bootstrap intervals.
+"""Scores over patients and how sure they are: five metrics and their bootstrap intervals.
 
 The interval is the percentile bootstrap (Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993,
 chapter 13), stratified by class: every resample draws as many patients of each class as there are. A
 resample is a row of integer weights, so that all resamples of a score are a few array operations.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,15 +17,26 @@ from .errors import InputError
 __all__ = [
     "METRICS",
     "Bootstrap",
+    "ClassWeights",
     "Interval",
     "auc",
+    "average_precision",
     "balanced_accuracy",
     "bootstrap",
     "bootstrap_interval",
+    "brier",
     "log_loss",
+    "resample_weights",
+    "score",
+    "weighted_score",
 ]
 
-METRICS = ("auc", "balanced_accuracy", "log_loss")
+METRICS = ("balanced_accuracy", "auc", "average_precision", "log_loss", "brier")
+_NEEDS_PROBABILITIES = {"log_loss": "Log loss", "brier": "The Brier score"}
+
+# What a reactive and what a malignant patient weighs in the accuracy, from outside; None: such that both classes
+# weigh the same.
+ClassWeights = tuple[float, float] | None
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]
@@ -76,18 +88,37 @@ def auc(y: ArrayLike, score: ArrayLike) -> float:
     return float(_auc(labels, scores, _once(labels))[0])
 
 
-def balanced_accuracy(y: ArrayLike, decision: ArrayLike) -> float:
-    """Mean of sensitivity and specificity.
+def balanced_accuracy(y: ArrayLike, decision: ArrayLike, class_weights: ClassWeights = None) -> float:
+    """Mean of sensitivity and specificity, or the accuracy under class weights.
+
+    With weights (u, v) it is Σ wᵢ [decision right] / Σ wᵢ, wᵢ = u for a reactive patient and v for a malignant one.
+    Leaderboards compute balanced accuracy so: weights that balance the classes of all test patients are fixed once
+    and stay the same for any part of them. On patients of which shares are as those behind the weights, the two are
+    equal.
 
     Args:
         y: (n,) labels 0 and 1, both present.
         decision: (n,) decisions 0 and 1.
+        class_weights: of a reactive and of a malignant patient, both above 0.
 
     Raises:
-        InputError: as for `auc`, and a decision that is neither 0 nor 1.
+        InputError: as for `auc`, a decision that is neither 0 nor 1, or weights that are not above 0.
     """
-    labels, decisions = _checked(y, decision, "balanced_accuracy")
-    return float(_balanced_accuracy(labels, decisions, _once(labels))[0])
+    return score("balanced_accuracy", y, decision, class_weights)
+
+
+def average_precision(y: ArrayLike, score: ArrayLike) -> float:
+    """Average precision, Σ (Rₖ − Rₖ₋₁) Pₖ over the distinct scores from the largest down, ties together.
+
+    Args:
+        y: (n,) labels 0 and 1, both present.
+        score: (n,) floats, larger for label 1.
+
+    Raises:
+        InputError: as for `auc`.
+    """
+    labels, scores = _checked(y, score, "average_precision")
+    return float(_average_precision(labels, scores, _once(labels))[0])
 
 
 def log_loss(y: ArrayLike, p: ArrayLike) -> float:
@@ -100,8 +131,36 @@ def log_loss(y: ArrayLike, p: ArrayLike) -> float:
     Raises:
         InputError: as for `auc`, and a probability outside [0, 1].
     """
-    labels, probabilities = _checked(y, p, "log_loss")
-    return float(_log_loss(labels, probabilities, _once(labels))[0])
+    return score("log_loss", y, p)
+
+
+def brier(y: ArrayLike, p: ArrayLike) -> float:
+    """Mean squared difference of probability and label (Brier, Monthly Weather Review 78, 1950).
+
+    Args:
+        y: (n,) labels 0 and 1, both present.
+        p: (n,) probabilities of label 1.
+
+    Raises:
+        InputError: as for `log_loss`.
+    """
+    return score("brier", y, p)
+
+
+def score(metric: str, y: ArrayLike, judged: ArrayLike, class_weights: ClassWeights = None) -> float:
+    """A metric by its name.
+
+    Args:
+        metric: one of `METRICS`.
+        y: (n,) labels 0 and 1, both present.
+        judged: (n,) decisions for "balanced_accuracy", scores or probabilities of label 1 for the others.
+        class_weights: see `balanced_accuracy`; the others do not look at them.
+
+    Raises:
+        InputError: an unknown metric, or bad values (see the functions above).
+    """
+    labels, values = _checked(y, judged, metric)
+    return float(_statistic(metric, class_weights)(labels, values, _once(labels))[0])
 
 
 def bootstrap_interval(
@@ -110,6 +169,7 @@ def bootstrap_interval(
     p: ArrayLike,
     *,
     decision: ArrayLike | None = None,
+    class_weights: ClassWeights = None,
     n_resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -120,11 +180,12 @@ def bootstrap_interval(
     see beyond the sample.
 
     Args:
-        metric: "auc", "balanced_accuracy" or "log_loss".
+        metric: one of `METRICS`.
         y: (n,) labels 0 and 1, both present.
-        p: (n,) scores ("auc") or probabilities ("log_loss") of label 1; not looked at for
-            "balanced_accuracy".
+        p: (n,) scores ("auc", "average_precision") or probabilities ("log_loss", "brier") of label 1; not looked at
+            for "balanced_accuracy".
         decision: (n,) decisions 0 and 1; needed for "balanced_accuracy", not looked at otherwise.
+        class_weights: see `balanced_accuracy`; not looked at otherwise.
         n_resamples: number of resamples, at least 1.
         confidence: coverage of the interval, in (0, 1).
         seed: the same seed and labels draw the same resamples for every metric and score.
@@ -134,7 +195,10 @@ def bootstrap_interval(
     """
     if not 0 < confidence < 1:
         raise InputError(f"The confidence of an interval must lie between 0 and 1, not be {confidence}.")
-    return bootstrap(metric, y, p, decision=decision, n_resamples=n_resamples, seed=seed).interval(confidence)
+    resampled = bootstrap(
+        metric, y, p, decision=decision, class_weights=class_weights, n_resamples=n_resamples, seed=seed
+    )
+    return resampled.interval(confidence)
 
 
 def bootstrap(
@@ -143,6 +207,7 @@ def bootstrap(
     p: ArrayLike,
     *,
     decision: ArrayLike | None = None,
+    class_weights: ClassWeights = None,
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> Bootstrap:
@@ -151,17 +216,43 @@ def bootstrap(
     Raises:
         InputError: an unknown metric, no `decision` where it is needed, bad values (see the scores above).
     """
-    if metric not in METRICS:
-        raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
+    statistic = _statistic(metric, class_weights)
     if metric == "balanced_accuracy" and decision is None:
         raise InputError("Balanced accuracy is measured on decisions; give `decision` (0 or 1 per patient).")
     if n_resamples < 1:
         raise InputError(f"The bootstrap needs at least 1 resample, not {n_resamples}.")
     judged = decision if metric == "balanced_accuracy" and decision is not None else p
     labels, values = _checked(y, judged, metric)
-    statistic = {"auc": _auc, "balanced_accuracy": _balanced_accuracy, "log_loss": _log_loss}[metric]
     resampled = statistic(labels, values, _resampled(labels, n_resamples, seed))
     return Bootstrap(float(statistic(labels, values, _once(labels))[0]), resampled)
+
+
+def weighted_score(
+    metric: str, y: ArrayLike, values: ArrayLike, class_weights: ClassWeights = None
+) -> Callable[[Floats], Floats]:
+    """The score as a function of patients' weights: what a bootstrap or a jackknife evaluates.
+
+    Args:
+        metric, y, class_weights: as of `bootstrap`.
+        values: (n,) decisions ("balanced_accuracy"), scores or probabilities, as the metric asks.
+
+    Returns:
+        (B, n) weights, each row with some weight in both classes → (B,) scores.
+
+    Raises:
+        InputError: as `bootstrap`.
+    """
+    statistic = _statistic(metric, class_weights)
+    labels, judged = _checked(y, values, metric)
+    return lambda weights: statistic(labels, judged, weights)
+
+
+def resample_weights(y: ArrayLike, n_resamples: int, seed: int) -> Floats:
+    """(n_resamples, n) float64: how often each resample drew each patient, within the classes of y.
+
+    The same arguments give the same resamples, here and in `bootstrap`.
+    """
+    return _resampled(np.asarray(y) == 1, n_resamples, seed)
 
 
 def _checked(y: ArrayLike, values: ArrayLike, metric: str) -> tuple[Labels, Floats]:
@@ -177,8 +268,9 @@ def _checked(y: ArrayLike, values: ArrayLike, metric: str) -> tuple[Labels, Floa
         raise InputError(f"{int(np.isnan(judged).sum())} of {len(judged)} scores are not numbers (NaN).")
     if metric == "balanced_accuracy" and not np.isin(judged, (0, 1)).all():
         raise InputError("Balanced accuracy is measured on decisions 0 and 1; apply a threshold first.")
-    if metric == "log_loss" and not ((judged >= 0) & (judged <= 1)).all():
-        raise InputError("Log loss is measured on probabilities; some values are outside 0 to 1.")
+    if metric in _NEEDS_PROBABILITIES and not ((judged >= 0) & (judged <= 1)).all():
+        what = _NEEDS_PROBABILITIES[metric]
+        raise InputError(f"{what} is measured on probabilities; some values are outside 0 to 1.")
     return labels == 1, judged
 
 
@@ -220,9 +312,55 @@ def _balanced_accuracy(labels: Labels, decisions: Floats, weights: Floats) -> Fl
     return np.asarray((recalls[0] + recalls[1]) / 2)
 
 
+def _weighted_accuracy(reactive: float, malignant: float) -> "Statistic":
+    def accuracy(labels: Labels, decisions: Floats, weights: Floats) -> Floats:
+        """(B,) accuracy under (B, n) weights times those of the classes."""
+        each = weights * np.where(labels, malignant, reactive)
+        return np.asarray(each @ (decisions == labels).astype(np.float64) / each.sum(axis=1))
+
+    return accuracy
+
+
+def _average_precision(labels: Labels, scores: Floats, weights: Floats) -> Floats:
+    """(B,) average precision under (B, n) weights."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # of each run of equal scores
+    called = np.cumsum(weights[:, order], axis=1)[:, last]
+    rightly = np.cumsum(weights[:, order] * labels[order], axis=1)[:, last]
+    precision = np.divide(rightly, called, out=np.zeros_like(called), where=called > 0)
+    gained = np.diff(rightly, axis=1, prepend=0.0)
+    return np.asarray((gained * precision).sum(axis=1) / rightly[:, -1])
+
+
 def _log_loss(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
     """(B,) log loss under (B, n) weights."""
     eps = np.finfo(np.float64).eps
     p = np.clip(probabilities, eps, 1 - eps)
     losses = -np.log(np.where(labels, p, 1 - p))
     return np.asarray(weights @ losses / weights.sum(axis=1))
+
+
+def _brier(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
+    """(B,) Brier score under (B, n) weights."""
+    return np.asarray(weights @ (probabilities - labels) ** 2 / weights.sum(axis=1))
+
+
+# (n,) labels, (n,) values, (B, n) weights of the patients → (B,) scores.
+Statistic = Callable[[Labels, Floats, Floats], Floats]
+_STATISTICS: Mapping[str, Statistic] = {
+    "balanced_accuracy": _balanced_accuracy,
+    "auc": _auc,
+    "average_precision": _average_precision,
+    "log_loss": _log_loss,
+    "brier": _brier,
+}
+
+
+def _statistic(metric: str, class_weights: ClassWeights) -> Statistic:
+    if metric not in METRICS:
+        raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
+    if class_weights is None or metric != "balanced_accuracy":
+        return _STATISTICS[metric]
+    if len(class_weights) != 2 or not all(np.isfinite(w) and w > 0 for w in class_weights):
+        raise InputError(f"Class weights are two numbers above 0, not {class_weights!r}.")
+    return _weighted_accuracy(*class_weights)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..statistics import ClassWeights
 
 __all__ = ["CUT_METRICS", "best_cut", "prior_cut", "steady_cut"]
 
@@ -52,7 +53,9 @@ def best_cut(
     return gaps.middle_nearest(best[width >= width.max() - _TIE], share if prior is None else prior)
 
 
-def steady_cut(y: ArrayLike, p: ArrayLike, *, prior: float | None = None) -> float:
+def steady_cut(
+    y: ArrayLike, p: ArrayLike, *, prior: float | None = None, class_weights: ClassWeights = None
+) -> float:
     """The cut nearest to the prior among those that the best balanced accuracy does not clearly beat.
 
     Not clearly: within one standard error of the best, the one-standard-error rule (Breiman et al.,
@@ -62,22 +65,25 @@ def steady_cut(y: ArrayLike, p: ArrayLike, *, prior: float | None = None) -> flo
     Args:
         y, p: as for `best_cut`, each patient once: the standard error counts them.
         prior: the cut that needs no predictions, `prior_cut`; by default the share of malignant patients.
+        class_weights: of a reactive and of a malignant patient; the accuracy under them takes balanced accuracy's
+            place, see `statistics.balanced_accuracy`.
 
     Returns, Raises: as `best_cut`.
     """
     labels, probabilities = _checked(y, p)
     gaps = _Gaps.of(labels, probabilities)
-    score = CUT_METRICS["balanced_accuracy"](gaps.sensitivity, gaps.specificity, 0.5)
+    weight = _weight_of_sensitivity(float(labels.mean()), class_weights)
+    score = weight * gaps.sensitivity + (1 - weight) * gaps.specificity
     top = int(np.argmax(score))
     error = np.sqrt(
-        gaps.sensitivity[top] * (1 - gaps.sensitivity[top]) / labels.sum()
-        + gaps.specificity[top] * (1 - gaps.specificity[top]) / (~labels).sum()
+        weight**2 * gaps.sensitivity[top] * (1 - gaps.sensitivity[top]) / labels.sum()
+        + (1 - weight) ** 2 * gaps.specificity[top] * (1 - gaps.specificity[top]) / (~labels).sum()
     )
-    near = np.flatnonzero(score >= score[top] - error / 2 - _TIE)
+    near = np.flatnonzero(score >= score[top] - error - _TIE)
     return gaps.middle_nearest(near, float(labels.mean()) if prior is None else prior)
 
 
-def prior_cut(y: ArrayLike, *, balanced: bool = False) -> float:
+def prior_cut(y: ArrayLike, *, balanced: bool = False, class_weights: ClassWeights = None) -> float:
     """The cut for balanced accuracy where there are no predictions to choose it on.
 
     A calibrated probability above the share of malignant patients is evidence for malignancy, and cutting there
@@ -87,8 +93,24 @@ def prior_cut(y: ArrayLike, *, balanced: bool = False) -> float:
     Args:
         y: (n,) labels 0 and 1 of the training patients.
         balanced: whether the head weighs the classes equally.
+        class_weights: of a reactive and of a malignant patient, (u, v): a calibrated probability is then cut at
+            u / (u + v), where the expected weight of an error is the same on both sides.
     """
-    return 0.5 if balanced else float(np.mean(np.asarray(y) == 1))
+    share = float(np.mean(np.asarray(y) == 1))
+    if class_weights is None:
+        return 0.5 if balanced else share
+    reactive, malignant = class_weights
+    if balanced:
+        reactive, malignant = reactive * (1 - share), malignant * share
+    return reactive / (reactive + malignant)
+
+
+def _weight_of_sensitivity(share: float, class_weights: ClassWeights) -> float:
+    """What sensitivity weighs beside specificity, of 1, where `share` of the patients are malignant."""
+    if class_weights is None:
+        return 0.5
+    reactive, malignant = (1 - share) * class_weights[0], share * class_weights[1]
+    return malignant / (reactive + malignant)
 
 
 @dataclass(frozen=True)

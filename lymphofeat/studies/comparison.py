@@ -82,8 +82,11 @@ def _ordering(probabilities: NDArray[np.float64], folds: NDArray[np.int8]) -> ND
 def _scores(
     y: Labels, found: OutOfFold, order: NDArray[np.float64], who: NDArray[np.bool_]
 ) -> dict[str, Bootstrap]:
-    values = {"auc": order, "balanced_accuracy": order, "log_loss": found.probabilities}
-    return {m: bootstrap(m, y[who], values[m][who], decision=found.decisions[who]) for m in METRICS}
+    values = {"auc": order, "average_precision": order}
+    return {
+        m: bootstrap(m, y[who], values.get(m, found.probabilities)[who], decision=found.decisions[who])
+        for m in METRICS
+    }
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,10 @@
-"""The score of a head: out-of-fold probabilities, honest thresholds, three metrics."""
+"""The score of a head: out-of-fold probabilities, honest thresholds, and the metrics of them.
 
-from collections.abc import Mapping
+The models of the outer folds are fitted first, those behind the thresholds after them, so that who watches the folds
+may stop a hopeless head before most of the work is done.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache as once
@@ -11,20 +15,35 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from ..cache.reader import Cache
-from ..heads.base import Head, Memo, fit_predict
+from ..heads.base import Head, Memo, SharesWork, fit_predict
 from ..heads.cut import prior_cut, steady_cut
-from ..statistics import METRICS, auc, balanced_accuracy, log_loss
+from ..statistics import METRICS, ClassWeights, score
 from .plan import FoldPlan, ScoringPlan
 
-__all__ = ["DIRECTIONS", "TrialScores", "decide", "one_thread", "score_head", "score_plan", "weighs_equally"]
+__all__ = [
+    "DIRECTIONS",
+    "TrialScores",
+    "Watch",
+    "decide",
+    "one_thread",
+    "score_head",
+    "score_plan",
+    "weighs_equally",
+]
 
 Floats = NDArray[np.float64]
+
+# Told of each fold's number in `ScoringPlan.scored` and of its probabilities, in this order; to stop the scoring, it
+# raises.
+Watch = Callable[[int, Floats], None]
 
 # Which way a metric is better, in Optuna's words.
 DIRECTIONS: Mapping[str, Literal["maximize", "minimize"]] = {
     "balanced_accuracy": "maximize",
     "auc": "maximize",
+    "average_precision": "maximize",
     "log_loss": "minimize",
+    "brier": "minimize",
 }
 
 
@@ -64,7 +83,13 @@ def decide(probabilities: Floats, cuts: Floats, folds: NDArray[np.int8]) -> NDAr
 
 
 def score_head(
-    cache: Cache, family: str, head: Head, repeats: int = 1, *, memo: Memo | None = None
+    cache: Cache,
+    family: str,
+    head: Head,
+    repeats: int = 1,
+    *,
+    memo: Memo | None = None,
+    class_weights: ClassWeights = None,
 ) -> TrialScores:
     """Score a head on the encodings of `family`.
 
@@ -74,17 +99,29 @@ def score_head(
         head: unfitted; stays so.
         repeats: how many of the cache's drawings of folds to average over.
         memo: work kept from earlier calls with the same cache; for this call only by default.
+        class_weights: of a reactive and of a malignant patient, in balanced accuracy and in choosing thresholds.
 
     Raises:
         InputError, CacheError, LeakageError: as `ScoringPlan.of`.
     """
-    return score_plan(ScoringPlan.of(cache, family, repeats), head, Memo() if memo is None else memo)
+    plan = ScoringPlan.of(cache, family, repeats)
+    return score_plan(plan, head, Memo() if memo is None else memo, class_weights)
 
 
-def score_plan(plan: ScoringPlan, head: Head, memo: Memo) -> TrialScores:
-    """As `score_head`, for many heads on one plan. BLAS is held to one thread: the matrices are small."""
+def score_plan(
+    plan: ScoringPlan,
+    head: Head,
+    memo: Memo,
+    class_weights: ClassWeights = None,
+    watch: Watch | None = None,
+) -> TrialScores:
+    """As `score_head`, for many heads on one plan. BLAS is held to one thread: the matrices are small.
+
+    With `watch`, the folds are shown to it as soon as they are predicted: one after the other, or the outer folds of
+    all repeats together where the head shares their work.
+    """
     with one_thread():
-        predicted = fit_predict(head, plan.splits, plan.clinical, plan.labels, memo)
+        predicted = _predicted(plan, head, memo, watch)
     balanced = weighs_equally(head)
     n_folds = len(plan.scored) // plan.repeats
     by_row = np.full((len(plan.labels), plan.repeats), np.nan)
@@ -94,17 +131,41 @@ def score_plan(plan: ScoringPlan, head: Head, memo: Memo) -> TrialScores:
         at = divmod(number, n_folds)
         rows, p = plan.splits[fold.outer].test, predicted[fold.outer]
         by_row[rows, fold.repeat] = p
-        cuts[at] = _cut(plan, fold, predicted, balanced=balanced)
+        cuts[at] = _cut(plan, fold, predicted, class_weights, balanced=balanced)
         labels = plan.labels[rows]
         if len(np.unique(labels)) == 2:
-            for metric, value in _scores(labels, p, p >= cuts[at]).items():
+            for metric, value in _scores(labels, p, p >= cuts[at], class_weights).items():
                 folds[metric][at] = value
     inner = np.array([fold.inner is not None for fold in plan.scored]).reshape(cuts.shape)
     probabilities = by_row[plan.labelled]
     decisions = decide(probabilities, cuts, plan.folds[plan.labelled])
-    each = [_scores(plan.y, probabilities[:, r], decisions[:, r]) for r in range(plan.repeats)]
+    each = [_scores(plan.y, probabilities[:, r], decisions[:, r], class_weights) for r in range(plan.repeats)]
     values = {metric: float(np.mean([scores[metric] for scores in each])) for metric in METRICS}
     return TrialScores(probabilities, cuts, inner, folds, values)
+
+
+def _predicted(plan: ScoringPlan, head: Head, memo: Memo, watch: Watch | None) -> dict[int, Floats]:
+    """Per split of the plan, its probabilities."""
+    predicted: dict[int, Floats] = {}
+
+    def fit(numbers: Sequence[int]) -> None:
+        splits = [plan.splits[number] for number in numbers]
+        predicted.update(
+            zip(numbers, fit_predict(head, splits, plan.clinical, plan.labels, memo), strict=True)
+        )
+
+    if watch is None:
+        fit(range(len(plan.splits)))
+        return predicted
+    outer = [fold.outer for fold in plan.scored]
+    if isinstance(head, SharesWork):
+        fit(outer)
+    for number, split in enumerate(outer):
+        if split not in predicted:
+            fit([split])
+        watch(number, predicted[split])
+    fit([number for number in range(len(plan.splits)) if number not in predicted])
+    return predicted
 
 
 def weighs_equally(head: Head) -> bool:
@@ -112,23 +173,29 @@ def weighs_equally(head: Head) -> bool:
     return bool(head.get_params().get("class_weight") == "balanced")
 
 
-def _cut(plan: ScoringPlan, fold: FoldPlan, predicted: list[Floats], *, balanced: bool) -> float:
+def _cut(
+    plan: ScoringPlan,
+    fold: FoldPlan,
+    predicted: Mapping[int, Floats],
+    class_weights: ClassWeights,
+    *,
+    balanced: bool,
+) -> float:
     """The fold's threshold, from its training patients alone."""
-    prior = prior_cut(plan.labels[fold.train], balanced=balanced)
+    prior = prior_cut(plan.labels[fold.train], balanced=balanced, class_weights=class_weights)
     if fold.inner is None:
         return prior
     inner = np.full(len(plan.labels), np.nan)
     for number in fold.inner:
         inner[plan.splits[number].test] = predicted[number]
-    return steady_cut(plan.labels[fold.train], inner[fold.train], prior=prior)
+    return steady_cut(plan.labels[fold.train], inner[fold.train], prior=prior, class_weights=class_weights)
 
 
-def _scores(y: NDArray[np.int8], p: Floats, decision: NDArray[np.bool_]) -> dict[str, float]:
-    return {
-        "auc": auc(y, p),
-        "balanced_accuracy": balanced_accuracy(y, decision),
-        "log_loss": log_loss(y, p),
-    }
+def _scores(
+    y: NDArray[np.int8], p: Floats, decision: NDArray[np.bool_], class_weights: ClassWeights
+) -> dict[str, float]:
+    judged = {metric: decision if metric == "balanced_accuracy" else p for metric in METRICS}
+    return {metric: score(metric, y, values, class_weights) for metric, values in judged.items()}
 
 
 def one_thread() -> AbstractContextManager[object]:

@@ -82,6 +82,34 @@ def test_steady_cut_keeps_to_the_prior_unless_another_is_clearly_better() -> Non
     assert steady_cut(y, clearly_better) == pytest.approx(0.8)
 
 
+@given(rows=patients, prior=st.floats(0.01, 0.99))
+def test_class_weights_that_balance_change_nothing(rows: list[tuple[int, float]], prior: float) -> None:
+    y, p = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    balancing = (1 / float((y == 0).sum()), 1 / float((y == 1).sum()))
+    plain = steady_cut(y, p, prior=prior)
+    assert steady_cut(y, p, prior=prior, class_weights=balancing) == pytest.approx(plain)
+    assert prior_cut(y, class_weights=balancing) == pytest.approx(prior_cut(y))
+    assert prior_cut(y, class_weights=balancing, balanced=True) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("weights", [(1.0, 8.0), (1.0, 1.0), (8.0, 1.0)])
+def test_class_weights_move_the_cut_to_where_they_score_best(weights: tuple[float, float]) -> None:
+    rng = np.random.default_rng(0)
+    p = rng.random(4000)
+    y = (rng.random(4000) < p).astype(int)  # calibrated
+    prior = prior_cut(y, class_weights=weights)
+    assert prior == pytest.approx(weights[0] / sum(weights))
+    scores = {cut: balanced_accuracy(y, p >= cut, weights) for cut in np.linspace(0.02, 0.98, 97)}
+    assert prior == pytest.approx(max(scores, key=scores.__getitem__), abs=0.06)
+    cut = steady_cut(y, p, prior=0.5, class_weights=weights)
+    assert balanced_accuracy(y, p >= cut, weights) > max(scores.values()) - 0.01
+    # Probabilities of a head that weighs the classes equally, of the same patients, are cut at the same place.
+    share = float(y.mean())
+    odds = p / (1 - p) * (1 - share) / share
+    equal = prior_cut(y, balanced=True, class_weights=weights)
+    np.testing.assert_array_equal(odds / (1 + odds) >= equal, p >= prior)
+
+
 def test_neighbouring_floats_are_told_apart() -> None:
     low = 0.5
     high = float(np.nextafter(low, 1))

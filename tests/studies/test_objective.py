@@ -9,12 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    log_loss,
+    roc_auc_score,
+)
 
 from lymphofeat.cache import Bags, Cache, open_cache, save_cache
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.heads import Memo, PooledLogistic, prior_cut, steady_cut
-from lymphofeat.studies.objective import TrialScores, decide, score_head
+from lymphofeat.heads.neural import DeepSets
+from lymphofeat.statistics import ClassWeights
+from lymphofeat.studies.objective import TrialScores, decide, score_head, score_plan
 from lymphofeat.studies.plan import ScoringPlan
 from lymphofeat.studies.record import scores_from_attrs, scores_to_attrs
 
@@ -32,7 +41,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     return open_cache(frozen_cache(tmp_path_factory.mktemp("frozen") / "c.h5"))
 
 
-def naive(cache: Cache, head: Any, repeats: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def naive(
+    cache: Cache, head: Any, repeats: int, weights: ClassWeights = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities, decisions and cuts by the definition: a fresh model for every (fold, inner fold)."""
     bags, rows = cache.bags("frozen"), np.flatnonzero(cache.labels >= 0)
     y = cache.labels
@@ -52,8 +63,9 @@ def naive(cache: Cache, head: Any, repeats: int) -> tuple[np.ndarray, np.ndarray
                 inner[train[fold_of[train] == j]] = predict(
                     train[fold_of[train] != j], train[fold_of[train] == j]
                 )
-            prior = 0.5 if head.class_weight == "balanced" else y[train].mean()
-            cuts[r, k] = steady_cut(y[train], inner[train], prior=prior)
+            balanced = head.class_weight == "balanced"
+            prior = prior_cut(y[train], balanced=balanced, class_weights=weights)
+            cuts[r, k] = steady_cut(y[train], inner[train], prior=prior, class_weights=weights)
             p[test, r] = predict(train, test)
             decisions[test, r] = p[test, r] >= cuts[r, k]
     return p[rows], decisions[rows], cuts
@@ -72,11 +84,56 @@ def test_equals_the_plain_double_loop(cache: Cache, head: PooledLogistic) -> Non
     expected = {
         "auc": np.mean([roc_auc_score(y, p[:, r]) for r in range(2)]),
         "balanced_accuracy": np.mean([balanced_accuracy_score(y, decisions[:, r]) for r in range(2)]),
+        "average_precision": np.mean([average_precision_score(y, p[:, r]) for r in range(2)]),
         "log_loss": np.mean([log_loss(y, p[:, r]) for r in range(2)]),
+        "brier": np.mean([brier_score_loss(y, p[:, r]) for r in range(2)]),
     }
     assert scores.values == pytest.approx(expected, abs=1e-9)
     third = folds[:, 1] == 3
     assert scores.folds["auc"][1, 3] == pytest.approx(roc_auc_score(y[third], p[third, 1]))
+
+
+@pytest.mark.parametrize("head", HEADS, ids=["both", "image", "clinical"])
+def test_class_weights_from_outside_decide_cut_and_score(cache: Cache, head: PooledLogistic) -> None:
+    scores = score_head(cache, "frozen", head, class_weights=(1.0, 4.0))
+    p, decisions, cuts = naive(cache, head, 1, (1.0, 4.0))
+    y = cache.labels[cache.labels >= 0]
+    np.testing.assert_allclose(scores.cuts, cuts, atol=1e-10)
+    expected = accuracy_score(y, decisions[:, 0], sample_weight=np.where(y == 1, 4.0, 1.0))
+    assert scores.values["balanced_accuracy"] == pytest.approx(expected)
+    assert scores.values["auc"] == pytest.approx(roc_auc_score(y, p[:, 0]))
+
+
+class Stop(Exception):
+    """Raised by a watch."""
+
+
+@pytest.mark.parametrize("head", [HEADS[0], "plain", DeepSets(epochs=2, pca=4, hidden=4)], ids=str)
+def test_who_watches_sees_every_fold_and_changes_nothing(cache: Cache, head: Any) -> None:
+    head = Plain() if head == "plain" else head
+    plan = ScoringPlan.of(cache, "frozen", 2)
+    seen: list[tuple[int, np.ndarray]] = []
+    watched = score_plan(plan, head, Memo(), watch=lambda number, p: seen.append((number, p)))
+    unwatched = score_plan(plan, head, Memo())
+    np.testing.assert_array_equal(watched.probabilities, unwatched.probabilities)
+    np.testing.assert_array_equal(watched.cuts, unwatched.cuts)
+    assert [number for number, _ in seen] == list(range(10))
+    for (_, p), fold in zip(seen, plan.scored, strict=True):
+        rows = np.searchsorted(plan.labelled, plan.splits[fold.outer].test)
+        np.testing.assert_array_equal(p, watched.probabilities[rows, fold.repeat])
+
+
+def test_who_watches_can_stop_before_the_inner_folds(cache: Cache) -> None:
+    plan = ScoringPlan.of(cache, "frozen")
+    Plain.fits = 0
+
+    def watch(number: int, _: np.ndarray) -> None:
+        if number == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        score_plan(plan, Plain(), Memo(), watch=watch)
+    assert Plain.fits == 3
 
 
 def test_a_memo_shared_by_many_heads_changes_nothing(cache: Cache) -> None:
@@ -85,6 +142,21 @@ def test_a_memo_shared_by_many_heads_changes_nothing(cache: Cache) -> None:
         shared, alone = score_head(cache, "frozen", head, memo=memo), score_head(cache, "frozen", head)
         np.testing.assert_array_equal(shared.probabilities, alone.probabilities)
         np.testing.assert_array_equal(shared.cuts, alone.cuts)
+
+
+class Plain(ClassifierMixin, BaseEstimator):
+    """The mean of the first feature, squeezed: a head that shares no work between splits; counts its fits."""
+
+    fits = 0
+
+    def fit(self, bags: Bags, clinical: pd.DataFrame, y: np.ndarray) -> "Plain":
+        Plain.fits += 1
+        self.middle_ = float(np.mean([bag[:, 0].mean() for bag in bags]))
+        return self
+
+    def predict_proba(self, bags: Bags, clinical: pd.DataFrame) -> np.ndarray:
+        p = 1 / (1 + np.exp(self.middle_ - np.array([bag[:, 0].mean() for bag in bags])))
+        return np.stack([1 - p, p], axis=1)
 
 
 class Spy(ClassifierMixin, BaseEstimator):
