@@ -116,7 +116,7 @@ def _check_blind(tables: CohortTables, chosen: LearningPatients, held_out: froze
     sizes = tables.patients["n_images"].to_numpy(np.int64)
     owner = np.repeat(np.arange(len(sizes)), sizes)
     seen = {int(fold) for fold in tables.folds[np.unique(owner[chosen.first]), 0]}
-    if seen & (held_out | {-1}):
+    if forbidden := seen & (held_out | {-1}):
         raise LeakageError(
-            f"An encoder that must be blind to folds {sorted(held_out)} would learn from fold {min(seen & held_out)}."
+            f"An encoder that must be blind to folds {sorted(held_out)} would learn from fold {min(forbidden)}."
         )

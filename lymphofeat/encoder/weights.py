@@ -121,9 +121,9 @@ def _read(path: Path) -> Any:
         raise WeightsError(
             f"{path}: no such weights file; --weights takes imagenet, none, or an existing file."
         )
+    _refuse_trained(path)
     try:
         if path.suffix == ".safetensors":
-            _refuse_trained(path)
             return safetensors.torch.load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:

@@ -27,7 +27,7 @@ from lymphofeat.encoder.recipe_file import (
 from lymphofeat.errors import InputError
 
 PUBLISHED = {
-    "pooled", "pooled+clinical", "scratch", "moe", "pooled-resnet34", "pooled-resnet50", "small-cnn", "dice",
+    "pooled", "pooled+clinical", "scratch", "moe", "pooled-resnet34", "pooled-resnet50", "pooled-small-cnn", "dice",
     "exponential", "layers", "scratch-images", "half",
 }  # fmt: skip
 
