@@ -30,8 +30,9 @@ def render_comparison(comparison: Comparison, console: Console) -> None:
     """Print scores, differences and the conclusions; 100 columns suffice."""
     console.print(f"[bold]Compared {len(comparison.measured)} systems[/] in {escape(comparison.source)}")
     console.print(escape(_measured_on(comparison)))
-    console.print(_table(_SCORES, [_score_cells(m) for m in comparison.measured]))
-    console.print(_table(_difference_titles(comparison), _difference_rows(comparison)))
+    scores = [_score_cells(m) for m in comparison.measured]
+    console.print(_table(_SCORES, scores, console.width))
+    console.print(_table(_difference_titles(comparison), _difference_rows(comparison), console.width))
     for sentence in [*conclusions(comparison), *comparison.left_out]:
         console.print(f"• {escape(sentence)}")
 
@@ -152,14 +153,18 @@ def _pipes(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Numbers stay in one piece; where there is no room, the name is broken."""
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
+    """Numbers stay in one piece; a name that finds no room is broken, before its head if that is enough."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(titles[0], overflow="fold")
     for title in titles[1:]:
         table.add_column(escape(title), justify="right", no_wrap=True)
-    for cells in rows:
-        table.add_row(*map(escape, cells))
+    columns = list(zip(titles, *rows, strict=True))[1:]
+    taken = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    room = width - sum(taken) - len(taken)
+    for name, *cells in rows:
+        broken = name.replace("/", "/\n") if len(name) > room else name
+        table.add_row(*map(escape, [broken, *cells]))
     return table
 
 
