@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    log_loss,
+    roc_auc_score,
+)
 from sklearn.preprocessing import StandardScaler
 
 from lymphofeat.cache import Cache, open_cache, save_cache
@@ -85,7 +91,9 @@ def test_heads_equal_the_plain_loop(
             {
                 "auc": roc_auc_score(y, p),
                 "balanced_accuracy": balanced_accuracy_score(y, p >= shares),
+                "average_precision": average_precision_score(y, p),
                 "log_loss": log_loss(y, p),
+                "brier": brier_score_loss(y, p),
             }
         )
     np.testing.assert_allclose(measured(comparison, "clinical").found.probabilities, clinical, atol=1e-8)
