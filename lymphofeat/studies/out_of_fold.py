@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import __version__
 from ..cache.bags import Bags
 from ..cache.reader import Cache, Encoding
 from ..cache.writer import features_digest
@@ -24,7 +25,7 @@ __all__ = ["OutOfFold", "encoder_seconds", "identity", "predict"]
 
 Floats = NDArray[np.float64]
 
-RULES = "1"  # changes whenever `predict` gives other numbers for the same system
+RULES = "1"  # changes whenever `predict` gives other numbers for the same system within a version
 _OWN_CUT = 0.5  # where a fine-tuned network decides, and the majority class
 
 
@@ -108,7 +109,7 @@ def identity(cache: Cache, system: System) -> str:
     folds = _folds(cache, system, labels_of(cache))
     heads = [{"head": type(h).__name__, **h.get_params()} for h in heads_of(system)]
     used = [(fold.encoding.digest, _own_digest(fold.encoding)) for fold in folds if fold.encoding is not None]
-    state = json.dumps([RULES, system.head, heads, cache.fingerprint, used], sort_keys=True)
+    state = json.dumps([__version__, RULES, system.head, heads, cache.fingerprint, used], sort_keys=True)
     return blake2b(state.encode(), digest_size=16).hexdigest()
 
 

@@ -9,8 +9,7 @@ from typing import Any
 from ..cache.controls import is_colour, is_untrained
 from ..cache.reader import Cache, Encoding
 from ..errors import InputError
-from ..heads.base import Head
-from ..heads.linear import PooledLogistic
+from ..heads import Head, PooledLogistic
 from .controls import BagSize, MajorityClass
 
 __all__ = ["END_TO_END", "HEADS", "System", "heads_of", "recipe_of", "select", "systems_of"]
