@@ -9,17 +9,18 @@ multiplications in place, where autograd keeps and walks through a dozen arrays.
 the softmax; there is none.)
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import optuna
 import torch
 from torch import Tensor
 
-from .estimator import COST, NeuralHead, suggest_training
+from ..registry import Draws, HeadFamily
+from .estimator import FIRST, INPUTS, NeuralHead, suggest_training
 from .network import Network, Parameters, Residual, Weight
 from .packing import Pack, bag_softmax, bag_sum
 
-__all__ = ["COST", "AttentionNetwork", "AttentionPooling", "GatedAttention", "suggest"]
+__all__ = ["FAMILY", "AttentionNetwork", "AttentionPooling", "GatedAttention", "build", "suggest"]
 
 
 class _Forward(NamedTuple):
@@ -98,7 +99,7 @@ class AttentionNetwork(Network):
         of_value = f.weights * r[bag]  # dL/d(kᵀx_j)
         of_score = of_value * (hidden[-1] - f.pooled[bag])  # dL/d(a's logit)
         q = product * of_score
-        factor = torch.ones(len(hidden), 1, dtype=hidden.dtype)
+        factor = torch.ones(hidden.shape[0], 1, dtype=hidden.dtype)
         factor[:h, 0] = 4 * p["score"]
         g["score"].add_(q.sum(1), alpha=2)
         if u is not None:
@@ -136,6 +137,24 @@ class GatedAttention(NeuralHead):
         return AttentionNetwork(self.hidden, gated=True)
 
 
-def suggest(trial: optuna.Trial) -> dict[str, Any]:
-    """Arguments of `AttentionPooling` and `GatedAttention` to try; see `suggest_training`."""
-    return suggest_training(trial)
+def suggest(draws: Draws) -> dict[str, Any]:
+    """`gated`, and arguments of `AttentionPooling` or `GatedAttention` to try."""
+    return {"gated": draws.suggest_categorical("gated", (True, False))} | suggest_training(draws)
+
+
+def build(params: Mapping[str, Any]) -> NeuralHead:
+    """The head of a point of `suggest`."""
+    arguments = {name: value for name, value in params.items() if name != "gated"}
+    return GatedAttention(**arguments) if params["gated"] else AttentionPooling(**arguments)
+
+
+FAMILY = HeadFamily(
+    name="attention",
+    summary="Weights every image by a small network, gated or not, and classifies the weighted mean.",
+    source="Ilse, Tomczak & Welling, ICML 2018",
+    cost="dear",
+    space=suggest,
+    build=build,
+    first=({"gated": True, **FIRST},),
+    inputs=INPUTS,
+)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from .network import Layout, Network
 from .order import Minibatch, epoch_minibatches, set_aside
@@ -58,12 +59,14 @@ class Model:
         data: bags that it learns from; models may share them.
         train: (n,) positions in `data`.
         y: (n,) labels.
+        persons: (n,) equal where two patients may be one person; early stopping does not part them.
         seed: of its first values and of the order of its minibatches.
     """
 
     data: BagTensors
     train: Indices
     y: NDArray[np.int8]
+    persons: Indices
     seed: int
 
 
@@ -83,7 +86,9 @@ def train_models(
         InputError: early stopping with too few patients of a class.
     """
     trained = torch.empty((len(models), layout.size))
-    positions = _groups(models, schedule, network.group)
+    # Several groups for each core, or cores would stand idle; never by their number, which must not change a bit.
+    size = min(network.group, max(1, len(models) // 4))
+    positions = _groups(models, schedule, size)
     groups = [_Group(network, layout, schedule, [models[k] for k in numbers]) for numbers in positions]
     run_all(groups, workers)
     for numbers, group in zip(positions, groups, strict=True):
@@ -130,15 +135,17 @@ class _Learner:
     def __init__(self, model: Model, schedule: Schedule) -> None:
         train, y = model.train, model.y
         self.data, self.seed = model.data, model.seed
-        self.watched: Indices = np.empty(0, dtype=np.int64)
+        kept, watched = np.arange(len(y)), np.empty(0, dtype=np.int64)
         if schedule.watched > 0:
-            kept, watched = set_aside(y, schedule.watched, model.seed)
-            self.watched, self.watched_y = train[watched], torch.from_numpy(y[watched]).float()
-            train, y = train[kept], y[kept]
-        self.train, self.y = train, torch.from_numpy(y).float()
+            kept, watched = set_aside(y, model.persons, schedule.watched, model.seed)
+        self.watched, watched_y = train[watched], y[watched]
+        train, y = train[kept], y[kept]
+        self.train, self.y = train, y.astype(np.float32)
         counts = np.bincount(y, minlength=2)
         shares = len(y) / (2 * np.maximum(counts, 1)) if schedule.balanced else np.ones(2)
-        self.weight_of = torch.from_numpy(shares).float()
+        self.weight = shares[y].astype(np.float32)
+        self.watched_weight = torch.from_numpy(shares[watched_y]).float()
+        self.watched_y = torch.from_numpy(watched_y).float()
 
     def epoch(self, number: int, schedule: Schedule) -> Iterator[Minibatch]:
         lengths = self.data.lengths[self.train]
@@ -147,7 +154,7 @@ class _Learner:
     def loss(self, logits: Tensor) -> float:
         """Weighted log loss on the watched patients."""
         each = nn.functional.binary_cross_entropy_with_logits(logits, self.watched_y, reduction="none")
-        return float((self.weight_of[self.watched_y.long()] * each).mean())
+        return float((self.watched_weight * each).mean())
 
 
 class _Group:
@@ -157,14 +164,13 @@ class _Group:
         self._network, self._layout, self._schedule = network, layout, schedule
         self._learners = [_Learner(m, schedule) for m in models]
         self.parts = network.parts
-        self._flat = nn.Parameter(torch.stack([layout.draw(m.seed) for m in models]), requires_grad=False)
+        self._flat = torch.stack([layout.draw(m.seed) for m in models])
         self._views = layout.views(self._flat)
         self._gradients = torch.zeros(self.parts, *self._flat.shape)
         self._gradient_views = [layout.views(g) for g in self._gradients]
-        self._optimizer = torch.optim.AdamW(
-            [self._flat], lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
-        )
-        self.best: Tensor = self._flat.detach()
+        self._moments = torch.zeros(2, *self._flat.shape)
+        self._taken = torch.zeros(())
+        self.best = self._flat
         self._best_loss = np.full(len(models), np.inf)
         self._best_epoch = np.zeros(len(models), dtype=np.int64)
         if schedule.watched > 0:
@@ -180,23 +186,30 @@ class _Group:
             return
         pairs = list(zip(self._learners, shares, strict=True))
         pack = Pack.join([one.data.take(one.train[share.bags], share.kept) for one, share in pairs])
-        y = torch.cat([one.y[share.bags] for one, share in pairs])
-        sizes = [len(batch.bags) for batch in self._minibatches]
-        weights = [
-            one.weight_of[one.y[share.bags].long()] / n for (one, share), n in zip(pairs, sizes, strict=True)
-        ]
-        weight = torch.cat(weights)
-        self._network.gradient(
-            self._views, self._gradient_views[part], pack, lambda logits: weight * (logits.sigmoid() - y)
-        )
+        y = torch.from_numpy(np.concatenate([one.y[share.bags] for one, share in pairs]))
+        weight = torch.from_numpy(np.concatenate([one.weight[share.bags] for one, share in pairs]))
+        sizes = torch.from_numpy(np.repeat([len(b.bags) for b in self._minibatches], pack.bags))
+
+        def residual(logits: Tensor) -> Tensor:
+            return (logits.sigmoid() - y) * weight / sizes
+
+        self._network.gradient(self._views, self._gradient_views[part], pack, residual)
 
     def advance(self) -> bool:
         """The optimiser's step; whether there is another minibatch."""
-        self._flat.grad = self._gradients.sum(0) if self.parts > 1 else self._gradients[0]
-        self._optimizer.step()
+        self._adamw(self._gradients.sum(0) if self.parts > 1 else self._gradients[0])
         if self._next_minibatches():
             return True
         return not self._watch() and self._next_epoch()
+
+    def _adamw(self, gradient: Tensor) -> None:
+        # torch.optim.AdamW spends ten times as long around this as in it.
+        first, second = self._moments
+        adamw(
+            [self._flat], [gradient], [first], [second], [], [self._taken],
+            fused=True, amsgrad=False, maximize=False, beta1=0.9, beta2=0.999, eps=1e-8,
+            lr=self._schedule.learning_rate, weight_decay=self._schedule.weight_decay,
+        )  # fmt: skip
 
     def _next_epoch(self) -> bool:
         self._epoch += 1

@@ -3,17 +3,18 @@
 The mean stands where the paper has a sum, so that the number of images tells nothing.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-import optuna
 import torch
 from torch import Tensor
 
-from .estimator import COST, NeuralHead, suggest_training
+from ..registry import Draws, HeadFamily
+from .estimator import FIRST, INPUTS, NeuralHead, suggest_training
 from .network import Network, Parameters, Weight
 from .packing import Pack, bag_mean, dense
 
-__all__ = ["COST", "DeepSets", "DeepSetsNetwork", "suggest"]
+__all__ = ["FAMILY", "DeepSets", "DeepSetsNetwork", "build", "suggest"]
 
 
 class DeepSetsNetwork(Network):
@@ -22,6 +23,8 @@ class DeepSetsNetwork(Network):
     Args:
         hidden: width of every layer.
     """
+
+    group = 4  # more arithmetic per call: a quarter less time at width 16, no loss at 64
 
     def __init__(self, hidden: int) -> None:
         self.hidden = hidden
@@ -57,6 +60,23 @@ class DeepSets(NeuralHead):
         return DeepSetsNetwork(self.hidden)
 
 
-def suggest(trial: optuna.Trial) -> dict[str, Any]:
-    """Arguments of `DeepSets` to try; see `suggest_training`."""
-    return suggest_training(trial)
+def suggest(draws: Draws) -> dict[str, Any]:
+    """Arguments of `DeepSets` to try."""
+    return suggest_training(draws)
+
+
+def build(params: Mapping[str, Any]) -> DeepSets:
+    """The head of a point of `suggest`."""
+    return DeepSets(**params)
+
+
+FAMILY = HeadFamily(
+    name="deepsets",
+    summary="Two layers on every image, their mean over the bag, two layers on the mean and the clinical values.",
+    source="Zaheer et al., NeurIPS 2017",
+    cost="dear",
+    space=suggest,
+    build=build,
+    first=(FIRST,),
+    inputs=INPUTS,
+)

@@ -1,11 +1,10 @@
 """The heads of this folder as scikit-learn's estimators: coordinates, clinical values, training, averaging."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-import optuna
 import pandas as pd
 import torch
 from numpy.typing import NDArray
@@ -16,21 +15,28 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from ...cache.bags import Bags
+from ...cohort.folds import persons
 from ...errors import InputError
 from ..base import Memo, Split
 from ..clinical import ClinicalFeatures
+from ..registry import Draws
 from .batched import Model, Schedule, predict, train_models
 from .instances import MOST_AXES, Coordinates, coordinates_of, coordinates_of_splits
 from .network import Layout, Network
 from .packing import BagTensors
 
-__all__ = ["COST", "NeuralHead", "suggest_training"]
+__all__ = ["FIRST", "INPUTS", "NeuralHead", "suggest_training"]
 
 Floats = NDArray[np.float64]
 
-COST = "dear"
 INPUTS = ("image", "both")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+MOST_EPOCHS = 40
+# A first point of every family here, in the names of `suggest_training`.
+FIRST: Mapping[str, Any] = {
+    "inputs": "both", "class_weight": None, "pca": 32, "hidden": 32, "learning_rate": 1e-3, "weight_decay": 0.1,
+    "instance_dropout": 0.25, "early_stopping": False, "epochs": 20,
+}  # fmt: skip
 # Instances in the coordinates of several splits that are held at a time.
 _HELD_BYTES = 1 << 29
 
@@ -40,8 +46,8 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     All models of a call (splits × members) are trained together; how many threads share the work is
     `torch.get_num_threads()`, which changes the time only. The same seed gives the same result on the same machine.
-    With `early_stopping`, the patients set aside are drawn from the training patients by row (a head is not told who
-    may be one person), and the patients that are scored are never looked at.
+    With `early_stopping`, patients are set aside from the training patients alone, records of one person together
+    (known by the table's `birth` and `sex`; without `birth`, every row is a person).
 
     Args:
         inputs: "image", or "both": clinical values beside the bag's embedding.
@@ -119,7 +125,7 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.coordinates_ = coordinates_of(bags, self.pca)
         self.clinical_ = self._clinical_pipeline(clinical)
         data = self._tensors(self.coordinates_, self.clinical_, bags, clinical)
-        models = self._models(data, np.arange(len(bags)), y)
+        models = self._models(data, clinical, y)
         layout = self._layout(data)
         self.parameters_ = train_models(
             self._network(), models, self._schedule(), layout, torch.get_num_threads()
@@ -164,7 +170,7 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rows = np.concatenate([split.train, split.test])
             pipeline = self._clinical_pipeline(clinical.iloc[split.train])
             data.append(self._tensors(axes, pipeline, split.bags.select(rows), clinical.iloc[rows]))
-            models.extend(self._models(data[-1], np.arange(len(split.train)), y[split.train]))
+            models.extend(self._models(data[-1], clinical.iloc[split.train], y[split.train]))
         layout = self._layout(data[0])
         trained = train_models(
             self._network(), models, self._schedule(), layout, torch.get_num_threads()
@@ -180,12 +186,15 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         bags = splits[0].bags
         width = bags.dim if self.pca is None else min(self.pca, bags.dim)
         size = int(bags.lengths.sum()) * width * DTYPES[self.dtype].itemsize
-        step = max(torch.get_num_threads(), _HELD_BYTES // size)
+        step = max(2, _HELD_BYTES // size)
         return [range(i, min(i + step, len(splits))) for i in range(0, len(splits), step)]
 
-    def _models(self, data: BagTensors, train: NDArray[np.int64], y: NDArray[np.int8]) -> list[Model]:
+    def _models(self, data: BagTensors, clinical: pd.DataFrame, y: NDArray[np.int8]) -> list[Model]:
+        """One for each member, trained on the first len(y) bags of `data`."""
+        train = np.arange(len(y))
+        who = persons(clinical) if "birth" in clinical.columns else train
         seeds = np.random.SeedSequence(self.random_state).generate_state(self.members)
-        return [Model(data, train, y, int(seed)) for seed in seeds]
+        return [Model(data, train, y, who, int(seed)) for seed in seeds]
 
     def _predict(self, parameters: torch.Tensor, data: BagTensors, bags: NDArray[np.int64]) -> Floats:
         logits = predict(self._network(), parameters, self._layout(data), data, bags)
@@ -255,22 +264,29 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(f"{type(self).__name__}: {'; '.join(wrong)}.")
 
 
-def suggest_training(trial: optuna.Trial) -> dict[str, Any]:
-    """What all heads of this folder are tried with, under names that they share.
+def suggest_training(draws: Draws, *, widths: Sequence[int] = (16, 32, 64, 128)) -> dict[str, Any]:
+    """What all heads of this folder are tried with.
+
+    Args:
+        draws: the trial.
+        widths: of `hidden`.
 
     Returns:
-        Arguments of the head's constructor, all but inputs and class_weight.
+        Arguments of the head's constructor.
     """
-    stop = trial.suggest_categorical("neural_early_stopping", [False, True])
-    return {
-        "pca": trial.suggest_categorical("neural_pca", [16, 32, 64]),
-        "hidden": trial.suggest_categorical("neural_hidden", [16, 32, 64, 128]),
-        "epochs": 60 if stop else trial.suggest_int("neural_epochs", 10, 60, log=True),
-        "learning_rate": trial.suggest_float("neural_learning_rate", 2e-4, 5e-3, log=True),
-        "weight_decay": trial.suggest_float("neural_weight_decay", 1e-3, 1.0, log=True),
-        "instance_dropout": trial.suggest_categorical("neural_instance_dropout", [0.0, 0.25, 0.5]),
-        "early_stopping": stop,
+    params: dict[str, Any] = {
+        "inputs": draws.suggest_categorical("inputs", INPUTS),
+        "class_weight": draws.suggest_categorical("class_weight", (None, "balanced")),
+        "pca": draws.suggest_categorical("pca", (16, 32, 64)),
+        "hidden": draws.suggest_categorical("hidden", tuple(widths)),
+        "learning_rate": draws.suggest_float("learning_rate", 2e-4, 5e-3, log=True),
+        "weight_decay": draws.suggest_float("weight_decay", 1e-3, 1.0, log=True),
+        "instance_dropout": draws.suggest_categorical("instance_dropout", (0.0, 0.25, 0.5)),
+        "early_stopping": draws.suggest_categorical("early_stopping", (False, True)),
     }
+    if params["early_stopping"]:
+        return params | {"epochs": MOST_EPOCHS}
+    return params | {"epochs": draws.suggest_int("epochs", 5, MOST_EPOCHS, log=True)}
 
 
 def _whole(value: object, least: int = 1) -> bool:

@@ -5,7 +5,7 @@ that the number of images plays no part. Every image is read once for many split
 together are summed together (float64), and a split adds up the sums of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache as once
 
@@ -28,7 +28,7 @@ Indices = NDArray[np.int64]
 MOST_AXES = 128
 # Splits whose sums are held at a time: 2 MiB for each class of patients at 512 features.
 _SPLITS_AT_ONCE = 16
-_CHUNK_ROWS = 8192
+_CHUNK_ROWS = 2048
 _NOT_FINITE = "The features hold NaN or infinite values; extract the features again."
 
 
@@ -56,13 +56,16 @@ class Coordinates:
         width = bags.dim if rotation is None else rotation.shape[1]
         rows = torch.empty((int(bags.lengths.sum()), width), dtype=dtype)
         mean, inverse = self.mean.astype(np.float32), (1 / self.scale).astype(np.float32)
-        first = 0
+        first, total = 0, 0.0
         for bag in bags:
-            x = (bag - mean) * inverse
+            x = bag - mean
+            x *= inverse
             x = x if rotation is None else x @ rotation
             rows[first : first + len(bag)] = torch.from_numpy(x)
+            with np.errstate(invalid="ignore", over="ignore"):
+                total += float(x.sum())
             first += len(bag)
-        if not torch.isfinite(rows).all():
+        if not np.isfinite(total):  # NaN and infinity survive every sum
             raise InputError(_NOT_FINITE)
         return rows
 
@@ -148,10 +151,17 @@ class _Moments:
         shift = bags[int(used[0])][0].astype(np.float64)
         first = np.zeros((len(members), bags.dim))
         second = np.zeros((len(members), bags.dim, bags.dim) if full else first.shape)
-        for patient, c in zip(used, class_of, strict=True):
-            x = bags[int(patient)] - shift
-            first[c] += x.mean(axis=0)
-            second[c] += (x.T @ x if full else (x * x).sum(axis=0)) / len(x)
+        for c in range(len(members)):
+            for some in _chunks(used[class_of == c], bags.lengths):
+                lengths = bags.lengths[some]
+                x = np.concatenate(list(bags.select(some))) - shift
+                weights = np.repeat(1 / lengths, lengths)
+                first[c] += weights @ x
+                if full:
+                    x *= np.sqrt(weights)[:, None]
+                    second[c] += x.T @ x
+                else:
+                    second[c] += weights @ (x * x)
         if not np.isfinite(first).all():
             raise InputError(_NOT_FINITE)
         return cls(shift, members, np.bincount(class_of).astype(np.float64), first, second)
@@ -176,3 +186,9 @@ class _Moments:
         chosen = self.members[:, split]
         count = self.counts[chosen].sum()
         return self.first[chosen].sum(axis=0) / count, self.second[chosen].sum(axis=0) / count
+
+
+def _chunks(patients: Indices, lengths: Indices) -> Iterator[Indices]:
+    """Runs of patients of about `_CHUNK_ROWS` rows."""
+    rows = np.cumsum(lengths[patients])
+    yield from np.split(patients, np.searchsorted(rows, np.arange(_CHUNK_ROWS, rows[-1], _CHUNK_ROWS)))

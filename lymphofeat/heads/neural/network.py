@@ -61,7 +61,7 @@ class Network(ABC):
 
     Attributes:
         parts: in how many parts a minibatch is computed side by side.
-        group: how many models are computed by one launch.
+        group: how many models are computed by one launch at most.
     """
 
     parts: int = 1

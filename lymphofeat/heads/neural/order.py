@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.model_selection import StratifiedGroupKFold
 
 from ...errors import InputError
 
@@ -59,15 +59,15 @@ def _kept(draws: NDArray[np.float64], dropout: float) -> Indices:
     return stay if len(stay) else np.array([np.argmax(draws)])
 
 
-def set_aside(y: NDArray[np.int8], fraction: float, seed: int) -> tuple[Indices, Indices]:
-    """Training patients split into those that train and those that tell when to stop, stratified by label.
+def set_aside(y: NDArray[np.int8], persons: Indices, fraction: float, seed: int) -> tuple[Indices, Indices]:
+    """Training patients split into those that train and those that tell when to stop, the classes spread evenly.
 
-    A head is given rows, not persons: two records of one person inside the training part may come to lie on both
-    sides, which makes stopping later, but never touches the patients that are scored.
+    Records that may be of one person stay together. With few persons of a class, more is set aside than asked for.
 
     Args:
         y: (n,) labels of the training patients.
-        fraction: share that is set aside.
+        persons: (n,) equal where two of them may be one person.
+        fraction: share that is set aside, up to rounding to 1/2, 1/3, 1/4, …
 
     Returns:
         Positions that train, positions that are watched; each sorted.
@@ -75,13 +75,14 @@ def set_aside(y: NDArray[np.int8], fraction: float, seed: int) -> tuple[Indices,
     Raises:
         InputError: too few patients to have both classes on both sides.
     """
-    fewest = int(np.bincount(y, minlength=2).min())
-    watched = max(2, round(fraction * len(y)))
-    if fewest < 2 or len(y) - watched < 2:
-        raise InputError(
-            "Early stopping sets training patients of both classes aside, and here are only "
-            f"{fewest} of the rarer class; turn early_stopping off or give more patients."
-        )
-    splitter = StratifiedShuffleSplit(1, test_size=watched, random_state=seed)
-    train, watch = next(splitter.split(y[:, None], y))
-    return np.sort(train), np.sort(watch)
+    fewest = min(len(np.unique(persons[y == label])) for label in (0, 1))
+    if fewest >= 2:
+        shares = min(fewest, max(2, round(1 / fraction)))
+        splitter = StratifiedGroupKFold(shares, shuffle=True, random_state=seed)
+        for train, watched in splitter.split(y, y, persons):
+            if len(np.unique(y[train])) == len(np.unique(y[watched])) == 2:
+                return train, watched
+    raise InputError(
+        "Early stopping sets some training patients of both classes aside, for which there are too few persons here "
+        f"({fewest} of the rarer class); turn early_stopping off or add patients."
+    )

@@ -53,7 +53,7 @@ class BagTensors:
             rows = self.rows.index_select(0, torch.from_numpy(chosen))
             lengths = np.array([len(k) for k in kept], dtype=np.int64)
         clinical = self.clinical.index_select(0, torch.from_numpy(bags))
-        return Pack(rows, torch.from_numpy(lengths), clinical, (len(rows),), (len(bags),))
+        return Pack(rows, torch.from_numpy(lengths), clinical, (rows.shape[0],), (len(bags),))
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,12 @@ class Pack:
     @cached_property
     def bag_of_row(self) -> Tensor:
         """(N,) int64 bag of each instance."""
-        return torch.repeat_interleave(self.lengths, output_size=len(self.rows))
+        return torch.repeat_interleave(self.lengths, output_size=self.rows.shape[0])
 
     @cached_property
     def model_of_bag(self) -> Tensor:
         """(S,) int64 model of each bag."""
-        return torch.repeat_interleave(torch.tensor(self.bags), output_size=len(self.lengths))
+        return torch.repeat_interleave(torch.tensor(self.bags), output_size=self.lengths.shape[0])
 
 
 def dense(x: Tensor, weight: Tensor, bias: Tensor, heights: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -140,7 +140,7 @@ def dense(x: Tensor, weight: Tensor, bias: Tensor, heights: Sequence[int], dtype
 
 def bag_sum(x: Tensor, pack: Pack) -> Tensor:
     """(S,) or (S, k): the sum over the instances of each bag of x, (N,) or (N, k)."""
-    return x.new_zeros((len(pack.lengths), *x.shape[1:])).index_add(0, pack.bag_of_row, x)
+    return x.new_zeros((pack.lengths.shape[0], *x.shape[1:])).index_add(0, pack.bag_of_row, x)
 
 
 def bag_mean(x: Tensor, pack: Pack) -> Tensor:
@@ -151,7 +151,7 @@ def bag_mean(x: Tensor, pack: Pack) -> Tensor:
 def bag_softmax(scores: Tensor, pack: Pack) -> Tensor:
     """(N,) weights that add up to 1 in each bag; the largest score is taken off first, so nothing overflows."""
     bag = pack.bag_of_row
-    top = scores.new_full((len(pack.lengths),), -torch.inf)
+    top = scores.new_full(pack.lengths.shape, -torch.inf)
     top = top.scatter_reduce(0, bag, scores.detach(), "amax")
     weights = torch.exp(scores - top[bag])
     return weights / bag_sum(weights, pack)[bag]

@@ -79,7 +79,7 @@ class PlainTransformer(nn.Module):
         self.enter = nn.Linear(dim, width)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
-                width, 4, 2 * width, dropout=0.0, activation="relu", batch_first=True, norm_first=True
+                width, 2, 2 * width, dropout=0.0, activation="relu", batch_first=True, norm_first=True
             )
             for _ in range(2)
         )
