@@ -1,4 +1,4 @@
-"""From a bag to one vector: every pooling by its name.
+"""From a bag to one vector: every pooling that needs nothing but the bag, by its name.
 
 All of them are invariant to the order of the images and to repeating the bag, so the number of images, which
 follows the lymphocyte count, cannot slip in as a feature.
@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from ..cache.bags import Bags
 from ..errors import InputError
 
-__all__ = ["POOLINGS", "Pooling", "pool"]
+__all__ = ["POOLINGS", "QUANTILES", "TOP_SHARE", "Pooling", "pool"]
 
 Floats = NDArray[np.float64]
 # Rows in work at a time: 8192 × 512 float64 = 32 MiB, whatever the size of the cohort.
 _CHUNK_ROWS = 8192
+# Eighths, so that positions in a bag are exact in floating point.
+QUANTILES = (0.125, 0.5, 0.875)
+TOP_SHARE = 0.125
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,10 @@ def _max(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray
     return np.maximum.reduceat(rows, offsets, axis=0).astype(np.float64)
 
 
+def _std(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+    return _mean_std(rows, offsets, lengths)[:, rows.shape[1] :]
+
+
 def _mean_std(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
     # In two passes: squares minus squared mean loses everything where the spread is small against the mean.
     mean = _mean(rows, offsets, lengths)
@@ -103,13 +110,44 @@ def _mean_std(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: ND
     return np.concatenate([mean, np.sqrt(variance)], axis=1)
 
 
+def _quantiles(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+    pooled = np.empty((len(offsets), len(QUANTILES), rows.shape[1]))
+    for i, ordered in enumerate(_ordered(rows, offsets, lengths)):
+        # Of the step function, not interpolated: interpolation would tell a bag from the same bag twice.
+        positions = np.array(QUANTILES) * len(ordered)
+        below, above = np.ceil(positions) - 1, np.floor(positions)
+        pooled[i] = (ordered[below.astype(int)].astype(np.float64) + ordered[above.astype(int)]) / 2
+    return pooled.reshape(len(offsets), -1)
+
+
+def _top_mean(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+    pooled = np.empty((len(offsets), rows.shape[1]))
+    for i, ordered in enumerate(_ordered(rows, offsets, lengths)):
+        k = TOP_SHARE * len(ordered)  # the image at the border counts with the share of it that is inside
+        weights = np.clip(k - np.arange(np.ceil(k)), 0, 1)
+        top = ordered[::-1][: len(weights)].astype(np.float64)
+        pooled[i] = weights @ top / k
+    return pooled
+
+
+def _ordered(
+    rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> Iterator[NDArray[np.float32]]:
+    """Each bag's (n, D) rows with every feature sorted by itself, smallest first."""
+    for offset, length in zip(offsets, lengths, strict=True):
+        yield np.sort(rows[offset : offset + length], axis=0)
+
+
 POOLINGS = {
     pooling.name: pooling
     for pooling in (
         Pooling("mean", "the mean of each feature over the images", 1, _mean),
         Pooling("max", "the largest value of each feature over the images", 1, _max),
+        Pooling("std", "the standard deviation of each feature over the images", 1, _std),
         Pooling(
             "mean+std", "mean and standard deviation (of the bag, not its estimate) of each", 2, _mean_std
         ),
+        Pooling("quantiles", "the 1/8, 1/2 and 7/8 quantile of each feature", len(QUANTILES), _quantiles),
+        Pooling("top-mean", "the mean of each feature's largest eighth", 1, _top_mean),
     )
 }

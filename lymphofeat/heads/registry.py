@@ -37,30 +37,31 @@ class Under:
 
     Args:
         trial: what draws; may itself be an `Under`.
-        prefix: the family's name.
+        prefix: the family's name; "" leaves the names as they are.
         fixed: parameters by their short names that are not drawn but have this value.
     """
 
     def __init__(self, trial: Draws, prefix: str, fixed: Mapping[str, Any] | None = None) -> None:
-        self._trial, self._prefix, self._fixed = trial, prefix, dict(fixed or {})
+        self._trial, self._fixed = trial, dict(fixed or {})
+        self._prefix = f"{prefix}." if prefix else ""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """As Optuna's."""
         if name in self._fixed:
             return float(self._fixed[name])
-        return self._trial.suggest_float(f"{self._prefix}.{name}", low, high, log=log)
+        return self._trial.suggest_float(self._prefix + name, low, high, log=log)
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
         """As Optuna's."""
         if name in self._fixed:
             return int(self._fixed[name])
-        return self._trial.suggest_int(f"{self._prefix}.{name}", low, high, log=log)
+        return self._trial.suggest_int(self._prefix + name, low, high, log=log)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """As Optuna's."""
         if name in self._fixed:
             return self._fixed[name]
-        return self._trial.suggest_categorical(f"{self._prefix}.{name}", choices)
+        return self._trial.suggest_categorical(self._prefix + name, choices)
 
 
 @dataclass(frozen=True)

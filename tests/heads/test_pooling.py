@@ -9,12 +9,17 @@ from hypothesis.extra.numpy import arrays
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import InputError
 from lymphofeat.heads import pooling
-from lymphofeat.heads.pooling import POOLINGS, pool
+from lymphofeat.heads.pooling import POOLINGS, QUANTILES, pool
 
 NAIVE = {
     "mean": lambda bag: bag.mean(axis=0),
     "max": lambda bag: bag.max(axis=0),
+    "std": lambda bag: bag.std(axis=0),
     "mean+std": lambda bag: np.concatenate([bag.mean(axis=0), bag.std(axis=0)]),
+    # As SAS does it (definition 5): the step function's inverse, the middle where it has two.
+    "quantiles": lambda bag: np.quantile(bag, QUANTILES, axis=0, method="averaged_inverted_cdf").ravel(),
+    # Eight copies, so that an eighth of the images is a whole number of them.
+    "top-mean": lambda bag: np.sort(np.tile(bag, (8, 1)), axis=0)[-len(bag) :].mean(axis=0),
 }
 numbers = st.floats(-1000, 1000, width=32)
 ragged = st.lists(
@@ -79,7 +84,9 @@ def test_no_bags_give_no_rows() -> None:
 
 def test_unknown_name_and_empty_bag_get_a_sentence() -> None:
     bags = Bags.from_list([np.ones((2, 3), dtype=np.float32)])
-    with pytest.raises(InputError, match=r"no pooling 'median'; choose one of max, mean, mean\+std"):
+    with pytest.raises(
+        InputError, match=r"no pooling 'median'; choose one of max, mean, mean\+std, quantiles"
+    ):
         pool(bags, "median")
     with pytest.raises(InputError, match="Bag 0 holds no image"):
         pool(Bags(bags.features, bags.starts, np.array([0])), "mean")

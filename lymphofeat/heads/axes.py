@@ -1,0 +1,61 @@
+"""Pooled features in the coordinates that the training patients give."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+from sklearn.preprocessing import StandardScaler
+
+from ..errors import InputError
+
+__all__ = ["PrincipalAxes", "check_finite"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PrincipalAxes:
+    """Centring, scaling and rotating pooled features, as learnt from the training patients.
+
+    Keeping all n − 1 axes loses nothing: the solution of an L2-penalised linear model lies in the span of the
+    centred training rows, so a model on these coordinates equals the one on the features (and is far
+    cheaper where there are more features than patients); keeping the first k is PCA. The block is divided by its
+    first singular value, as in multiple factor analysis (Escofier & Pagès, Comput. Stat. Data Anal. 18, 1994), so
+    that beside the clinical values it weighs the same whatever its width and unit, and so does C.
+
+    Attributes:
+        scaler: centres, and scales to unit variance if asked to.
+        axes: (P, q) float64, orthonormal columns over the standard deviation along the first; q = min(n − 1, P).
+    """
+
+    scaler: StandardScaler
+    axes: Floats
+
+    @classmethod
+    def fit(cls, pooled: Floats, *, scale: bool) -> "PrincipalAxes":
+        """Learn from (n, P) pooled features of the training patients.
+
+        Raises:
+            InputError: NaN or an infinite value.
+        """
+        check_finite(pooled)
+        scaler = StandardScaler(with_std=scale).fit(pooled)
+        _, singular, axes = scipy.linalg.svd(scaler.transform(pooled), full_matrices=False)
+        kept = max(1, min(len(pooled) - 1, pooled.shape[1]))
+        deviation = singular[0] / np.sqrt(len(pooled))
+        return cls(scaler, axes[:kept].T / (deviation if deviation > 0 else 1.0))
+
+    def transform(self, pooled: Floats) -> Floats:
+        """(n, q) float64 coordinates, the widest axis first."""
+        return np.asarray(self.scaler.transform(pooled) @ self.axes)
+
+
+def check_finite(pooled: Floats) -> None:
+    """Refuse pooled features with holes.
+
+    Raises:
+        InputError: NaN or an infinite value.
+    """
+    if not np.isfinite(pooled).all():
+        raise InputError("The pooled features hold NaN or infinite values; extract the features again.")

@@ -1,0 +1,184 @@
+"""From bags and clinical rows to one table of numbers, learnt on the training patients: what pooled heads classify.
+
+Blocks stand side by side: pooled features on their principal axes, products of the widest axes with age and count, the
+size of the bag if asked for, clinical values last. Side by side is early fusion of image and clinical values.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from ..cache.bags import Bags
+from .axes import PrincipalAxes, check_finite
+from .base import Memo, Split
+from .clinical import ClinicalFeatures
+from .fitted_pooling import FITTED_POOLINGS
+from .pooling import POOLINGS, pool
+
+__all__ = ["ALL_POOLINGS", "INPUTS", "Design", "FittedDesign"]
+
+Floats = NDArray[np.float64]
+
+INPUTS = ("image", "clinical", "both")
+ALL_POOLINGS = tuple(sorted({*POOLINGS, *FITTED_POOLINGS}))
+_CROSSED_AXES = 8
+_CROSSED_VALUES = 2  # age and log count, the first clinical columns
+
+
+@dataclass(frozen=True)
+class Design:
+    """What the table holds; see `PooledHead` for the arguments.
+
+    Attributes:
+        rotate: turn the features onto their principal axes even if all are kept; without, and without `pca`, they
+            stay as they are.
+    """
+
+    pooling: str
+    inputs: str
+    scale: bool
+    pca: int | None
+    interaction: bool
+    spline: str | None
+    cross: bool
+    bag_size: bool
+    rotate: bool
+
+    @property
+    def clinical_names(self) -> tuple[str, ...]:
+        """Names of the table's last columns: age, log_count, male, …; none without clinical values."""
+        return () if self.inputs == "image" else tuple(self._clinical_features().get_feature_names_out())
+
+    def fit(self, bags: Bags, clinical: pd.DataFrame) -> "FittedDesign":
+        """Learn from the training patients.
+
+        Raises:
+            InputError: an empty bag, a feature that is not finite, or a clinical column that is not there.
+        """
+        coordinates = axes = None
+        if self.inputs != "clinical":
+            if self.pooling in FITTED_POOLINGS:
+                from .neural.instances import coordinates_of
+
+                coordinates = coordinates_of(bags, FITTED_POOLINGS[self.pooling].axes)
+            axes = self._axes(self._pooled(bags, coordinates))
+        values = None if self.inputs == "image" else self._clinical_pipeline().fit(clinical)
+        size = StandardScaler().fit(_log_size(bags)) if self.bag_size else None
+        return FittedDesign(self, coordinates, axes, values, size)
+
+    def of_splits(
+        self, splits: Sequence[Split], clinical: pd.DataFrame, memo: Memo
+    ) -> Iterator[tuple[Split, Floats]]:
+        """Per split, the table of all patients as `fit` on its training patients gives it; parts are kept in `memo`."""
+        coordinates: Sequence[Any] = [None] * len(splits)
+        if self.inputs != "clinical" and self.pooling in FITTED_POOLINGS:
+            from .neural.instances import coordinates_of_splits
+
+            coordinates = coordinates_of_splits(splits, FITTED_POOLINGS[self.pooling].axes, memo)
+        for split, found in zip(splits, coordinates, strict=True):
+            yield split, self._of_split(split, found, clinical, memo)
+
+    def _of_split(self, split: Split, coordinates: Any, clinical: pd.DataFrame, memo: Memo) -> Floats:
+        trained_on = split.train.tobytes()
+
+        def pooled() -> Floats:
+            return self._pooled(split.bags, coordinates)
+
+        def image() -> Floats:
+            found = memo.get(
+                ("pooled", split.key, self.pooling, None if coordinates is None else trained_on), pooled
+            )
+            return self._axes(found[split.train]).transform(found)
+
+        def values() -> Floats:
+            return np.asarray(self._clinical_pipeline().fit(clinical.iloc[split.train]).transform(clinical))
+
+        image_block = clinical_block = size_block = None
+        if self.inputs != "clinical":
+            rotated = self.rotate or self.pca is not None
+            key = ("axes", split.key, self.pooling, rotated and ("scale", self.scale), trained_on)
+            image_block = memo.get(key, image)
+        if self.inputs != "image":
+            clinical_block = memo.get(("clinical", self.interaction, self.spline, trained_on), values)
+        if self.bag_size:
+            size = _log_size(split.bags)
+            size_block = StandardScaler().fit(size[split.train]).transform(size)
+        return self.table(image_block, clinical_block, size_block)
+
+    def table(self, image: Floats | None, clinical: Floats | None, size: Floats | None) -> Floats:
+        """The blocks side by side; those that are not asked for are None."""
+        blocks = [] if image is None else [image[:, : self.pca]]
+        if self.cross and image is not None and clinical is not None:
+            products = image[:, :_CROSSED_AXES, None] * clinical[:, None, :_CROSSED_VALUES]
+            blocks.append(products.reshape(len(image), -1))
+        blocks += [block for block in (size, clinical) if block is not None]
+        return np.hstack(blocks)
+
+    def _pooled(self, bags: Bags, coordinates: Any) -> Floats:
+        if coordinates is None:
+            return pool(bags, self.pooling)
+        return FITTED_POOLINGS[self.pooling].pool(coordinates, bags)
+
+    def _axes(self, pooled: Floats) -> "PrincipalAxes | _AsTheyAre":
+        if self.rotate or self.pca is not None:
+            return PrincipalAxes.fit(pooled, scale=self.scale)
+        return _AsTheyAre.fit(pooled)
+
+    def _clinical_features(self) -> ClinicalFeatures:
+        return ClinicalFeatures(interaction=self.interaction, spline=self.spline)
+
+    def _clinical_pipeline(self) -> Any:
+        return make_pipeline(self._clinical_features(), StandardScaler())
+
+
+@dataclass(frozen=True)
+class FittedDesign:
+    """What `Design.fit` learnt; parts that were not asked for are None.
+
+    Attributes:
+        design: what was fitted.
+        coordinates: of the instances, for a fitted pooling.
+        axes: `PrincipalAxes` of the pooled features.
+        clinical: the pipeline of the clinical values.
+        size: the scaler of the logarithm of the bag size.
+    """
+
+    design: Design
+    coordinates: Any
+    axes: "PrincipalAxes | _AsTheyAre | None"
+    clinical: Any
+    size: StandardScaler | None
+
+    def transform(self, bags: Bags, clinical: pd.DataFrame) -> Floats:
+        """(n, p) float64; each row from one patient alone."""
+        image = values = size = None
+        if self.axes is not None:
+            image = self.axes.transform(self.design._pooled(bags, self.coordinates))
+        if self.clinical is not None:
+            values = self.clinical.transform(clinical)
+        if self.size is not None:
+            size = self.size.transform(_log_size(bags))
+        return self.design.table(image, values, size)
+
+
+@dataclass(frozen=True)
+class _AsTheyAre:
+    """Pooled features without any change."""
+
+    @classmethod
+    def fit(cls, pooled: Floats) -> "_AsTheyAre":
+        check_finite(pooled)
+        return cls()
+
+    def transform(self, pooled: Floats) -> Floats:
+        return pooled
+
+
+def _log_size(bags: Bags) -> Floats:
+    return np.log(bags.lengths.astype(np.float64))[:, None]

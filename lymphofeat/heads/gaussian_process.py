@@ -1,0 +1,98 @@
+"""A Gaussian process on pooled features: a Bayesian kernel classifier with probabilities of its own."""
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+
+from .checks import is_above
+from .design import INPUTS
+from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
+from .registry import Draws, HeadFamily
+from .svm import median_distance
+
+__all__ = ["FAMILY", "PooledGaussianProcess"]
+
+Floats = NDArray[np.float64]
+
+
+class PooledGaussianProcess(PooledHead):
+    """A Gaussian process with a Gaussian kernel, by Laplace's approximation; other arguments as `PooledHead`.
+
+    Its hyperparameters are arguments, not fitted: a search over them is what `tune` is. Nothing is random. The
+    process has mean 0, so far from all patients the probability goes to 1/2. With class_weight="balanced" the
+    log odds of the training shares are taken off the probabilities' log odds.
+
+    Args:
+        width: length scale, in median distances of two training patients, > 0.
+        amplitude: standard deviation of the latent log odds, > 0.
+    """
+
+    def __init__(
+        self, *, width: float = 1.0, amplitude: float = 3.0, **options: Unpack[PooledOptions]
+    ) -> None:
+        super().__init__(**options)
+        self.width = width
+        self.amplitude = amplitude
+
+    def _classifier(self) -> Any:
+        return GaussianProcessClassifier(optimizer=None)
+
+    def _train(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> "_Shifted":
+        kernel = ConstantKernel(self.amplitude**2) * RBF(self.width * median_distance(table))
+        process = self._classifier().set_params(kernel=kernel).fit(table, y)
+        return _Shifted(process, 0.0 if self.class_weight is None else float(logit(np.mean(y == 1))))
+
+    def _legal(self) -> Legal:
+        return super()._legal() | {
+            "width": (is_above(self.width), "a finite number above 0"),
+            "amplitude": (is_above(self.amplitude), "a finite number above 0"),
+        }
+
+
+class _Shifted:
+    """A classifier whose log odds are lowered by `shift`."""
+
+    def __init__(self, classifier: Any, shift: float) -> None:
+        self.classifier, self.shift = classifier, shift
+
+    def predict_proba(self, table: Floats) -> Floats:
+        """(n, 2) float64."""
+        p = expit(logit(self.classifier.predict_proba(table)[:, 1]) - self.shift)
+        return np.stack([1 - p, p], axis=1)
+
+
+def suggest(draws: Draws) -> dict[str, Any]:
+    """Arguments of `PooledGaussianProcess` to try."""
+    params: dict[str, Any] = {**suggest_pooled(draws)}
+    return params | {
+        "width": draws.suggest_float("width", 0.3, 10.0, log=True),
+        "amplitude": draws.suggest_float("amplitude", 0.5, 20.0, log=True),
+    }
+
+
+def build(params: Mapping[str, Any]) -> PooledGaussianProcess:
+    """The head of a point of `suggest`."""
+    return PooledGaussianProcess(**params)
+
+
+FAMILY = HeadFamily(
+    name="gp",
+    summary="Gaussian process classifier on pooled features and clinical values.",
+    source="Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, section 3.4",
+    cost="cheap",
+    space=suggest,
+    build=build,
+    first=(
+        {
+            "inputs": "both", "class_weight": None, "pooling": "mean", "scale": True, "reduce": False,
+            "interaction": False, "spline": None, "cross": False, "width": 1.0, "amplitude": 3.0,
+        },
+    ),
+    inputs=INPUTS,
+)  # fmt: skip
