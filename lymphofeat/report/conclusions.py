@@ -48,7 +48,7 @@ def _about_the_encoder(comparison: Comparison, inputs: str, where: str) -> Itera
     }
     for name, control in controls.items():
         if control is None:
-            yield f"{where}: {name} is missing, so it cannot be said whether {trained.system.name} has learnt more."
+            yield f"{where}: without {name} it cannot be said whether {trained.system.name} has learnt anything."
         else:
             yield f"{where}: {_against(comparison, trained, control)}: {_end(comparison, trained, control, name)}."
 
