@@ -1,0 +1,129 @@
+"""Bias-corrected and accelerated bootstrap intervals, by patient and stratified by class.
+
+Efron, *Better bootstrap confidence intervals*, JASA 82 (1987). With θ̂ the score, θ*ᵦ its resamples, Φ the normal
+distribution function and α the tail,
+
+    z₀ = Φ⁻¹(share of θ*ᵦ below θ̂, ties as half)
+    a  = Σₕ Σᵢ Uₕᵢ³ / nₕ³ / (6 (Σₕ Σᵢ Uₕᵢ² / nₕ²)^(3/2))
+    Uₕᵢ = (nₕ − 1)(mean of θ̂ without one patient of class h − θ̂ without patient i)
+
+and the bounds are the quantiles Φ(z₀ + (z₀ + z)/(1 − a (z₀ + z))) of θ*, with z = Φ⁻¹(α) and Φ⁻¹(1 − α). The sum over
+classes h is the acceleration for samples drawn in strata (Davison & Hinkley, *Bootstrap Methods and their
+Application*, 1997, section 5.3.2; Efron & Tibshirani 1993, chapter 14).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr, ndtri
+
+from ..errors import InputError
+from ..statistics import Interval, resample_weights
+from ._checks import Floats, Labels, share
+
+__all__ = ["Resampled", "Weighted", "bca_interval", "resample"]
+
+# (B, n) weights, each row with some weight in both classes → (B,) scores.
+Weighted = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A score on all patients, on every resample of them, and without each of them.
+
+    Attributes:
+        value: on all patients.
+        resampled: (B,) float64; the same seed and labels draw the same resamples, so that two systems' scores on the
+            same patients may be subtracted.
+        jackknife: (n,) float64, without that patient; NaN for the only one of its class.
+        malignant: (n,) bool, the strata.
+    """
+
+    value: float
+    resampled: Floats
+    jackknife: Floats
+    malignant: Labels
+
+    def __sub__(self, other: "Resampled") -> "Resampled":
+        """The paired difference of two scores on the same patients, with the same seed."""
+        return Resampled(
+            self.value - other.value,
+            self.resampled - other.resampled,
+            self.jackknife - other.jackknife,
+            self.malignant,
+        )
+
+    @property
+    def acceleration(self) -> float:
+        """a above; 0 where the score does not change with any patient, or jumps to infinity without one."""
+        cubes = squares = 0.0
+        for members in (self.malignant, ~self.malignant):
+            left_out = self.jackknife[members]
+            if np.isfinite(left_out).all():
+                influence = (len(left_out) - 1) * (left_out.mean() - left_out)
+                cubes += float((influence**3).sum()) / len(left_out) ** 3
+                squares += float((influence**2).sum()) / len(left_out) ** 2
+            elif len(left_out) > 1:
+                return 0.0
+        return cubes / (6 * squares**1.5) if squares > 0 else 0.0
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """The value with its BCa interval of that coverage, in (0, 1).
+
+        Where all resamples score alike the interval has no width: the bootstrap cannot see beyond the sample. An
+        infinite bound says that the sample sets none.
+        """
+        tail = (1 - share("confidence of an interval", confidence)) / 2
+        if (self.resampled == self.value).all():
+            return Interval(self.value, self.value, self.value)
+        low, high = (self._quantile(self._level(z)) for z in (ndtri(tail), -ndtri(tail)))
+        return Interval(self.value, low, high)
+
+    def _level(self, z: float) -> float:
+        n = len(self.resampled)
+        below = np.count_nonzero(self.resampled < self.value) + np.count_nonzero(self.resampled <= self.value)
+        z0 = ndtri(np.clip(below / (2 * n), 0.5 / n, 1 - 0.5 / n))  # never infinite
+        stretch = 1 - self.acceleration * (z0 + z)
+        if stretch <= 0:  # so skew that the bound lies beyond all resamples
+            return float(z > 0)
+        return float(ndtr(z0 + (z0 + z) / stretch))
+
+    def _quantile(self, level: float) -> float:
+        # Between a finite and an infinite resample nothing can be interpolated.
+        method = "linear" if np.isfinite(self.resampled).all() else "inverted_cdf"
+        return float(np.quantile(self.resampled, level, method=method))  # type: ignore[call-overload]
+
+
+def resample(statistic: Weighted, y: ArrayLike, *, n_resamples: int = 2000, seed: int = 0) -> Resampled:
+    """The score on all patients, on stratified resamples and without each patient.
+
+    Args:
+        statistic: the score as a function of patients' weights, as `metrics.statistic` makes it.
+        y: (n,) labels 0 and 1, both present.
+        n_resamples: at least 1.
+        seed: of the resamples.
+
+    Raises:
+        InputError: one class only, or no resamples.
+    """
+    malignant = np.asarray(y) == 1
+    if malignant.all() or not malignant.any():
+        raise InputError("A score needs patients of both classes; here all have the same label.")
+    if n_resamples < 1:
+        raise InputError(f"The bootstrap needs at least 1 resample, not {n_resamples}.")
+    sizes = np.where(malignant, malignant.sum(), (~malignant).sum())
+    jackknife = np.full(len(malignant), np.nan)
+    replaceable = np.flatnonzero(sizes > 1)
+    if len(replaceable):
+        jackknife[replaceable] = statistic(1 - np.eye(len(malignant))[replaceable])
+    value = float(statistic(np.ones((1, len(malignant))))[0])
+    return Resampled(value, statistic(resample_weights(y, n_resamples, seed)), jackknife, malignant)
+
+
+def bca_interval(
+    statistic: Weighted, y: ArrayLike, *, n_resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+) -> Interval:
+    """The score with its stratified BCa interval; arguments and errors as of `resample`."""
+    return resample(statistic, y, n_resamples=n_resamples, seed=seed).interval(confidence)

@@ -1,0 +1,102 @@
+"""Variance, interval and paired test of the AUC after DeLong.
+
+DeLong, DeLong & Clarke-Pearson, *Comparing the areas under two or more correlated receiver operating characteristic
+curves*, Biometrics 44 (1988), computed from midranks in O(n log n) (Sun & Xu, IEEE Signal Processing Letters 21,
+2014). With Rᵢ the midrank of malignant patient i among all and Tᵢ among the malignant,
+
+    A = mean Vᵢ,   Vᵢ = (Rᵢ − Tᵢ) / n₀,   and for reactive patient j:  Wⱼ = 1 − (Rⱼ − Tⱼ) / n₁
+    cov(A, A') = cov(V, V') / n₁ + cov(W, W') / n₀
+
+The interval is taken on the logit scale, where it cannot leave [0, 1] and covers better near 1 (Pepe 2003, section
+5.2.5): logit A ± z √var / (A (1 − A)).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit, logit
+from scipy.stats import norm, rankdata
+
+from ..errors import InputError
+from ..statistics import Interval
+from ._checks import Floats, share
+from .exact import flawless_auc
+from .paired import Compared
+
+__all__ = ["delong_covariance", "delong_interval", "delong_test"]
+
+
+def delong_covariance(y: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
+    """The AUCs of m scores on the same patients, and their covariance.
+
+    Args:
+        y: (n,) labels 0 and 1, at least two patients of each.
+        scores: (m, n) float64, larger for label 1; infinite values are allowed.
+
+    Returns:
+        (m,) AUCs and their (m, m) covariance.
+
+    Raises:
+        InputError: lengths that differ, another label, NaN, or fewer than two patients of a class.
+    """
+    given = np.asarray(y)
+    values = np.asarray(scores, dtype=np.float64)
+    if given.ndim != 1 or values.ndim != 2 or values.shape[1] != len(given):
+        raise InputError(
+            f"Scores {values.shape} must be one row per system, one column per label {given.shape}."
+        )
+    if not np.isin(given, (0, 1)).all() or np.isnan(values).any():
+        raise InputError("An AUC needs labels 0 and 1 and scores that are numbers.")
+    malignant = given == 1
+    n1, n0 = int(malignant.sum()), int((~malignant).sum())
+    if min(n0, n1) < 2:
+        raise InputError(
+            f"DeLong's variance needs two patients of each class; here {n0} reactive, {n1} malignant."
+        )
+    among_all = rankdata(values, axis=1)
+    of_malignant = (among_all[:, malignant] - rankdata(values[:, malignant], axis=1)) / n0
+    of_reactive = 1 - (among_all[:, ~malignant] - rankdata(values[:, ~malignant], axis=1)) / n1
+    covariance = np.atleast_2d(np.cov(of_malignant)) / n1 + np.atleast_2d(np.cov(of_reactive)) / n0
+    return np.asarray(of_malignant.mean(axis=1)), np.asarray(covariance)
+
+
+def delong_interval(y: ArrayLike, score: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The AUC with its interval on the logit scale.
+
+    Where the classes are separated the variance is 0; the bound is then the exact one of `exact.flawless_auc`.
+
+    Raises:
+        InputError: as `delong_covariance`.
+    """
+    z = norm.ppf((1 + share("confidence of an interval", confidence)) / 2)
+    malignant = np.asarray(y) == 1
+    n1, n0 = int(malignant.sum()), int((~malignant).sum())
+    areas, covariance = delong_covariance(y, np.asarray(score, dtype=np.float64)[None])
+    area = float(areas[0])
+    if area in (0.0, 1.0):
+        bound = flawless_auc(n0, n1, confidence).low
+        return Interval(area, bound, 1.0) if area == 1 else Interval(area, 0.0, 1 - bound)
+    reach = z * np.sqrt(covariance[0, 0]) / (area * (1 - area))
+    low, high = expit(logit(area) + np.array([-reach, reach]))
+    return Interval(area, float(low), float(high))
+
+
+def delong_test(y: ArrayLike, first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> Compared:
+    """The difference of two AUCs on the same patients, first less second, and the two-sided p-value of none.
+
+    Args:
+        y: (n,) labels 0 and 1, at least two patients of each.
+        first, second: (n,) scores of the two systems.
+        confidence: coverage of the interval, which is difference ± z √(var + var' − 2 cov).
+
+    Returns:
+        p is 1 where the two order all patients alike: nothing speaks for a difference.
+    """
+    z = norm.ppf((1 + share("confidence of an interval", confidence)) / 2)
+    scores = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
+    areas, covariance = delong_covariance(y, scores)
+    difference = float(areas[0] - areas[1])
+    error = np.sqrt(max(float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]), 0.0))
+    interval = Interval(difference, difference - z * error, difference + z * error)
+    if error == 0:
+        return Compared(interval, 1.0 if difference == 0 else 0.0)
+    return Compared(interval, float(2 * norm.sf(abs(difference) / error)))

@@ -1,0 +1,57 @@
+"""Exact binomial bounds: of a share that was counted, and of a score without any error.
+
+Clopper & Pearson, *The use of confidence or fiducial limits illustrated in the case of the binomial*, Biometrika 26
+(1934): the bounds are quantiles of beta distributions. They cover at least as often as they promise.
+"""
+
+import numpy as np
+from scipy.stats import beta
+
+from ..errors import InputError
+from ..statistics import Interval
+from ._checks import share
+
+__all__ = ["flawless_auc", "flawless_balanced_accuracy", "lower_bound", "share_interval", "upper_bound"]
+
+
+def share_interval(k: int, n: int, confidence: float = 0.95) -> Interval:
+    """k/n with its Clopper–Pearson interval; of no cases, NaN between 0 and 1."""
+    tail = (1 + share("confidence of an interval", confidence)) / 2
+    value = k / n if n else float("nan")
+    return Interval(value, lower_bound(k, n, tail), upper_bound(k, n, tail))
+
+
+def lower_bound(k: int, n: int, confidence: float) -> float:
+    """The share that k of n leaves no doubt about at that one-sided confidence; 0 for k = 0."""
+    _counted(k, n)
+    return float(beta.ppf(1 - confidence, k, n - k + 1)) if k else 0.0
+
+
+def upper_bound(k: int, n: int, confidence: float) -> float:
+    """The largest share that k of n is compatible with at that one-sided confidence; 1 for k = n."""
+    _counted(k, n)
+    return float(beta.ppf(confidence, k + 1, n - k)) if k < n else 1.0
+
+
+def flawless_auc(n_reactive: int, n_malignant: int, confidence: float = 0.95) -> Interval:
+    """An AUC of 1 with its lower bound, at the level of a two-sided interval.
+
+    Matched at random, the patients make m = min(n₀, n₁) independent pairs, each ordered rightly with probability A;
+    all of them are with A^m. So A < (tail)^(1/m) shows a flawless sample less often than the tail.
+    """
+    tail = (1 - share("confidence of an interval", confidence)) / 2
+    return Interval(1.0, float(tail ** (1 / min(n_reactive, n_malignant))), 1.0)
+
+
+def flawless_balanced_accuracy(n_reactive: int, n_malignant: int, confidence: float = 0.95) -> Interval:
+    """A balanced accuracy of 1 with its lower bound, at the level of a two-sided interval.
+
+    All are decided rightly with probability s₀^n₀ s₁^n₁ ≤ (s₀ s₁)^m ≤ ((s₀ + s₁)/2)^(2m), m = min(n₀, n₁).
+    """
+    tail = (1 - share("confidence of an interval", confidence)) / 2
+    return Interval(1.0, float(tail ** (1 / (2 * min(n_reactive, n_malignant)))), 1.0)
+
+
+def _counted(k: int, n: int) -> None:
+    if not 0 <= k <= n or not np.isfinite(n):
+        raise InputError(f"A share counts 0 to n of n cases, not {k} of {n}.")

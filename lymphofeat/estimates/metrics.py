@@ -1,0 +1,159 @@
+"""All metrics of a set of predictions, each with its interval, ready for a table.
+
+Each metric is a function of patients' weights, so that bootstrap and jackknife are a few array operations. The
+intervals are stratified BCa (`bca`), those of sensitivity and specificity Clopper–Pearson (`exact`), that of the AUC
+DeLong's on the logit scale (`delong`), that of the calibration error its own (`calibration`). They hold for the
+classes' shares of these patients.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import InputError
+from ..statistics import METRICS, Interval, weighted_score
+from ._checks import Floats, Labels, labels_and_decisions, labels_and_probabilities, share
+from .bca import Weighted, bca_interval
+from .calibration import (
+    calibration_error,
+    calibration_error_interval,
+    calibration_intercept,
+    calibration_slope,
+)
+from .delong import delong_interval
+from .exact import flawless_balanced_accuracy, share_interval
+
+__all__ = ["DESCRIBED", "describe", "sensitivity_at", "specificity_at", "statistic"]
+
+_TIE = 1e-9  # shares are sums of floats
+
+
+def sensitivity_at(y: ArrayLike, p: ArrayLike, specificity: float = 0.95) -> Weighted:
+    """The highest sensitivity of any cut with at least that specificity, as a function of (B, n) weights.
+
+    A patient is called malignant at p ≥ cut; the cut that calls nobody malignant counts. The cut is chosen anew in
+    every resample, so that its choice is part of the interval.
+    """
+    labels, probabilities = labels_and_probabilities(y, p)
+    allowed = 1 - share("specificity", specificity)
+    return lambda weights: _called_at(labels, probabilities, weights, allowed)
+
+
+def specificity_at(y: ArrayLike, p: ArrayLike, sensitivity: float = 0.95) -> Weighted:
+    """The highest specificity of any cut with at least that sensitivity; the mirror of `sensitivity_at`."""
+    labels, probabilities = labels_and_probabilities(y, p)
+    allowed = 1 - share("sensitivity", sensitivity)
+    return lambda weights: _called_at(~labels, -probabilities, weights, allowed)
+
+
+# name → (y, p) → the score of weights. Those of METRICS come from `statistics`.
+_MADE_HERE: Mapping[str, Callable[[ArrayLike, ArrayLike], Weighted]] = {
+    "sensitivity_at_95_specificity": sensitivity_at,
+    "specificity_at_95_sensitivity": specificity_at,
+    "calibration_slope": calibration_slope,
+    "calibration_intercept": calibration_intercept,
+    "calibration_error": calibration_error,
+}
+_COUNTED = ("sensitivity", "specificity")
+DESCRIBED = (
+    "balanced_accuracy",
+    *_COUNTED,
+    "auc",
+    "average_precision",
+    "sensitivity_at_95_specificity",
+    "specificity_at_95_sensitivity",
+    "log_loss",
+    "brier",
+    "calibration_slope",
+    "calibration_intercept",
+    "calibration_error",
+)
+
+
+def statistic(name: str, y: ArrayLike, p: ArrayLike, decision: ArrayLike | None = None) -> Weighted:
+    """A metric by name as a function of (B, n) weights.
+
+    Args:
+        name: one of `DESCRIBED` except "sensitivity" and "specificity".
+        y: (n,) labels 0 and 1.
+        p: (n,) probabilities of label 1.
+        decision: (n,) 0 and 1; what balanced accuracy is measured on.
+
+    Raises:
+        InputError: an unknown name, or values that the metric does not take.
+    """
+    if name in _MADE_HERE:
+        return _MADE_HERE[name](y, p)
+    if name not in METRICS:
+        raise InputError(f"There is no metric {name!r}; choose one of {', '.join([*_MADE_HERE, *METRICS])}.")
+    if name == "balanced_accuracy" and decision is None:
+        raise InputError("Balanced accuracy is measured on decisions; give `decision` (0 or 1 per patient).")
+    return weighted_score(name, y, decision if name == "balanced_accuracy" and decision is not None else p)
+
+
+def describe(
+    y: ArrayLike,
+    p: ArrayLike,
+    decision: ArrayLike,
+    *,
+    names: Sequence[str] = DESCRIBED,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> list[tuple[str, Interval]]:
+    """The metrics of one set of predictions with their intervals, in the order of `names`.
+
+    Args:
+        y: (n,) labels 0 and 1, both present.
+        p: (n,) probabilities of label 1.
+        decision: (n,) decisions 0 and 1.
+        names: of `DESCRIBED`.
+        confidence: coverage of each interval, in (0, 1).
+        n_resamples, seed: of the bootstrap.
+
+    Returns:
+        (name, interval) each. Where the sample is flawless, so that no resample differs from it, the bounds are exact
+        (balanced accuracy, AUC) or NaN: not known.
+
+    Raises:
+        InputError: one class only, an unknown name, bad values or lengths.
+    """
+    labels, probabilities = labels_and_probabilities(y, p)
+    _, decided = labels_and_decisions(y, decision)
+
+    def measured(name: str) -> Interval:
+        if name in _COUNTED:
+            members = labels if name == "sensitivity" else ~labels
+            right = int((decided == labels)[members].sum())
+            return share_interval(right, int(members.sum()), confidence)
+        if name == "auc":
+            return delong_interval(labels, probabilities, confidence)
+        if name == "calibration_error":
+            return calibration_error_interval(
+                labels, probabilities, confidence=confidence, n_resamples=n_resamples, seed=seed
+            )
+        score = statistic(name, labels, probabilities, decided)
+        found = bca_interval(score, labels, n_resamples=n_resamples, confidence=confidence, seed=seed)
+        return _seen_beyond(name, found, labels, confidence)
+
+    return [(name, measured(name)) for name in names]
+
+
+def _seen_beyond(name: str, found: Interval, labels: Labels, confidence: float) -> Interval:
+    """The interval, or what can be said where the bootstrap saw no variation."""
+    if found.low < found.high or np.isinf(found.value):
+        return found
+    if name == "balanced_accuracy" and found.value == 1:
+        return flawless_balanced_accuracy(int((~labels).sum()), int(labels.sum()), confidence)
+    return Interval(found.value, float("nan"), float("nan"))
+
+
+def _called_at(labels: Labels, scores: Floats, weights: Floats, allowed: float) -> Floats:
+    """(B,) the largest share of label 1 called by a cut that calls at most the share `allowed` of label 0."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # of each run of equal scores
+    rightly = np.cumsum(weights[:, order] * labels[order], axis=1)
+    wrongly = np.cumsum(weights[:, order] * ~labels[order], axis=1)
+    within = wrongly[:, last] <= (allowed + _TIE) * wrongly[:, -1:]
+    return np.asarray((rightly[:, last] * within).max(axis=1) / rightly[:, -1])

@@ -1,0 +1,96 @@
+"""Two systems on the same patients: paired bootstrap and McNemar's exact test.
+
+Bootstrap: both scores on the same resamples (Efron & Tibshirani 1993, chapter 16). Its p-value is the smallest level
+at which the percentile interval of the difference excludes 0, 2 (1 + #{d* on the far side of 0, or on it}) / (B + 1).
+
+McNemar: of the patients that only one of the two decides rightly, half should be each one's (McNemar, Psychometrika
+12, 1947; exact binomial form: Agresti, *Categorical Data Analysis*, section 10.1.4).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import binomtest
+
+from ..errors import InputError
+from ..statistics import Interval
+from ._checks import labels_and_decisions
+from .bca import Weighted, resample
+
+__all__ = ["Compared", "McNemar", "mcnemar", "paired_bootstrap"]
+
+
+class Compared(NamedTuple):
+    """What sets the first system apart from the second.
+
+    Attributes:
+        difference: first less second, with its interval.
+        p_value: two-sided, of no difference.
+    """
+
+    difference: Interval
+    p_value: float
+
+
+class McNemar(NamedTuple):
+    """How many patients only one of two systems decides rightly.
+
+    Attributes:
+        only_first, only_second: patients that only this one decides rightly.
+        p_value: exact, two-sided; 1 where the two are right on the same patients.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def paired_bootstrap(
+    first: Weighted,
+    second: Weighted,
+    y: ArrayLike,
+    *,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Compared:
+    """The difference of two scores on the same patients, with its stratified BCa interval and its p-value.
+
+    Args:
+        first, second: each system's score as a function of weights, see `metrics.statistic`.
+        y: (n,) labels 0 and 1, both present.
+        n_resamples: the p-value is at least 2/(n_resamples + 1).
+        confidence: coverage of the interval.
+        seed: of the resamples.
+
+    Raises:
+        InputError: as `bca.resample`.
+    """
+    difference = resample(first, y, n_resamples=n_resamples, seed=seed) - resample(
+        second, y, n_resamples=n_resamples, seed=seed
+    )
+    beyond = min(np.count_nonzero(difference.resampled <= 0), np.count_nonzero(difference.resampled >= 0))
+    return Compared(difference.interval(confidence), min(1.0, 2 * (1 + beyond) / (n_resamples + 1)))
+
+
+def mcnemar(y: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNemar:
+    """McNemar's exact test of two systems' decisions.
+
+    Args:
+        y: (n,) labels 0 and 1.
+        first, second: (n,) decisions 0 and 1 of the two systems.
+
+    Raises:
+        InputError: lengths that differ, labels or decisions other than 0 and 1.
+    """
+    labels, one = labels_and_decisions(y, first)
+    _, other = labels_and_decisions(y, second)
+    if one.shape != other.shape:
+        raise InputError(
+            f"Two systems are compared on the same patients, not on {len(one)} and {len(other)}."
+        )
+    only_first = int(((one == labels) & (other != labels)).sum())
+    only_second = int(((one != labels) & (other == labels)).sum())
+    apart = only_first + only_second
+    return McNemar(only_first, only_second, float(binomtest(only_first, apart).pvalue) if apart else 1.0)

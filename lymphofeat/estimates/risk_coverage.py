@@ -1,0 +1,94 @@
+"""The risk–coverage curve: how wrong the decided patients are when only the surest are decided.
+
+El-Yaniv & Wiener, *On the foundations of noise-free selective classification*, JMLR 11 (2010); its area (AURC):
+Geifman, Uziel & El-Yaniv, ICLR 2019. Each patient's sureness is a limit; all who are at least as
+sure are decided, so that equally sure patients stand or fall together. AURC is the mean risk over the patients' own
+limits.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..statistics import Interval
+from ._checks import Floats, labels_and_probabilities, share
+from .bca import Weighted, bca_interval
+from .triage import sureness
+
+__all__ = ["RiskCoverage", "aurc", "risk_coverage"]
+
+
+@dataclass(frozen=True)
+class RiskCoverage:
+    """The curve, from the surest patients to all.
+
+    Attributes:
+        coverage: (k,) share of patients decided, ascending, the last 1.
+        risk: (k,) share of the decided that is wrong.
+        least_risk: (k,) the same of a system with as many wrong patients that are the least sure ones.
+        aurc: area under `risk`, with its stratified BCa interval.
+        least_aurc: area under the least risk; what lies above it is due to the order of the patients.
+    """
+
+    coverage: Floats
+    risk: Floats
+    least_risk: Floats
+    aurc: Interval
+    least_aurc: float
+
+
+def risk_coverage(
+    y: ArrayLike,
+    p: ArrayLike,
+    *,
+    cut: float = 0.5,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> RiskCoverage:
+    """The curve of decisions at p ≥ cut, patients ordered by `triage.sureness`.
+
+    Args:
+        y: (n,) labels 0 and 1, both present.
+        p: (n,) probabilities of label 1.
+        cut: in (0, 1).
+        confidence, n_resamples, seed: of the area's interval.
+    """
+    labels, probabilities = labels_and_probabilities(y, p)
+    area = aurc(labels, probabilities, cut)
+    sure = sureness(probabilities, share("cut", cut))
+    order = np.argsort(-sure, kind="stable")
+    last = np.append(
+        np.flatnonzero(np.diff(sure[order])), len(order) - 1
+    )  # of each run of equally sure patients
+    wrong = np.cumsum(((probabilities >= cut) != labels)[order])
+    n = len(labels)
+    decided = last + 1
+    least = np.maximum(0, np.arange(1, n + 1) - (n - wrong[-1])) / np.arange(1, n + 1)
+    return RiskCoverage(
+        decided / n,
+        wrong[last] / decided,
+        least[last],
+        bca_interval(area, labels, n_resamples=n_resamples, confidence=confidence, seed=seed),
+        float(least.mean()),
+    )
+
+
+def aurc(y: ArrayLike, p: ArrayLike, cut: float = 0.5) -> Weighted:
+    """The area under the risk–coverage curve as a function of (B, n) weights."""
+    labels, probabilities = labels_and_probabilities(y, p)
+    sure = sureness(probabilities, share("cut", cut))
+    order = np.argsort(-sure, kind="stable")
+    runs = np.unique(-sure[order], return_inverse=True)[1]
+    last = np.append(np.flatnonzero(np.diff(runs)), len(order) - 1)
+    wrong = ((probabilities >= cut) != labels)[order]
+
+    def area(weights: Floats) -> Floats:
+        ordered = weights[:, order]
+        decided = np.cumsum(ordered, axis=1)[:, last]
+        failed = np.cumsum(ordered * wrong, axis=1)[:, last]
+        risk = np.divide(failed, decided, out=np.zeros_like(failed), where=decided > 0)
+        return np.asarray((ordered * risk[:, runs]).sum(axis=1) / decided[:, -1])
+
+    return area

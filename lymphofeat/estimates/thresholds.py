@@ -1,0 +1,126 @@
+"""Cuts that follow from what errors cost, or from the sensitivity that must be kept.
+
+A patient is called malignant at p ≥ cut. The cut for balanced accuracy is another matter: `heads.cut`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import InputError
+from ..statistics import Interval
+from ._checks import Floats, Labels, labels_and_decisions, labels_and_probabilities, share
+from .bca import bca_interval
+from .exact import lower_bound, share_interval
+
+__all__ = ["OperatingPoint", "cost_cut", "mean_cost", "operating_point", "sensitive_cut"]
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a cut does on the patients given.
+
+    Attributes:
+        cut: malignant at p ≥ cut.
+        sensitivity, specificity: with Clopper–Pearson intervals, as for a cut fixed beforehand.
+        promised: the sensitivity that holds at the confidence asked for; NaN where the cut was not chosen for one.
+    """
+
+    cut: float
+    sensitivity: Interval
+    specificity: Interval
+    promised: float = float("nan")
+
+
+def cost_cut(missed: float, false_alarm: float) -> float:
+    """The cut of least expected cost for calibrated probabilities: false_alarm / (false_alarm + missed).
+
+    Elkan, *The foundations of cost-sensitive learning*, IJCAI 2001. Probabilities of a head with balanced class weights
+    are not calibrated; calibrate them first (`calibrators`).
+
+    Args:
+        missed: cost of a malignant patient called reactive, above 0.
+        false_alarm: cost of a reactive patient called malignant, above 0.
+    """
+    _costs(missed, false_alarm)
+    return false_alarm / (false_alarm + missed)
+
+
+def mean_cost(
+    y: ArrayLike,
+    decision: ArrayLike,
+    missed: float,
+    false_alarm: float,
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Cost per patient of the decisions, with its stratified BCa interval.
+
+    Args:
+        y, decision: (n,) 0 and 1; both classes present.
+        missed, false_alarm: as for `cost_cut`.
+    """
+    _costs(missed, false_alarm)
+    labels, decided = labels_and_decisions(y, decision)
+    each = np.where(labels, missed, false_alarm) * (labels != decided)
+
+    def cost(weights: Floats) -> Floats:
+        return np.asarray(weights @ each / weights.sum(axis=1))
+
+    return bca_interval(cost, labels, confidence=confidence, seed=seed)
+
+
+def operating_point(y: ArrayLike, p: ArrayLike, cut: float, confidence: float = 0.95) -> OperatingPoint:
+    """Sensitivity and specificity of a cut that was not chosen on these patients."""
+    labels, probabilities = labels_and_probabilities(y, p)
+    return _at(labels, probabilities, cut, confidence)
+
+
+def sensitive_cut(
+    y: ArrayLike, p: ArrayLike, sensitivity: float = 0.95, confidence: float = 0.95
+) -> OperatingPoint:
+    """The largest cut whose true sensitivity is at least the target at that confidence.
+
+    The cut is the k-th smallest probability of the n malignant patients. Its sensitivity on new patients follows
+    Beta(n − k + 1, k), or lies above that where probabilities tie, so the largest k is taken for which P(Binomial(n,
+    1 − target) ≥ k) is at least the confidence (tolerance limits: Wilks, Annals of Mathematical Statistics 12, 1941).
+    This is the Clopper–Pearson bound with k − 1 missed; that the cut is chosen on the same patients is in it.
+
+    Args:
+        y: (n,) labels 0 and 1, both present.
+        p: (n,) probabilities from one model that saw none of the patients, or out-of-fold ones as its stand-in.
+        sensitivity, confidence: in (0, 1).
+
+    Returns:
+        The operating point; cut 0 (all malignant), promising 1, where the patients are too few for the target: it takes
+        log(1 − confidence)/log(target) malignant ones, 59 for 0.95 and 0.95.
+    """
+    labels, probabilities = labels_and_probabilities(y, p)
+    target, sure = share("sensitivity", sensitivity), share("confidence of a promise", confidence)
+    if labels.all() or not labels.any():
+        raise InputError("A cut needs patients of both classes, labelled 0 and 1.")
+    malignant = np.sort(probabilities[labels])
+    n = len(malignant)
+    bounds = [lower_bound(n - missed, n, sure) for missed in range(n)]
+    missed = int(np.count_nonzero(np.array(bounds) >= target)) - 1  # the bounds fall with the number missed
+    if missed < 0:
+        return _at(labels, probabilities, 0.0, confidence, promised=1.0)
+    return _at(labels, probabilities, float(malignant[missed]), confidence, promised=bounds[missed])
+
+
+def _at(
+    labels: Labels, p: Floats, cut: float, confidence: float, promised: float = float("nan")
+) -> OperatingPoint:
+    called = p >= cut
+    sensitivity = share_interval(int(called[labels].sum()), int(labels.sum()), confidence)
+    specificity = share_interval(int((~called)[~labels].sum()), int((~labels).sum()), confidence)
+    return OperatingPoint(cut, sensitivity, specificity, promised)
+
+
+def _costs(missed: float, false_alarm: float) -> None:
+    if not (np.isfinite(missed) and np.isfinite(false_alarm) and missed > 0 and false_alarm > 0):
+        raise InputError(
+            f"Costs are finite and above 0, not {missed} (missed) and {false_alarm} (false alarm)."
+        )

@@ -1,0 +1,156 @@
+"""Triage: decide the sure patients, refer the others, and promise how many of the decided are wrong.
+
+A patient's sureness is how far p lies from the cut on its side of it, as a share of that side: (p − cut)/(1 − cut) or
+(cut − p)/cut. Patients surer than a limit t are decided. The promise, at confidence 1 − δ:
+
+    P(wrong | decided) ≤ ε
+
+*Learn then test* (Angelopoulos et al., Annals of Applied Statistics 19, 2025): every limit is a null hypothesis "its
+error is above ε", and the loosest limit is taken of which the null is rejected with family-wise error δ. The limits
+tried are the sureness of the m-th surest patient. Given it, those surer are independent draws among the patients surer
+than it, so that with w wrong of them P(Binomial(m − 1, ε) ≤ w) is a p-value (its inverse is the Clopper–Pearson
+bound); a Hoeffding–Bentkus bound (Bates et al., Journal of the ACM 68, 2021) may take its place.
+
+- "fixed-sequence" tests m = m₀, m₀ + 1, …, n at level δ until one is not rejected. m₀ is where `allowed` wrong ones
+  could still be rejected, hence known beforehand. It keeps δ where surer patients are wrong less often: then the
+  first true null is the first limit below the sureness t* at which the error reaches ε; given which m that is, the
+  m − 1 surer ones are independent draws above t*, wrong with probability ε.
+- "bonferroni" tests the surest 5 %, 10 %, … 100 % at level δ/20 each and takes the loosest rejected. It needs no
+  such order.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binom
+
+from ..errors import InputError
+from ..statistics import Interval
+from ._checks import Floats, labels_and_probabilities, share
+from .conformal import REFER
+from .exact import share_interval
+
+__all__ = ["Bound", "Search", "Triage", "p_value_above", "triage"]
+
+Search = Literal["fixed-sequence", "bonferroni"]
+Bound = Literal["clopper-pearson", "hoeffding-bentkus"]
+_BONFERRONI = 20
+
+
+@dataclass(frozen=True)
+class Triage:
+    """Who is decided so that the promise holds.
+
+    Attributes:
+        error, confidence: ε and 1 − δ of the promise.
+        cut: malignant at p ≥ cut.
+        limit: patients surer than this are decided; infinite where nothing can be promised.
+        n: patients it was found on.
+        n_decided, n_wrong: of them.
+    """
+
+    error: float
+    confidence: float
+    cut: float
+    limit: float
+    n: int
+    n_decided: int
+    n_wrong: int
+
+    @property
+    def decided(self) -> Interval:
+        """The share decided, with its Clopper–Pearson interval as of a limit fixed beforehand."""
+        return share_interval(self.n_decided, self.n)
+
+    def decide(self, p: ArrayLike) -> NDArray[np.int8]:
+        """(n,) probabilities of label 1 → (n,) decisions 0, 1 or `REFER`."""
+        _, probabilities = labels_and_probabilities(np.zeros(len(np.asarray(p))), p)
+        sure = sureness(probabilities, self.cut) > self.limit
+        return np.where(sure, probabilities >= self.cut, REFER).astype(np.int8)
+
+
+def triage(
+    y: ArrayLike,
+    p: ArrayLike,
+    error: float,
+    *,
+    confidence: float = 0.95,
+    cut: float = 0.5,
+    search: Search = "fixed-sequence",
+    bound: Bound = "clopper-pearson",
+    allowed: int = 1,
+) -> Triage:
+    """Decide as many patients as the promise allows.
+
+    Args:
+        y: (n,) labels 0 and 1.
+        p: (n,) probabilities of label 1 from one model that saw none of the patients; out-of-fold ones of several
+            models stand in for it.
+        error: ε, in (0, 1).
+        confidence: 1 − δ, in (0, 1).
+        cut: in (0, 1), not chosen on these patients.
+        search, bound: see the module's docstring.
+        allowed: wrong patients that the fixed sequence may meet at its start. More make it start later, where a single
+            error is no end, but it then cannot decide fewer patients than it starts with.
+
+    Raises:
+        InputError: bad values or lengths.
+    """
+    labels, probabilities = labels_and_probabilities(y, p)
+    share("promised error", error)
+    delta = 1 - share("confidence of a promise", confidence)
+    share("cut", cut)
+    if allowed < 0:
+        raise InputError(f"The number of wrong patients allowed at the start is 0 or more, not {allowed}.")
+    sure = sureness(probabilities, cut)
+    wrong = (probabilities >= cut) != labels
+    limits = np.append(np.sort(sure)[::-1], -1.0)  # of the m-th surest, m = 1 … n; and nobody referred
+    above = np.searchsorted(np.sort(sure), limits, side="right")
+    decided = len(sure) - above
+    failed = np.concatenate([[0], np.cumsum(wrong[np.argsort(-sure, kind="stable")])])[decided]
+    if search == "bonferroni":
+        tried = np.unique(np.ceil(np.arange(1, _BONFERRONI + 1) * len(sure) / _BONFERRONI).astype(np.intp))
+        tested = p_value_above(failed[tried], decided[tried], error, bound) <= delta / _BONFERRONI
+        accepted = tried[tested]
+    else:
+        first = _first_rank(len(sure), error, delta, bound, allowed)
+        passed = p_value_above(failed[first:], decided[first:], error, bound) <= delta
+        accepted = first + np.arange(len(passed))[np.logical_and.accumulate(passed)]
+    if not len(accepted):
+        return Triage(error, confidence, cut, np.inf, len(sure), 0, 0)
+    last = accepted[-1]
+    return Triage(
+        error, confidence, cut, float(limits[last]), len(sure), int(decided[last]), int(failed[last])
+    )
+
+
+def sureness(p: Floats, cut: float) -> Floats:
+    """(n,) in [0, 1]: how far p lies from the cut, as a share of its side."""
+    return np.asarray(np.where(p >= cut, (p - cut) / (1 - cut), (cut - p) / cut))
+
+
+def p_value_above(wrong: ArrayLike, n: ArrayLike, error: float, bound: Bound = "clopper-pearson") -> Floats:
+    """p-value of "more than the share `error` is wrong", having seen `wrong` of `n`.
+
+    "hoeffding-bentkus": min(exp(−n h(min(w/n, ε), ε)), e P(Binomial(n, ε) ≤ w)), h the relative entropy of two coins.
+    """
+    w, m = np.asarray(wrong, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    tail = binom.cdf(w, m, error)
+    if bound == "clopper-pearson":
+        return np.asarray(tail)
+    seen = np.minimum(np.divide(w, m, out=np.ones_like(m), where=m > 0), error)
+    entropy = _times_log(seen, seen / error) + _times_log(1 - seen, (1 - seen) / (1 - error))
+    return np.asarray(np.minimum(1.0, np.minimum(np.exp(-m * entropy), np.e * tail)))
+
+
+def _times_log(x: Floats, ratio: Floats) -> Floats:
+    return np.asarray(x * np.log(ratio, out=np.zeros_like(ratio), where=ratio > 0))
+
+
+def _first_rank(n: int, error: float, delta: float, bound: Bound, allowed: int) -> int:
+    """The first index into the limits at which `allowed` wrong ones of those decided would be rejected; n if none."""
+    decided = np.arange(n + 1)
+    enough = np.flatnonzero(p_value_above(np.minimum(allowed, decided), decided, error, bound) <= delta)
+    return int(enough[0]) if len(enough) else n
