@@ -199,14 +199,14 @@ class Recipe:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """All settings, as JSON values."""
+        """Name and settings, as JSON values; not the title, which decides nothing."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        del plain["title"]
         return plain
 
     def digest(self) -> str:
-        """Hex digest of all settings but the title."""
-        settings = {key: value for key, value in self.to_dict().items() if key != "title"}
-        return blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8).hexdigest()
+        """Hex digest of `to_dict`."""
+        return blake2b(json.dumps(self.to_dict(), sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def mistakes_of(recipe: Recipe) -> list[str]:

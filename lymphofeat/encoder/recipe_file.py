@@ -82,13 +82,13 @@ def change_recipe(recipe: Recipe, changes: Mapping[str, Mapping[str, Any]], wher
 
 
 def recipe_from_dict(values: Mapping[str, Any], where: str) -> Recipe:
-    """The recipe that `Recipe.to_dict` wrote down.
+    """The recipe that `Recipe.to_dict` wrote down, without its title.
 
     Raises:
         InputError: of another version of the program, with one line for every mistake.
     """
-    sections = {key: value for key, value in values.items() if key not in ("name", "title")}
-    return change_recipe(Recipe(str(values["name"]), str(values.get("title", ""))), sections, where)
+    sections = {key: value for key, value in values.items() if key != "name"}
+    return change_recipe(Recipe(str(values["name"])), sections, where)
 
 
 def _is_recipe(name: str) -> bool:

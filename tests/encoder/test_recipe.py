@@ -42,7 +42,7 @@ def test_a_packaged_recipe_is_sound_and_survives_writing_down(name: str) -> None
     assert mistakes_of(recipe) == []
     assert recipe.name == name
     assert recipe.title
-    assert recipe_from_dict(recipe.to_dict(), "here") == recipe
+    assert recipe_from_dict(recipe.to_dict(), "here") == replace(recipe, title="")
 
 
 def test_the_published_settings_are_the_published_ones() -> None:
@@ -191,5 +191,5 @@ recipes = st.builds(
 def test_any_recipe_survives_writing_down(recipe: Recipe) -> None:
     assert mistakes_of(recipe) == []
     again = recipe_from_dict(recipe.to_dict(), "here")
-    assert again == recipe
+    assert again == replace(recipe, title="")
     assert again.digest() == recipe.digest()

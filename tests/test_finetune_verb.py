@@ -1,0 +1,106 @@
+"""`extract` with fine-tuning and `recipes`, as a user runs them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lymphofeat.cli import main
+
+from .helpers.tiny import tiny_cohort
+
+QUICK = """
+title = "quick"
+base = "pooled-small-cnn"
+[training]
+crop = 32
+epochs = 1
+inner_folds = 2
+"""
+EXTRACT = [
+    "extract",
+    "--recipe",
+    "quick.toml",
+    "--weights",
+    "none",
+    "--seed",
+    "0",
+    "--folds",
+    "2",
+    "--device",
+    "cpu",
+]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LYMPHOFEAT_COHORT", raising=False)
+    tiny_cohort(tmp_path / "data", n=16, side=40)
+    (tmp_path / "quick.toml").write_text(QUICK)
+    return tmp_path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["lymphofeat", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_extract_makes_the_frozen_and_the_fine_tuned_encodings(place, monkeypatch, capsys) -> None:
+    assert run(monkeypatch, *EXTRACT) == 0
+    said = capsys.readouterr()
+    assert "small-cnn-random0-crop32" in said.out  # the control
+    assert "family quick-random0, 2 fine-tuned encoders" in said.out
+    assert "takes about" in said.err
+    assert "quick-random0-fold1, epoch 1: loss" in said.err
+    assert run(monkeypatch, *EXTRACT, "-q") == 0
+    assert capsys.readouterr() == ("", "")
+    assert run(monkeypatch, "info") == 0
+    assert "quick-random0-fold0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "there", "absent"),
+    [("--frozen", "small-cnn-", "quick-"), ("--finetune", "quick-", "small-cnn-")],
+)
+def test_one_kind_alone(place, monkeypatch, capsys, option: str, there: str, absent: str) -> None:
+    assert run(monkeypatch, *EXTRACT, option) == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "info") == 0
+    said = capsys.readouterr().out
+    assert there in said
+    assert absent not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--frozen", "--finetune"], "exclude each other"),
+        (["--nested"], "--nested needs at least 3 folds"),
+        (["--recipe", "poled"], "did you mean pooled?"),
+        (["--train-from", "layer4"], "needs a resnet backbone"),
+        (["--train-from", "layer5"], "'layer5' is not one of"),
+        (["--name", "a b"], "'a b-fold0' cannot name an encoding"),
+    ],
+)
+def test_impossible_options_get_a_sentence_and_leave_nothing(
+    place, monkeypatch, capsys, options, message
+) -> None:
+    assert run(monkeypatch, *EXTRACT, *(["--finetune"] if "--frozen" not in options else []), *options) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not list(place.rglob("*.h5"))
+
+
+def test_recipes_are_listed_and_shown_as_files(place, monkeypatch, capsys) -> None:
+    assert run(monkeypatch, "recipes") == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in ("default", "pooled+clinical", "scratch", "moe", "half"))
+    assert run(monkeypatch, "recipes", "moe") == 0
+    shown = capsys.readouterr().out
+    (place / "copy.toml").write_text(shown)
+    assert run(monkeypatch, "recipes", "copy.toml") == 0
+    assert capsys.readouterr().out == shown
+    assert run(monkeypatch, "recipes", "mo") == 2
+    assert "did you mean moe?" in capsys.readouterr().err
