@@ -14,7 +14,7 @@ bound); a Hoeffding–Bentkus bound (Bates et al., Journal of the ACM 68, 2021) 
 - "fixed-sequence" tests m = m₀, m₀ + 1, …, n at level δ until one is not rejected. m₀ is where `allowed` wrong ones
   could still be rejected, hence known beforehand. It keeps δ where surer patients are wrong less often: then the
   first true null is the first limit below the sureness t* at which the error reaches ε; given which m that is, the
-  m − 1 surer ones are independent draws above t*, wrong with probability ε.
+  m − 1 surer ones are independent draws above t*, wrong with probability ε. Exact where no two are equally sure.
 - "bonferroni" tests the surest 5 %, 10 %, … 100 % at level δ/20 each and takes the loosest rejected. It needs no
   such order.
 """
@@ -115,9 +115,10 @@ def triage(
         tested = p_value_above(failed[tried], decided[tried], error, bound) <= delta / _BONFERRONI
         accepted = tried[tested]
     else:
-        first = _first_rank(len(sure), error, delta, bound, allowed)
-        passed = p_value_above(failed[first:], decided[first:], error, bound) <= delta
-        accepted = first + np.arange(len(passed))[np.logical_and.accumulate(passed)]
+        tried = np.unique(decided, return_index=True)[1]  # equally sure patients make one limit
+        tried = tried[decided[tried] >= _least_decided(len(sure), error, delta, bound, allowed)]
+        passed = p_value_above(failed[tried], decided[tried], error, bound) <= delta
+        accepted = tried[np.logical_and.accumulate(passed)]
     if not len(accepted):
         return Triage(error, confidence, cut, np.inf, len(sure), 0, 0)
     last = accepted[-1]
@@ -149,8 +150,8 @@ def _times_log(x: Floats, ratio: Floats) -> Floats:
     return np.asarray(x * np.log(ratio, out=np.zeros_like(ratio), where=ratio > 0))
 
 
-def _first_rank(n: int, error: float, delta: float, bound: Bound, allowed: int) -> int:
-    """The first index into the limits at which `allowed` wrong ones of those decided would be rejected; n if none."""
+def _least_decided(n: int, error: float, delta: float, bound: Bound, allowed: int) -> int:
+    """The fewest decided patients of which `allowed` wrong ones would be rejected; n if none."""
     decided = np.arange(n + 1)
     enough = np.flatnonzero(p_value_above(np.minimum(allowed, decided), decided, error, bound) <= delta)
     return int(enough[0]) if len(enough) else n
