@@ -1,5 +1,6 @@
 """A file of rows against the array it should be: kills, a power cut, a full disk, other processes."""
 
+import errno
 import random
 import resource
 import signal
@@ -148,6 +149,15 @@ def resident_bytes(path: Path) -> int:
     lines = Path("/proc/self/smaps").read_text().splitlines()
     at = next(i for i, line in enumerate(lines) if line.endswith(str(path)))
     return int(next(line for line in lines[at:] if line.startswith("Rss:")).split()[1]) << 10
+
+
+def test_a_file_system_that_cannot_reserve_space_is_written_to_all_the_same(tmp_path, monkeypatch) -> None:
+    def cannot(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(module.os, "posix_fallocate", cannot)
+    plan = plan_in(tmp_path)
+    np.testing.assert_array_equal(opened(plan, Compute(plan)).array, content(plan))
 
 
 def test_threads_are_left_as_they_were(tmp_path: Path) -> None:
