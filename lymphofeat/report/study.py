@@ -1,34 +1,50 @@
-"""A study and a submission in the terminal."""
+"""A study and a submission in the terminal; 80 columns suffice."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from optuna.trial import FixedTrial
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..statistics import METRICS
+from ..studies.next_step import next_step
+from ..studies.objective import DIRECTIONS
+from ..studies.space import family_of
 from ..studies.submit import SubmissionSummary
-from ..studies.summary import StudySummary, TrialSummary
-from .numbers import compact_interval
+from ..studies.summary import StudySummary, TrialSummary, words
+from .numbers import compact_difference, compact_interval
 
 __all__ = ["describe_head", "render_study", "render_submission"]
 
-_COLUMNS = (("balanced_accuracy", "balanced accuracy"), ("auc", "AUC"), ("log_loss", "log loss"))
+_MOST_PARAMETERS = 5
+_SHORTCUT = "bag_size"
 
 
 def render_study(summary: StudySummary, console: Console) -> None:
-    """Print the best trial with the controls beside it, what was measured, and that it was selected."""
+    """Print the best trial beside the controls, the best of each family, and that all of them were selected."""
     noun = "trial" if summary.n_trials == 1 else "trials"
-    console.print(f"[bold]Study {escape(str(summary.path))}[/bold]: {summary.n_trials} finished {noun}")
+    pruned = f", {summary.n_pruned} of them stopped early" if summary.n_pruned else ""
+    console.print(
+        f"[bold]Study {escape(str(summary.path))}[/bold]: {summary.n_trials} finished {noun}{pruned}"
+    )
     console.print(
         escape(f"Measured on {summary.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
     )
     console.print(_scores_table(summary))
     best = summary.best
     console.print(f"Best head (trial {best.number}): {escape(describe_head(best.params))}")
-    deviations = ", ".join(f"{name} {best.fold_sd[metric]:.3f}" for metric, name in _COLUMNS)
+    shown = ("balanced_accuracy", "auc", "log_loss")
+    deviations = ", ".join(f"{words(metric)} {best.fold_sd[metric]:.3f}" for metric in shown)
     console.print(f"Standard deviation over the {best.scores.cuts.size} folds: {deviations}")
     console.print(escape(summary.cut_note))
+    if len(summary.leaderboard) > 1:
+        console.print()
+        console.print(_leaderboard(summary))
+    console.print()
+    console.print(escape(_importance(summary)))
+    console.print(escape(f"Next: {next_step(summary)}"))
     console.print(f"[yellow]{escape(summary.caveat)}[/yellow]")
 
 
@@ -50,7 +66,7 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
     )
     console.print(f"Head (trial {study.best.number}): {escape(describe_head(study.best.params))}; {fitted}")
     scores = ", ".join(
-        f"{name} {compact_interval(study.best.intervals[metric])}" for metric, name in _COLUMNS
+        f"{words(metric)} {compact_interval(study.best.interval(metric))}" for metric in METRICS
     )
     console.print(escape(f"In cross-validation: {scores}"))
     console.print(
@@ -60,17 +76,22 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
 
 
 def describe_head(params: Mapping[str, Any]) -> str:
-    """A point of the search space in words."""
-    regression = f"logistic regression (C {params['C']:.3g}"
-    regression += ", balanced classes)" if params["class_weight"] == "balanced" else ")"
-    if params["inputs"] == "clinical":
-        return f"age, sex, log count → {regression}"
-    steps = [f"{params['pooling']} pooling", "unit variance" if params["scale"] else "centred"]
-    if params["reduce"] == "pca":
-        steps.append(f"PCA {params['components']}")
-    if params["inputs"] == "both":
-        steps.append("with age, sex, log count")
-    return " → ".join([*steps, regression])
+    """A trial's parameters in words: the family, then its point."""
+    family = family_of(params)
+    point = family.suggest(FixedTrial(dict(params)))
+    inputs = point.pop("inputs", family.inputs[0])
+    seen = {"clinical": "age, sex, count", "image": "images", "both": "images, age, sex, count"}[inputs]
+    values = ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in point.items())
+    shortcut = "; it uses the number of images, a shortcut" if point.get(_SHORTCUT) else ""
+    return f"{family.name} on {seen}" + (f": {values}" if values else "") + shortcut
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _scores_table(summary: StudySummary) -> Table:
@@ -80,14 +101,48 @@ def _scores_table(summary: StudySummary) -> Table:
         ("clinical only", summary.best_clinical),
         ("images only", summary.best_image),
     ]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", style="cyan", no_wrap=True)
+    table = _table("")
     for name, trial in columns:
         table.add_column(f"{name}\n{_number(trial)}", no_wrap=True)
-    for metric, name in _COLUMNS:
-        cells = ("" if t is None else compact_interval(t.intervals[metric]) for _, t in columns)
-        table.add_row(f"{name} ↓" if metric == "log_loss" else name, *cells)
+    for metric in METRICS:
+        cells = ("" if t is None else compact_interval(t.interval(metric)) for _, t in columns)
+        arrow = " ↓" if DIRECTIONS[metric] == "minimize" else ""
+        table.add_row(f"{words(metric)}{arrow}", *cells)
     return table
+
+
+def _leaderboard(summary: StudySummary) -> Table:
+    table = _table("best of each family")
+    table.add_column("trials", justify="right")
+    table.add_column("best", justify="right")
+    table.add_column(words(summary.metric), no_wrap=True)
+    table.add_column("minus the best", no_wrap=True)
+    for entry in summary.leaderboard:
+        leads = entry.trial is summary.best
+        table.add_row(
+            entry.family,
+            str(entry.n_trials),
+            str(entry.trial.number),
+            compact_interval(entry.trial.interval(summary.metric)),
+            "" if leads else compact_difference(summary.difference(entry.trial)),
+            style="bold" if leads else "",
+        )
+    return table
+
+
+def _table(first: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(first, style="cyan", no_wrap=True)
+    return table
+
+
+def _importance(summary: StudySummary) -> str:
+    found = summary.importance
+    if not found.shares:
+        return found.note
+    largest = list(found.shares.items())[:_MOST_PARAMETERS]
+    listed = ", ".join(f"{name} {share:.2f}" for name, share in largest)
+    return f"What told good trials from the others: {listed}. {found.note}"
 
 
 def _number(trial: TrialSummary | None) -> str:

@@ -2,7 +2,7 @@
 
 A trial is added when it is finished, in one transaction with everything that belongs to it. So a killed
 process leaves neither a running trial nor half of one: what is in the file counts, what is not was not done.
-Samplers work on a copy in memory, which the file is the source of.
+Samplers work on a copy in memory, which the file is the source of. Only the process that owns the study writes.
 """
 
 import contextlib
@@ -14,16 +14,18 @@ from typing import Any, Literal
 import optuna
 from filelock import FileLock, Timeout
 from optuna.exceptions import StorageInternalError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import StudyError
 from ..files import written_beside
+from .rows import Row, read_rows
 
 __all__ = ["Store", "create_store", "open_store", "owned"]
 
 _STUDY = "lymphofeat"  # the study's name inside its file, so that the file may be renamed
 _MADE_FROM, _PATIENTS = "made_from", "patients"
+_FORMAT = 2  # of a trial's parameters and attributes; 1 knew one family of heads
 # Seconds to wait for another process's transaction, a reader's for one; Optuna's documentation raises it too.
 _BUSY_TIMEOUT = 60.0
 
@@ -37,25 +39,42 @@ class Store:
         patients: id, label and folds of the labelled patients, which its scores are about.
     """
 
-    def __init__(self, path: Path, study: optuna.Study) -> None:
+    def __init__(self, path: Path, storage: optuna.storages.RDBStorage) -> None:
         self.path = path
-        self._study = study
-        attrs = study.user_attrs
+        self._storage = storage
+        self._study_id = storage.get_study_id_from_name(_STUDY)
+        attrs = storage.get_study_user_attrs(self._study_id)
         self.made_from: dict[str, Any] = dict(attrs[_MADE_FROM])
         self.patients: dict[str, Any] = dict(attrs[_PATIENTS])
 
-    def finished(self) -> list[FrozenTrial]:
-        """The finished trials in the order of their numbers; failed ones are left out."""
-        return self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    def rows(self) -> list[Row]:
+        """The complete and pruned trials by number, without their attributes; failed ones are left out.
 
-    def add(self, trial: FrozenTrial) -> None:
+        Raises:
+            StudyError: the file is damaged, or holds trials that `tune` did not write.
+        """
+        try:
+            return read_rows(self._storage, self._study_id)
+        except (KeyError, ValueError, TypeError, SQLAlchemyError) as error:
+            raise StudyError(
+                f"{self.path} holds a trial that cannot be read ({error!r}); begin a new study."
+            ) from error
+
+    def attrs(self, trial_id: int) -> dict[str, Any]:
+        """A trial's attributes: what `record.scores_to_attrs` makes."""
+        return dict(self._storage.get_trial(trial_id).user_attrs)
+
+    def add(self, trial: FrozenTrial) -> int:
         """Add a finished or failed trial with its attributes, all of it or nothing.
+
+        Returns:
+            Optuna's ID of the trial.
 
         Raises:
             StudyError: the file cannot be written (disk full, read-only, locked for a minute).
         """
         try:
-            self._study.add_trial(trial)
+            return self._storage.create_new_trial(self._study_id, template_trial=trial)
         except (StorageInternalError, SQLAlchemyError) as error:
             raise StudyError(
                 f"{self.path} cannot be written ({_cause(error)}); make room or free the file, then give the "
@@ -80,7 +99,7 @@ def create_store(
             left.unlink(missing_ok=True)
         with written_beside(path) as beside, _storage(beside, create=True) as storage:
             study = optuna.create_study(storage=storage, study_name=_STUDY, direction=direction)
-            study.set_user_attr(_MADE_FROM, dict(made_from))
+            study.set_user_attr(_MADE_FROM, {"format": _FORMAT, **made_from})
             study.set_user_attr(_PATIENTS, dict(patients))
     except (OSError, StorageInternalError, SQLAlchemyError) as error:
         raise StudyError(f"{path} cannot be written ({_cause(error)}); choose another place.") from error
@@ -102,11 +121,17 @@ def open_store(path: Path) -> Iterator[Store]:
     with contextlib.ExitStack() as stack:
         try:
             storage = stack.enter_context(_storage(path, create=False))
-            store = Store(path, optuna.load_study(study_name=_STUDY, storage=storage))
+            store = Store(path, storage)
         except (KeyError, StorageInternalError, SQLAlchemyError) as error:
             raise StudyError(foreign) from error
         except RuntimeError as error:  # Optuna's tables are of another release; its message says what to do
             raise StudyError(f"{path} was written by another Optuna: {error}") from error
+        if store.made_from.get("format") != _FORMAT:
+            maker = store.made_from.get("lymphofeat")
+            raise StudyError(
+                f"{path} was made by lymphofeat {maker}, whose studies this version does not read; begin a new study "
+                "with --study NAME."
+            )
         yield store
 
 

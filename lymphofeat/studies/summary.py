@@ -1,6 +1,7 @@
-"""What a study found: its best trial with intervals, the controls beside it, and that it was selected."""
+"""What a study found: its best trial with intervals, the best of each family, and that they were selected."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,17 +9,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.trial import FrozenTrial
 
-from ..errors import StudyError
+from ..errors import InputError, StudyError
 from ..heads.cut import prior_cut, steady_cut
-from ..statistics import METRICS, Interval, bootstrap_interval
+from ..statistics import METRICS, Bootstrap, ClassWeights, Interval, bootstrap
+from .importance import Importance, importance_of
 from .objective import DIRECTIONS, TrialScores, decide, weighs_equally
 from .record import scores_from_attrs
-from .space import build_head
+from .rows import Row
+from .space import FAMILY, build_head, inputs_of
 from .store import Store, open_store
 
-__all__ = ["StudySummary", "TrialSummary", "load_study"]
+__all__ = ["FamilyBest", "StudySummary", "TrialSummary", "load_study", "words"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class TrialSummary:
         scores: out-of-fold probabilities, cuts, and scores per fold.
         y: (n,) labels of the labelled patients.
         folds: (n, repeats) their folds.
+        class_weights: the study's, of a reactive and of a malignant patient.
     """
 
     number: int
@@ -38,27 +41,36 @@ class TrialSummary:
     scores: TrialScores
     y: NDArray[np.int8]
     folds: NDArray[np.int8]
+    class_weights: ClassWeights = None
 
     @cached_property
     def decisions(self) -> NDArray[np.bool_]:
         """(n, repeats) out-of-fold decisions, each under the cut of its fold."""
         return decide(self.scores.probabilities, self.scores.cuts, self.folds)
 
-    @cached_property
+    @property
     def intervals(self) -> dict[str, Interval]:
-        """Per metric, the score over all labelled patients with its 95 % bootstrap interval by patient.
+        """Per metric, the score over all labelled patients with its 95 % bootstrap interval by patient."""
+        return {metric: self.interval(metric) for metric in METRICS}
 
-        With several repeats, value and bounds are averaged over them; since repeats of the same
-        patients err alike but not quite, the averaged bounds are a little too wide, never too narrow.
-        """
-        return {metric: self._interval(metric) for metric in METRICS}
+    def interval(self, metric: str) -> Interval:
+        """The score over all labelled patients with its 95 % bootstrap interval by patient."""
+        return self.bootstrap(metric).interval()
 
-    def _interval(self, metric: str) -> Interval:
-        each = [
-            bootstrap_interval(metric, self.y, p, decision=decision)
-            for p, decision in zip(self.scores.probabilities.T, self.decisions.T, strict=True)
-        ]
-        return Interval(*(float(part) for part in np.mean(each, axis=0)))
+    def bootstrap(self, metric: str) -> Bootstrap:
+        """The score averaged over the repeats, on all patients and on resamples of them, the same in every repeat."""
+        if metric not in self._bootstraps:
+            each = [
+                bootstrap(metric, self.y, p, decision=decision, class_weights=self.class_weights)
+                for p, decision in zip(self.scores.probabilities.T, self.decisions.T, strict=True)
+            ]
+            mean = float(np.mean([b.value for b in each]))
+            self._bootstraps[metric] = Bootstrap(mean, np.mean([b.resampled for b in each], axis=0))
+        return self._bootstraps[metric]
+
+    @cached_property
+    def _bootstraps(self) -> dict[str, Bootstrap]:
+        return {}
 
     @property
     def fold_sd(self) -> dict[str, float]:
@@ -77,8 +89,29 @@ class TrialSummary:
     @property
     def cut(self) -> float:
         """The threshold for new patients: `steady_cut` on the out-of-fold predictions, averaged over repeats."""
-        prior = prior_cut(self.y, balanced=weighs_equally(build_head(self.params)))
-        return float(np.mean([steady_cut(self.y, p, prior=prior) for p in self.scores.probabilities.T]))
+        balanced, weights = weighs_equally(build_head(self.params)), self.class_weights
+        prior = prior_cut(self.y, balanced=balanced, class_weights=weights)
+        cuts = [
+            steady_cut(self.y, p, prior=prior, class_weights=weights) for p in self.scores.probabilities.T
+        ]
+        return float(np.mean(cuts))
+
+
+@dataclass(frozen=True)
+class FamilyBest:
+    """The best trial of one family of heads.
+
+    Attributes:
+        family: its name.
+        trial: the best of its complete trials; of equals the first.
+        n_trials: its finished trials.
+        n_pruned: of these, how many were stopped.
+    """
+
+    family: str
+    trial: TrialSummary
+    n_trials: int
+    n_pruned: int
 
 
 @dataclass(frozen=True)
@@ -87,20 +120,32 @@ class StudySummary:
 
     Attributes:
         path: its file.
-        made_from: cache, family, metric, seed, repeats, space, version.
-        n_trials: finished trials.
-        best: the best of them by the study's metric; of equals the first.
+        made_from: cache, family, metric, class weights, seed, repeats, heads, inputs, sampler, space, version.
+        best: the best complete trial by the study's metric; of equals the first.
         best_clinical, best_image: the best with clinical values only and with images only; None if not tried.
+        leaderboard: the best of each family, best first; families without a complete trial are left out.
         ids: the labelled patients' IDs, in the order of `TrialSummary.y`.
+        rows: the finished trials by number, without what they were scored on.
     """
 
     path: Path
     made_from: dict[str, Any]
-    n_trials: int
     best: TrialSummary
     best_clinical: TrialSummary | None
     best_image: TrialSummary | None
+    leaderboard: tuple[FamilyBest, ...]
     ids: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def n_trials(self) -> int:
+        """Finished trials, pruned ones among them."""
+        return len(self.rows)
+
+    @property
+    def n_pruned(self) -> int:
+        """Trials that were stopped because their first folds were hopeless."""
+        return sum(row.pruned for row in self.rows)
 
     @property
     def metric(self) -> str:
@@ -113,6 +158,21 @@ class StudySummary:
     @property
     def repeats(self) -> int:
         return int(self.made_from["repeats"])
+
+    def difference(self, trial: TrialSummary, other: TrialSummary | None = None) -> Interval:
+        """`trial` − `other` (the best one if None) by the study's metric, on the same resamples of the patients."""
+        other = self.best if other is None else other
+        return (trial.bootstrap(self.metric) - other.bootstrap(self.metric)).interval()
+
+    def is_worse(self, trial: TrialSummary, other: TrialSummary | None = None) -> bool:
+        """Whether the interval of `difference` lies on the worse side of zero."""
+        difference = self.difference(trial, other)
+        return difference.high < 0 if DIRECTIONS[self.metric] == "maximize" else difference.low > 0
+
+    @cached_property
+    def importance(self) -> Importance:
+        """Which parameters told good trials from the others."""
+        return importance_of(self.rows, DIRECTIONS[self.metric])
 
     @property
     def n_patients(self) -> int:
@@ -127,7 +187,16 @@ class StudySummary:
         malignant = int(self.best.y.sum())
         return (
             f"{self.n_patients} labelled patients ({malignant} malignant), out-of-fold, {n_folds} folds{times}, "
-            f"encodings {self.family}"
+            f"encodings {self.family}{self._weighted}"
+        )
+
+    @property
+    def _weighted(self) -> str:
+        if self.best.class_weights is None:
+            return ""
+        reactive, malignant = self.best.class_weights
+        return (
+            f"; in balanced accuracy a reactive patient weighs {reactive:g} and a malignant one {malignant:g}"
         )
 
     @property
@@ -146,6 +215,8 @@ class StudySummary:
             return (
                 "Each fold's threshold was chosen on inner out-of-fold predictions of its training patients."
             )
+        if self.best.class_weights is not None:
+            return "No encoding is blind to two folds, so each fold's threshold follows from the class weights alone."
         return (
             "No encoding is blind to two folds, so each fold's threshold is the share of malignant among its "
             "training patients (0.5 where the head weighs the classes equally)."
@@ -154,7 +225,7 @@ class StudySummary:
 
 def words(metric: str) -> str:
     """A metric's name in prose."""
-    return {"auc": "AUC"}.get(metric, metric.replace("_", " "))
+    return {"auc": "AUC", "brier": "Brier score"}.get(metric, metric.replace("_", " "))
 
 
 def load_study(path: Path) -> StudySummary:
@@ -164,41 +235,74 @@ def load_study(path: Path) -> StudySummary:
         StudyError: no file, not a study of `tune`, without a finished trial, or damaged.
     """
     with open_store(path) as store:
-        trials = store.finished()
-        if not trials:
+        rows = store.rows()
+        if all(row.pruned for row in rows):
             raise StudyError(f"{path} holds no finished trial yet; run `lymphofeat tune` on it.")
         try:
-            return _summary(store, trials)
-        except (KeyError, ValueError, TypeError) as error:
+            return _summary(store, rows)
+        except (KeyError, TypeError, InputError, ValueError) as error:
             raise StudyError(
                 f"{path} holds a trial that cannot be read ({error!r}); begin a new study."
             ) from error
 
 
-def _summary(store: Store, trials: list[FrozenTrial]) -> StudySummary:
-    y = np.array(store.patients["labels"], dtype=np.int8)
-    folds = np.array(store.patients["folds"], dtype=np.int8)
+def _summary(store: Store, rows: list[Row]) -> StudySummary:
     sign = 1 if DIRECTIONS[store.made_from["metric"]] == "maximize" else -1
-    values = [trial.value for trial in trials]
+    complete = [row for row in rows if not row.pruned]
+    read = _Reader(store)
 
-    def best(wanted: Callable[[str], bool]) -> TrialSummary | None:
-        numbers = [i for i, trial in enumerate(trials) if wanted(trial.params["inputs"])]
-        if not numbers:
-            return None
-        top = max(numbers, key=lambda i: (sign * float(values[i] or 0.0), -i))
-        return TrialSummary(
-            top, dict(trials[top].params), scores_from_attrs(trials[top].user_attrs), y, folds
-        )
+    def best(wanted: Callable[[Row], bool] = lambda _: True) -> Row | None:
+        among = (row for row in complete if wanted(row))
+        return max(among, key=lambda row: (sign * row.value, -row.number), default=None)
 
-    overall = best(lambda _: True)
+    overall = best()
     if overall is None:
-        raise ValueError("no trial")
+        raise ValueError("no complete trial")
+    clinical = best(lambda row: inputs_of(row.params) == "clinical")
+    image = best(lambda row: inputs_of(row.params) == "image")
     return StudySummary(
         path=store.path,
         made_from=store.made_from,
-        n_trials=len(trials),
-        best=overall,
-        best_clinical=best(lambda inputs: inputs == "clinical"),
-        best_image=best(lambda inputs: inputs == "image"),
+        best=read.trial(overall),
+        best_clinical=None if clinical is None else read.trial(clinical),
+        best_image=None if image is None else read.trial(image),
+        leaderboard=_leaderboard(rows, sign, read),
         ids=tuple(store.patients["ids"]),
+        rows=tuple(rows),
     )
+
+
+def _leaderboard(rows: Iterable[Row], sign: int, read: "_Reader") -> tuple[FamilyBest, ...]:
+    n_trials: Counter[str] = Counter()
+    n_pruned: Counter[str] = Counter()
+    best: dict[str, Row] = {}
+    for row in rows:
+        family = str(row.params[FAMILY])
+        n_trials[family] += 1
+        n_pruned[family] += row.pruned
+        if not row.pruned and (family not in best or sign * row.value > sign * best[family].value):
+            best[family] = row
+    ranked = sorted(best.items(), key=lambda item: (-sign * item[1].value, item[1].number))
+    return tuple(
+        FamilyBest(family, read.trial(row), n_trials[family], n_pruned[family]) for family, row in ranked
+    )
+
+
+class _Reader:
+    """Reads trials with what they were scored on, each once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._y = np.array(store.patients["labels"], dtype=np.int8)
+        self._folds = np.array(store.patients["folds"], dtype=np.int8)
+        weights = store.made_from.get("class_weights")
+        self._weights: ClassWeights = None if weights is None else (float(weights[0]), float(weights[1]))
+        self._read: dict[int, TrialSummary] = {}
+
+    def trial(self, row: Row) -> TrialSummary:
+        if row.number not in self._read:
+            scores = scores_from_attrs(self._store.attrs(row.trial_id))
+            self._read[row.number] = TrialSummary(
+                row.number, dict(row.params), scores, self._y, self._folds, self._weights
+            )
+        return self._read[row.number]

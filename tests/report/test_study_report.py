@@ -8,6 +8,7 @@ from rich.console import Console
 
 from lymphofeat.report.study import describe_head, render_study, render_submission
 from lymphofeat.studies import load_study, submit, tune
+from lymphofeat.studies.space import Space
 
 from ..helpers.caches import frozen_cache
 
@@ -21,7 +22,7 @@ def text(width: int = 80) -> tuple[Console, io.StringIO]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("made")
     cache = frozen_cache(folder / "c.h5")
-    tune(cache, folder / "s.db", trials=7)
+    tune(cache, folder / "s.db", trials=8, heads=["lda", "logistic"])
     return cache, folder / "s.db"
 
 
@@ -30,11 +31,8 @@ def test_study(made: tuple[Path, Path]) -> None:
     summary = load_study(made[1])
     render_study(summary, console)
     shown = buffer.getvalue()
-    for metric, row in (
-        ("balanced_accuracy", "balanced accuracy"),
-        ("auc", "AUC"),
-        ("log_loss", "log loss ↓"),
-    ):
+    rows = {"balanced_accuracy": "balanced accuracy", "auc": "AUC", "average_precision": "average precision"}
+    for metric, row in (rows | {"log_loss": "log loss ↓", "brier": "Brier score ↓"}).items():
         line = next(part for part in shown.splitlines() if part.startswith(f"{row} "))
         places = []
         for trial in (summary.best, summary.best_clinical, summary.best_image):
@@ -51,7 +49,7 @@ def test_study(made: tuple[Path, Path]) -> None:
 
 def test_controls_not_tried_are_said_to_be_so(made: tuple[Path, Path], tmp_path: Path) -> None:
     console, buffer = text(400)
-    render_study(tune(made[0], tmp_path / "one.db", trials=1), console)
+    render_study(tune(made[0], tmp_path / "one.db", trials=1, heads=["logistic"]), console)
     assert "1 finished trial\n" in buffer.getvalue()
     assert "not tried" in buffer.getvalue()
 
@@ -67,12 +65,30 @@ def test_submission(made: tuple[Path, Path], tmp_path: Path) -> None:
     assert summary.study.caveat in shown
 
 
+def test_the_best_of_each_family_is_shown_with_its_difference(made: tuple[Path, Path]) -> None:
+    console, buffer = text(80)
+    summary = load_study(made[1])
+    render_study(summary, console)
+    lines = buffer.getvalue().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("best of each family"))
+    board = lines[start + 1 : start + 3]
+    assert [line.split()[0] for line in board] == [entry.family for entry in summary.leaderboard]
+    assert {entry.family for entry in summary.leaderboard} == {"lda", "logistic"}
+    assert board[0].split()[1:3] == [str(summary.leaderboard[0].n_trials), str(summary.best.number)]
+    difference = summary.difference(summary.leaderboard[1].trial)
+    shown = f"{difference.value:+.3f} ({difference.low:+.2f} to {difference.high:+.2f})".replace("-", "−")
+    assert shown in board[1]
+    assert difference.value <= 0
+    assert any(line.startswith("Next: 8 trials have hardly searched") for line in lines)
+    assert any(line.startswith("With 8 complete trials the importance") for line in lines)
+
+
 def test_heads_in_words() -> None:
-    params = {"inputs": "both", "C": 0.01234, "class_weight": "balanced", "pooling": "max", "scale": True}
-    assert describe_head(params | {"reduce": "pca", "components": 7}) == (
-        "max pooling → unit variance → PCA 7 → with age, sex, log count → "
-        "logistic regression (C 0.0123, balanced classes)"
-    )
-    assert describe_head({"inputs": "clinical", "C": 1.0, "class_weight": "none"}) == (
-        "age, sex, log count → logistic regression (C 1)"
-    )
+    first = Space.of(["logistic"]).first()
+    assert describe_head(first[0]).startswith("logistic on age, sex, count: ")
+    assert "C 1" in describe_head(first[0])
+    both = first[2] | {"logistic.C": 0.012345, "logistic.class_weight": "balanced", "logistic.pooling": "max"}
+    words = describe_head(both)
+    assert words.startswith("logistic on images, age, sex, count: ")
+    assert all(part in words for part in ("C 0.0123", "class weight balanced", "pooling max"))
+    assert "shortcut" not in words

@@ -21,7 +21,7 @@ from ..helpers.caches import frozen_cache, relabelled, tuned_cache
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("made")
     cache = frozen_cache(folder / "c.h5")
-    tune(cache, folder / "s.db", trials=10, repeats=2)
+    tune(cache, folder / "s.db", trials=6, repeats=2, heads=["logistic"])
     return cache, folder / "s.db"
 
 
@@ -38,7 +38,7 @@ def test_equals_the_best_head_refitted_on_all_labelled_patients(
     )
     p = head.predict_proba(bags.select(test), cache.patients.iloc[test])[:, 1]
     oof = best.scores.probabilities
-    prior = prior_cut(best.y, balanced=best.params["class_weight"] == "balanced")
+    prior = prior_cut(best.y, balanced=best.params["logistic.class_weight"] == "balanced")
     cut = (steady_cut(best.y, oof[:, 0], prior=prior) + steady_cut(best.y, oof[:, 1], prior=prior)) / 2
     table = pd.read_csv(out, dtype={"Id": str})
     assert list(table.columns) == ["Id", "Predicted"]
@@ -58,7 +58,7 @@ def test_equals_the_best_head_refitted_on_all_labelled_patients(
 def test_encoders_trained_per_fold_predict_together(tmp_path: Path, *, pairs: bool) -> None:
     """Those blind to two folds serve nested cross-validation; they take no part in a submission."""
     path = tuned_cache(tmp_path / "c.h5", pairs=pairs)
-    tune(path, tmp_path / "s.db", trials=6)
+    tune(path, tmp_path / "s.db", trials=5, heads=["logistic"])
     summary = submit(path, tmp_path / "s.db", tmp_path / "sub.csv")
     cache, best = open_cache(path), load_study(tmp_path / "s.db").best
     test = np.flatnonzero(cache.patients["split"] == "test")
@@ -115,7 +115,7 @@ def test_a_study_of_another_cache_is_refused(made: tuple[Path, Path], tmp_path: 
 
 def test_no_test_patient_no_submission(tmp_path: Path) -> None:
     cache = frozen_cache(tmp_path / "c.h5", n_test=0)
-    tune(cache, tmp_path / "s.db", trials=2)
+    tune(cache, tmp_path / "s.db", trials=2, heads=["logistic"])
     with pytest.raises(InputError, match="no test patient"):
         submit(cache, tmp_path / "s.db", tmp_path / "sub.csv")
     assert not (tmp_path / "sub.csv").exists()

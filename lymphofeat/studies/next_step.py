@@ -1,0 +1,58 @@
+"""What a study's numbers suggest to do next, in one sentence."""
+
+from .objective import DIRECTIONS
+from .summary import StudySummary, words
+
+__all__ = ["next_step"]
+
+_FEW_TRIALS = 50
+_LATE = 0.75  # a best trial found after this share of the trials
+
+
+def next_step(summary: StudySummary) -> str:
+    """The advice that matters most; the rules are tried in this order.
+
+    Few trials; a best trial found late; clinical values alone not clearly worse than the best; families that cannot
+    be told apart; else to measure the best one where it was not selected.
+    """
+    best, n = summary.best, summary.n_trials
+    if n < _FEW_TRIALS:
+        return f"{n} trials have hardly searched; go on with `--trials {max(200, 2 * n)}`."
+    if best.number >= _LATE * n and _leads(summary, int(_LATE * n)):
+        return (
+            f"The best trial came late ({best.number + 1} of {n}) and is clearly ahead of those before; go on with "
+            f"`--trials {2 * n}`."
+        )
+    clinical = summary.best_clinical
+    if clinical is not None and clinical is not best and not summary.is_worse(clinical):
+        return (
+            f"On {summary.n_patients} patients the images add nothing that can be told from chance by "
+            f"{words(summary.metric)}; more patients or another encoding would say more than more trials."
+        )
+    tied = [entry.family for entry in summary.leaderboard[1:] if not summary.is_worse(entry.trial)]
+    if tied:
+        families = "family" if len(tied) == 1 else "families"
+        return (
+            f"{len(tied)} more {families} of heads ({_listed(tied)}) cannot be told from the best; more trials will "
+            "not decide between them: take the simplest, or average them."
+        )
+    return (
+        f"The heads {summary.leaderboard[0].family!r} are clearly ahead of the other families; measure them on other "
+        "drawings of the folds with --repeats and a new --study."
+    )
+
+
+def _leads(summary: StudySummary, before: int) -> bool:
+    """Whether the best trial beats all complete ones with numbers below `before` by more than their spread."""
+    sign = 1 if DIRECTIONS[summary.metric] == "maximize" else -1
+    earlier = sorted(sign * row.value for row in summary.rows if not row.pruned and row.number < before)
+    if not earlier:
+        return True
+    interval = summary.best.interval(summary.metric)
+    value = summary.best.scores.values[summary.metric]
+    return sign * value - earlier[-1] > (interval.high - interval.low) / 8
+
+
+def _listed(names: list[str], most: int = 4) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,239 @@
+"""Who scores the points: this process, or several that each open the cache for themselves.
+
+Processes get one task at a time over a pipe of their own, so that it is known what a killed one was working on: its
+task goes to a new process. They end when this process does, however it ends, because their pipe ends.
+"""
+
+import contextlib
+import multiprocessing
+import pickle
+import signal
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import Protocol, Self
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from ..encoder.frozen import usable_cores
+from ..errors import StudyError
+from .evaluate import Evaluator, Outcome, Setting, Task
+from .plan import ScoringPlan
+
+__all__ = ["Failure", "Inline", "Pool", "Workers", "workers"]
+
+_TRIES = 2  # processes that may die on one task
+_SECONDS_TO_END = 5.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that ended with an error.
+
+    Attributes:
+        number: the task's.
+        error: what to raise.
+    """
+
+    number: int
+    error: Exception
+
+
+class Workers(Protocol):
+    """Scores tasks."""
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome | Failure]:
+        """What comes of each task as soon as it is known, in any order."""
+
+
+@contextlib.contextmanager
+def workers(setting: Setting, plan: ScoringPlan, jobs: int) -> Iterator[Workers]:
+    """Who scores, until the block ends.
+
+    Args:
+        setting: the study's.
+        plan: of the setting.
+        jobs: processes, ≥ 1; with 1, nothing is started.
+    """
+    if jobs == 1:
+        yield Inline(Evaluator(setting, plan))
+        return
+    with Pool(setting, jobs) as pool:
+        yield pool
+
+
+class Inline:
+    """This process, one task after the other."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome | Failure]:
+        """See `Workers`."""
+        for task in tasks:
+            yield _scored(self._evaluator, task)
+
+
+class Pool:
+    """Processes that are started when they are first needed and ended with the block.
+
+    Args:
+        setting: the study's.
+        jobs: processes, ≥ 2. Together they use no more threads than there are cores.
+    """
+
+    def __init__(self, setting: Setting, jobs: int) -> None:
+        self._setting, self._jobs = setting, jobs
+        self._threads = max(1, usable_cores() // jobs)
+        self._members: list[_Member] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for member in self._members:
+            member.end(at_once=kind is not None)
+        self._members.clear()
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome | Failure]:
+        """See `Workers`; the dearest tasks are begun first.
+
+        Raises:
+            StudyError: two processes ended on the same task.
+        """
+        left = deque(sorted(tasks, key=lambda task: -task.dearness))
+        tries = dict.fromkeys((task.number for task in tasks), 0)
+        while True:
+            self._hand_out(left, tries)
+            busy = [(member, member.task) for member in self._members if member.task is not None]
+            if not busy:
+                return
+            ready = wait([member.pipe for member, _ in busy])
+            for member, task in busy:
+                if member.pipe not in ready:
+                    continue
+                try:
+                    outcome = member.receive()
+                except (EOFError, OSError):
+                    self._bury(member)
+                    if tries[task.number] >= _TRIES:
+                        raise StudyError(_killed(task, member)) from None
+                    left.appendleft(task)
+                else:
+                    yield outcome
+
+    def _hand_out(self, left: deque[Task], tries: dict[int, int]) -> None:
+        while left:
+            idle = next((m for m in self._members if m.task is None), None)
+            if idle is None:
+                if len(self._members) >= self._jobs:
+                    return
+                idle = _Member.start(self._setting, self._jobs, self._threads)
+                self._members.append(idle)
+            task = left.popleft()
+            try:
+                idle.send(task)
+            except OSError:  # it was killed while it had nothing to do
+                self._bury(idle)
+                left.appendleft(task)
+                continue
+            tries[task.number] += 1
+
+    def _bury(self, member: "_Member") -> None:
+        member.end(at_once=True)
+        self._members.remove(member)
+
+
+@dataclass
+class _Member:
+    """One process of a pool.
+
+    Attributes:
+        process: the process.
+        pipe: to and from it.
+        task: what it is working on.
+    """
+
+    process: SpawnProcess
+    pipe: Connection
+    task: Task | None = None
+
+    @classmethod
+    def start(cls, setting: Setting, jobs: int, threads: int) -> "_Member":
+        # Not forked: BLAS, OpenMP and torch hold threads and locks that a fork would leave behind.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, setting, jobs, threads), daemon=True)
+        process.start()
+        theirs.close()  # so that the pipe ends with the process
+        return cls(process, ours)
+
+    def send(self, task: Task) -> None:
+        self.pipe.send(task)
+        self.task = task
+
+    def receive(self) -> Outcome | Failure:
+        outcome: Outcome | Failure = self.pipe.recv()
+        self.task = None
+        return outcome
+
+    def end(self, *, at_once: bool) -> None:
+        self.pipe.close()
+        if at_once:
+            self.process.kill()
+        self.process.join(_SECONDS_TO_END)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def _serve(pipe: Connection, setting: Setting, jobs: int, threads: int) -> None:
+    """The life of a process: score what comes until nothing can come any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the user started
+    evaluator: Evaluator | None = None
+
+    def score(task: Task) -> Outcome:
+        nonlocal evaluator
+        if evaluator is None:
+            _hold_threads(threads)
+            evaluator = Evaluator(setting, processes=jobs)
+        return evaluator(task)
+
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            task = pipe.recv()
+            answer = _scored(score, task)
+            if isinstance(answer, Failure):  # a traceback cannot travel, its text can
+                answer.error.add_note("".join(traceback.format_exception(answer.error)))
+            try:
+                pipe.send(answer)
+            except (TypeError, AttributeError, pickle.PicklingError):  # nor can every exception
+                pipe.send(Failure(task.number, RuntimeError(repr(answer))))
+
+
+def _scored(score: Callable[[Task], Outcome], task: Task) -> Outcome | Failure:
+    try:
+        return score(task)
+    except Exception as error:  # noqa: BLE001 - recorded with the trial, then raised by who asked
+        return Failure(task.number, error)
+
+
+def _hold_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    threadpool_limits(threads)
+
+
+def _killed(task: Task, member: _Member) -> str:
+    code = member.process.exitcode
+    return (
+        f"Two processes ended (exit code {code}) while they scored trial {task.number}; most often the memory is used "
+        "up: give fewer --jobs. The finished trials are kept."
+    )
