@@ -14,6 +14,13 @@ from rich.console import Console
 from . import __version__
 from .errors import InputError, LymphofeatError
 
+METRICS = [
+    "balanced_accuracy",
+    "auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+]  # statistics.METRICS, not imported yet
 CACHE = Path("cache/features.h5")
 STUDIES = Path("studies")
 SUBMISSION = Path("submission.csv")
@@ -237,20 +244,45 @@ def info(say: Say, file: Path) -> None:
     render_partials(waiting, say.console)
 
 
-@verb(example="lymphofeat tune --trials 200")
+@verb(example="lymphofeat tune --trials 200 --jobs 2")
 @cache_option
 @study_option
 @click.option("--trials", default=200, show_default=True, type=click.IntRange(1),
               help="Finished trials in all, those of earlier runs included.")  # fmt: skip
 @click.option("--metric", default="balanced_accuracy", show_default=True,
-              type=click.Choice(["balanced_accuracy", "auc", "log_loss"]), help="What is searched for.")  # fmt: skip
+              type=click.Choice(METRICS), help="What is searched for.")  # fmt: skip
+@click.option("--class-weights", metavar="REACTIVE,MALIGNANT",
+              help="What a patient weighs in balanced accuracy, as a leaderboard fixes it; by default none: such that "
+              "the classes weigh the same.")  # fmt: skip
 @click.option("--encoding", help="Which features of the cache; by default those computed last.")
+@click.option(
+    "--families", default="", metavar="NAME,…", help="Of heads; by default all, see `lymphofeat heads`."
+)
+@click.option("--inputs", default="", metavar="NAME,…", help="Of clinical, image, both; by default all.")
+@click.option("--no-clinical", is_flag=True, help="As --inputs image.")
+@click.option("--sampler", default="tpe", show_default=True, type=click.Choice(["tpe", "random", "grid"]),
+              help="Who proposes, after the sensible first trials.")  # fmt: skip
+@click.option("--prune/--no-prune", default=True, show_default=True,
+              help="Stop heads that the first folds show to be hopeless.")  # fmt: skip
 @click.option(
     "--repeats", default=1, show_default=True, type=click.IntRange(1), help="Drawings of the folds."
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the search.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1),
+              help="Processes; the trials are the same.")  # fmt: skip
+@click.option("--show", is_flag=True, help="Only show what the study has found; needs no cache.")
 def tune(
-    say: Say, cache: Path, study: str, trials: int, metric: str, encoding: str | None, repeats: int, seed: int
+    say: Say,
+    cache: Path,
+    study: str,
+    *,
+    encoding: str | None,
+    families: str,
+    inputs: str,
+    no_clinical: bool,
+    class_weights: str | None,
+    show: bool,
+    **options: Any,
 ) -> None:
     """Try patient-level heads on the cached features, cross-validated by patient.
 
@@ -259,11 +291,33 @@ def tune(
     from . import studies
     from .report.study import render_study
 
+    if no_clinical and inputs:
+        raise click.UsageError("--no-clinical is --inputs image; give one of them.")
+    if show:
+        render_study(studies.load_study(study_path(study)), say.console)
+        return
     summary = studies.tune(
-        cache, study_path(study), trials=trials, metric=metric, seed=seed, repeats=repeats, family=encoding,
-        progress=say.progress(),
+        cache, study_path(study), family=encoding, heads=_names(families),
+        inputs=["image"] if no_clinical else _names(inputs), class_weights=_class_weights(class_weights),
+        progress=say.progress(), **options,
     )  # fmt: skip
     render_study(summary, say.console)
+
+
+def _names(given: str) -> list[str]:
+    return [name for name in given.replace(",", " ").split() if name]
+
+
+def _class_weights(given: str | None) -> tuple[float, float] | None:
+    if given is None or given == "none":
+        return None
+    try:
+        reactive, malignant = (float(part) for part in given.split(","))
+    except ValueError:
+        raise click.UsageError(
+            f"--class-weights takes two numbers such as 1,2, or none; not {given!r}."
+        ) from None
+    return reactive, malignant
 
 
 @verb(example="lymphofeat compare data --systems default,frozen --out comparison")
@@ -272,7 +326,7 @@ def tune(
 @click.option("--systems", default="", metavar="NAME,…",
               help="Systems, encodings, recipes, heads, or frozen, fine-tuned; by default all.")  # fmt: skip
 @click.option("--metric", default="balanced_accuracy", show_default=True,
-              type=click.Choice(["balanced_accuracy", "auc", "log_loss"]), help="What decides the best.")  # fmt: skip
+              type=click.Choice(METRICS), help="What decides the best.")  # fmt: skip
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Write compare.csv and compare.md there."
 )
@@ -302,7 +356,7 @@ def compare(
     from .studies.compare import compare as compare_cache
     from .studies.compare import compare_cohort
 
-    names = [name for name in systems.replace(",", " ").split() if name]
+    names = _names(systems)
     record, progress = STUDIES / "compare.jsonl", say.progress()
     if source is None and cache.exists():
         source = cache
