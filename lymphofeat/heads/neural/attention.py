@@ -94,14 +94,14 @@ class AttentionNetwork(Network):
         return _Forward(hidden, squashed, gate, product, weights, pooled, logits)
 
     def _backward(self, p: Parameters, g: Parameters, pack: Pack, f: _Forward, r: Tensor) -> None:
-        """Adds to g; uses up f.hidden."""
+        """Sets g; uses up f.hidden."""
         h, bag, (hidden, s, u, product, *_) = self.hidden, pack.bag_of_row, f
         of_value = f.weights * r[bag]  # dL/d(kᵀx_j)
         of_score = of_value * (hidden[-1] - f.pooled[bag])  # dL/d(a's logit)
         q = product * of_score
         factor = torch.ones(hidden.shape[0], 1, dtype=hidden.dtype)
         factor[:h, 0] = 4 * p["score"]
-        g["score"].add_(q.sum(1), alpha=2)
+        torch.mul(q.sum(1), 2, out=g["score"])
         if u is not None:
             t = u * of_score
             g["score"].sub_(t.sum(1))
@@ -112,10 +112,14 @@ class AttentionNetwork(Network):
         else:
             torch.addcmul(q, q, s, value=-1, out=s)
         hidden[-1] = of_value
-        g["maps"].addcmul_(torch.mm(hidden.to(pack.rows.dtype), pack.rows).to(factor.dtype), factor)
-        g["bias"].addcmul_(hidden[:-1].sum(1), factor[:-1, 0])
-        g["clinical"].add_(r @ pack.clinical)
-        g["offset"].add_(r.sum())
+        if pack.rows.dtype == hidden.dtype:
+            torch.mm(hidden, pack.rows, out=g["maps"])
+        else:
+            g["maps"].copy_(torch.mm(hidden.to(pack.rows.dtype), pack.rows))
+        g["maps"].mul_(factor)
+        torch.mul(hidden[:-1].sum(1), factor[:-1, 0], out=g["bias"])
+        torch.mv(pack.clinical.t(), r, out=g["clinical"])
+        g["offset"].copy_(r.sum())
 
 
 def _each_model(parameters: Parameters) -> list[dict[str, Tensor]]:

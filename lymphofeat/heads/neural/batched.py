@@ -181,8 +181,8 @@ class _Group:
     def compute(self, part: int) -> None:
         """Gradient of a part of the present minibatches."""
         shares = [batch.part(part, self.parts) for batch in self._minibatches]
-        self._gradients[part].zero_()
         if not any(len(share.bags) for share in shares):
+            self._gradients[part].zero_()
             return
         pairs = list(zip(self._learners, shares, strict=True))
         pack = Pack.join([one.data.take(one.train[share.bags], share.kept) for one, share in pairs])

@@ -16,8 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...cache.bags import Bags
 from ...cohort.folds import persons
-from ...errors import InputError
 from ..base import Memo, Split
+from ..checks import check_both_classes, is_above, is_whole, refuse_bad_arguments
 from ..clinical import ClinicalFeatures
 from ..registry import Draws
 from .batched import Model, Schedule, predict, train_models
@@ -31,7 +31,6 @@ Floats = NDArray[np.float64]
 
 INPUTS = ("image", "both")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-MOST_EPOCHS = 40
 # A first point of every family here, in the names of `suggest_training`.
 FIRST: Mapping[str, Any] = {
     "inputs": "both", "class_weight": None, "pca": 32, "hidden": 32, "learning_rate": 1e-3, "weight_decay": 0.1,
@@ -121,7 +120,7 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: bad parameters (all are listed), one class only, or features that are not finite.
         """
         self._check_params()
-        self._check_labels(y)
+        check_both_classes(y)
         self.coordinates_ = coordinates_of(bags, self.pca)
         self.clinical_ = self._clinical_pipeline(clinical)
         data = self._tensors(self.coordinates_, self.clinical_, bags, clinical)
@@ -150,7 +149,7 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """As `fit` and `predict_proba` on each split, all models trained together."""
         self._check_params()
         for split in splits:
-            self._check_labels(y[split.train])
+            check_both_classes(y[split.train])
         coordinates = coordinates_of_splits(splits, self.pca, memo)
         probabilities: list[Floats] = []
         for some in self._waves(splits):
@@ -227,49 +226,46 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             patience=self.patience,
         )
 
-    def _check_labels(self, y: NDArray[np.int8]) -> None:
-        if len(np.unique(y)) < 2:
-            raise InputError("The training patients are all of one class; a head needs both to learn from.")
-
     def _check_params(self) -> None:
         legal: dict[str, tuple[bool, str]] = {
             "inputs": (self.inputs in INPUTS, "'image' or 'both'"),
             "pca": (
-                self.pca is None or (_whole(self.pca) and self.pca <= MOST_AXES),
+                self.pca is None or (is_whole(self.pca) and self.pca <= MOST_AXES),
                 f"None or 1 to {MOST_AXES}",
             ),
-            "learning_rate": (_number(self.learning_rate) and self.learning_rate > 0, "a number above 0"),
-            "weight_decay": (_number(self.weight_decay) and self.weight_decay >= 0, "a number, 0 or more"),
+            "learning_rate": (is_above(self.learning_rate), "a number above 0"),
+            "weight_decay": (_from_zero(self.weight_decay), "a number, 0 or more"),
             "instance_dropout": (
-                _number(self.instance_dropout) and 0 <= self.instance_dropout < 1,
+                _from_zero(self.instance_dropout) and self.instance_dropout < 1,
                 "at least 0 and below 1",
             ),
             "early_stopping": (isinstance(self.early_stopping, bool), "True or False"),
             "validation_fraction": (
-                _number(self.validation_fraction) and 0 < self.validation_fraction < 1,
+                is_above(self.validation_fraction) and self.validation_fraction < 1,
                 "between 0 and 1",
             ),
             "class_weight": (self.class_weight in (None, "balanced"), "None or 'balanced'"),
             "dtype": (self.dtype in DTYPES, "'float32' or 'bfloat16'"),
-            "random_state": (_whole(self.random_state, 0), "a whole number, 0 or more"),
+            "random_state": (is_whole(self.random_state, 0), "a whole number, 0 or more"),
         }
         for name in ("hidden", "epochs", "batch_size", "patience", "members"):
-            legal[name] = (_whole(getattr(self, name)), "a whole number, 1 or more")
-        wrong = [
-            f"{name} must be {wanted}, not {getattr(self, name)!r}"
-            for name, (holds, wanted) in legal.items()
-            if not holds
-        ]
-        if wrong:
-            raise InputError(f"{type(self).__name__}: {'; '.join(wrong)}.")
+            legal[name] = (is_whole(getattr(self, name)), "a whole number, 1 or more")
+        refuse_bad_arguments(self, legal)
 
 
-def suggest_training(draws: Draws, *, widths: Sequence[int] = (16, 32, 64, 128)) -> dict[str, Any]:
+def suggest_training(
+    draws: Draws,
+    *,
+    widths: Sequence[int] = (16, 32, 64, 128),
+    dropouts: Sequence[float] = (0.0, 0.25, 0.5),
+    most_epochs: int = 40,
+) -> dict[str, Any]:
     """What all heads of this folder are tried with.
 
     Args:
         draws: the trial.
-        widths: of `hidden`.
+        widths, dropouts: values of `hidden` and `instance_dropout`.
+        most_epochs: as many with early stopping, at most as many without.
 
     Returns:
         Arguments of the head's constructor.
@@ -281,17 +277,13 @@ def suggest_training(draws: Draws, *, widths: Sequence[int] = (16, 32, 64, 128))
         "hidden": draws.suggest_categorical("hidden", tuple(widths)),
         "learning_rate": draws.suggest_float("learning_rate", 2e-4, 5e-3, log=True),
         "weight_decay": draws.suggest_float("weight_decay", 1e-3, 1.0, log=True),
-        "instance_dropout": draws.suggest_categorical("instance_dropout", (0.0, 0.25, 0.5)),
+        "instance_dropout": draws.suggest_categorical("instance_dropout", tuple(dropouts)),
         "early_stopping": draws.suggest_categorical("early_stopping", (False, True)),
     }
     if params["early_stopping"]:
-        return params | {"epochs": MOST_EPOCHS}
-    return params | {"epochs": draws.suggest_int("epochs", 5, MOST_EPOCHS, log=True)}
+        return params | {"epochs": most_epochs}
+    return params | {"epochs": draws.suggest_int("epochs", 5, most_epochs, log=True)}
 
 
-def _whole(value: object, least: int = 1) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= least
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
+def _from_zero(value: object) -> bool:
+    return is_above(value) or value == 0

@@ -76,7 +76,7 @@ class Network(ABC):
         """(S,) float32 logits of malignant, differentiable; parameters are (G, …)."""
 
     def gradient(self, parameters: Parameters, gradient: Parameters, pack: Pack, residual: Residual) -> None:
-        """Add the gradient of the loss to `gradient`, tensors of the parameters' shapes.
+        """Write the gradient of the loss to `gradient`, tensors of the parameters' shapes.
 
         The loss is known by its derivative by the logits only.
         """
@@ -85,4 +85,4 @@ class Network(ABC):
             logits = self.logits(leaves, pack)
         found = torch.autograd.grad(logits, list(leaves.values()), residual(logits.detach()))
         for name, values in zip(leaves, found, strict=True):
-            gradient[name].add_(values)
+            gradient[name].copy_(values)

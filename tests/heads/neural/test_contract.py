@@ -208,3 +208,15 @@ def test_contributions_add_up_to_the_logit(patients: Patients) -> None:
     p = head.predict_proba(bags, clinical)[:, 1]
     offset = np.log(p / (1 - p)) - [part.sum() for part in parts]
     np.testing.assert_allclose(offset, offset[0], atol=1e-5)
+
+
+def test_splits_that_do_not_fit_in_memory_together_change_nothing(
+    head: NeuralHead, patients: Patients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bags, clinical, y = patients
+    splits = [Split(bags, "digest", np.arange(k, N - 5 + k), np.r_[:k, N - 5 + k : N]) for k in range(5)]
+    at_once = np.concatenate(fit_predict(head, splits, clinical, y, Memo()))
+    monkeypatch.setattr("lymphofeat.heads.neural.estimator._HELD_BYTES", 1)
+    assert [len(some) for some in head._waves(splits)] == [2, 2, 1]
+    in_turn = np.concatenate(fit_predict(head, splits, clinical, y, Memo()))
+    np.testing.assert_allclose(in_turn, at_once, rtol=0, atol=1e-5)
