@@ -1,8 +1,10 @@
 """A family of fine-tuned encoders: what its members share, and the stages that one of them goes through."""
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,22 @@ from ..encoder.activations import open_activations, split_network
 from ..encoder.augment import Augmenter
 from ..encoder.backbones import BACKBONES, backbone_named
 from ..encoder.checkpoint import TrainingState
-from ..encoder.estimate import duration
 from ..encoder.frozen import DTYPES, FrozenEncoder, choose_device
 from ..encoder.networks import PatientNetwork, clinical_values
 from ..encoder.pixels import Preprocessing
-from ..encoder.pixelstore import PixelStore, open_pixels
+from ..encoder.pixelstore import open_pixels
 from ..encoder.recipe import Recipe
 from ..encoder.recipe_file import find_recipe, recipe_names
+from ..encoder.side_by_side import Job, crew_of, train_all
 from ..encoder.sources import ActivationSource, PixelSource, Source
-from ..encoder.train import LearningPatients, Training, epoch_text, prepare_network, seed_of, train_encoder
+from ..encoder.train import (
+    LearningPatients,
+    Training,
+    images_of_an_epoch,
+    prepare_network,
+    seed_of,
+    train_encoder,
+)
 from ..encoder.trained import load_trained, save_trained, trained_about
 from ..encoder.weights import LoadedWeights, load_weights, state_digest
 from ..errors import StaleCacheError
@@ -92,22 +101,12 @@ class Family:
         self.augmenter = Augmenter(recipe.augment, preprocessing)
         self.folder = encoders_folder(cache)
         self.values = clinical_values(tables.patients, recipe.clinical.values)
-        self._pixels: PixelStore | None = None
-        self._pace: list[float] = []  # seconds of each epoch of this run
+        self._building = threading.Lock()
 
     def _start(self) -> LoadedWeights:
         """The start weights, as fresh modules."""
         weights = "none" if self.recipe.network.start == "random" else self.settings.weights
         return load_weights(self.backbone, weights, self.seed)
-
-    @property
-    def pixels(self) -> PixelStore:
-        if self._pixels is None:
-            self._pixels = open_pixels(
-                self.cohort.images, self.tables.digests, self.cache.parent, self.augmenter.side,
-                crop=self.recipe.training.crop, workers=self.workers, progress=self.progress,
-            )  # fmt: skip
-        return self._pixels
 
     def spec(self, member: Member) -> EncodingSpec:
         """What the member's encoding is: all that decides its features."""
@@ -153,12 +152,32 @@ class Family:
             self.encoder_path(member).unlink(missing_ok=True)
             self.checkpoint_path(member).unlink(missing_ok=True)
 
-    def say_how_long(self, waiting: Sequence[Member]) -> None:
-        """On a CPU, before anything long begins."""
-        untrained = [m for m in waiting if not self.encoder_path(m).exists()]
-        if self.device.type == "cpu" and untrained:
-            patients = [self.learners(m) for m in untrained]
-            self.progress.note(outlook(self._start().network, self.recipe, self.dtype, patients))
+    def train(self, members: Sequence[Member]) -> None:
+        """Train those that are not trained yet, and keep their networks beside the cache.
+
+        Raises:
+            StaleCacheError: a kept network is not the one that these settings would give.
+        """
+        untrained = [m for m in members if not self._is_trained(m)]
+        if not untrained:
+            return
+        patients = [self.learners(m) for m in untrained]
+        crew = crew_of(self.device, int(self.tables.folds[:, 0].max()) + 1)
+        if self.device.type == "cpu":
+            self.progress.note(outlook(self._start().network, self.recipe, self.dtype, patients, crew))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        source = self._source(self._start())
+        epochs = self.recipe.training.epochs
+        jobs = [
+            Job(
+                member.name,
+                epochs * images_of_an_epoch(self.recipe, learners),
+                epochs,
+                partial(self._train, member, learners, source),
+            )
+            for member, learners in zip(untrained, patients, strict=True)
+        ]
+        train_all(jobs, crew, self.progress)
 
     def learners(self, member: Member) -> LearningPatients:
         training = self.recipe.training
@@ -167,68 +186,66 @@ class Family:
             seed_of(self.seed, member.name, "validating") % (1 << 32),
         )  # fmt: skip
 
-    def make(self, member: Member, later: Sequence[Member], *, anew: bool) -> None:
-        """Train the member unless it is trained, encode all images with it, and put the encoding into the cache."""
-        network = self._trained(member) or self._train(member, later)
-        about = trained_about(self.encoder_path(member))
-        partial = PartialEncoding(self.cache, self.tables, self.spec(member), anew=anew)
+    def encode(self, member: Member, *, anew: bool) -> None:
+        """Encode all images with the member's trained network, and put the encoding into the cache."""
+        trained = load_trained(self.encoder_path(member))
+        network, about = prepare_network(trained.network, self.device), trained.about
+        growing = PartialEncoding(self.cache, self.tables, self.spec(member), anew=anew)
         encoder = FrozenEncoder(network.backbone, self.augmenter.inference, self.device, self.dtype)
         began = time.perf_counter()
-        fill(partial, self.cohort, encoder, self.workers, self.progress)
-        own = self._own_probabilities(network, partial.features)
+        fill(growing, self.cohort, encoder, self.workers, self.progress)
+        own = self._own_probabilities(network, growing.features)
         made = {k: about[k] for k in ("history", "epoch", "learnt_from", "validated_on", "trained_digest")}
         seconds = about["seconds"] + time.perf_counter() - began
-        partial.finish(own, made={**made, "seconds": seconds, "encoder": self.encoder_path(member).name})
-        self.checkpoint_path(member).unlink(missing_ok=True)
+        growing.finish(own, made={**made, "seconds": seconds, "encoder": self.encoder_path(member).name})
 
-    def _trained(self, member: Member) -> PatientNetwork | None:
+    def _is_trained(self, member: Member) -> bool:
         path = self.encoder_path(member)
         if not path.exists():
-            return None
-        trained = load_trained(path)
-        if trained.about.get("key") != self.key(member):
+            return False
+        if trained_about(path).get("key") != self.key(member):
             raise StaleCacheError(
                 f"{path} was trained with other settings, data or library versions; give those of the first run, "
                 "another --name to keep both, or --force to train it anew."
             )
-        return prepare_network(trained.network, self.device)
+        return True
 
-    def _train(self, member: Member, later: Sequence[Member]) -> PatientNetwork:
-        patients, start = self.learners(member), self._start()
-        source, backbone = self._source(start)
-        network = PatientNetwork(
-            backbone, self.backbone.dim, self.recipe, seed_of(self.seed, member.name, "head")
-        )
+    def _train(self, member: Member, patients: LearningPatients, source: Source, progress: Progress) -> None:
+        start, network = self._fresh(member)
         training = Training(
-            member.name,
-            self.recipe,
-            self.seed,
-            self.checkpoint_path(member),
-            self.key(member),
-            self.device,
-            self.dtype,
+            member.name, self.recipe, self.seed, self.checkpoint_path(member), self.key(member), self.device, self.dtype
+        )  # fmt: skip
+        state = train_encoder(
+            prepare_network(network, self.device), source, patients, training, progress=progress
         )
-
-        def noted(record: dict[str, float]) -> str:
-            return f"{member.name}, {epoch_text(record)}; {self._time_left(record, len(later))}"
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        prepared = prepare_network(network, self.device)
-        state = train_encoder(prepared, source, patients, training, progress=self.progress, noted=noted)
-        network.backbone = start.network.to(self.device)  # the whole one, whose upper part was trained
+        network.backbone = start  # the whole one, whose upper part was trained
         self._keep(member, network.eval(), patients, state)
-        return network
+        self.checkpoint_path(member).unlink()
 
-    def _source(self, start: LoadedWeights) -> tuple[Source, torch.nn.Module]:
-        """Where batches come from, and the part of the network that sees them."""
+    def _fresh(self, member: Member) -> tuple[torch.nn.Module, PatientNetwork]:
+        """The whole backbone with its start weights, and the network that trains it or its upper part."""
+        with self._building:  # weights are drawn from torch's one global generator
+            whole = self._start().network
+            upper = whole
+            if self.recipe.training.train_from != "all":
+                _, upper = split_network(whole, self.recipe.training.train_from)
+            seed = seed_of(self.seed, member.name, "head")
+            return whole, PatientNetwork(upper, self.backbone.dim, self.recipe, seed)
+
+    def _source(self, start: LoadedWeights) -> Source:
+        """Where batches come from, for all members alike."""
+        pixels = open_pixels(
+            self.cohort.images, self.tables.digests, self.cache.parent, self.augmenter.side,
+            crop=self.recipe.training.crop, workers=self.workers, progress=self.progress,
+        )  # fmt: skip
         if self.recipe.training.train_from == "all":
-            return PixelSource(self.pixels, self.augmenter, self.device), start.network
-        lower, upper = split_network(start.network, self.recipe.training.train_from)
+            return PixelSource(pixels, self.augmenter, self.device)
+        lower, _ = split_network(start.network, self.recipe.training.train_from)
         store = open_activations(
-            lower, start.digest, self.pixels, self.augmenter, self.recipe.training.variants, self.cache.parent,
+            lower, start.digest, pixels, self.augmenter, self.recipe.training.variants, self.cache.parent,
             seed=self.seed, device=self.device, workers=self.workers, progress=self.progress,
         )  # fmt: skip
-        return ActivationSource(store, self.device, self.dtype), upper
+        return ActivationSource(store, self.device, self.dtype)
 
     def _keep(
         self, member: Member, network: PatientNetwork, patients: LearningPatients, state: TrainingState
@@ -259,12 +276,3 @@ class Family:
         with torch.no_grad():
             p = network.head.predict(*(torch.from_numpy(a).to(self.device) for a in (means, self.values)))
         return p.cpu().numpy().astype(np.float64)
-
-    def _time_left(self, record: dict[str, float], later: int) -> str:
-        now = time.perf_counter()
-        self._pace.append(now)
-        if len(self._pace) < 2:
-            return "time left is known after the next epoch"
-        each = (self._pace[-1] - self._pace[0]) / (len(self._pace) - 1)
-        epochs = self.recipe.training.epochs
-        return f"{duration(each * (epochs - record['epoch'] + epochs * later))} left"

@@ -168,9 +168,9 @@ def extract_finetuned(
         waiting = [m for m in members if force or not holds(cache, tables, family.spec(m))]
         if force:
             family.forget(members)
-        family.say_how_long(waiting)
-        for number, member in enumerate(waiting):
-            family.make(member, waiting[number + 1 :], anew=force)
+        family.train(waiting)
+        for member in waiting:
+            family.encode(member, anew=force)
     best = _best_epochs(cache, members)
     seconds = time.perf_counter() - began
     return FinetuneSummary(

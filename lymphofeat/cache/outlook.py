@@ -9,6 +9,7 @@ from torch import nn
 from ..encoder.estimate import Pace, duration, measure_pace, pace_from
 from ..encoder.frozen import has_fast_bfloat16
 from ..encoder.recipe import Recipe
+from ..encoder.side_by_side import Crew
 from ..encoder.train import LearningPatients
 
 __all__ = ["outlook"]
@@ -17,7 +18,11 @@ _SAMPLE = 16  # images timed together
 
 
 def outlook(
-    backbone: nn.Module, recipe: Recipe, dtype: torch.dtype, encoders: Sequence[LearningPatients]
+    backbone: nn.Module,
+    recipe: Recipe,
+    dtype: torch.dtype,
+    encoders: Sequence[LearningPatients],
+    crew: Crew,
 ) -> str:
     """A sentence or two for the user.
 
@@ -26,19 +31,35 @@ def outlook(
         recipe: that the encoders are trained by.
         dtype: of the arithmetic.
         encoders: whom each encoder learns from and is validated on.
+        crew: how many are trained at once, and with how many threads each.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(crew.threads)
+    try:
+        return _outlook(backbone, recipe, dtype, encoders, crew)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _outlook(
+    backbone: nn.Module,
+    recipe: Recipe,
+    dtype: torch.dtype,
+    encoders: Sequence[LearningPatients],
+    crew: Crew,
+) -> str:
     crop = recipe.training.crop
     batch = torch.zeros(_SAMPLE, 3, crop, crop).contiguous(memory_format=torch.channels_last)
     if recipe.training.train_from == "all":
         pace, below = measure_pace(backbone, batch, dtype), 0.0
     else:
         pace, below = pace_from(backbone, recipe.training.train_from, batch, dtype)
-    seconds = _total(recipe, pace, below, encoders)
+    seconds = _total(recipe, pace, below, encoders, crew)
     text = (
         f"Training {len(encoders)} encoders for {recipe.training.epochs} epochs each takes about {duration(seconds)} "
         "on this processor."
     )
-    return f"{text} {_quicker(backbone, recipe, dtype, encoders, batch, seconds)}"
+    return f"{text} {_quicker(backbone, recipe, dtype, encoders, crew, batch, seconds)}"
 
 
 def _quicker(
@@ -46,13 +67,14 @@ def _quicker(
     recipe: Recipe,
     dtype: torch.dtype,
     encoders: Sequence[LearningPatients],
+    crew: Crew,
     batch: torch.Tensor,
     seconds: float,
 ) -> str:
     ways = []
     resnet = recipe.network.backbone.startswith("resnet") and recipe.network.start == "weights"
     if recipe.training.train_from == "all" and resnet:
-        upper = _total(recipe, *pace_from(backbone, "layer4", batch, dtype), encoders)
+        upper = _total(recipe, *pace_from(backbone, "layer4", batch, dtype), encoders, crew)
         if upper < 0.8 * seconds:
             ways.append(f"--train-from layer4 (about {duration(upper)})")
     if dtype == torch.float32 and has_fast_bfloat16(torch.device("cpu")):
@@ -61,16 +83,22 @@ def _quicker(
     return f"Quicker: {', '.join(ways)}, or a GPU."
 
 
-def _total(recipe: Recipe, pace: Pace, below: float, encoders: Sequence[LearningPatients]) -> float:
+def _total(
+    recipe: Recipe, pace: Pace, below: float, encoders: Sequence[LearningPatients], crew: Crew
+) -> float:
     """Seconds for all encoders; the layers below, if any, run once for every stored version of every image."""
+    seconds = sum(_one(recipe, pace, patients) for patients in encoders) / len(encoders)
+    rounds = -(-len(encoders) // crew.at_once)
+    n_images = max(int(p.sizes.sum()) for p in encoders)
+    return rounds * seconds + below * recipe.training.variants * n_images / crew.at_once
+
+
+def _one(recipe: Recipe, pace: Pace, patients: LearningPatients) -> float:
+    """Seconds for one encoder: images learnt from, those that go through twice, and those that validate."""
     most = recipe.batches.images_per_patient
-    seconds = 0.0
-    for patients in encoders:
-        sizes = np.minimum(patients.sizes, most) if most else patients.sizes
-        learning, validating = sizes[~patients.validates], patients.sizes[patients.validates]
-        groups = np.array_split(learning, -(-len(learning) // recipe.batches.patients))
-        twice = sum(int(g.sum()) for g in groups if g.sum() > recipe.batches.images)
-        looked_at = int(validating.sum()) + twice
-        seconds += recipe.training.epochs * (int(learning.sum()) * pace.training + looked_at * pace.inference)
-    n_images = max((int(p.sizes.sum()) for p in encoders), default=0)
-    return seconds + below * recipe.training.variants * n_images
+    sizes = np.minimum(patients.sizes, most) if most else patients.sizes
+    learning, validating = sizes[~patients.validates], patients.sizes[patients.validates]
+    groups = np.array_split(learning, -(-len(learning) // recipe.batches.patients))
+    twice = sum(int(g.sum()) for g in groups if g.sum() > recipe.batches.images)
+    looked_at = int(validating.sum()) + twice
+    return recipe.training.epochs * (int(learning.sum()) * pace.training + looked_at * pace.inference)

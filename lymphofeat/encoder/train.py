@@ -6,7 +6,6 @@ that was killed goes on from its last whole epoch and ends as if it had not been
 
 import copy
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -28,7 +27,14 @@ from .schedule import make_optimiser, rate_factor, set_rate
 from .sources import Source
 from .step import TrainingStep, bag_features, draw_groups
 
-__all__ = ["LearningPatients", "Training", "prepare_network", "seed_of", "train_encoder"]
+__all__ = [
+    "LearningPatients",
+    "Training",
+    "images_of_an_epoch",
+    "prepare_network",
+    "seed_of",
+    "train_encoder",
+]
 
 Integers = NDArray[np.int64]
 
@@ -98,7 +104,6 @@ def train_encoder(
     training: Training,
     *,
     progress: Progress | None = None,
-    noted: Callable[[dict[str, float]], str] | None = None,
 ) -> TrainingState:
     """Train, or go on training, and leave the best epoch's weights in the network, in evaluation mode.
 
@@ -112,7 +117,6 @@ def train_encoder(
         patients: whom to learn from and to validate on.
         training: how.
         progress: is told of images, and of each epoch in words.
-        noted: words an epoch's record; by default `epoch_text`.
 
     Raises:
         InputError: the loss became infinite or NaN.
@@ -123,12 +127,12 @@ def train_encoder(
     state = read_checkpoint(training.checkpoint, training.key)
     run = _Run(network, source, patients, training)
     run.restore(state)
-    epochs = training.recipe.training.epochs
-    progress.start(f"training {training.name}", epochs * run.images, "images", state.epoch * run.images)
+    epochs, images = training.recipe.training.epochs, images_of_an_epoch(training.recipe, patients)
+    progress.start(f"training {training.name}", epochs * images, "images", state.epoch * images)
     try:
         while state.epoch < epochs:
             record = run.epoch(state, progress)
-            progress.note((noted or epoch_text)(record))
+            progress.note(epoch_text(record))
             write_checkpoint(training.checkpoint, state)
     finally:
         progress.stop()
@@ -136,6 +140,12 @@ def train_encoder(
         network.load_state_dict(state.best)
     network.eval()
     return state
+
+
+def images_of_an_epoch(recipe: Recipe, patients: LearningPatients) -> int:
+    """How many images an epoch learns from."""
+    most, sizes = recipe.batches.images_per_patient, patients.sizes[~patients.validates]
+    return int((np.minimum(sizes, most) if most else sizes).sum())
 
 
 def epoch_text(record: dict[str, float]) -> str:
@@ -168,12 +178,6 @@ class _Run:
             dtype=training.dtype,
         )  # fmt: skip
         self.bags = patients.bags(patients.validates)
-
-    @property
-    def images(self) -> int:
-        """Images of an epoch."""
-        most = self.training.recipe.batches.images_per_patient
-        return int((np.minimum(self.sizes, most) if most else self.sizes).sum())
 
     def restore(self, state: TrainingState) -> None:
         """Put network and optimiser where the state has them."""

