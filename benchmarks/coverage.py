@@ -175,8 +175,12 @@ def comparisons(args: argparse.Namespace, world: World) -> None:
         several = np.array([test.p_value for test in tests])
         family += [several.min() <= 0.05, holm(several).min() <= 0.05]
         tally.add("AUC, DeLong", tests[0].difference, 0.0)
-        tally.add("AUC, BCa", areas.difference, 0.0)
-        tally.add("balanced accuracy, BCa", accuracies.difference, 0.0)
+        tally.add("AUC, percentile", areas.difference, 0.0)
+        first, second = (
+            resample(statistic("auc", y, p), y, n_resamples=args.resamples) for p in (one, other)
+        )
+        tally.add("AUC, BCa", (first - second).interval(), 0.0)
+        tally.add("balanced accuracy, percentile", accuracies.difference, 0.0)
     tally.show(
         f"95 % intervals of the difference of two equally good systems, {args.cohorts} cohorts of {world.n}"
     )

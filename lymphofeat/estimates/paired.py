@@ -1,7 +1,8 @@
 """Two systems on the same patients: paired bootstrap and McNemar's exact test.
 
-Bootstrap: both scores on the same resamples (Efron & Tibshirani 1993, chapter 16). Its p-value is the smallest level
-at which the percentile interval of the difference excludes 0, 2 (1 + #{d* on the far side of 0, or on it}) / (B + 1).
+Bootstrap: both scores on the same resamples, percentile interval of their difference (Efron & Tibshirani 1993, chapters
+13 and 16). Its p-value is the smallest level at which that interval excludes 0,
+2 (1 + #{d* on the far side of 0, or on it}) / (B + 1).
 
 McNemar: of the patients that only one of the two decides rightly, half should be each one's (McNemar, Psychometrika
 12, 1947; exact binomial form: Agresti, *Categorical Data Analysis*, section 10.1.4).
@@ -55,7 +56,7 @@ def paired_bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Compared:
-    """The difference of two scores on the same patients, with its stratified BCa interval and its p-value.
+    """The difference of two scores on the same patients, with its stratified percentile interval and its p-value.
 
     Args:
         first, second: each system's score as a function of weights, see `metrics.statistic`.
@@ -71,7 +72,7 @@ def paired_bootstrap(
         second, y, n_resamples=n_resamples, seed=seed
     )
     beyond = min(np.count_nonzero(difference.resampled <= 0), np.count_nonzero(difference.resampled >= 0))
-    return Compared(difference.interval(confidence), min(1.0, 2 * (1 + beyond) / (n_resamples + 1)))
+    return Compared(difference.percentile(confidence), min(1.0, 2 * (1 + beyond) / (n_resamples + 1)))
 
 
 def mcnemar(y: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNemar:

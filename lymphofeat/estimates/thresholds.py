@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import binom
 
 from ..errors import InputError
 from ..statistics import Interval
@@ -103,11 +104,12 @@ def sensitive_cut(
         raise InputError("A cut needs patients of both classes, labelled 0 and 1.")
     malignant = np.sort(probabilities[labels])
     n = len(malignant)
-    bounds = [lower_bound(n - missed, n, sure) for missed in range(n)]
-    missed = int(np.count_nonzero(np.array(bounds) >= target)) - 1  # the bounds fall with the number missed
-    if missed < 0:
+    # P(Binomial ≥ k) falls with k: as many ranks keep the promise as the largest of them
+    k = int(np.count_nonzero(binom.sf(np.arange(n), n, 1 - target) >= sure))
+    if k == 0:
         return _at(labels, probabilities, 0.0, confidence, promised=1.0)
-    return _at(labels, probabilities, float(malignant[missed]), confidence, promised=bounds[missed])
+    promised = lower_bound(n - k + 1, n, sure)
+    return _at(labels, probabilities, float(malignant[k - 1]), confidence, promised=promised)
 
 
 def _at(

@@ -27,6 +27,7 @@ from lymphofeat.estimates import (
     statistic,
 )
 from lymphofeat.estimates._logistic import fit_logistic
+from lymphofeat.statistics import bootstrap
 
 scored = st.lists(
     st.tuples(st.sampled_from([0, 1]), st.integers(0, 9), st.integers(0, 9)), min_size=4, max_size=30
@@ -103,6 +104,22 @@ def test_mcnemar_looks_at_right_and_wrong_not_at_the_labels() -> None:
     assert mcnemar(1 - y, 1 - first, 1 - second) == mcnemar(y, first, second)
     with pytest.raises(InputError, match="one row per patient"):
         mcnemar(y, first, second[:3])
+
+
+def test_paired_bootstrap_is_the_percentile_interval_of_the_difference_and_agrees_with_its_p_value() -> None:
+    rng = np.random.default_rng(2)
+    y = np.repeat([0, 1], [30, 40])
+    sides = set()
+    for k in range(12):
+        p, q = (1 / (1 + np.exp(-rng.normal(size=70) - d * y)) for d in (1.5, 1.5 - k / 10))
+        found = paired_bootstrap(statistic("auc", y, p), statistic("auc", y, q), y, seed=k, n_resamples=999)
+        apart = bootstrap("auc", y, p, seed=k, n_resamples=999) - bootstrap(
+            "auc", y, q, seed=k, n_resamples=999
+        )
+        assert found.difference == pytest.approx(apart.interval())
+        assert (found.p_value <= 0.05) == (not found.difference.low <= 0 <= found.difference.high)
+        sides.add(found.p_value <= 0.05)
+    assert sides == {True, False}
 
 
 def test_paired_bootstrap_finds_a_difference_that_is_there_and_none_that_is_not() -> None:

@@ -27,7 +27,7 @@ class Drawn:
 
     def __init__(self, distance: float) -> None:
         self.distance = distance
-        z = np.linspace(-9, 9, 40_001)
+        z = np.linspace(-9, 9, 8_001)
         self.p = self.probability(z)
         density = np.stack([0.4 * norm.pdf(z, -distance / 2), 0.6 * norm.pdf(z, distance / 2)])
         self.mass = density / density.sum()  # (2, grid): reactive, malignant
