@@ -257,7 +257,7 @@ def test_a_fine_tuned_encoder_is_no_start(cohort: Cohort, tmp_path: Path) -> Non
         ({"recipe": "poled"}, "did you mean pooled"),
         ({"recipe": "scratch", "train_from": "layer4"}, "recipe scratch with these options cannot be used"),
         ({"backbone": "resnet19"}, "backbone is 'resnet19'; choose from"),
-        ({"epochs": 1}, "warm_up is 1; it must end before"),
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
     ],
 )
 def test_options_that_cannot_be_used_get_a_sentence(options: dict[str, object], message: str) -> None:
