@@ -198,6 +198,7 @@ class Family:
         made = {k: about[k] for k in ("history", "epoch", "learnt_from", "validated_on", "trained_digest")}
         seconds = about["seconds"] + time.perf_counter() - began
         growing.finish(own, made={**made, "seconds": seconds, "encoder": self.encoder_path(member).name})
+        self.checkpoint_path(member).unlink(missing_ok=True)  # of a run that was killed just after training
 
     def _is_trained(self, member: Member) -> bool:
         path = self.encoder_path(member)
