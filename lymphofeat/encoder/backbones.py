@@ -1,12 +1,12 @@
 """The networks: pixels in, one feature vector per image out, by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import InputError
 
@@ -24,6 +24,8 @@ class Backbone:
         build: makes it untrained, its classifier replaced by the identity: (B, 3, H, W) → (B, D).
         imagenet: the name of torchvision's weights for it; "" where there are none.
         mean, std: per channel, of pixels scaled to [0, 1], that its weights were trained with.
+        classifier: what the names of the classifier's weights start with; they are left out.
+        imagenet_state: fetches the ImageNet weights of a network that is not torchvision's.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Backbone:
     imagenet: str
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    classifier: str = "fc."
+    imagenet_state: Callable[[], Mapping[str, Tensor]] | None = None
 
 
 def _resnet(name: str) -> Callable[[], nn.Module]:
@@ -71,14 +75,19 @@ BACKBONES = {
 
 
 def backbone_named(name: str) -> Backbone:
-    """Look a backbone up.
+    """Look a backbone up: one of `BACKBONES`, or one that an optional package brings.
 
     Raises:
         InputError: no such backbone; the sentence lists those there are.
     """
-    if name not in BACKBONES:
-        raise InputError(f"backbone {name!r} is not known; choose one of {', '.join(BACKBONES)}.")
-    return BACKBONES[name]
+    if name in BACKBONES:
+        return BACKBONES[name]
+    from .extras import extra_backbone
+
+    try:
+        return extra_backbone(name)
+    except InputError as error:
+        raise InputError(f"{error} Those that need no extra: {', '.join(BACKBONES)}.") from error
 
 
 def untrained(backbone: Backbone, seed: int) -> nn.Module:

@@ -6,6 +6,7 @@ computed alone by one thread, its features are the same bits whatever the number
 earlier run was interrupted. On an accelerator, threads decode ahead and one stream computes.
 """
 
+import copy
 import ctypes
 import os
 import platform
@@ -77,7 +78,7 @@ class FrozenEncoder:
     def __init__(
         self, network: nn.Module, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype
     ) -> None:
-        fused: nn.Module = fuse(network.eval())
+        fused = folded(network)
         self._network = fused.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.preprocessing, self.device, self.dtype = preprocessing, device, dtype
 
@@ -86,6 +87,15 @@ class FrozenEncoder:
             images = self.preprocessing.normalise(pixels.to(self.device, non_blocking=True), self.dtype)
             features: Tensor = self._network(images)
             return features.to(torch.float32).cpu().numpy()
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy in evaluation mode, batch norm folded into the convolutions where torch.fx can follow the network."""
+    try:
+        fused: nn.Module = fuse(network.eval())
+    except (torch.fx.proxy.TraceError, TypeError):  # its Python depends on the shapes: as it is, only slower
+        fused = copy.deepcopy(network).eval()
+    return fused
 
 
 def encode_blocks(

@@ -22,7 +22,6 @@ from .backbones import Backbone, untrained
 from .trained import is_trained
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
-CLASSIFIER = re.compile(r"fc\.")
 DOWNLOAD_PATIENCE = 30.0  # seconds without a byte
 
 
@@ -63,10 +62,12 @@ def load_weights(backbone: Backbone, weights: str, seed: int | None = None) -> L
         return _loaded(untrained(backbone, seed), f"random{seed}", f"untrained, random from seed {seed}")
     network = backbone.build()
     if weights == "imagenet":
-        network.load_state_dict(_without_classifier(_download(backbone)))
-        return _loaded(network, "imagenet", f"torchvision {backbone.imagenet}")
+        state = backbone.imagenet_state() if backbone.imagenet_state else _download(backbone)
+        network.load_state_dict(_without_classifier(state, backbone))
+        origin = backbone.imagenet if backbone.imagenet_state else f"torchvision {backbone.imagenet}"
+        return _loaded(network, "imagenet", origin)
     path = Path(weights)
-    _fit(network, _without_classifier(_unwrapped(path, _read(path))), path, backbone)
+    _fit(network, _without_classifier(read_state(path), backbone), path, backbone)
     return _loaded(network, re.sub(r"[^A-Za-z0-9._+-]", "_", path.stem), f"file {path.name}")
 
 
@@ -142,6 +143,16 @@ def _refuse_trained(path: Path) -> None:
         )
 
 
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict in a weights file, whatever wraps it.
+
+    Raises:
+        WeightsError: no such file, or no plain weights in it.
+        LeakageError: the file is an encoder that `extract` fine-tuned.
+    """
+    return _unwrapped(path, _read(path))
+
+
 def _unwrapped(path: Path, raw: Any) -> dict[str, Tensor]:
     while isinstance(raw, Mapping):
         wrapper = next((w for w in WRAPPERS if isinstance(raw.get(w), Mapping)), None)
@@ -153,8 +164,9 @@ def _unwrapped(path: Path, raw: Any) -> dict[str, Tensor]:
     return {str(key).removeprefix("module."): value for key, value in raw.items()}
 
 
-def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value for key, value in state.items() if not CLASSIFIER.match(key)}
+def _without_classifier(state: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
+    prefix = backbone.classifier
+    return {key: value for key, value in state.items() if not (prefix and key.startswith(prefix))}
 
 
 def _fit(network: nn.Module, state: dict[str, Tensor], path: Path, backbone: Backbone) -> None:
