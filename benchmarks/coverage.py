@@ -96,8 +96,8 @@ class Tally:
         self.rows: dict[str, list[tuple[bool, bool, float]]] = {}
 
     def add(self, name: str, interval: Interval, truth: float) -> None:
-        below, above = truth < interval.low, truth > interval.high
-        self.rows.setdefault(name, []).append((below, above, interval.high - interval.low))
+        width = interval.high - interval.low if np.isfinite(interval.high) else np.inf
+        self.rows.setdefault(name, []).append((truth < interval.low, truth > interval.high, width))
 
     def show(self, title: str) -> None:
         print(f"\n{title}\n\n| | covers | truth below | truth above | mean width |\n|---|---|---|---|---|")

@@ -24,8 +24,10 @@ from .calibration import (
 from .delong import delong_interval
 from .exact import flawless_balanced_accuracy, share_interval
 
-__all__ = ["DESCRIBED", "describe", "sensitivity_at", "specificity_at", "statistic"]
+__all__ = ["DESCRIBED", "FEWEST_AT_95", "describe", "sensitivity_at", "specificity_at", "statistic"]
 
+# With fewer patients of a class, 95 % of them means all of them; the bootstrap interval then covers about 80 %.
+FEWEST_AT_95 = 20
 _TIE = 1e-9  # shares are sums of floats
 
 
@@ -114,7 +116,8 @@ def describe(
 
     Returns:
         (name, interval) each. Where the sample is flawless, so that no resample differs from it, the bounds are exact
-        (balanced accuracy, AUC) or NaN: not known.
+        (balanced accuracy, AUC) or NaN: not known. So are those of sensitivity at 95 % specificity (and the reverse)
+        with fewer than `FEWEST_AT_95` reactive (malignant) patients.
 
     Raises:
         InputError: one class only, an unknown name, bad values or lengths.
@@ -141,7 +144,10 @@ def describe(
 
 
 def _seen_beyond(name: str, found: Interval, labels: Labels, confidence: float) -> Interval:
-    """The interval, or what can be said where the bootstrap saw no variation."""
+    """The interval, or what can be said where the bootstrap cannot give one."""
+    limiting = {"sensitivity_at_95_specificity": ~labels, "specificity_at_95_sensitivity": labels}.get(name)
+    if limiting is not None and int(limiting.sum()) < FEWEST_AT_95:
+        return Interval(found.value, float("nan"), float("nan"))
     if found.low < found.high or np.isinf(found.value):
         return found
     if name == "balanced_accuracy" and found.value == 1:

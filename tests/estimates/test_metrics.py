@@ -151,6 +151,15 @@ def test_a_flawless_sample_has_exact_bounds_or_none() -> None:
     assert found["calibration_slope"].value == np.inf
 
 
+def test_95_percent_of_too_few_patients_has_no_bounds() -> None:
+    y, p = drawn(39)  # 19 reactive, 20 malignant
+    found = dict(
+        describe(y, p, p > 0.5, names=["sensitivity_at_95_specificity", "specificity_at_95_sensitivity"])
+    )
+    assert np.isnan(found["sensitivity_at_95_specificity"][1:]).all()
+    assert found["specificity_at_95_sensitivity"].low < found["specificity_at_95_sensitivity"].high
+
+
 def test_bound_of_a_flawless_balanced_accuracy_is_never_too_high() -> None:
     """Whatever sensitivity and specificity average to the bound, a flawless sample is no likelier than the tail."""
     bound = 0.025 ** (1 / 40)
