@@ -47,7 +47,12 @@ class PrincipalAxes:
         return cls(scaler, axes[:kept].T / (deviation if deviation > 0 else 1.0))
 
     def transform(self, pooled: Floats) -> Floats:
-        """(n, q) float64 coordinates, the widest axis first."""
+        """(n, q) float64 coordinates, the widest axis first.
+
+        Raises:
+            InputError: NaN or an infinite value.
+        """
+        check_finite(pooled)
         return np.asarray(self.scaler.transform(pooled) @ self.axes)
 
 

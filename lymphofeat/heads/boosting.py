@@ -114,7 +114,7 @@ class PooledXGBoost(PooledHead):
 
 def suggest(draws: Draws) -> dict[str, Any]:
     """Arguments of `PooledXGBoost` to try."""
-    params: dict[str, Any] = {**suggest_pooled(Under(draws, "", {"cross": False, "scale": True}))}
+    params: dict[str, Any] = {**suggest_pooled(Under(draws, "", {"cross": False}), reduced=True)}
     if params["inputs"] != "image":
         params["monotone"] = draws.suggest_categorical("monotone", (False, True))
     return params | {
@@ -134,7 +134,7 @@ def build(params: Mapping[str, Any]) -> PooledXGBoost:
 
 
 _FIRST = {
-    "inputs": "both", "class_weight": None, "pooling": "mean", "reduce": True, "pca": 32, "interaction": False,
+    "inputs": "both", "class_weight": None, "pooling": "mean", "scale": True, "pca": 32, "interaction": False,
     "spline": None, "monotone": True, "trees": 100, "depth": 2, "learning_rate": 0.1, "reg_lambda": 5.0,
     "min_child_weight": 1.0, "subsample": 0.8, "colsample": 0.5,
 }  # fmt: skip
@@ -148,7 +148,7 @@ FAMILY = HeadFamily(
     build=build,
     first=(
         _FIRST,
-        {n: v for n, v in _FIRST.items() if n not in ("pooling", "reduce", "pca")} | {"inputs": "clinical"},
+        {n: v for n, v in _FIRST.items() if n not in ("pooling", "scale", "pca")} | {"inputs": "clinical"},
     ),
     inputs=INPUTS,
 )

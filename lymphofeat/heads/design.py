@@ -177,6 +177,7 @@ class _AsTheyAre:
         return cls()
 
     def transform(self, pooled: Floats) -> Floats:
+        check_finite(pooled)
         return pooled
 
 

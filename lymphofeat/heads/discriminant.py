@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from ..errors import InputError
 from .design import INPUTS
 from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
 from .registry import Draws, HeadFamily
@@ -32,6 +33,11 @@ class PooledLDA(PooledHead):
         return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=self.shrinkage, priors=priors)
 
     def _train(self, table: NDArray[np.float64], y: NDArray[np.int8], clinical: pd.DataFrame) -> Any:
+        if np.bincount(y, minlength=2).min() < 2:
+            raise InputError(
+                "One class has a single training patient, and a covariance needs two of each; add patients, or use "
+                "another head, such as logistic."
+            )
         return self._classifier().fit(table, y)
 
     def _legal(self) -> Legal:

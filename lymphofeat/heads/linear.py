@@ -1,21 +1,15 @@
 """Pooled features, principal components, clinical values, logistic regression: the head to beat."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, Unpack
-
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from .checks import is_above
 from .design import INPUTS
 from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
 from .registry import Draws, HeadFamily
+from .regression import exact_regression, sparse_regression
 
 __all__ = ["FAMILY", "PooledLogistic"]
-
-# A sparse solution is found to four digits or so; more passes change no decision.
-_SPARSE_PASSES, _SPARSE_TOLERANCE = 2000, 1e-4
 
 
 class PooledLogistic(PooledHead):
@@ -36,16 +30,8 @@ class PooledLogistic(PooledHead):
 
     def _classifier(self) -> Any:
         if self.l1_ratio == 0:
-            # Newton steps: few, exact, and without a tolerance that the probabilities would depend on.
-            return LogisticRegression(C=self.C, solver="newton-cholesky", tol=1e-8)
-        return _SparseLogistic(
-            C=self.C,
-            l1_ratio=self.l1_ratio,
-            solver="saga",
-            tol=_SPARSE_TOLERANCE,
-            max_iter=_SPARSE_PASSES,
-            random_state=0,  # of the order of the steps towards the one optimum
-        )
+            return exact_regression(self.C)
+        return sparse_regression(self.C, self.l1_ratio)
 
     def _legal(self) -> Legal:
         ratio = is_above(self.l1_ratio, -1) and 0 <= self.l1_ratio <= 1
@@ -53,16 +39,6 @@ class PooledLogistic(PooledHead):
             "C": (is_above(self.C), "a finite number above 0"),
             "l1_ratio": (ratio, "a number from 0 to 1"),
         }
-
-
-class _SparseLogistic(LogisticRegression):  # type: ignore[misc]
-    """Logistic regression that takes what it has reached after `max_iter` passes."""
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "_SparseLogistic":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            super().fit(X, y, sample_weight)
-        return self
 
 
 def suggest(draws: Draws) -> dict[str, Any]:

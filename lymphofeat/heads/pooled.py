@@ -12,7 +12,6 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from ..cache.bags import Bags
-from .axes import check_finite
 from .base import Memo, Split
 from .checks import check_both_classes, is_whole, refuse_bad_arguments
 from .clinical import SPLINES
@@ -142,7 +141,6 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return classifier.fit(table, y, sample_weight=compute_sample_weight(self.class_weight, y))
 
     def _probabilities(self, model: Any, table: Floats) -> Floats:
-        check_finite(table)
         return np.asarray(model.predict_proba(table), dtype=np.float64)
 
     def _design(self) -> Design:

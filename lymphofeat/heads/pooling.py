@@ -52,7 +52,8 @@ def pool(bags: Bags, name: str) -> Floats:
         (n_bags, widths × D) float64, sums accumulated in float64.
 
     Raises:
-        InputError: no pooling of that name, or an empty bag.
+        InputError: no pooling of that name, an empty bag, or a feature that is not finite (which a maximum or a
+            quantile would hide).
     """
     if name not in POOLINGS:
         raise InputError(f"There is no pooling {name!r}; choose one of {', '.join(sorted(POOLINGS))}.")
@@ -65,7 +66,10 @@ def pool(bags: Bags, name: str) -> Floats:
     for chunk in _chunks(bags.lengths):
         part = bags.select(chunk)
         lengths = part.lengths
-        pooled[chunk] = pooling.reduce(_rows(part), np.cumsum(lengths) - lengths, lengths)
+        rows = _rows(part)
+        if not np.isfinite(rows).all():
+            raise InputError("The features hold NaN or infinite values; extract the features again.")
+        pooled[chunk] = pooling.reduce(rows, np.cumsum(lengths) - lengths, lengths)
     return pooled
 
 

@@ -39,10 +39,17 @@ class Under:
         trial: what draws; may itself be an `Under`.
         prefix: the family's name; "" leaves the names as they are.
         fixed: parameters by their short names that are not drawn but have this value.
+        among: parameters by their short names that are drawn among these choices instead of their own.
     """
 
-    def __init__(self, trial: Draws, prefix: str, fixed: Mapping[str, Any] | None = None) -> None:
-        self._trial, self._fixed = trial, dict(fixed or {})
+    def __init__(
+        self,
+        trial: Draws,
+        prefix: str,
+        fixed: Mapping[str, Any] | None = None,
+        among: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        self._trial, self._fixed, self._among = trial, dict(fixed or {}), dict(among or {})
         self._prefix = f"{prefix}." if prefix else ""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
@@ -61,7 +68,7 @@ class Under:
         """As Optuna's."""
         if name in self._fixed:
             return self._fixed[name]
-        return self._trial.suggest_categorical(self._prefix + name, choices)
+        return self._trial.suggest_categorical(self._prefix + name, self._among.get(name, choices))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from .design import INPUTS
 from .inner import inner_folds
 from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
 from .registry import Draws, HeadFamily
+from .regression import exact_regression
 
 __all__ = ["FAMILY", "PooledSVM"]
 
@@ -84,7 +85,7 @@ class _Sigmoid:
         """Learn the function from decision values (n,) of patients that the machine behind them did not see."""
         spread = float(np.std(held_out)) or 1.0
         weights = compute_sample_weight(class_weight, y)
-        link = LogisticRegression(C=100.0, solver="newton-cholesky", tol=1e-8)
+        link = exact_regression(100.0)
         return cls(machine, link.fit(held_out[:, None] / spread, y, sample_weight=weights), spread)
 
     def predict_proba(self, table: Floats) -> Floats:

@@ -1,0 +1,162 @@
+"""Every head on every drawn signal: the table of docs/heads.md.
+
+    python benchmarks/heads_by_signal.py --out docs/heads-table.md
+
+Cohorts of features are drawn with a known truth (lymphofeat/cohort/synth_features.py); each head is cross-validated in
+5 folds, one person in one fold, and its AUC averaged over the cohorts. Heads are as in the list below, not tuned.
+"""
+
+import argparse
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from lymphofeat.cache.bags import Bags
+from lymphofeat.cohort.folds import assign_folds, persons
+from lymphofeat.cohort.synth_features import FeatureSignal, draw_feature_cohort
+from lymphofeat.heads import Head, Memo, Split, fit_predict
+from lymphofeat.heads.boosting import PooledXGBoost
+from lymphofeat.heads.design import ALL_POOLINGS
+from lymphofeat.heads.discriminant import PooledLDA
+from lymphofeat.heads.fusion import LateFusion, MixtureOfExperts, StackedFusion
+from lymphofeat.heads.gaussian_process import PooledGaussianProcess
+from lymphofeat.heads.instance_level import InstanceLevel
+from lymphofeat.heads.linear import PooledLogistic
+from lymphofeat.heads.neural import (
+    AdditiveAttention,
+    AttentionPooling,
+    DeepSets,
+    GatedAttention,
+    InstanceTransformer,
+)
+from lymphofeat.heads.svm import PooledSVM
+from lymphofeat.statistics import auc
+
+SIGNALS = get_args(FeatureSignal)
+N_PATIENTS, N_IMAGES, DIM, STRENGTH, N_FOLDS = 163, (20, 60), 16, 2.0, 5
+
+
+def heads() -> dict[str, Head]:
+    """By the table's label; image alone, then image and clinical values."""
+    pooled = {
+        f"logistic, {pooling}": PooledLogistic(pooling=pooling, inputs="image") for pooling in ALL_POOLINGS
+    }
+    image: dict[str, Head] = {
+        "logistic, clinical values only": PooledLogistic(inputs="clinical"),
+        **pooled,
+        "logistic L1, mean": PooledLogistic(inputs="image", l1_ratio=1.0, C=0.3),
+        "svm linear, mean": PooledSVM(inputs="image", kernel="linear", C=0.1),
+        "svm rbf, mean+std": PooledSVM(inputs="image", pooling="mean+std"),
+        "lda, mean+std": PooledLDA(inputs="image", pooling="mean+std"),
+        "gp, mean+std": PooledGaussianProcess(inputs="image", pooling="mean+std"),
+        "xgboost, mean+std": PooledXGBoost(inputs="image", pooling="mean+std"),
+        "instances, mean": InstanceLevel(inputs="image"),
+        "instances, top-mean": InstanceLevel(inputs="image", aggregate="top-mean"),
+        "attention": AttentionPooling(inputs="image", pca=16),
+        "gated attention": GatedAttention(inputs="image", pca=16),
+        "additive attention": AdditiveAttention(inputs="image", pca=16),
+        "deepsets": DeepSets(inputs="image", pca=16),
+        "transformer": InstanceTransformer(inputs="image", pca=16, hidden=16, epochs=15),
+    }
+    both: dict[str, Head] = {
+        "logistic, early": PooledLogistic(),
+        "logistic, early with products": PooledLogistic(cross=True),
+        "svm rbf, early": PooledSVM(),
+        "lda, early": PooledLDA(),
+        "gp, early": PooledGaussianProcess(),
+        "xgboost, early": PooledXGBoost(monotone=True),
+        "instances, early": InstanceLevel(),
+        "gated attention, early": GatedAttention(pca=16),
+        "late, probabilities": LateFusion(),
+        "late, log odds": LateFusion(average="logits"),
+        "stacked": StackedFusion(),
+        "mixture": MixtureOfExperts(),
+    }
+    return image | both
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One cohort to score all heads on."""
+
+    signal: FeatureSignal
+    seed: int
+
+
+def score(drawn: Drawn) -> dict[str, tuple[float, float]]:
+    """Per head, the out-of-fold AUC and the seconds of it; "the truth" is that of the true probability."""
+    cohort = draw_feature_cohort(
+        N_PATIENTS, N_IMAGES, DIM, signal=drawn.signal, strength=STRENGTH, seed=drawn.seed
+    )
+    bags, y = Bags.from_list(cohort.bags), cohort.y
+    folds = assign_folds(y, persons(cohort.table), N_FOLDS, drawn.seed)
+    splits = [
+        Split(bags, "drawn", np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(N_FOLDS)
+    ]
+    memo, scores = Memo(), {"the truth": (auc(y, cohort.probability), 0.0)}
+    for name, head in heads().items():
+        start = time.process_time()
+        predicted = np.empty(len(y))
+        for split, p in zip(splits, fit_predict(head, splits, cohort.table, y, memo), strict=True):
+            predicted[split.test] = p
+        scores[name] = (auc(y, predicted), time.process_time() - start)
+    return scores
+
+
+def table(cohorts: int, jobs: int) -> str:
+    """The table in Markdown."""
+    drawn = [Drawn(signal, seed) for seed in range(cohorts) for signal in SIGNALS]
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"  # of the processes, which share the cores
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        scores = list(pool.map(score, drawn))
+    lines = [
+        f"Mean AUC ± standard error over {cohorts} cohorts of {N_PATIENTS} patients, {N_IMAGES[0]} to {N_IMAGES[1]} "
+        f"images each, {DIM} features, classes {STRENGTH:g} standard deviations apart; in bold, what is within two "
+        "standard errors of the best. Seconds are of 5 folds on one core, the first to pool in a way pays for it. "
+        "Made by `benchmarks/heads_by_signal.py`.",
+        "",
+        "| head | " + " | ".join(SIGNALS) + " | s |",
+        "|---|" + "---|" * (len(SIGNALS) + 1),
+    ]
+    names = list(scores[0])
+    found = np.array([[[s[n][0] for d, s in zip(drawn, scores, strict=True) if d.signal == signal]
+                       for signal in SIGNALS] for n in names])  # fmt: skip
+    mean, error = found.mean(axis=2), found.std(axis=2, ddof=1) / np.sqrt(cohorts)
+    best = 1 + mean[1:].argmax(axis=0)
+    for i, name in enumerate(names):
+        cells = []
+        for j, signal in enumerate(SIGNALS):
+            text = f"{mean[i, j]:.2f} ± {error[i, j]:.2f}"
+            difference = found[best[j], j] - found[i, j]
+            near = difference.mean() <= 2 * difference.std(ddof=1) / np.sqrt(cohorts)
+            cells.append(f"**{text}**" if near and i > 0 and signal != "none" else text)
+        seconds = np.mean([s[name][1] for s in scores])
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {seconds:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Parse, compute, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, help="write the table there; by default print it")
+    parser.add_argument("--cohorts", type=int, default=6, help="cohorts a signal (default: 6)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
+    arguments = parser.parse_args()
+    if arguments.cohorts < 2:
+        parser.error("a standard error needs at least 2 cohorts")
+    text = table(arguments.cohorts, arguments.jobs)
+    if arguments.out is None:
+        print(text, end="")
+    else:
+        arguments.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Late fusion: an image head and a clinical head, fitted apart; their answers are averaged."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from sklearn.utils.validation import check_is_fitted
+
+from ...cache.bags import Bags
+from ..base import Head, Memo, Split, fit_predict
+from ..boosting import FAMILY as XGBOOST
+from ..gaussian_process import FAMILY as GP
+from ..instance_level import FAMILY as INSTANCES
+from ..linear import FAMILY as LOGISTIC
+from ..registry import Draws, HeadFamily
+from ..svm import FAMILY as SVM
+from .parts import FIRST_PARTS, FusedHead, parts_of, suggest_parts
+
+__all__ = ["FAMILY", "LateFusion"]
+
+Floats = NDArray[np.float64]
+
+WAYS = ("probabilities", "logits")
+# Logarithms of odds of at most e^16 : 1; a part that is surer than that is not so for a reason.
+_SUREST = 1e-7
+
+
+class LateFusion(FusedHead):
+    """The weighted average of two heads' probabilities or log odds; other arguments as `FusedHead`.
+
+    Args:
+        average: "probabilities" or "logits".
+        weight: of the image head, in [0, 1].
+    """
+
+    def __init__(
+        self,
+        *,
+        image: Head | None = None,
+        clinical: Head | None = None,
+        class_weight: str | None = None,
+        average: str = "probabilities",
+        weight: float = 0.5,
+    ) -> None:
+        super().__init__(image=image, clinical=clinical, class_weight=class_weight)
+        self.average = average
+        self.weight = weight
+
+    def fit(self, bags: Bags, clinical: pd.DataFrame, y: NDArray[np.int8]) -> "LateFusion":
+        """Fit both parts on the same patients; see `Head`.
+
+        Raises:
+            InputError: bad arguments (all are listed), or as a part.
+        """
+        self._check_params()
+        self.parts_ = [part.fit(bags, clinical, y) for part in self._parts()]
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_proba(self, bags: Bags, clinical: pd.DataFrame) -> Floats:
+        """(n, 2) float64: probability of reactive, of malignant."""
+        check_is_fitted(self, "parts_")
+        p = self._averaged(*(part.predict_proba(bags, clinical)[:, 1] for part in self.parts_))
+        return np.stack([1 - p, p], axis=1)
+
+    def fit_predict_splits(
+        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+    ) -> list[Floats]:
+        """As `fit` and `predict_proba` on each split, as quick as the parts are."""
+        self._check_params()
+        image, values = (fit_predict(part, splits, clinical, y, memo) for part in self._parts())
+        return [self._averaged(p, q) for p, q in zip(image, values, strict=True)]
+
+    def _averaged(self, image: Floats, values: Floats) -> Floats:
+        if self.average == "probabilities":
+            return self.weight * image + (1 - self.weight) * values
+        return np.asarray(expit(self.weight * log_odds(image) + (1 - self.weight) * log_odds(values)))
+
+    def _legal(self) -> dict[str, tuple[bool, str]]:
+        number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
+        return super()._legal() | {
+            "average": (self.average in WAYS, "'probabilities' or 'logits'"),
+            "weight": (number and 0 <= self.weight <= 1, "a number from 0 to 1"),
+        }
+
+
+def log_odds(p: Floats) -> Floats:
+    """(n,) finite log odds of probabilities."""
+    return np.asarray(logit(np.clip(p, _SUREST, 1 - _SUREST)))
+
+
+_PARTS = (LOGISTIC, SVM, GP, XGBOOST, INSTANCES)
+
+
+def suggest(draws: Draws) -> dict[str, Any]:
+    """A point of late fusion to try."""
+    params = suggest_parts(draws, _PARTS)
+    params["average"] = draws.suggest_categorical("average", WAYS)
+    even = draws.suggest_categorical("even", (True, False))
+    return params | {"weight": 0.5 if even else draws.suggest_float("weight", 0.1, 0.9)}
+
+
+def build(params: Mapping[str, Any]) -> LateFusion:
+    """The head of a point of `suggest`."""
+    return LateFusion(**parts_of(params, _PARTS), average=params["average"], weight=params["weight"])
+
+
+FAMILY = HeadFamily(
+    name="late",
+    summary="An image head and a clinical head fitted apart, their probabilities or log odds averaged.",
+    source="Kittler et al., On combining classifiers, IEEE PAMI 20, 1998",
+    cost="moderate",
+    space=suggest,
+    build=build,
+    first=(
+        {**FIRST_PARTS, "average": "probabilities", "even": True},
+        {**FIRST_PARTS, "average": "logits", "even": True, "logistic.pooling": "std"},
+    ),
+    inputs=("both",),
+)

@@ -1,0 +1,160 @@
+"""A mixture of two experts: a gate says for each patient how far to trust the images.
+
+    p(x) = g(x) · σ(a·u + a₀) + (1 − g(x)) · σ(b·v + b₀),    g(x) = σ(c·[u, v] + c₀)
+
+with u the pooled features on their widest axes and v the clinical values (Jacobs et al., Neural Computation 3, 1991; as
+Sahasrabudhe et al., IEEE JBHI 25, 2021, with linear experts on frozen features instead of networks). Trained
+together by the likelihood of the mixture, with L2 penalties, by L-BFGS from the experts fitted apart and an even gate.
+There may be several optima; the start is always the same.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.utils.class_weight import compute_sample_weight
+
+from ..checks import is_above
+from ..pooled import Legal, PooledHead, PooledOptions, suggest_pooled
+from ..registry import Draws, HeadFamily, Under
+from ..regression import exact_regression
+
+__all__ = ["FAMILY", "MixtureOfExperts"]
+
+Floats = NDArray[np.float64]
+
+_ENOUGH = {"maxiter": 500, "ftol": 1e-12, "gtol": 1e-6}
+_LEAST = 1e-12  # probabilities below have this logarithm
+
+
+class MixtureOfExperts(PooledHead):
+    """See the module; other arguments as `PooledHead`, with inputs="both" and no `cross`. Nothing is random.
+
+    Args:
+        C: inverse strength of the experts' L2 penalty, > 0.
+        gate_C: the gate's, > 0.
+    """
+
+    def __init__(self, *, C: float = 1.0, gate_C: float = 0.1, **options: Unpack[PooledOptions]) -> None:
+        super().__init__(**options)
+        self.C = C
+        self.gate_C = gate_C
+
+    def _classifier(self) -> Any:
+        return exact_regression(self.C)
+
+    def _train(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> "_Mixture":
+        width = table.shape[1] - len(self._design().clinical_names)
+        weights = compute_sample_weight(self.class_weight, y)
+        apart = [
+            self._classifier().fit(part, y, sample_weight=weights)
+            for part in (table[:, :width], table[:, width:])
+        ]
+        start = [np.r_[expert.coef_[0], expert.intercept_] for expert in apart]
+        problem = _Likelihood(table, width, y, weights, self.C, self.gate_C)
+        first = np.concatenate([*start, np.zeros(table.shape[1] + 1)])
+        found = minimize(problem, first, jac=True, method="L-BFGS-B", options=_ENOUGH)
+        return _Mixture(found.x, width)
+
+    def _legal(self) -> Legal:
+        return super()._legal() | {
+            "inputs": (self.inputs == "both", "'both'"),
+            "cross": (self.cross is False, "False"),
+            "C": (is_above(self.C), "a finite number above 0"),
+            "gate_C": (is_above(self.gate_C), "a finite number above 0"),
+        }
+
+
+class _Mixture:
+    """The fitted mixture: its parameters a, a₀, b, b₀, c, c₀ in a row, and the width of u."""
+
+    def __init__(self, parameters: Floats, width: int) -> None:
+        self.parameters, self.width = parameters, width
+
+    def predict_proba(self, table: Floats) -> Floats:
+        """(n, 2) float64."""
+        p, q, g = _answers(self.parameters, table, self.width)
+        mixed = g * p + (1 - g) * q
+        return np.stack([1 - mixed, mixed], axis=1)
+
+
+class _Likelihood:
+    """The penalised negative log likelihood of the mixture, and its gradient."""
+
+    def __init__(
+        self, table: Floats, width: int, y: NDArray[np.int8], weights: Floats, c: float, gate_c: float
+    ) -> None:
+        self.table, self.width, self.malignant, self.weights = table, width, y == 1, weights
+        clinical = table.shape[1] - width
+        self.decay = np.concatenate(
+            [np.append(np.full(n, 1 / strength), 0.0) for n, strength in
+             ((width, c), (clinical, c), (table.shape[1], gate_c))]
+        )  # fmt: skip
+
+    def __call__(self, parameters: Floats) -> tuple[float, Floats]:
+        p, q, g = _answers(parameters, self.table, self.width)
+        mixed = g * p + (1 - g) * q
+        likelihood = np.maximum(np.where(self.malignant, mixed, 1 - mixed), _LEAST)
+        value = -(self.weights * np.log(likelihood)).sum() + (self.decay * parameters**2).sum() / 2
+        slope = -self.weights * np.where(self.malignant, 1, -1) / likelihood
+        u, v = self.table[:, : self.width], self.table[:, self.width :]
+        gradient = self.decay * parameters + np.concatenate(
+            [
+                _of_linear(u, slope * g * p * (1 - p)),
+                _of_linear(v, slope * (1 - g) * q * (1 - q)),
+                _of_linear(self.table, slope * (p - q) * g * (1 - g)),
+            ]
+        )
+        return float(value), gradient
+
+
+def _answers(parameters: Floats, table: Floats, width: int) -> tuple[Floats, Floats, Floats]:
+    """Each (n,): the image expert's probability, the clinical expert's, and the gate."""
+    image, rest = parameters[: width + 1], parameters[width + 1 :]
+    clinical, gate = np.split(rest, [table.shape[1] - width + 1])
+    return (
+        expit(table[:, :width] @ image[:-1] + image[-1]),
+        expit(table[:, width:] @ clinical[:-1] + clinical[-1]),
+        expit(table @ gate[:-1] + gate[-1]),
+    )
+
+
+def _of_linear(x: Floats, slope: Floats) -> Floats:
+    """The gradient by weights and intercept of a function with that slope by x·w + w₀."""
+    return np.append(slope @ x, slope.sum())
+
+
+def suggest(draws: Draws) -> dict[str, Any]:
+    """Arguments of `MixtureOfExperts` to try."""
+    options = suggest_pooled(Under(draws, "", {"inputs": "both", "cross": False}), reduced=True)
+    return {
+        **options,
+        "C": draws.suggest_float("C", 1e-2, 10.0, log=True),
+        "gate_C": draws.suggest_float("gate_C", 1e-3, 10.0, log=True),
+    }
+
+
+def build(params: Mapping[str, Any]) -> MixtureOfExperts:
+    """The head of a point of `suggest`."""
+    return MixtureOfExperts(**params)
+
+
+FAMILY = HeadFamily(
+    name="mixture",
+    summary="A linear image expert and a linear clinical expert, mixed by a gate that sees both.",
+    source="Jacobs et al., Neural Computation 3, 1991; Sahasrabudhe et al., IEEE JBHI 25, 2021",
+    cost="cheap",
+    space=suggest,
+    build=build,
+    first=(
+        {
+            "class_weight": None, "pooling": "mean", "scale": True, "pca": 16, "interaction": False, "spline": None,
+            "C": 1.0, "gate_C": 0.1,
+        },
+    ),
+    inputs=("both",),
+)  # fmt: skip

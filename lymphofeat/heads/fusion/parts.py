@@ -1,0 +1,123 @@
+"""The two parts of a fused head, one for the images and one for the clinical values."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+
+from ...cache.bags import Bags
+from ..base import Head, Memo, Split
+from ..checks import refuse_bad_arguments
+from ..linear import PooledLogistic
+from ..linear import suggest as suggest_logistic
+from ..registry import Draws, HeadFamily, Under
+
+__all__ = ["FIRST_PARTS", "FusedHead", "parts_of", "suggest_parts"]
+
+Floats = NDArray[np.float64]
+
+
+class FusedHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A head made of two.
+
+    Args:
+        image: the head that sees the images; by default mean pooling and logistic regression.
+        clinical: the one that sees the clinical values; by default logistic regression.
+        class_weight: None, or "balanced": given to both parts, which must have an argument of that name.
+
+    Attributes:
+        classes_: (2,) the labels 0 and 1.
+    """
+
+    def __init__(
+        self, *, image: Head | None = None, clinical: Head | None = None, class_weight: str | None = None
+    ) -> None:
+        self.image = image
+        self.clinical = clinical
+        self.class_weight = class_weight
+
+    @abstractmethod
+    def fit(self, bags: Bags, clinical: pd.DataFrame, y: NDArray[np.int8]) -> Self:
+        """As `Head`."""
+
+    @abstractmethod
+    def fit_predict_splits(
+        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+    ) -> list[Floats]:
+        """As `SharesWork`."""
+
+    def _parts(self) -> tuple[Any, Any]:
+        """Unfitted: the image head and the clinical head."""
+        image = PooledLogistic(inputs="image") if self.image is None else self.image
+        values = PooledLogistic(inputs="clinical") if self.clinical is None else self.clinical
+        image, values = clone(image), clone(values)
+        return tuple(part.set_params(class_weight=self.class_weight) for part in (image, values))
+
+    def _legal(self) -> dict[str, tuple[bool, str]]:
+        heads = {
+            name: (
+                getattr(self, name) is None or hasattr(getattr(self, name), "predict_proba"),
+                "a head or None",
+            )
+            for name in ("image", "clinical")
+        }
+        return heads | {"class_weight": (self.class_weight in (None, "balanced"), "None or 'balanced'")}
+
+    def _check_params(self) -> None:
+        refuse_bad_arguments(self, self._legal())
+
+
+FIRST_PARTS: Mapping[str, Any] = {
+    "class_weight": None,
+    "image": "logistic",
+    "logistic.penalty": "l2",
+    "logistic.pooling": "mean",
+    "logistic.scale": True,
+    "logistic.reduce": True,
+    "logistic.pca": 32,
+    "logistic.C": 1.0,
+    "clinical.C": 1.0,
+    "clinical.interaction": False,
+    "clinical.spline": None,
+}
+
+
+def suggest_parts(
+    draws: Draws, families: Sequence[HeadFamily], among: Mapping[str, Sequence[Any]] | None = None
+) -> dict[str, Any]:
+    """Draw both parts: an image head of one of the families, and a logistic regression of the clinical values.
+
+    Args:
+        draws: the trial.
+        families: of the image head.
+        among: choices of the image head's parameters instead of their own.
+
+    Returns:
+        class_weight; image: the family's name; image_point: the point of its space; clinical_point: arguments of
+        `PooledLogistic`.
+    """
+    weight = draws.suggest_categorical("class_weight", (None, "balanced"))
+    by_name = {family.name: family for family in families}
+    name = draws.suggest_categorical("image", tuple(by_name))
+    fixed = {"inputs": "image", "class_weight": weight}
+    values = Under(draws, "clinical", {"inputs": "clinical", "class_weight": weight, "penalty": "l2"})
+    return {
+        "class_weight": weight,
+        "image": name,
+        "image_point": by_name[name].space(Under(draws, name, fixed, among)),
+        "clinical_point": suggest_logistic(values),
+    }
+
+
+def parts_of(params: Mapping[str, Any], families: Sequence[HeadFamily]) -> dict[str, Any]:
+    """Arguments of `FusedHead` of a point of `suggest_parts`."""
+    (family,) = (f for f in families if f.name == params["image"])
+    return {
+        "image": family.build(params["image_point"]),
+        "clinical": PooledLogistic(**params["clinical_point"]),
+        "class_weight": params["class_weight"],
+    }

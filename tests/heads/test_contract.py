@@ -1,0 +1,252 @@
+"""What every family of the registry keeps to: its first points and some drawn ones, as heads."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from optuna.trial import FixedTrial
+from sklearn.base import clone
+
+from lymphofeat.cache.bags import Bags
+from lymphofeat.cohort.synth_features import draw_feature_cohort
+from lymphofeat.errors import InputError
+from lymphofeat.heads import Memo, Split, fit_predict
+from lymphofeat.heads.base import SharesWork
+from lymphofeat.heads.registry import COSTS, HeadFamily, families
+
+N, DIM = 36, 6
+# Boosted trees jump where the others bend: a feature that differs in its last digit may fall on the other side.
+TOLERANCE = 1e-4
+Patients = tuple[Bags, pd.DataFrame, np.ndarray]
+
+
+@dataclass
+class Drawn:
+    """A trial that draws at random and remembers what it was asked."""
+
+    rng: np.random.Generator
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        value = np.exp(self.rng.uniform(np.log(low), np.log(high))) if log else self.rng.uniform(low, high)
+        return self.params.setdefault(name, float(value))
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return self.params.setdefault(name, int(self.rng.integers(low, high + 1)))
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        return self.params.setdefault(name, choices[self.rng.integers(len(choices))])
+
+
+def _shortened(head: Any) -> Any:
+    """With fewer passes and trees, so that the sweep takes seconds, and without noise that counts images."""
+    short = {"epochs": 3, "trees": 20, "hidden": 8, "batch_size": 16, "instance_dropout": 0.0}
+    return head.set_params(**{k: v for k, v in short.items() if k in head.get_params()})
+
+
+def _heads() -> dict[str, Any]:
+    found = {}
+    for name, family in families().items():
+        for number, point in enumerate(family.first):
+            drawn = family.suggest(FixedTrial(family.enqueued(point)))
+            found[f"{name}-first-{number}"] = _shortened(family.build(drawn))
+        for seed in range(2 if family.cost == "dear" else 4):
+            drawn = family.suggest(Drawn(np.random.default_rng([seed, len(name)])))
+            found[f"{name}-drawn-{seed}"] = _shortened(family.build(drawn))
+    return found
+
+
+HEADS = _heads()
+each_head = pytest.mark.parametrize("name", HEADS)
+
+
+@pytest.fixture(scope="module")
+def patients() -> Patients:
+    cohort = draw_feature_cohort(N, (2, 9), DIM, signal="mean", strength=2.0, seed=3)
+    table = cohort.table.copy()
+    table.loc[::7, "age"] = np.nan
+    table.loc[1::9, "sex"] = ""
+    table.loc[[2, 3], ["birth", "sex"]] = ["1950-01-02", "F"]  # one person twice
+    return Bags.from_list(cohort.bags), table, cohort.y
+
+
+@pytest.fixture(scope="module")
+def fitted(patients: Patients) -> dict[str, Any]:
+    return {name: clone(head).fit(*patients) for name, head in HEADS.items()}
+
+
+def sees_images(head: Any) -> bool:
+    return head.get_params().get("inputs") != "clinical"
+
+
+@pytest.mark.parametrize("family", families().values(), ids=families())
+def test_a_family_says_what_it_is(family: HeadFamily) -> None:
+    assert family.cost in COSTS
+    assert family.summary.endswith(".")
+    assert family.source
+    assert family.inputs
+    assert "." not in family.name
+    drawn = Drawn(np.random.default_rng(0))
+    point = family.suggest(drawn)
+    assert all(parameter.startswith(f"{family.name}.") for parameter in drawn.params)
+    again = family.suggest(FixedTrial(drawn.params))
+    assert again == point
+    assert (
+        family.build(point).get_params(deep=False).keys() == family.build(again).get_params(deep=False).keys()
+    )
+    if len(family.inputs) > 1:
+        seen = {family.suggest(Drawn(np.random.default_rng(s)))["inputs"] for s in range(40)}
+        assert seen == set(family.inputs)
+    for fixed in family.inputs:
+        if len(family.inputs) > 1:
+            assert family.suggest(Drawn(np.random.default_rng(1)), {"inputs": fixed})["inputs"] == fixed
+
+
+@pytest.mark.parametrize("family", families().values(), ids=families())
+def test_first_points_name_all_that_is_drawn(family: HeadFamily) -> None:
+    """None is left to chance, and none is there in vain."""
+    for point in family.first:
+        drawn = Drawn(np.random.default_rng(0), family.enqueued(point))
+        family.suggest(drawn)
+        assert drawn.params == family.enqueued(point)
+
+
+def test_names_and_order_of_families() -> None:
+    costs = [COSTS.index(family.cost) for family in families().values()]
+    assert costs == sorted(costs)
+    assert {"logistic", "svm", "xgboost", "instances", "late", "stacked", "mixture"} <= set(families())
+
+
+@each_head
+def test_neither_order_nor_repetition_of_images_matters(
+    name: str, fitted: dict[str, Any], patients: Patients
+) -> None:
+    bags, clinical, _ = patients
+    rng = np.random.default_rng(0)
+    changed = Bags.from_list([np.tile(b, (t, 1))[rng.permutation(t * len(b))] for b, t in
+                              zip(bags, rng.integers(1, 4, N), strict=True)])  # fmt: skip
+    expected = fitted[name].predict_proba(bags, clinical)
+    np.testing.assert_allclose(fitted[name].predict_proba(changed, clinical), expected, atol=TOLERANCE)
+
+
+@each_head
+def test_repeating_images_teaches_nothing(name: str, fitted: dict[str, Any], patients: Patients) -> None:
+    bags, clinical, y = patients
+    # Only malignant patients' bags are shown thrice: their number must not become a feature or a weight.
+    repeated = Bags.from_list([np.tile(b, (1 + 2 * label, 1)) for b, label in zip(bags, y, strict=True)])
+    p = clone(HEADS[name]).fit(repeated, clinical, y).predict_proba(bags, clinical)
+    np.testing.assert_allclose(p, fitted[name].predict_proba(bags, clinical), atol=10 * TOLERANCE)
+
+
+@each_head
+def test_estimator(name: str, fitted: dict[str, Any], patients: Patients) -> None:
+    bags, clinical, y = patients
+    copy = clone(HEADS[name])
+    assert str(copy.get_params()) == str(HEADS[name].get_params())
+    assert copy.fit(bags, clinical, y) is copy
+    p = copy.predict_proba(bags, clinical)
+    assert p.shape == (N, 2)
+    assert p.dtype == np.float64
+    assert ((p >= 0) & (p <= 1)).all()
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    np.testing.assert_array_equal(copy.classes_, [0, 1])
+    np.testing.assert_array_equal(fitted[name].predict_proba(bags, clinical), p)  # the same each time
+    alone = copy.predict_proba(bags.select(np.array([7])), clinical.iloc[[7]])
+    np.testing.assert_allclose(alone, p[[7]], atol=TOLERANCE)
+
+
+@each_head
+def test_splits_together_equal_splits_apart(name: str, patients: Patients) -> None:
+    bags, clinical, y = patients
+    rows = np.random.default_rng(4).permutation(N)
+    splits = [Split(bags, "k", np.sort(rows[9:]), np.sort(rows[:9])),
+              Split(bags, "k", np.sort(rows[:-9]), np.sort(rows[-9:]))]  # fmt: skip
+    head = HEADS[name]
+    if not isinstance(head, SharesWork):
+        pytest.fail(f"{name} is fitted split by split, and every family so far has a quicker way")
+    memo = Memo()
+    together = fit_predict(head, splits, clinical, y, memo)
+    for split, p in zip(splits, together, strict=True):
+        plain = clone(head).fit(bags.select(split.train), clinical.iloc[split.train], y[split.train])
+        expected = plain.predict_proba(bags.select(split.test), clinical.iloc[split.test])[:, 1]
+        np.testing.assert_allclose(p, expected, atol=TOLERANCE)
+    hidden = y.copy()
+    hidden[splits[0].test] = -1
+    np.testing.assert_allclose(
+        fit_predict(head, splits[:1], clinical, hidden, memo)[0], together[0], atol=1e-6
+    )
+    assert not hasattr(head, "classes_")
+
+
+@each_head
+def test_poor_bags_give_a_result(name: str, patients: Patients) -> None:
+    bags, clinical, y = patients
+    single = Bags.from_list([bag[:1] for bag in bags])
+    identical = Bags.from_list([np.tile(bag[:1], (4, 1)) for bag in bags])
+    alike = Bags.from_list([np.full((3, DIM), 0.5, dtype=np.float32)] * N)
+    constant = Bags(bags.features.copy(), bags.starts, bags.lengths)
+    constant.features[:, 2] = 0.1
+    for poor in (single, identical, alike, constant):
+        p = clone(HEADS[name]).fit(poor, clinical, y).predict_proba(poor, clinical)
+        assert np.isfinite(p).all()
+    if sees_images(HEADS[name]) and HEADS[name].get_params().get("inputs") == "image":
+        p = clone(HEADS[name]).fit(alike, clinical, y).predict_proba(alike, clinical)
+        np.testing.assert_allclose(p, p[[0]].repeat(N, axis=0), atol=1e-6)
+
+
+@each_head
+def test_all_clinical_values_missing(name: str, patients: Patients) -> None:
+    bags, clinical, y = patients
+    empty = clinical.assign(age=np.nan, sex="", count=np.nan)
+    p = clone(HEADS[name]).fit(bags, empty, y).predict_proba(bags, empty)
+    assert np.isfinite(p).all()
+
+
+@each_head
+def test_bad_input_gets_a_sentence(name: str, fitted: dict[str, Any], patients: Patients) -> None:
+    bags, clinical, y = patients
+    everyone = np.arange(N)
+    for labels in (np.zeros_like(y), np.ones_like(y)):
+        with pytest.raises(InputError, match="all of one class"):
+            clone(HEADS[name]).fit(bags, clinical, labels)
+        with pytest.raises(InputError, match="all of one class"):
+            fit_predict(
+                HEADS[name], [Split(bags, "k", everyone[:-3], everyone[-3:])], clinical, labels, Memo()
+            )
+    if not sees_images(HEADS[name]):
+        return
+    for value in (np.nan, np.inf, -np.inf):
+        broken = Bags(bags.features.copy(), bags.starts, bags.lengths)
+        broken.features[3, 0] = value
+        with pytest.raises(InputError, match="NaN or infinite"):
+            clone(HEADS[name]).fit(broken, clinical, y)
+        with pytest.raises(InputError, match="NaN or infinite"):
+            fitted[name].predict_proba(broken, clinical)
+
+
+@each_head
+def test_one_patient_of_a_class_gives_a_result_or_a_sentence(name: str, patients: Patients) -> None:
+    bags, clinical, y = patients
+    few = np.r_[np.flatnonzero(y == 0)[:1], np.flatnonzero(y == 1)]
+    try:
+        model = clone(HEADS[name]).fit(bags.select(few), clinical.iloc[few], y[few])
+    except InputError as error:
+        assert "add patients" in str(error) or "early_stopping" in str(error)  # noqa: PT017
+    else:
+        assert np.isfinite(model.predict_proba(bags, clinical)).all()
+
+
+@pytest.mark.parametrize("family", families())
+def test_all_bad_arguments_are_listed_at_once(family: str, patients: Patients) -> None:
+    head = clone(next(head for name, head in HEADS.items() if name.startswith(f"{family}-")))
+    names = list(head.get_params(deep=False))
+    for argument in names:
+        setattr(head, argument, object())
+    with pytest.raises(InputError) as caught:
+        head.fit(*patients)
+    for argument in names:
+        assert f"{argument} must be" in str(caught.value)
+    with pytest.raises(InputError):
+        fit_predict(head, [Split(patients[0], "k", np.arange(30), np.arange(30, N))], *patients[1:], Memo())
