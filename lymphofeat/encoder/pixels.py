@@ -59,7 +59,9 @@ def read_centre(path: Path, side: int, crop: int) -> NDArray[np.uint8]:
             left, top = (width - side) // 2, (height - side) // 2
             box = (max(left, 0), max(top, 0), min(left + side, width), min(top + side, height))
             if image.mode in ("I", "F"):
-                raise InputError(f"{path} holds 32-bit values of unknown range; save it with 8 bits per channel.")
+                raise InputError(
+                    f"{path} holds 32-bit values of unknown range; save it with 8 bits per channel."
+                )
             centre = image.crop(box)
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(

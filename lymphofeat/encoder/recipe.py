@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from ..errors import InputError
 from .augment import AugmentSpec
-from .backbones import BACKBONES
+from .backbones import backbone_named
 
 __all__ = [
     "BatchRecipe",
@@ -47,14 +48,14 @@ class NetworkRecipe:
     """The image network.
 
     Attributes:
-        backbone: a name of `BACKBONES`.
+        backbone: a name that `backbone_named` knows.
         start: "weights" (those that the command names) or "random".
         hidden: widths of linear layers with ReLU between the patient's mean feature and the output.
         dropout: before each linear layer.
         batch_norm: "train" (statistics of the batch, running averages updated) or "frozen" (as in the start weights).
     """
 
-    backbone: str = setting("resnet18", choices=tuple(BACKBONES))
+    backbone: str = setting("resnet18")
     start: str = setting("weights", choices=("weights", "random"))
     hidden: tuple[int, ...] = setting((), low=1)
     dropout: float = setting(0.0, low=0, high=0.95)
@@ -243,6 +244,10 @@ def _fault(
 
 
 def _contradictions(recipe: Recipe) -> Iterator[str]:
+    try:
+        backbone_named(recipe.network.backbone)
+    except InputError as error:
+        yield f"[network] {str(error).rstrip('.')}"
     if recipe.clinical.use == "gate" and recipe.loss.kind != "bce":
         yield "[loss] kind must be bce where [clinical] use is gate: the mixture has its own likelihood"
     if recipe.clinical.use == "gate" and recipe.network.hidden:

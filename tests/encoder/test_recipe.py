@@ -108,7 +108,7 @@ def test_all_mistakes_of_a_file_are_named_at_once(tmp_path: Path) -> None:
     for part in (
         "netwrok is not a section (did you mean network?)",
         "[network] backbon is not a setting (did you mean backbone?)",
-        "[network] backbone is 'resnet19'; choose from resnet18",
+        "[network] backbone 'resnet19' is not known",
         "[network] dropout is 'much'; it must be a number",
         "[network] hidden is [1, 'b']; it must be a list of whole numbers",
         "[augment] shift is -1",
