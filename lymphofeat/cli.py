@@ -56,6 +56,7 @@ def verbs() -> None:
     lymphofeat check data      what is wrong with a cohort, and what could be a shortcut
     lymphofeat extract         features of every image, frozen and fine-tuned, into cache/features.h5
     lymphofeat recipes         the ways to fine-tune an encoder
+    lymphofeat heads           the families of heads that tune searches
     lymphofeat tune            many patient-level heads on them, cross-validated by patient
     lymphofeat compare         every system and the controls on the same folds
     lymphofeat submit          the best one's predictions for the test patients
@@ -222,6 +223,15 @@ def recipes(say: Say, name: str | None) -> None:
         render_recipes(list_recipes(), say.console)
     else:
         render_recipe(find_recipe(name), say.console)
+
+
+@verb(example="lymphofeat heads")
+def heads(say: Say) -> None:
+    """List the families of heads that `tune` searches, each with its source, and the poolings."""
+    from .heads.registry import families
+    from .report.heads import render_heads
+
+    render_heads(families(), say.console)
 
 
 @verb(example="lymphofeat info cache/features.h5")

@@ -1,0 +1,46 @@
+"""The families of heads, for the terminal; 80 columns suffice."""
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..heads.fitted_pooling import FITTED_POOLINGS
+from ..heads.pooling import POOLINGS
+from ..heads.registry import HeadFamily
+
+__all__ = ["SHORTCUT_NOTE", "render_heads"]
+
+SHORTCUT_NOTE = (
+    "bag_size=True adds the number of images to a pooled head. It is a shortcut, off by default and never searched: it "
+    "follows the lymphocyte count and the laboratory's habits, not the cells."
+)
+_COST_NOTE = "Cost of one trial: cheap is tenths of a second, moderate about a second, dear several."
+
+
+def render_heads(families: Mapping[str, HeadFamily], console: Console) -> None:
+    """Print every family with a sentence, its source, inputs and cost; then the poolings."""
+    table = Table(title="Heads", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("name", style="cyan", no_wrap=True)
+    table.add_column("what it is, and its source")
+    table.add_column("cost", no_wrap=True)
+    for family in families.values():
+        inputs = ", ".join(family.inputs)
+        about = Text.assemble(family.summary, ("\n" + family.source, "dim"), (f"\ninputs: {inputs}", "dim"))
+        table.add_row(family.name, about, family.cost)
+    console.print(table)
+    console.print()
+    console.print(_poolings())
+    console.print()
+    for note in (_COST_NOTE, SHORTCUT_NOTE):
+        console.print(Text(note))
+
+
+def _poolings() -> Table:
+    table = Table(title="Poolings", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("name", style="cyan", no_wrap=True)
+    table.add_column("what a bag becomes")
+    for name, pooling in sorted({**POOLINGS, **FITTED_POOLINGS}.items()):
+        table.add_row(name, Text(pooling.about))
+    return table

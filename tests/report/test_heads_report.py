@@ -1,0 +1,27 @@
+"""What `lymphofeat heads` prints: every family and pooling, with its source, in 80 columns."""
+
+import io
+
+from rich.console import Console
+
+from lymphofeat.heads.fitted_pooling import FITTED_POOLINGS
+from lymphofeat.heads.pooling import POOLINGS
+from lymphofeat.heads.registry import families
+from lymphofeat.report.heads import render_heads
+
+
+def test_every_family_and_pooling_is_listed() -> None:
+    buffer = io.StringIO()
+    render_heads(families(), Console(file=buffer, width=80, highlight=False))
+    lines = buffer.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    words = " ".join(buffer.getvalue().split())
+    for name, family in families().items():
+        (row,) = [
+            line for line in lines if line.split()[:1] == [name] and line.rstrip().endswith(family.cost)
+        ]
+        assert family.summary.split()[0] in row
+        assert family.source.split(",")[0].split()[0] in words
+    for name in {*POOLINGS, *FITTED_POOLINGS}:
+        assert any(line.split()[:1] == [name] for line in lines)
+    assert "It is a shortcut, off by default" in words
