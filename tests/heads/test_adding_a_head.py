@@ -1,0 +1,55 @@
+"""The page that says how to add a head, followed to the letter."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from sklearn.base import clone
+
+import lymphofeat.heads
+from lymphofeat.cache.bags import Bags
+from lymphofeat.cohort.synth_features import draw_feature_cohort
+from lymphofeat.errors import InputError
+from lymphofeat.heads import Memo, Split, fit_predict
+from lymphofeat.heads.registry import HeadFamily, families
+from lymphofeat.statistics import auc
+
+PAGE = Path(__file__).parents[2] / "docs" / "adding-a-head.md"
+
+
+@pytest.fixture
+def forest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeadFamily]:
+    """The page's family, its file as if it stood in the package."""
+    text = PAGE.read_text(encoding="utf-8")
+    (name,) = re.findall(r"This is `lymphofeat/heads/(\w+\.py)`, whole", text)
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert code.count("\n") < 40
+    (tmp_path / name).write_text(code, encoding="utf-8")
+    monkeypatch.setattr(lymphofeat.heads, "__path__", [*lymphofeat.heads.__path__, str(tmp_path)])
+    assert "forest" not in families()
+    families.cache_clear()
+    yield families()["forest"]
+    families.cache_clear()
+    del sys.modules["lymphofeat.heads.forest"]
+
+
+def test_the_page_adds_a_head(forest: HeadFamily) -> None:
+    cohort = draw_feature_cohort(80, (3, 9), 6, signal="mean", strength=3.0, seed=0)
+    bags, table, y = Bags.from_list(cohort.bags), cohort.table, cohort.y
+    trial = optuna.create_study().ask()
+    point = forest.suggest(trial, {"inputs": "image", "pooling": "mean"})
+    assert set(trial.params) == {f"forest.{name}" for name in ("class_weight", "scale", "reduce", "pca", "leaf")
+                                 if name != "pca" or trial.params["forest.reduce"]}  # fmt: skip
+    head = forest.build(point)
+    split = Split(bags, "drawn", np.arange(0, 80, 2), np.arange(1, 80, 2))
+    (p,) = fit_predict(head, [split], table, y, Memo())
+    plain = clone(head).fit(bags.select(split.train), table.iloc[split.train], y[split.train])
+    expected = plain.predict_proba(bags.select(split.test), table.iloc[split.test])[:, 1]
+    np.testing.assert_array_equal(p, expected)
+    assert auc(y[split.test], p) > 0.7
+    with pytest.raises(InputError, match=r"leaf must be .*; random_state must be 0 or more, not -1"):
+        clone(head).set_params(leaf=0, random_state=-1).fit(bags, table, y)
