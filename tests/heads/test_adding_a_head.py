@@ -29,8 +29,8 @@ def forest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeadFami
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert code.count("\n") < 40
     (tmp_path / name).write_text(code, encoding="utf-8")
-    monkeypatch.setattr(lymphofeat.heads, "__path__", [*lymphofeat.heads.__path__, str(tmp_path)])
     assert "forest" not in families()
+    monkeypatch.setattr(lymphofeat.heads, "__path__", [*lymphofeat.heads.__path__, str(tmp_path)])
     families.cache_clear()
     yield families()["forest"]
     families.cache_clear()
