@@ -1,9 +1,7 @@
 """A study and a submission in the terminal; 80 columns suffice."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from optuna.trial import FixedTrial
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -11,7 +9,7 @@ from rich.table import Table
 from ..statistics import METRICS
 from ..studies.next_step import next_step
 from ..studies.objective import DIRECTIONS
-from ..studies.space import family_of
+from ..studies.space import FAMILY
 from ..studies.submit import SubmissionSummary
 from ..studies.summary import StudySummary, TrialSummary, words
 from .numbers import compact_difference, compact_interval
@@ -34,7 +32,7 @@ def render_study(summary: StudySummary, console: Console) -> None:
     )
     console.print(_scores_table(summary))
     best = summary.best
-    console.print(f"Best head (trial {best.number}): {escape(describe_head(best.params))}")
+    console.print(f"Best head (trial {best.number}): {escape(describe_head(best))}")
     shown = ("balanced_accuracy", "auc", "log_loss")
     deviations = ", ".join(f"{words(metric)} {best.fold_sd[metric]:.3f}" for metric in shown)
     console.print(f"Standard deviation over the {best.scores.cuts.size} folds: {deviations}")
@@ -64,7 +62,7 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
         if summary.n_models == 1
         else f"averaged over {summary.n_models} fits, each head on its encoder's training patients"
     )
-    console.print(f"Head (trial {study.best.number}): {escape(describe_head(study.best.params))}; {fitted}")
+    console.print(f"Head (trial {study.best.number}): {escape(describe_head(study.best))}; {fitted}")
     scores = ", ".join(
         f"{words(metric)} {compact_interval(study.best.interval(metric))}" for metric in METRICS
     )
@@ -75,15 +73,19 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
     console.print(f"[yellow]{escape(study.caveat)}[/yellow]")
 
 
-def describe_head(params: Mapping[str, Any]) -> str:
-    """A trial's parameters in words: the family, then its point."""
-    family = family_of(params)
-    point = family.suggest(FixedTrial(dict(params)))
-    inputs = point.pop("inputs", family.inputs[0])
-    seen = {"clinical": "age, sex, count", "image": "images", "both": "images, age, sex, count"}[inputs]
-    values = ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in point.items())
-    shortcut = "; it uses the number of images, a shortcut" if point.get(_SHORTCUT) else ""
-    return f"{family.name} on {seen}" + (f": {values}" if values else "") + shortcut
+def describe_head(trial: TrialSummary) -> str:
+    """A trial's head in words: its family, what it is given, and its parameters."""
+    family = str(trial.params[FAMILY])
+    seen = {"clinical": "age, sex, count", "image": "images", "both": "images, age, sex, count"}[trial.inputs]
+    own = {name.removeprefix(f"{family}."): value for name, value in trial.params.items() if name != FAMILY}
+    own.pop("inputs", None)
+    values = ", ".join(f"{_words(name)} {_value(value)}" for name, value in own.items())
+    shortcut = "; it uses the number of images, a shortcut" if own.get(_SHORTCUT) else ""
+    return f"{family} on {seen}" + (f": {values}" if values else "") + shortcut
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").replace(".", " ")
 
 
 def _value(value: Any) -> str:

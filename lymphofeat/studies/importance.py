@@ -9,6 +9,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from .rows import Row
+from .store import quiet_optuna
 
 __all__ = ["Importance", "importance_of"]
 
@@ -50,10 +51,10 @@ def importance_of(rows: Sequence[Row], direction: Literal["maximize", "minimize"
     used = complete[:: max(1, -(-len(complete) // _MOST_TRIALS))]
     if len(used) < _LEAST_TRIALS or len({row.value for row in used}) == 1:
         return Importance({}, len(used))
-    study = optuna.create_study(direction=direction)
-    study.add_trials(row.trial() for row in used)
-    with warnings.catch_warnings():
+    with quiet_optuna(), warnings.catch_warnings():
         # It warns of every parameter that fewer than two trials have, or lack.
         warnings.simplefilter("ignore")
+        study = optuna.create_study(direction=direction)
+        study.add_trials(row.trial() for row in used)
         found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     return Importance({name: float(share) for name, share in found.items()}, len(used))

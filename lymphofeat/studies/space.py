@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..heads.base import Head
 from ..heads.registry import Draws, HeadFamily, families
 
-__all__ = ["FAMILY", "INPUTS", "Space", "build_head", "cost_of", "family_of", "inputs_of"]
+__all__ = ["FAMILY", "INPUTS", "Space", "build_head", "cost_of", "family_of"]
 
 FAMILY = "family"  # the parameter that says which family a point belongs to
 INPUTS = ("clinical", "image", "both")
@@ -85,6 +85,11 @@ class Space:
                 yield {FAMILY: family.name, **family.enqueued(point)}
 
     @property
+    def takes(self) -> dict[str, list[str]]:
+        """Per family, the inputs that its heads can be given, so that a study can be read without the heads' files."""
+        return {name: [i for i in families()[name].inputs if i in self.inputs] for name in self.families}
+
+    @property
     def digest(self) -> str:
         """Hex digest of everything that can be drawn: of the parameters that many random points meet."""
         found: set[str] = set()
@@ -120,12 +125,6 @@ def family_of(params: Mapping[str, Any]) -> HeadFamily:
     if name not in families():
         raise InputError(f"This lymphofeat has no heads {name!r}; {_hint(str(name), list(families()))}")
     return families()[str(name)]
-
-
-def inputs_of(params: Mapping[str, Any]) -> str:
-    """What the head of a trial's parameters is given, one of `INPUTS`."""
-    family = family_of(params)
-    return str(params.get(f"{family.name}.inputs", family.inputs[0]))
 
 
 def cost_of(params: Mapping[str, Any]) -> str:

@@ -142,6 +142,7 @@ def _made_from(cache: Cache, setting: Setting, space: Space) -> dict[str, Any]:
         "heads": list(space.families),
         "inputs": list(space.inputs),
         "space": space.digest,
+        "takes": space.takes,
         "lymphofeat": __version__,
     }
 

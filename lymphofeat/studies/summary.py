@@ -17,7 +17,7 @@ from .importance import Importance, importance_of
 from .objective import DIRECTIONS, TrialScores, decide, weighs_equally
 from .record import scores_from_attrs
 from .rows import Row
-from .space import FAMILY, build_head, inputs_of
+from .space import FAMILY, build_head
 from .store import Store, open_store
 
 __all__ = ["FamilyBest", "StudySummary", "TrialSummary", "load_study", "words"]
@@ -30,6 +30,7 @@ class TrialSummary:
     Attributes:
         number: counted from 0 over the finished trials.
         params: its point of the search space.
+        inputs: what its head is given: "clinical", "image" or "both".
         scores: out-of-fold probabilities, cuts, and scores per fold.
         y: (n,) labels of the labelled patients.
         folds: (n, repeats) their folds.
@@ -38,6 +39,7 @@ class TrialSummary:
 
     number: int
     params: dict[str, Any]
+    inputs: str
     scores: TrialScores
     y: NDArray[np.int8]
     folds: NDArray[np.int8]
@@ -258,8 +260,8 @@ def _summary(store: Store, rows: list[Row]) -> StudySummary:
     overall = best()
     if overall is None:
         raise ValueError("no complete trial")
-    clinical = best(lambda row: inputs_of(row.params) == "clinical")
-    image = best(lambda row: inputs_of(row.params) == "image")
+    clinical = best(lambda row: read.inputs(row) == "clinical")
+    image = best(lambda row: read.inputs(row) == "image")
     return StudySummary(
         path=store.path,
         made_from=store.made_from,
@@ -297,12 +299,18 @@ class _Reader:
         self._folds = np.array(store.patients["folds"], dtype=np.int8)
         weights = store.made_from.get("class_weights")
         self._weights: ClassWeights = None if weights is None else (float(weights[0]), float(weights[1]))
+        self._takes: dict[str, list[str]] = store.made_from["takes"]
         self._read: dict[int, TrialSummary] = {}
+
+    def inputs(self, row: Row) -> str:
+        """What the row's head is given; families that take one thing only do not draw it."""
+        family = str(row.params[FAMILY])
+        return str(row.params.get(f"{family}.inputs", self._takes[family][0]))
 
     def trial(self, row: Row) -> TrialSummary:
         if row.number not in self._read:
             scores = scores_from_attrs(self._store.attrs(row.trial_id))
             self._read[row.number] = TrialSummary(
-                row.number, dict(row.params), scores, self._y, self._folds, self._weights
+                row.number, dict(row.params), self.inputs(row), scores, self._y, self._folds, self._weights
             )
         return self._read[row.number]

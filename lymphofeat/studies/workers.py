@@ -19,7 +19,6 @@ from typing import Protocol, Self
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ..encoder.frozen import usable_cores
 from ..errors import StudyError
 from .evaluate import Evaluator, Outcome, Setting, Task
 from .plan import ScoringPlan
@@ -87,6 +86,8 @@ class Pool:
     """
 
     def __init__(self, setting: Setting, jobs: int) -> None:
+        from ..encoder.frozen import usable_cores  # brings torch, which showing a study does not need
+
         self._setting, self._jobs = setting, jobs
         self._threads = max(1, usable_cores() // jobs)
         self._members: list[_Member] = []

@@ -1,6 +1,7 @@
 """What the terminal shows of a study: every number with its interval and what it was measured on."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,12 +84,16 @@ def test_the_best_of_each_family_is_shown_with_its_difference(made: tuple[Path, 
     assert any(line.startswith("With 8 complete trials the importance") for line in lines)
 
 
-def test_heads_in_words() -> None:
+def test_heads_in_words(made: tuple[Path, Path]) -> None:
     first = Space.of(["logistic"]).first()
-    assert describe_head(first[0]).startswith("logistic on age, sex, count: ")
-    assert "C 1" in describe_head(first[0])
-    both = first[2] | {"logistic.C": 0.012345, "logistic.class_weight": "balanced", "logistic.pooling": "max"}
-    words = describe_head(both)
+    best = load_study(made[1]).best
+    clinical = describe_head(replace(best, params=first[0], inputs="clinical"))
+    assert clinical.startswith("logistic on age, sex, count: ")
+    assert "C 1" in clinical
+    params = first[2] | {"logistic.C": 0.012345, "logistic.class_weight": "balanced", "logistic.scale": False}
+    words = describe_head(replace(best, params=params, inputs="both"))
     assert words.startswith("logistic on images, age, sex, count: ")
-    assert all(part in words for part in ("C 0.0123", "class weight balanced", "pooling max"))
+    assert all(part in words for part in ("C 0.0123", "class weight balanced", "scale no"))
     assert "shortcut" not in words
+    bag_size = describe_head(replace(best, params=params | {"logistic.bag_size": True}, inputs="both"))
+    assert bag_size.endswith("; it uses the number of images, a shortcut")

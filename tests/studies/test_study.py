@@ -17,7 +17,7 @@ from lymphofeat.statistics import METRICS
 from lymphofeat.studies import StudySummary, load_study, score_head, tune
 from lymphofeat.studies import evaluate as evaluate_module
 from lymphofeat.studies.sampling import BATCH
-from lymphofeat.studies.space import Space, build_head, inputs_of
+from lymphofeat.studies.space import Space, build_head
 from lymphofeat.studies.store import open_store, owned
 
 from ..helpers.caches import features, frozen_cache, patients
@@ -113,8 +113,8 @@ def test_best_is_best_in_the_metric_s_direction(cache: Path, tmp_path: Path, met
     assert summary.best.number == values.index(best(values))
     for inputs, control in (("clinical", summary.best_clinical), ("image", summary.best_image)):
         assert control is not None
-        among = [value for _, params, value, _ in rows if inputs_of(params) == inputs]
-        assert inputs_of(control.params) == inputs
+        among = [value for _, params, value, _ in rows if params[f"{params['family']}.inputs"] == inputs]
+        assert control.inputs == inputs
         assert control.scores.values[metric] == best(among)
     assert "best of 14 by " in summary.caveat
 

@@ -1,0 +1,88 @@
+"""Proposals: functions of the seed and the finished trials, from three samplers, none twice if it can be helped."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from lymphofeat.studies.sampling import BATCH, Proposal, Proposals, point_key
+from lymphofeat.studies.space import Space
+
+HEADS = ("lda", "logistic", "xgboost")
+
+
+def finished(proposal: Proposal, value: float, *, pruned: bool = False) -> FrozenTrial:
+    return create_trial(
+        state=TrialState.PRUNED if pruned else TrialState.COMPLETE, value=value, params=proposal.params,
+        distributions=proposal.distributions, intermediate_values={2: value} if pruned else {},
+    )  # fmt: skip
+
+
+def liking(proposal: Proposal) -> float:
+    """A value that is best for one family, and there for one kind of input."""
+    if proposal.params["family"] != "lda":
+        return 0.1
+    return 1.0 if proposal.params["lda.inputs"] == "image" else 0.5
+
+
+def searched(sampler: str, batches: int, seed: int = 0, heads: tuple[str, ...] = HEADS) -> list[Proposal]:
+    proposals = Proposals(Space.of(heads), "maximize", sampler, seed)
+    seen: list[Proposal] = []
+    for _ in range(batches):
+        batch = proposals.next_batch()
+        for number, proposal in enumerate(batch):
+            proposals.tell(finished(proposal, liking(proposal), pruned=number == 3))
+        seen += batch
+    return seen
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+def test_a_batch_is_a_function_of_the_seed_and_what_was_told(sampler: str) -> None:
+    whole = searched(sampler, 6)
+    again = Proposals(Space.of(HEADS), "maximize", sampler, 0)
+    for number, proposal in enumerate(whole[: 5 * BATCH]):  # as after a kill: told without having proposed
+        again.tell(finished(proposal, liking(proposal), pruned=number % BATCH == 3))
+    assert [p.params for p in again.next_batch()] == [p.params for p in whole[5 * BATCH :]]
+    assert [p.number for p in whole] == list(range(6 * BATCH))
+    other = searched(sampler, 6, seed=1)
+    n_first = len(Space.of(HEADS).first())
+    assert (
+        [p.params for p in whole[:n_first]] == Space.of(HEADS).first() == [p.params for p in other[:n_first]]
+    )
+    assert [p.params for p in whole[n_first:]] != [p.params for p in other[n_first:]]
+
+
+def test_the_estimator_learns_what_is_good() -> None:
+    def share(sampler: str) -> float:
+        late = searched(sampler, 10)[-4 * BATCH :]
+        return float(np.mean([liking(p) == 1.0 for p in late]))
+
+    assert share("tpe") > 0.4
+    assert share("random") < 0.25
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+def test_no_point_is_proposed_twice(sampler: str) -> None:
+    keys = [p.key for p in searched(sampler, 8)]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_used_up_grid_proposes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def small(_: Space, trial: Any) -> None:
+        trial.suggest_categorical("family", ["logistic"])
+        trial.suggest_int("logistic.n", 1, 4)
+
+    monkeypatch.setattr(Space, "suggest", small)
+    monkeypatch.setattr(Space, "first", lambda _: [{"family": "logistic", "logistic.n": 2}])
+    proposals = Proposals(Space.of(["logistic"]), "maximize", "grid", 0)
+    batch = proposals.next_batch()
+    # The first one is on the grid as well; it is known only after it was told, so it is drawn once more, and redrawn.
+    assert sorted(p.params["logistic.n"] for p in batch) == [1, 2, 3, 4]
+    for sampler in ("random", "tpe"):  # these do not know the end; they repeat themselves
+        assert len(Proposals(Space.of(["logistic"]), "maximize", sampler, 0).next_batch()) == BATCH
+
+
+def test_equal_points_have_equal_keys() -> None:
+    assert point_key({"b": 1, "a": None}) == point_key({"a": None, "b": 1})
+    assert point_key({"a": 1}) != point_key({"a": 2})

@@ -1,0 +1,87 @@
+"""`lymphofeat tune` as users type it."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from lymphofeat import cli, statistics
+
+from .helpers.caches import frozen_cache
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run a verb in this process, in an empty working folder that holds a cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "500")
+    frozen_cache(tmp_path / "c.h5")
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["lymphofeat", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+def test_metrics_of_the_options_are_those_that_there_are() -> None:
+    assert list(statistics.METRICS) == cli.METRICS
+
+
+def test_a_restricted_search_and_its_report_again_without_the_cache(run: Run, tmp_path: Path) -> None:
+    tuned = run(
+        "tune", "--cache", "c.h5", "--trials", "5", "--families", "lda, logistic", "--inputs", "image,both",
+        "--class-weights", "1,2", "--sampler", "random", "--metric", "average_precision", "--no-prune",
+    )  # fmt: skip
+    assert tuned.code == 0, tuned.err
+    assert "5 finished trials" in tuned.out
+    assert "a reactive patient weighs 1 and a malignant one 2" in tuned.out
+    assert "not tried" in tuned.out  # clinical values alone
+    (tmp_path / "c.h5").unlink()
+    assert run("tune", "--show").out == tuned.out
+    assert run("info", "studies/study.db").out == tuned.out
+
+
+def test_without_clinical_values_no_head_sees_them(run: Run) -> None:
+    assert (
+        run("tune", "--cache", "c.h5", "--trials", "3", "--families", "logistic", "--no-clinical").code == 0
+    )
+    shown = run("tune", "--show").out
+    assert "Best head" in shown
+    assert "age, sex, count" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--show"], "There is no study"),
+        (["--class-weights", "2"], "takes two numbers such as 1,2"),
+        (["--class-weights", "1,-2"], "two numbers above 0"),
+        (["--families", "logistics"], "did you mean 'logistic'"),
+        (["--inputs", "cells"], "no input 'cells'"),
+        (["--no-clinical", "--inputs", "both"], "give one of them"),
+        (["--jobs", "0"], "0 is not in the range"),
+        (["--sampler", "cmaes"], "'cmaes' is not one of"),
+    ],
+)
+def test_bad_arguments_get_a_sentence_and_nothing_is_written(
+    run: Run, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    ran = run("tune", "--cache", "c.h5", *arguments)
+    assert ran.code == 2
+    assert sentence in ran.err
+    assert not list(tmp_path.glob("studies/*.db"))
