@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 INPUTS = ("image", "clinical", "both")
 ALL_POOLINGS = tuple(sorted({*POOLINGS, *FITTED_POOLINGS}))
-_CROSSED_AXES = 8
+_CROSSED_AXES = 16
 _CROSSED_VALUES = 2  # age and log count, the first clinical columns
 
 

@@ -6,9 +6,6 @@ Each is a function of a bag in these coordinates, invariant to the order of the 
                    CVPR 2015), r = 2
     second-order   the standard deviation of each feature (the diagonal), and the bag's covariance along the 8 widest
                    axes of the instances (the low-rank part), square roots with their signs (Lin & Maji, BMVC 2017)
-    kernel-mean    the bag's mean in the space of a Gaussian kernel (Muandet et al., NIPS 2012), by random Fourier
-                   features (Rahimi & Recht, NIPS 2007); a linear model on it compares bags by their maximum mean
-                   discrepancy (Gretton et al., JMLR 13, 2012)
 """
 
 from collections.abc import Callable
@@ -30,8 +27,6 @@ Floats = NDArray[np.float64]
 
 _SHARPNESS = 2.0
 _SECOND_ORDER_AXES = 8
-_KERNEL_AXES = 16
-_FREQUENCIES = 256
 
 
 @dataclass(frozen=True)
@@ -78,14 +73,6 @@ def _second_order(x: Floats) -> Floats:
     return np.asarray(np.sign(upper) * np.sqrt(np.abs(upper)))
 
 
-def _kernel_mean(x: Floats) -> Floats:
-    # Coordinates have variance 1 on average, so 2q is a typical squared distance of two instances.
-    frequencies = np.random.default_rng(0).normal(size=(x.shape[1], _FREQUENCIES)) / np.sqrt(x.shape[1])
-    angles = x @ frequencies
-    both = np.concatenate([np.cos(angles).mean(axis=0), np.sin(angles).mean(axis=0)])
-    return np.asarray(both / np.sqrt(_FREQUENCIES))
-
-
 FITTED_POOLINGS = {
     pooling.name: pooling
     for pooling in (
@@ -96,12 +83,6 @@ FITTED_POOLINGS = {
             _SECOND_ORDER_AXES,
             _second_order,
             beside="std",
-        ),
-        FittedPooling(
-            "kernel-mean",
-            f"the mean in the space of a Gaussian kernel on the {_KERNEL_AXES} widest axes",
-            _KERNEL_AXES,
-            _kernel_mean,
         ),
     )
 }

@@ -51,7 +51,7 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         pca: the number of principal axes kept, at most n_train − 1 and the number of features; None: all.
         interaction: also products of the clinical values.
         spline: None, or "age" or "log_count": also splines of it.
-        cross: also products of the 8 widest axes with age and log count; for inputs="both".
+        cross: also products of the 16 widest axes with age and log count; for inputs="both".
         bag_size: also the logarithm of the number of images. A shortcut: it follows the lymphocyte count and the
             laboratory's habits, not the cells; reports name it.
         class_weight: None, or "balanced": both classes weigh the same.

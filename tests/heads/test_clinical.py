@@ -47,3 +47,40 @@ def test_the_shortcuts_are_not_looked_at() -> None:
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(InputError, match="no column 'count'"):
         ClinicalFeatures().fit(table([1], ["M"], [1]).drop(columns="count"))
+
+
+def test_interactions_are_products_from_the_medians() -> None:
+    fitted = ClinicalFeatures(interaction=True).fit(table([40, 60, 80], ["M", "F", "M"], [1, np.e, np.e**2]))
+    got = fitted.transform(table([50, NAN, 70], ["F", "M", ""], [np.e**2, 1, 1]))
+    np.testing.assert_allclose(got[:, 6:], [[-10, 10, -1], [0, 0, 0], [-10, 0, 0]], atol=1e-12)
+    assert list(fitted.get_feature_names_out()[6:]) == ["age*log_count", "age*male", "log_count*male"]
+
+
+@pytest.mark.parametrize("value", ["age", "log_count"])
+def test_a_spline_spans_lines_and_bends_at_its_knots(value: str) -> None:
+    rng = np.random.default_rng(0)
+    ages, counts = rng.uniform(20, 90, 50), np.exp(rng.normal(2, 1, 50))
+    drawn = table(list(ages), ["M", "F"] * 25, list(counts))
+    fitted = ClinicalFeatures(spline=value).fit(drawn)
+    basis = fitted.transform(drawn)[:, 6:]
+    x = ages if value == "age" else np.log(counts)
+    knots = np.quantile(x, [1 / 3, 2 / 3])
+    # A cubic spline: any cubic, and any (x - knot)³₊ at an inner knot, up to the constant.
+    wanted = np.column_stack([x, x**2, x**3, *(np.maximum(x - k, 0) ** 3 for k in knots)])
+    inside = np.column_stack([basis, np.ones(50)])
+    for column in wanted.T:
+        fit = inside @ np.linalg.lstsq(inside, column, rcond=None)[0]
+        np.testing.assert_allclose(fit, column, rtol=1e-6, atol=1e-8 * column.max())
+    assert basis.shape[1] == np.linalg.matrix_rank(inside) - 1 == 5
+    # Straight beyond the outermost patients.
+    far = [[120, 140, 160], [1e3, 1e4, 1e5]]
+    beyond = fitted.transform(table(far[0], ["M"] * 3, far[1]))[:, 6:]
+    np.testing.assert_allclose(np.diff(beyond, n=2, axis=0), 0, atol=1e-9)
+
+
+def test_a_spline_without_four_values_is_zero() -> None:
+    same = table([50] * 6, ["M"] * 6, [5] * 6)
+    fitted = ClinicalFeatures(spline="age").fit(same)
+    got = fitted.transform(same)
+    np.testing.assert_array_equal(got[:, 6:], np.zeros((6, 5)))
+    assert len(fitted.get_feature_names_out()) == got.shape[1]

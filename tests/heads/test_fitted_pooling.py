@@ -61,22 +61,6 @@ def test_second_order_is_the_covariance_along_the_axes(bags: Bags) -> None:
         np.testing.assert_allclose(np.sign(row) * row**2, upper, atol=1e-4)
 
 
-def test_kernel_means_differ_by_the_maximum_mean_discrepancy(bags: Bags) -> None:
-    coordinates = coordinates_of(bags, 16)
-    x = [coordinates.transform(bags.select(np.array([i]))).numpy().astype(float) for i in range(len(bags))]
-
-    def kernel(a: np.ndarray, b: np.ndarray) -> float:
-        squared = ((a[:, None] - b[None]) ** 2).sum(axis=2)
-        return float(np.exp(-squared / (2 * a.shape[1])).mean())
-
-    got = pooled("kernel-mean", bags)
-    for i in range(len(bags)):
-        for j in range(i):
-            exact = kernel(x[i], x[i]) + kernel(x[j], x[j]) - 2 * kernel(x[i], x[j])
-            # 256 random frequencies: a standard error of at most 1/16 on each of the kernels.
-            assert ((got[i] - got[j]) ** 2).sum() == pytest.approx(exact, abs=0.2)
-
-
 def test_second_order_sees_a_correlation_that_no_single_feature_shows() -> None:
     rng = np.random.default_rng(1)
     y = np.arange(60) % 2

@@ -2,10 +2,12 @@
 
     p(x) = g(x) · σ(a·u + a₀) + (1 − g(x)) · σ(b·v + b₀),    g(x) = σ(c·[u, v] + c₀)
 
-with u the pooled features on their widest axes and v the clinical values (Jacobs et al., Neural Computation 3, 1991; as
-Sahasrabudhe et al., IEEE JBHI 25, 2021, with linear experts on frozen features instead of networks). Trained
-together by the likelihood of the mixture, with L2 penalties, by L-BFGS from the experts fitted apart and an even gate.
-There may be several optima; the start is always the same.
+with u the pooled features on their widest axes and v the clinical values (Jacobs et al., Neural Computation 3, 1991;
+as Sahasrabudhe et al., IEEE JBHI 25, 2021, with linear experts on frozen features instead of networks). Trained
+together by the likelihood of the mixture, by L-BFGS from the experts fitted apart and an even gate. L2 penalties hold
+all weights near 0, the gate's intercept too, and the experts' intercepts near those fitted apart: without, one expert
+would get every patient, or answer the same to all while the gate does its work. There may be several optima; the
+start is always the same.
 """
 
 from collections.abc import Mapping
@@ -36,7 +38,7 @@ class MixtureOfExperts(PooledHead):
 
     Args:
         C: inverse strength of the experts' L2 penalty, > 0.
-        gate_C: the gate's, > 0.
+        gate_C: the gate's, > 0; with a small one the gate is even, and the answer the average of both experts.
     """
 
     def __init__(self, *, C: float = 1.0, gate_C: float = 0.1, **options: Unpack[PooledOptions]) -> None:
@@ -44,21 +46,23 @@ class MixtureOfExperts(PooledHead):
         self.C = C
         self.gate_C = gate_C
 
-    def _classifier(self) -> Any:
-        return exact_regression(self.C)
-
     def _train(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> "_Mixture":
         width = table.shape[1] - len(self._design().clinical_names)
         weights = compute_sample_weight(self.class_weight, y)
-        apart = [
-            self._classifier().fit(part, y, sample_weight=weights)
-            for part in (table[:, :width], table[:, width:])
-        ]
-        start = [np.r_[expert.coef_[0], expert.intercept_] for expert in apart]
-        problem = _Likelihood(table, width, y, weights, self.C, self.gate_C)
-        first = np.concatenate([*start, np.zeros(table.shape[1] + 1)])
-        found = minimize(problem, first, jac=True, method="L-BFGS-B", options=_ENOUGH)
+        first, centre = [], []
+        for part in (table[:, :width], table[:, width:]):
+            expert = self._classifier().fit(part, y, sample_weight=weights)
+            first.append(np.append(expert.coef_[0], expert.intercept_))
+            centre.append(np.append(np.zeros(part.shape[1]), expert.intercept_))
+        even = np.zeros(table.shape[1] + 1)
+        problem = _Likelihood(table, width, y, weights, self.C, self.gate_C, np.concatenate([*centre, even]))
+        found = minimize(
+            problem, np.concatenate([*first, even]), jac=True, method="L-BFGS-B", options=_ENOUGH
+        )
         return _Mixture(found.x, width)
+
+    def _classifier(self) -> Any:
+        return exact_regression(self.C)  # of each expert, where the training begins
 
     def _legal(self) -> Legal:
         return super()._legal() | {
@@ -83,26 +87,24 @@ class _Mixture:
 
 
 class _Likelihood:
-    """The penalised negative log likelihood of the mixture, and its gradient."""
+    """The penalised negative log likelihood of the mixture, and its gradient; `centre` is where the penalty is 0."""
 
     def __init__(
-        self, table: Floats, width: int, y: NDArray[np.int8], weights: Floats, c: float, gate_c: float
-    ) -> None:
+        self, table: Floats, width: int, y: NDArray[np.int8], weights: Floats, c: float, gate_c: float,
+        centre: Floats,
+    ) -> None:  # fmt: skip
         self.table, self.width, self.malignant, self.weights = table, width, y == 1, weights
-        clinical = table.shape[1] - width
-        self.decay = np.concatenate(
-            [np.append(np.full(n, 1 / strength), 0.0) for n, strength in
-             ((width, c), (clinical, c), (table.shape[1], gate_c))]
-        )  # fmt: skip
+        self.decay = np.repeat([1 / c, 1 / gate_c], [table.shape[1] + 2, table.shape[1] + 1])
+        self.centre = centre
 
     def __call__(self, parameters: Floats) -> tuple[float, Floats]:
         p, q, g = _answers(parameters, self.table, self.width)
-        mixed = g * p + (1 - g) * q
+        mixed, away = g * p + (1 - g) * q, parameters - self.centre
         likelihood = np.maximum(np.where(self.malignant, mixed, 1 - mixed), _LEAST)
-        value = -(self.weights * np.log(likelihood)).sum() + (self.decay * parameters**2).sum() / 2
+        value = -(self.weights * np.log(likelihood)).sum() + (self.decay * away**2).sum() / 2
         slope = -self.weights * np.where(self.malignant, 1, -1) / likelihood
         u, v = self.table[:, : self.width], self.table[:, self.width :]
-        gradient = self.decay * parameters + np.concatenate(
+        gradient = self.decay * away + np.concatenate(
             [
                 _of_linear(u, slope * g * p * (1 - p)),
                 _of_linear(v, slope * (1 - g) * q * (1 - q)),
