@@ -19,11 +19,13 @@ from ..encoder.frozen import (
     Block,
     BlockEncoder,
     FrozenEncoder,
+    Read,
     choose_device,
     encode_blocks,
     has_fast_bfloat16,
 )
 from ..encoder.pixels import Preprocessing, read_block
+from ..encoder.pixelstore import PixelStore
 from ..encoder.weights import LoadedWeights, load_weights
 from ..errors import InputError, StaleCacheError
 from ..progress import Progress, Silent
@@ -253,14 +255,21 @@ def fill(
     encoder: BlockEncoder,
     workers: int | None,
     progress: Progress,
+    pixels: PixelStore | None = None,
 ) -> float:
-    """Encode the missing blocks; seconds it took."""
+    """Encode the missing blocks, from the stored pixels where there are some; seconds it took."""
     images, total = cohort.images, partial.tables.n_images
-    blocks: list[Block] = [(b, images[partial.rows(b)]) for b in partial.pending]
+    blocks: list[Block]
+    if pixels is None:
+        read: Read = read_block
+        blocks = [(b, images[partial.rows(b)]) for b in partial.pending]
+    else:
+        read = pixels.centre
+        blocks = [(b, range(*partial.rows(b).indices(total))) for b in partial.pending]
     progress.start("encoding", total, "images", partial.n_done)
     start = time.perf_counter()
     try:
-        encode_blocks(encoder, blocks, _sink(partial, progress), workers=workers)
+        encode_blocks(encoder, blocks, _sink(partial, progress), workers=workers, read=read)
     finally:
         progress.stop()
         partial.flush()

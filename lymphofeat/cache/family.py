@@ -21,7 +21,7 @@ from ..encoder.checkpoint import TrainingState
 from ..encoder.frozen import DTYPES, FrozenEncoder, choose_device
 from ..encoder.networks import PatientNetwork, clinical_values
 from ..encoder.pixels import Preprocessing
-from ..encoder.pixelstore import open_pixels
+from ..encoder.pixelstore import PixelStore, open_pixels
 from ..encoder.recipe import Recipe
 from ..encoder.recipe_file import find_recipe, recipe_names
 from ..encoder.side_by_side import Job, crew_of, train_all
@@ -42,7 +42,7 @@ from .extract import ExtractSettings, fill
 from .layout import CohortTables, EncodingSpec
 from .members import Member, learning_patients
 from .outlook import outlook
-from .writer import PartialEncoding
+from .writer import PartialEncoding, remove_leftovers
 
 __all__ = ["Family", "encoders_folder", "family_name"]
 
@@ -102,6 +102,7 @@ class Family:
         self.folder = encoders_folder(cache)
         self.values = clinical_values(tables.patients, recipe.clinical.values)
         self._building = threading.Lock()
+        self._pixels: PixelStore | None = None  # once something was trained in this run
 
     def _start(self) -> LoadedWeights:
         """The start weights, as fresh modules."""
@@ -166,6 +167,7 @@ class Family:
         if self.device.type == "cpu":
             self.progress.note(outlook(self._start().network, self.recipe, self.dtype, patients, crew))
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder, "")
         source = self._source(self._start())
         epochs = self.recipe.training.epochs
         jobs = [
@@ -193,7 +195,7 @@ class Family:
         growing = PartialEncoding(self.cache, self.tables, self.spec(member), anew=anew)
         encoder = FrozenEncoder(network.backbone, self.augmenter.inference, self.device, self.dtype)
         began = time.perf_counter()
-        fill(growing, self.cohort, encoder, self.workers, self.progress)
+        fill(growing, self.cohort, encoder, self.workers, self.progress, self._pixels)
         own = self._own_probabilities(network, growing.features)
         made = {k: about[k] for k in ("history", "epoch", "learnt_from", "validated_on", "trained_digest")}
         seconds = about["seconds"] + time.perf_counter() - began
@@ -235,7 +237,7 @@ class Family:
 
     def _source(self, start: LoadedWeights) -> Source:
         """Where batches come from, for all members alike."""
-        pixels = open_pixels(
+        self._pixels = pixels = open_pixels(
             self.cohort.images, self.tables.digests, self.cache.parent, self.augmenter.side,
             crop=self.recipe.training.crop, workers=self.workers, progress=self.progress,
         )  # fmt: skip

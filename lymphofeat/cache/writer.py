@@ -57,9 +57,16 @@ def writing(cache: Path) -> Iterator[None]:
             f"{cache} is being written by another process; wait for it, or name another --cache."
         ) from error
     try:
+        remove_leftovers(cache.parent, cache.name)
         yield
     finally:
         lock.release()
+
+
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Remove what killed runs were writing beside files of `name`; nobody else writes while the lock is held."""
+    for leftover in folder.glob(f".{name}*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 class PartialEncoding:

@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,7 +26,8 @@ from ..errors import InputError
 from .pixels import Preprocessing, read_block
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-Block = tuple[int, Sequence[Path]]  # its number, its image files
+Block = tuple[int, Any]  # its number, and what its images are read from: by default, their files
+Read = Callable[[Any, int], Tensor]  # that, and the crop → (B, crop, crop, 3) uint8
 Sink = Callable[[int, NDArray[np.float32]], None]
 
 
@@ -99,22 +99,28 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def encode_blocks(
-    encoder: BlockEncoder, blocks: Sequence[Block], sink: Sink, *, workers: int | None = None
+    encoder: BlockEncoder,
+    blocks: Sequence[Block],
+    sink: Sink,
+    *,
+    workers: int | None = None,
+    read: Read = read_block,
 ) -> None:
     """Decode and encode blocks of images, handing each block's features to `sink` as they come.
 
     Args:
         encoder: the network.
-        blocks: (number, files) in any order; each goes through the network as one batch.
+        blocks: (number, files, or what `read` takes instead) in any order; each is one batch for the network.
         sink: called with (number, (B, D) float32); on a CPU from several threads at once.
         workers: threads; by default one for each core that this process may use.
+        read: gives a block's pixels; by default its files are decoded.
 
     Raises:
         InputError: an image cannot be decoded. The blocks finished until then have reached the sink.
     """
     keep_freed_memory()
     run = _core_by_core if encoder.device.type == "cpu" else _stream
-    run(encoder, blocks, sink, workers or usable_cores())
+    run(encoder, blocks, sink, workers or usable_cores(), read)
 
 
 def usable_cores() -> int:
@@ -122,10 +128,12 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _core_by_core(encoder: BlockEncoder, blocks: Sequence[Block], sink: Sink, workers: int) -> None:
+def _core_by_core(
+    encoder: BlockEncoder, blocks: Sequence[Block], sink: Sink, workers: int, read: Read
+) -> None:
     def work(block: Block) -> None:
-        number, files = block
-        sink(number, encoder(read_block(files, encoder.preprocessing.crop)))
+        number, images = block
+        sink(number, encoder(read(images, encoder.preprocessing.crop)))
 
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
@@ -137,19 +145,21 @@ def _core_by_core(encoder: BlockEncoder, blocks: Sequence[Block], sink: Sink, wo
         torch.set_num_threads(threads)
 
 
-def _stream(encoder: BlockEncoder, blocks: Sequence[Block], sink: Sink, workers: int) -> None:
+def _stream(encoder: BlockEncoder, blocks: Sequence[Block], sink: Sink, workers: int, read: Read) -> None:
     with ThreadPoolExecutor(workers) as pool:
-        for number, pixels in _decoded_ahead(pool, blocks, encoder.preprocessing.crop, ahead=2 * workers):
+        for number, pixels in _decoded_ahead(
+            pool, blocks, read, encoder.preprocessing.crop, ahead=2 * workers
+        ):
             sink(number, encoder(pixels.pin_memory() if encoder.device.type == "cuda" else pixels))
 
 
 def _decoded_ahead(
-    pool: ThreadPoolExecutor, blocks: Iterable[Block], crop: int, ahead: int
+    pool: ThreadPoolExecutor, blocks: Iterable[Block], read: Read, crop: int, ahead: int
 ) -> Iterator[tuple[int, Tensor]]:
     """Blocks in order, `ahead` of them decoded or being decoded before they are asked for."""
     waiting: deque[tuple[int, Future[Tensor]]] = deque()
-    for number, files in blocks:
-        waiting.append((number, pool.submit(read_block, files, crop)))
+    for number, images in blocks:
+        waiting.append((number, pool.submit(read, images, crop)))
         if len(waiting) > ahead:
             first, pixels = waiting.popleft()
             yield first, pixels.result()

@@ -256,7 +256,7 @@ def test_a_fine_tuned_encoder_is_no_start(cohort: Cohort, tmp_path: Path) -> Non
     [
         ({"recipe": "poled"}, "did you mean pooled"),
         ({"recipe": "scratch", "train_from": "layer4"}, "recipe scratch with these options cannot be used"),
-        ({"backbone": "resnet19"}, "backbone is 'resnet19'; choose from"),
+        ({"backbone": "resnet19"}, r"\[network\] backbone.*'resnet19'"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
     ],
 )
@@ -337,6 +337,16 @@ def killed_runs(cohort: Cohort, tmp_path: Path, kills: int) -> None:
 @pytest.mark.slow
 def test_ten_kills(cohort: Cohort, tmp_path: Path) -> None:
     killed_runs(cohort, tmp_path, kills=10)
+
+
+def test_what_a_killed_run_was_writing_is_removed(cohort: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "c.h5"
+    encoders_folder(path).mkdir()
+    half_written = [tmp_path / ".c.h5.123.tmp", encoders_folder(path) / f".{FAMILY}-fold0.checkpoint.123.tmp"]
+    for file in half_written:
+        file.write_bytes(b"half")
+    extract_finetuned(cohort, path, SETTINGS)
+    assert leftovers(tmp_path) == []
 
 
 def test_an_interrupted_family_goes_on_with_the_same_bits(cohort: Cohort, tmp_path: Path) -> None:

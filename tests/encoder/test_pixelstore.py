@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lymphofeat.cohort.fingerprint import image_digests
-from lymphofeat.encoder.pixels import read_crop
+from lymphofeat.encoder.pixels import read_block, read_crop
 from lymphofeat.encoder.pixelstore import open_pixels
 from lymphofeat.errors import InputError
 
@@ -30,6 +30,7 @@ def test_the_centre_of_what_is_stored_is_the_crop_that_inference_sees(
     store = open_pixels([folder / "a.png"], ["0a"], folder, 32 + 2 * margin, crop=32, workers=1)
     centre = store.pixels[0, margin : margin + 32, margin : margin + 32]
     np.testing.assert_array_equal(centre, read_crop(folder / "a.png", 32))
+    np.testing.assert_array_equal(store.centre([0], 32), read_block([folder / "a.png"], 32))
 
 
 def test_a_small_image_is_continued_by_its_mirror_image(tmp_path: Path) -> None:
