@@ -2,7 +2,7 @@
 
     python benchmarks/train.py epoch  [--patients 40] [--rounds 3]     one epoch, ours and the usual loop in turn
     python benchmarks/train.py layers [--patients 40] [--rounds 1]     --train-from layer4 against all layers
-    python benchmarks/train.py memory [--patients 40]                  peak at 8 times the images against 1 time
+    python benchmarks/train.py memory [--patients 32]                  peak at 8 times the images against 1 time
 
 Everything runs on a drawn cohort, each measurement in a process of its own. How to read what is printed:
 `docs/performance.md`, "Training".
@@ -29,14 +29,12 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from lymphofeat.cache.extract import ExtractSettings, cohort_tables
+from lymphofeat.cache.extract import ExtractSettings
 from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned
-from lymphofeat.cache.members import learning_patients
 from lymphofeat.cohort import read_cohort
 from lymphofeat.cohort.fingerprint import image_digests
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.cohort.synth import SynthSpec, draw_cohort
-from lymphofeat.encoder.activations import open_activations, split_network
 from lymphofeat.encoder.augment import Augmenter, AugmentSpec
 from lymphofeat.encoder.backbones import BACKBONES, IMAGENET_MEAN, IMAGENET_STD, untrained
 from lymphofeat.encoder.frozen import DTYPES, has_fast_bfloat16, keep_freed_memory, usable_cores
@@ -45,10 +43,9 @@ from lymphofeat.encoder.pixels import Preprocessing
 from lymphofeat.encoder.pixelstore import open_pixels
 from lymphofeat.encoder.recipe import LossRecipe, Recipe
 from lymphofeat.encoder.recipe_file import change_recipe, find_recipe
-from lymphofeat.encoder.sources import ActivationSource, PixelSource, Source
+from lymphofeat.encoder.sources import PixelSource
 from lymphofeat.encoder.step import Group, TrainingStep, draw_groups
-from lymphofeat.encoder.train import Training, prepare_network, train_encoder
-from lymphofeat.progress import Silent
+from lymphofeat.encoder.train import prepare_network
 
 CPU = torch.device("cpu")
 RESNET = BACKBONES["resnet18"]
@@ -162,62 +159,51 @@ def _warm_up(work: Callable[[], Any]) -> None:
     work()
 
 
-# --- upper layers against all -------------------------------------------------------------------------------------
+# --- upper layers against all, memory --------------------------------------------------------------------------------
+
+
+class Stages:
+    """A progress that keeps how many seconds each stretch of work took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._what, self._began = "", 0.0
+
+    def start(self, what: str, total: int, unit: str, done: int = 0) -> None:
+        self._what, self._began = what.split()[0], time.perf_counter()
+
+    def advance(self, n: int = 1) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def stop(self) -> None:
+        self.seconds[self._what] = self.seconds.get(self._what, 0.0) + time.perf_counter() - self._began
+
+
+def finetuned(cohort: Cohort, training: dict[str, Any], folds: int, dtype: str) -> dict[str, float]:
+    """A whole `extract --finetune` by the default recipe with some changes: seconds of its stages."""
+    changes = {"training": training, "schedule": {"warm_up": 0}}
+    recipe = change_recipe(find_recipe("default"), changes, "benchmark")
+    extract = ExtractSettings(weights="none", seed=0, n_folds=folds, n_repeats=1, device="cpu", dtype=dtype)
+    stages = Stages()
+    with tempfile.TemporaryDirectory() as folder:
+        extract_finetuned(cohort, Path(folder) / "c.h5", FinetuneSettings(recipe, extract), progress=stages)
+    return stages.seconds
 
 
 def training_time(cohort: Cohort, how: str) -> Result:
-    """Seconds of one fold's epochs, validation and checkpoints included, and of what is done once for all folds."""
-    train_from, dtype, epochs = how.split()
-    changes = {"epochs": int(epochs), "train_from": train_from}
-    recipe = change_recipe(
-        find_recipe("default"), {"training": changes, "schedule": {"warm_up": 0}}, "benchmark"
-    )
-    tables = cohort_tables(cohort, ExtractSettings(n_folds=FOLDS), Silent())
-    keep_freed_memory()
-    augmenter = Augmenter(recipe.augment, PREPROCESSING)
-    backbone = untrained(RESNET, 0)
-    patients = learning_patients(
-        tables, frozenset({0}), recipe.clinical.values, recipe.training.inner_folds, 0
-    )
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        pixels = open_pixels(cohort.images, tables.digests, folder, augmenter.side)
-        start = time.perf_counter()
-        source: Source = PixelSource(pixels, augmenter, CPU)
-        if train_from != "all":
-            lower, backbone = split_network(backbone, train_from)
-            versions = recipe.training.variants
-            store = open_activations(lower, "untrained", pixels, augmenter, versions, folder)
-            source = ActivationSource(store, CPU, DTYPES[dtype])
-        once = time.perf_counter() - start
-        network = prepare_network(PatientNetwork(backbone, RESNET.dim, recipe, seed=0), CPU)
-        training = Training("timed", recipe, 0, folder / "checkpoint", "key", CPU, DTYPES[dtype])
-        state = train_encoder(network, source, patients, training)
-    # the first epoch also chooses kernels and touches memory
-    return {
-        "once": once,
-        "epoch": median(record["seconds"] for record in state.history[1:]),
-        "images": tables.n_images,
-    }
-
-
-# --- memory -------------------------------------------------------------------------------------------------------
+    """Seconds of 5 folds × 5 epochs; `how` is "<train_from> <dtype>"."""
+    train_from, dtype = how.split()
+    stages = finetuned(cohort, {"epochs": EPOCHS, "train_from": train_from}, FOLDS, dtype)
+    return {"stages": stages, "images": len(cohort.images)}
 
 
 def finetuning_peak(cohort: Cohort, how: str) -> Result:
-    """Peak memory of a whole `extract --finetune` (2 folds, 1 epoch) at `times` the images, in bytes."""
-    times, train_from = int(how.split()[0]), how.split()[1]
-    many = replace(
-        cohort,
-        patients=tuple(replace(p, id=f"{p.id}-{k}") for k in range(times) for p in cohort.patients),
-    )
-    changes = {"epochs": 1, "train_from": train_from, "inner_folds": 2}
-    recipe = change_recipe(
-        find_recipe("default"), {"training": changes, "schedule": {"warm_up": 0}}, "benchmark"
-    )
-    extract = ExtractSettings(weights="none", seed=0, n_folds=2, n_repeats=1, device="cpu")
-    with tempfile.TemporaryDirectory() as folder:
-        extract_finetuned(many, Path(folder) / "c.h5", FinetuneSettings(recipe, extract))
+    """Peak memory in bytes; `how` is "<times the images> <train_from> <epochs>"."""
+    times, train_from, epochs = how.split()
+    copies = [replace(p, id=f"{p.id}-{k}") for k in range(int(times)) for p in cohort.patients]
+    many = replace(cohort, patients=tuple(copies))
+    finetuned(many, {"epochs": int(epochs), "train_from": train_from, "inner_folds": 2}, 2, "float32")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"bytes": peak * (1 if sys.platform == "darwin" else 1024), "images": len(many.images)}
 
@@ -277,22 +263,21 @@ def compare_epochs(cohort: Path, rounds: int) -> None:
 
 def compare_layers(cohort: Path, rounds: int, dtype: str) -> None:
     for number in range(rounds):
-        whole = measured(cohort, "training", f"all {dtype} 2")
-        upper = measured(cohort, "training", f"layer4 {dtype} 3")
-        n = FOLDS * EPOCHS
-        seconds = [result["once"] + n * result["epoch"] for result in (whole, upper)]
+        whole, upper = (measured(cohort, "training", f"{layers} {dtype}") for layers in ("all", "layer4"))
+        for layers, result in (("all", whole), ("layer4", upper)):
+            each = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in result["stages"].items())
+            print(f"round {number + 1}  {layers:6s} {dtype}, {result['images']} images: {each}", flush=True)
+        below = upper["stages"]["layers"]
+        ratio = (below + upper["stages"]["training"]) / whole["stages"]["training"]
         print(
-            f"round {number + 1}, {dtype}, {whole['images']} images: an epoch of one fold takes {whole['epoch']:.2f} s "
-            f"with all layers, {upper['epoch']:.2f} s from layer4 on, and {upper['once']:.1f} s once for the layers "
-            f"below; {FOLDS} folds × {EPOCHS} epochs, from these: {seconds[0]:.0f} s and {seconds[1]:.0f} s, ratio "
-            f"{seconds[1] / seconds[0]:.3f} (asked: 0.25)",
-            flush=True,
+            f"(layers below + training) from layer4 / training of all: {ratio:.3f} (asked: 0.25)", flush=True
         )
 
 
 def compare_peaks(cohort: Path) -> None:
     for train_from in ("all", "layer4"):
-        one, eight = (measured(cohort, "peak", f"{times} {train_from}") for times in (1, 8))
+        # as many steps on both sides: how memory is cut up settles over the first few
+        one, eight = (measured(cohort, "peak", how) for how in (f"1 {train_from} 8", f"8 {train_from} 1"))
         print(
             f"--train-from {train_from}: {one['bytes'] / 1e9:.2f} GB at {one['images']} images, "
             f"{eight['bytes'] / 1e9:.2f} GB at {eight['images']}: {eight['bytes'] / one['bytes']:.3f} × (asked: 1.15)",
@@ -315,9 +300,9 @@ def main() -> None:
         print(json.dumps(SIDES[options.side](read_cohort(Path(options.cohort)), options.how)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        # memory: small bags, so that 8 times the images takes minutes and every step is as full as at 1 time
-        bags = (8, 16) if options.what == "memory" else (24, 60)
-        spec = SynthSpec(patients=options.patients or 40, test_fraction=0.0, images_range=bags)
+        # memory: small bags, so that 8 times the images take minutes; 8 of 32 patients learn, which is one full step
+        n, bags = (32, (24, 32)) if options.what == "memory" else (40, (24, 60))
+        spec = SynthSpec(patients=options.patients or n, test_fraction=0.0, images_range=bags)
         cohort = draw_cohort(Path(folder) / "cohort", spec)
         if options.what == "epoch":
             compare_epochs(cohort, options.rounds or 3)

@@ -32,7 +32,7 @@ __all__ = ["RowPlan", "StoredRows", "open_rows"]
 Compute = Callable[[range], NDArray[Any]]
 _TRAILER = struct.Struct("<8sQQQ")  # magic, rows, bytes a row, rows a block
 _MAGIC = b"LFROWS01"
-_RESIDENT = 64 << 20  # bytes of the file that may stay mapped before they are given back to the page cache
+_RESIDENT = 32 << 20  # bytes of the file that may stay mapped before they are given back to the page cache
 _AHEAD = 4  # blocks per worker that are computed before the first of them is waited for
 
 
