@@ -1,0 +1,143 @@
+"""How long a search takes, and what part of it is not fitting: Optuna, SQLite, bookkeeping.
+
+Usage: python benchmarks/tune.py [whole] [linear] [patients] [memory] [jobs]
+           [--trials 200] [--linear-trials 1000] [--patients 163] [--images 100] [--dim 512] [--memory-images 200000]
+
+On drawn cohorts (a signal in the mean of the features). Each part runs in a process of its own:
+
+    whole     trials of the whole space
+    linear    trials of the linear families (logistic regression and discriminant analysis)
+    patients  the time of the whole space's first trials, with ten times the patients against with as many as given
+    memory    the largest memory of a process that searches on so many images
+    jobs      trials of the whole space with two processes
+
+Prints the wall time, the share that is not spent in scoring, the CPU time, the time by family, and the largest memory.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Found = dict[str, Any]
+PARTS = ("whole", "linear", "patients", "memory", "jobs")
+
+
+def make_cache(path: Path, n_patients: int, n_images: int, dim: int) -> Path:
+    """A cache with one label-free encoding of drawn features; about `n_images` images a patient."""
+    from lymphofeat.cache import save_cache
+    from lymphofeat.cohort.synth_features import draw_feature_cohort
+
+    drawn = draw_feature_cohort(
+        n_patients, (max(1, n_images // 2), n_images * 3 // 2), dim, signal="mean", strength=3.5, seed=1
+    )
+    features = np.concatenate(drawn.bags)
+    save_cache(path, drawn.table, {"drawn": features}, n_repeats=1)
+    return path
+
+
+def search(cache: Path, study: Path, trials: int, heads: Sequence[str], jobs: int) -> Found:
+    """Search in this process; seconds in all, in scoring and by family."""
+    from lymphofeat.heads.registry import families
+    from lymphofeat.studies import evaluate, tune
+
+    families()  # imports are paid once, whatever the number of trials
+    by_family: dict[str, list[float]] = defaultdict(list)
+    evaluator_call = evaluate.Evaluator.__call__
+
+    def timed(self: evaluate.Evaluator, task: evaluate.Task) -> evaluate.Outcome:
+        start = time.perf_counter()
+        outcome = evaluator_call(self, task)
+        by_family[task.params["family"]].append(time.perf_counter() - start)
+        return outcome
+
+    evaluate.Evaluator.__call__ = timed  # type: ignore[method-assign]
+    start, cpu = time.perf_counter(), time.process_time()
+    summary = tune(cache, study, trials=trials, heads=heads, jobs=jobs)
+    wall = time.perf_counter() - start
+    return {
+        "trials": summary.n_trials,
+        "pruned": summary.n_pruned,
+        "wall": wall,
+        "cpu": time.process_time() - cpu,
+        "scoring": sum(map(sum, by_family.values())),
+        "by_family": {name: [len(each), sum(each)] for name, each in sorted(by_family.items())},
+        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "best": summary.best.scores.values["balanced_accuracy"],
+    }
+
+
+def apart(
+    part: str, size: tuple[int, int, int], trials: int, heads: Sequence[str] = (), jobs: int = 1
+) -> Found:
+    """`search` in a process of its own, on a cohort that another one has drawn."""
+    context = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as fresh,
+    ):
+        cache = fresh.submit(make_cache, Path(folder) / "c.h5", *size).result()
+        found = fresh.submit(search, cache, Path(folder) / "s.db", trials, heads, jobs).result()
+    show(part, found)
+    return found
+
+
+def show(part: str, f: Found) -> None:
+    print(
+        f"{part}: {f['trials']} trials ({f['pruned']} stopped early) in {f['wall']:.1f} s, CPU time {f['cpu']:.1f} s, "
+        f"largest memory {f['mib']:.0f} MiB, best balanced accuracy {f['best']:.3f}"
+    )
+    if f["scoring"]:
+        rest = f["wall"] - f["scoring"]
+        print(
+            f"  not scoring: {rest:.1f} s, {rest / f['wall']:.0%}, {1000 * rest / f['trials']:.0f} ms a trial"
+        )
+        each = ", ".join(f"{name} {n} × {seconds / n:.2f} s" for name, (n, seconds) in f["by_family"].items())
+        print(f"  {each}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--linear-trials", type=int, default=1000)
+    parser.add_argument("--patients", type=int, default=163)
+    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--ratio-trials", type=int, default=40)
+    parser.add_argument("--memory-images", type=int, default=200_000)
+    parser.add_argument("--memory-trials", type=int, default=40)
+    options = parser.parse_args()
+    parts = options.parts or PARTS
+    if not set(parts) <= set(PARTS):
+        parser.error(f"parts are {', '.join(PARTS)}")
+    size = (options.patients, options.images, options.dim)
+    if "whole" in parts:
+        apart("whole space", size, options.trials)
+    if "linear" in parts:
+        apart("linear families", size, options.linear_trials, ["lda", "logistic"])
+    if "patients" in parts:
+        few, many = (
+            apart(f"{n} patients", (n, *size[1:]), options.ratio_trials)
+            for n in (options.patients, 10 * options.patients)
+        )
+        print(
+            f"10 × the patients: {many['wall'] / few['wall']:.1f} × the time, {many['cpu'] / few['cpu']:.1f} × CPU"
+        )
+    if "memory" in parts:
+        images = options.memory_images
+        apart(f"{images:,} images", (images // 100, 100, options.dim), options.memory_trials)
+    if "jobs" in parts:
+        apart("whole space, two processes", size, options.trials, jobs=2)
+
+
+if __name__ == "__main__":
+    main()
