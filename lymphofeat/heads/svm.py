@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 
 KERNELS = ("linear", "rbf")
 _INNER_FOLDS = 5
+# Of decision values, whose unit is the margin: with less, the machine tells patients apart by rounding.
+_LEAST_SPREAD = 1e-2
 
 
 class PooledSVM(PooledHead):
@@ -75,23 +77,24 @@ class PooledSVM(PooledHead):
 
 
 class _Sigmoid:
-    """A machine and the logistic function of its decision values."""
+    """A machine and the logistic function of its standardised decision values."""
 
-    def __init__(self, machine: SVC, link: LogisticRegression, spread: float) -> None:
-        self.machine, self.link, self.spread = machine, link, spread
+    def __init__(self, machine: SVC, link: LogisticRegression, mean: float, spread: float) -> None:
+        self.machine, self.link, self.mean, self.spread = machine, link, mean, spread
 
     @classmethod
     def fit(cls, machine: SVC, held_out: Floats, y: NDArray[np.int8], class_weight: str | None) -> "_Sigmoid":
         """Learn the function from decision values (n,) of patients that the machine behind them did not see."""
-        spread = float(np.std(held_out)) or 1.0
-        weights = compute_sample_weight(class_weight, y)
-        link = exact_regression(100.0)
-        return cls(machine, link.fit(held_out[:, None] / spread, y, sample_weight=weights), spread)
+        mean, spread = float(np.mean(held_out)), max(float(np.std(held_out)), _LEAST_SPREAD)
+        link = exact_regression(100.0).fit(
+            (held_out[:, None] - mean) / spread, y, sample_weight=compute_sample_weight(class_weight, y)
+        )
+        return cls(machine, link, mean, spread)
 
     def predict_proba(self, table: Floats) -> Floats:
         """(n, 2) float64."""
-        values = self.machine.decision_function(table)
-        return np.asarray(self.link.predict_proba(values[:, None] / self.spread))
+        values = self.machine.decision_function(table)[:, None]
+        return np.asarray(self.link.predict_proba((values - self.mean) / self.spread))
 
 
 def median_distance(table: Floats) -> float:
