@@ -29,7 +29,7 @@ TAKES = {"logistic": ["clinical", "image", "both"], "late": ["both"], "stacked":
 def probabilities(strength: float, seed: int, repeats: int = 1) -> np.ndarray:
     """(N, repeats) probabilities of someone with a nose for the label, the slide's luck shared by all seeds."""
     luck = np.random.default_rng(0).normal(size=(N, 1))
-    own = 0.1 * np.random.default_rng(seed).normal(size=(N, repeats))
+    own = 0.1 * np.random.default_rng(seed + 1).normal(size=(N, repeats))
     return np.asarray(1 / (1 + np.exp(-(strength * (2 * Y[:, None] - 1) + luck + own))))
 
 
