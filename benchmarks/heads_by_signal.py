@@ -1,6 +1,6 @@
 """Every head on every drawn signal: the table of docs/heads.md.
 
-    python benchmarks/heads_by_signal.py --out docs/heads-table.md
+    python benchmarks/heads_by_signal.py --out docs/heads.md
 
 Cohorts of features are drawn with a known truth (lymphofeat/cohort/synth_features.py); each head is cross-validated in
 5 folds, one person in one fold, and its AUC averaged over the cohorts. Heads are as in the list below, not tuned.
@@ -39,6 +39,7 @@ from lymphofeat.heads.svm import PooledSVM
 from lymphofeat.statistics import auc
 
 SIGNALS = get_args(FeatureSignal)
+BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 N_PATIENTS, N_IMAGES, DIM, STRENGTH, N_FOLDS = 163, (20, 60), 16, 2.0, 5
 
 
@@ -145,7 +146,7 @@ def table(cohorts: int, jobs: int) -> str:
 def main() -> None:
     """Parse, compute, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="write the table there; by default print it")
+    parser.add_argument("--out", type=Path, help="put the table between its marks there; by default print it")
     parser.add_argument("--cohorts", type=int, default=6, help="cohorts a signal (default: 6)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     arguments = parser.parse_args()
@@ -155,7 +156,11 @@ def main() -> None:
     if arguments.out is None:
         print(text, end="")
     else:
-        arguments.out.write_text(text, encoding="utf-8")
+        before = arguments.out.read_text(encoding="utf-8") if arguments.out.exists() else f"{BEGIN}\n{END}\n"
+        if BEGIN not in before or END not in before:
+            parser.error(f"{arguments.out} has no place for the table: the lines {BEGIN} and {END}")
+        head, rest = before.split(BEGIN)
+        arguments.out.write_text(f"{head}{BEGIN}\n{text}{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

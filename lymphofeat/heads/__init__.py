@@ -4,16 +4,21 @@ from .base import Head, Memo, Split, fit_predict
 from .clinical import ClinicalFeatures
 from .cut import best_cut, prior_cut, steady_cut
 from .linear import PooledLogistic
+from .pooled import PooledHead
 from .pooling import POOLINGS, pool
+from .registry import HeadFamily, families
 
 __all__ = [
     "POOLINGS",
     "ClinicalFeatures",
     "Head",
+    "HeadFamily",
     "Memo",
+    "PooledHead",
     "PooledLogistic",
     "Split",
     "best_cut",
+    "families",
     "fit_predict",
     "pool",
     "prior_cut",

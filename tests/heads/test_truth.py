@@ -1,7 +1,7 @@
 """On cohorts with a known truth, the head that is built for a signal finds it and others don't; without one, none does.
 
 One cohort of 300 patients a signal (lymphofeat/cohort/synth_features.py), 5 folds; differences by the bootstrap over
-patients, the same resamples for both heads. The table of all heads is docs/heads-table.md.
+patients, the same resamples for both heads. The table of all heads is docs/heads.md.
 """
 
 from functools import cache

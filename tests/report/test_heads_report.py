@@ -1,6 +1,7 @@
 """What `lymphofeat heads` prints: every family and pooling, with its source, in 80 columns."""
 
 import io
+from pathlib import Path
 
 from rich.console import Console
 
@@ -25,3 +26,9 @@ def test_every_family_and_pooling_is_listed() -> None:
     for name in {*POOLINGS, *FITTED_POOLINGS}:
         assert any(line.split()[:1] == [name] for line in lines)
     assert "It is a shortcut, off by default" in words
+
+
+def test_the_page_names_all_of_them() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "heads.md").read_text(encoding="utf-8")
+    for name in {*families(), *POOLINGS, *FITTED_POOLINGS}:
+        assert f"`{name}`" in page
