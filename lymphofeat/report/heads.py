@@ -41,6 +41,8 @@ def _poolings() -> Table:
     table = Table(title="Poolings", title_justify="left", box=None, pad_edge=False, header_style="bold")
     table.add_column("name", style="cyan", no_wrap=True)
     table.add_column("what a bag becomes")
-    for name, pooling in sorted({**POOLINGS, **FITTED_POOLINGS}.items()):
-        table.add_row(name, Text(pooling.about))
+    about = {name: pooling.about for name, pooling in POOLINGS.items()}
+    about |= {name: pooling.about for name, pooling in FITTED_POOLINGS.items()}
+    for name in sorted(about):
+        table.add_row(name, Text(about[name]))
     return table
