@@ -20,7 +20,7 @@ test: $(VENV)/installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 $(PYTEST)
 
 slow: $(VENV)/installed-dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow $(PYTEST)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow -o timeout=1800 $(PYTEST)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
