@@ -205,15 +205,15 @@ import sys
 from pathlib import Path
 from lymphofeat.cache.extract import extract_frozen
 from {module} import SETTINGS, noise_cohort
-extract_frozen(noise_cohort(Path(sys.argv[1])), Path(sys.argv[2]), SETTINGS)
+extract_frozen(noise_cohort(Path(sys.argv[1]), images=int(sys.argv[3])), Path(sys.argv[2]), SETTINGS)
 """
 
 
-def run(cohort: Path, cache: Path, **options: object) -> "subprocess.Popen[bytes]":
+def run(cohort: Path, cache: Path, images: int = 4, **options: object) -> "subprocess.Popen[bytes]":
     code = RUN.format(module="tests.cache.test_extract")
     root = Path(__file__).parents[2]
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(cohort), str(cache)],
+        [sys.executable, "-c", code, str(cohort), str(cache), str(images)],
         cwd=root,
         stderr=subprocess.PIPE,
         **options,  # type: ignore[call-overload]
@@ -228,7 +228,7 @@ def killed_runs(cohort: Cohort, tmp_path: Path, kills: int) -> None:
     killed = 0
     while killed < kills:
         path = tmp_path / f"c{killed}" / "c.h5"
-        process = run(cohort.root, path)
+        process = run(cohort.root, path, len(cohort.patients[0].images))
         while process.poll() is None and not partial_path(path, NAME).exists():
             time.sleep(0.002)
         time.sleep(rng.random() * 0.25)
@@ -237,7 +237,7 @@ def killed_runs(cohort: Cohort, tmp_path: Path, kills: int) -> None:
         killed += 1
         if path.exists():
             np.testing.assert_array_equal(features(path), expected)  # it was quicker than the kill
-        process = run(cohort.root, path)
+        process = run(cohort.root, path, len(cohort.patients[0].images))
         _, error = process.communicate()
         assert process.returncode == 0, error.decode()
         np.testing.assert_array_equal(features(path), expected)
