@@ -74,7 +74,7 @@ def steady_cut(
     gaps = _Gaps.of(labels, probabilities)
     weight = _weight_of_sensitivity(float(labels.mean()), class_weights)
     score = weight * gaps.sensitivity + (1 - weight) * gaps.specificity
-    top = int(np.argmax(score))
+    top = int(np.argmax(score >= score.max() - _TIE))  # the first of equals, whatever the rounding
     error = np.sqrt(
         weight**2 * gaps.sensitivity[top] * (1 - gaps.sensitivity[top]) / labels.sum()
         + (1 - weight) ** 2 * gaps.specificity[top] * (1 - gaps.specificity[top]) / (~labels).sum()
