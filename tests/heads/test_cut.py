@@ -83,7 +83,9 @@ def test_steady_cut_keeps_to_the_prior_unless_another_is_clearly_better() -> Non
 
 
 @given(rows=patients, prior=st.floats(0.01, 0.99))
-@example(rows=[(0, 0.0), (0, 1.0), (1, 0.0), (1, 0.0), (1, 1.0), (1, 0.25)], prior=0.5)  # two cuts score the same
+@example(
+    rows=[(0, 0.0), (0, 1.0), (1, 0.0), (1, 0.0), (1, 1.0), (1, 0.25)], prior=0.5
+)  # two cuts score the same
 def test_class_weights_that_balance_change_nothing(rows: list[tuple[int, float]], prior: float) -> None:
     y, p = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
     balancing = (1 / float((y == 0).sum()), 1 / float((y == 1).sum()))
