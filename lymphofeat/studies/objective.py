@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache as once
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -199,7 +200,7 @@ def _scores(
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Hold BLAS and OpenMP to one thread inside the block."""
+    """Hold BLAS and OpenMP to one thread inside the block: the matrices are small. torch keeps its own threads."""
     limiter: AbstractContextManager[object] = _threads().limit(limits=1)
     return limiter
 
@@ -207,4 +208,6 @@ def one_thread() -> AbstractContextManager[object]:
 @once
 def _threads() -> ThreadpoolController:
     # Finding the loaded BLAS libraries takes milliseconds; by now all of them are loaded.
-    return ThreadpoolController()
+    found = ThreadpoolController()
+    paths = [library.filepath for library in found.lib_controllers]
+    return found.select(filepath=[path for path in paths if "torch" not in Path(path).parts])
