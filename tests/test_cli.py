@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from lymphofeat import cli
+from lymphofeat.verbs.common import COHORT_VARIABLE
 
 from .cohort.bad_inputs import BAD_INPUTS, BadInput
 from .helpers.tiny import tiny_cohort
@@ -30,7 +31,7 @@ Run = Callable[..., Ran]
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run a verb in this process, in an empty working folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(cli.COHORT_VARIABLE, raising=False)
+    monkeypatch.delenv(COHORT_VARIABLE, raising=False)
     monkeypatch.setenv("COLUMNS", "500")  # so that no sentence is broken within a path
 
     def run(*arguments: object) -> Ran:
@@ -50,7 +51,7 @@ def listing(folder: Path) -> set[str]:
 def test_the_three_commands_without_arguments(run: Run, tmp_path: Path, monkeypatch) -> None:
     """`extract`, `tune`, `submit` in a checkout, the cohort in data/ or where the variable says."""
     tiny_cohort(tmp_path / "elsewhere", n=12)
-    monkeypatch.setenv(cli.COHORT_VARIABLE, str(tmp_path / "elsewhere"))
+    monkeypatch.setenv(COHORT_VARIABLE, str(tmp_path / "elsewhere"))
     extracted = run(*EXTRACT)
     assert extracted.code == 0, extracted.err
     assert "random projections" in extracted.out

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lymphofeat import cli
+from lymphofeat.verbs.common import COHORT_VARIABLE
 
 from .helpers.compared import compared_cache
 from .helpers.tiny import tiny_cohort
@@ -22,7 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(cli.COHORT_VARIABLE, raising=False)
+    monkeypatch.delenv(COHORT_VARIABLE, raising=False)
     monkeypatch.setenv("COLUMNS", "500")
 
 

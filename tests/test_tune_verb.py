@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from lymphofeat import cli, statistics
+from lymphofeat.verbs.common import METRICS
 
 from .helpers.caches import frozen_cache
 
@@ -39,7 +40,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_metrics_of_the_options_are_those_that_there_are() -> None:
-    assert list(statistics.METRICS) == cli.METRICS
+    assert list(statistics.METRICS) == METRICS
 
 
 def test_a_restricted_search_and_its_report_again_without_the_cache(run: Run, tmp_path: Path) -> None:

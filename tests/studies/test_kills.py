@@ -142,11 +142,13 @@ def test_killed_many_times(cache: Path, tmp_path: Path) -> None:
     kills(cache, tmp_path, times=12, trials=100)
 
 
-def kill_workers(process: "subprocess.Popen[str]", draw: random.Random, most: int) -> list[int]:
-    """Kill processes that score, at random, at most so many; returns those that were killed."""
+def kill_workers(
+    process: "subprocess.Popen[str]", draw: random.Random, most: int, pause: tuple[float, float] = (0.2, 1.0)
+) -> list[int]:
+    """Kill processes that score, each at random after a pause, at most so many; returns those that were killed."""
     killed: list[int] = []
     while process.poll() is None and len(killed) < most:
-        time.sleep(draw.uniform(0.2, 1.0))
+        time.sleep(draw.uniform(*pause))
         workers = [pid for pid in children(process) if pid not in killed]
         if workers:
             victim = draw.choice(workers)
@@ -187,9 +189,16 @@ def test_a_killed_process_is_replaced_and_all_end_with_the_one_that_started_them
 
 @pytest.mark.slow
 def test_processes_that_are_killed_again_and_again(cache: Path, tmp_path: Path) -> None:
-    study = tmp_path / "killed.db"
+    study, draw, killed = tmp_path / "killed.db", random.Random(0), []
+    # After a number of trials, not of seconds: a quick machine would be done before the last kill.
+    moments = {draw.randint(8 * k + 1, 8 * k + 8) for k in range(4)}
     with search(cache, study, trials=48, jobs=2) as process:
-        killed = kill_workers(process, random.Random(0), most=4)
+        assert process.stdout is not None
+        for told in range(1, max(moments) + 1):
+            while process.stdout.readline() not in ("trial\n", ""):
+                pass
+            if told in moments:
+                killed += kill_workers(process, draw, most=1, pause=(0.0, 0.05))
         output, _ = process.communicate()
     assert len(killed) == 4
     assert output.endswith("done\n")
