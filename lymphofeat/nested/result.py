@@ -1,0 +1,92 @@
+"""What nested cross-validation leaves behind: predictions of heads that were chosen without the patient."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Nested", "NestedFold"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NestedFold:
+    """One outer fold of one run: a whole tuning without the fold's patients, and its best head on them.
+
+    Attributes:
+        run: which run it belongs to: 0 … n_runs − 1.
+        repeat: the drawing of folds that the run used (column of `Cache.folds`).
+        seed: of the run's search.
+        fold: the fold that was held out.
+        rows: (n_fold,) int64 positions of its patients in `Nested.ids`.
+        probabilities: (n_fold,) float64 of malignant, by the chosen head refitted on all other patients.
+        cut: malignant at this probability or above; chosen on `inner`.
+        inner: (n,) float64, the chosen head's inner out-of-fold probabilities of the training patients, NaN for the
+            fold's own: what calibration, triage and thresholds may be fitted on.
+        params: the chosen point of the search space.
+        family: the chosen head's family.
+        tuned: per metric, the score of the chosen trial inside the training part; it was selected.
+        n_trials: finished trials of the search.
+        seconds: that the search and the refit took, all runs of the program together.
+    """
+
+    run: int
+    repeat: int
+    seed: int
+    fold: int
+    rows: NDArray[np.int64]
+    probabilities: Floats
+    cut: float
+    inner: Floats
+    params: dict[str, Any]
+    family: str
+    tuned: dict[str, float]
+    n_trials: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Nested:
+    """One pipeline (an encoding, the inputs, a search), scored by nested cross-validation.
+
+    Attributes:
+        name: of the pipeline, as reports call it: "image + clinical", "clinical only", "untrained encoder", …
+        encoding: the family of encodings.
+        inputs: what heads were given: any of "clinical", "image", "both".
+        metric: what the search maximised.
+        ids: (n,) the labelled patients, in the cache's order.
+        y: (n,) int8 labels; for the control with shuffled labels, the shuffled ones.
+        folds_of_runs: every outer fold of every run, by run and fold.
+    """
+
+    name: str
+    encoding: str
+    inputs: tuple[str, ...]
+    metric: str
+    ids: tuple[str, ...]
+    y: NDArray[np.int8]
+    folds_of_runs: tuple[NestedFold, ...]
+
+    @property
+    def n_runs(self) -> int:
+        """Repeats × seeds."""
+        return 1 + max(fold.run for fold in self.folds_of_runs)
+
+    @cached_property
+    def probabilities(self) -> Floats:
+        """(n, n_runs) float64 of malignant, each by a head that was chosen and fitted without the patient's fold."""
+        found = np.full((len(self.y), self.n_runs), np.nan)
+        for fold in self.folds_of_runs:
+            found[fold.rows, fold.run] = fold.probabilities
+        return found
+
+    @cached_property
+    def decisions(self) -> NDArray[np.bool_]:
+        """(n, n_runs) malignant, each under the cut of the patient's fold."""
+        found = np.zeros((len(self.y), self.n_runs), dtype=bool)
+        for fold in self.folds_of_runs:
+            found[fold.rows, fold.run] = fold.probabilities >= fold.cut
+        return found
