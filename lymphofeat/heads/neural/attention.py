@@ -43,9 +43,6 @@ class AttentionNetwork(Network):
         gated: whether there is a gate σ(Ux + c).
     """
 
-    # Half a minibatch and its activations stay in a core's own cache, and an odd number of models fills two cores.
-    parts = 2
-
     def __init__(self, hidden: int, *, gated: bool) -> None:
         self.hidden, self.gated = hidden, gated
         rows = [2.0] * hidden + [1.0] * (hidden * gated + 1)

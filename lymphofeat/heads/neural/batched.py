@@ -163,11 +163,10 @@ class _Group:
     def __init__(self, network: Network, layout: Layout, schedule: Schedule, models: Sequence[Model]) -> None:
         self._network, self._layout, self._schedule = network, layout, schedule
         self._learners = [_Learner(m, schedule) for m in models]
-        self.parts = network.parts
         self._flat = torch.stack([layout.draw(m.seed) for m in models])
         self._views = layout.views(self._flat)
-        self._gradients = torch.zeros(self.parts, *self._flat.shape)
-        self._gradient_views = [layout.views(g) for g in self._gradients]
+        self._gradient = torch.zeros_like(self._flat)
+        self._gradient_views = layout.views(self._gradient)
         self._moments = torch.zeros(2, *self._flat.shape)
         self._taken = torch.zeros(())
         self.best = self._flat
@@ -178,35 +177,31 @@ class _Group:
         self._epoch = -1
         self._next_epoch()
 
-    def compute(self, part: int) -> None:
-        """Gradient of a part of the present minibatches."""
-        shares = [batch.part(part, self.parts) for batch in self._minibatches]
-        if not any(len(share.bags) for share in shares):
-            self._gradients[part].zero_()
-            return
-        pairs = list(zip(self._learners, shares, strict=True))
-        pack = Pack.join([one.data.take(one.train[share.bags], share.kept) for one, share in pairs])
-        y = torch.from_numpy(np.concatenate([one.y[share.bags] for one, share in pairs]))
-        weight = torch.from_numpy(np.concatenate([one.weight[share.bags] for one, share in pairs]))
+    def step(self) -> bool:
+        """Gradient of the present minibatches and the optimiser's step; whether there is another minibatch."""
+        self._compute()
+        self._adamw()
+        if self._next_minibatches():
+            return True
+        return not self._watch() and self._next_epoch()
+
+    def _compute(self) -> None:
+        pairs = list(zip(self._learners, self._minibatches, strict=True))
+        pack = Pack.join([one.data.take(one.train[batch.bags], batch.kept) for one, batch in pairs])
+        y = torch.from_numpy(np.concatenate([one.y[batch.bags] for one, batch in pairs]))
+        weight = torch.from_numpy(np.concatenate([one.weight[batch.bags] for one, batch in pairs]))
         sizes = torch.from_numpy(np.repeat([len(b.bags) for b in self._minibatches], pack.bags))
 
         def residual(logits: Tensor) -> Tensor:
             return (logits.sigmoid() - y) * weight / sizes
 
-        self._network.gradient(self._views, self._gradient_views[part], pack, residual)
+        self._network.gradient(self._views, self._gradient_views, pack, residual)
 
-    def advance(self) -> bool:
-        """The optimiser's step; whether there is another minibatch."""
-        self._adamw(self._gradients.sum(0) if self.parts > 1 else self._gradients[0])
-        if self._next_minibatches():
-            return True
-        return not self._watch() and self._next_epoch()
-
-    def _adamw(self, gradient: Tensor) -> None:
+    def _adamw(self) -> None:
         # torch.optim.AdamW spends ten times as long around this as in it.
         first, second = self._moments
         adamw(
-            [self._flat], [gradient], [first], [second], [], [self._taken],
+            [self._flat], [self._gradient], [first], [second], [], [self._taken],
             fused=True, amsgrad=False, maximize=False, beta1=0.9, beta2=0.999, eps=1e-8,
             lr=self._schedule.learning_rate, weight_decay=self._schedule.weight_decay,
         )  # fmt: skip

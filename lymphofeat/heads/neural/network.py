@@ -60,11 +60,9 @@ class Network(ABC):
     """A kind of network; holds no parameters, so that one object serves all models at the same time.
 
     Attributes:
-        parts: in how many parts a minibatch is computed side by side.
         group: how many models are computed by one launch at most.
     """
 
-    parts: int = 1
     group: int = 1
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """What a model sees when: minibatches, dropped instances, and the patients set aside for early stopping.
 
-All of it follows from the seed and the number of patients alone, so that a model trained among many, in parts or by
-the plain loop sees the same.
+All of it follows from the seed and the number of patients alone, so that a model trained among many or by the
+plain loop sees the same.
 """
 
 from collections.abc import Iterator
@@ -29,11 +29,6 @@ class Minibatch:
 
     bags: Indices
     kept: tuple[Indices, ...] | None
-
-    def part(self, number: int, parts: int) -> "Minibatch":
-        """The bags number, number + parts, … of this minibatch."""
-        kept = None if self.kept is None else self.kept[number::parts]
-        return Minibatch(self.bags[number::parts], kept)
 
 
 def epoch_minibatches(

@@ -1,8 +1,9 @@
 """Many trainings on the cores that there are: no core waits for another one's model.
 
-A training is a sequence of steps, and a step one or more parts that can be computed side by side. Whoever finishes the
-last part of a step takes the step and hands out the next. Which core computes what changes nothing in the result:
-parts are added up in their order, not in that of their coming.
+A training is a sequence of steps. Whoever is free takes the training that has waited longest by one step and puts it
+back, so that all progress evenly and end together. A step is computed by one thread: which core it was, and how many
+there are, changes no bit. (Sharing a step between two cores was slower at every width: the threads waited for each
+other and for Python's lock.)
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,17 +21,10 @@ __all__ = ["Training", "one_thread_each", "run_all"]
 
 
 class Training(Protocol):
-    """Something that is done in steps of parts."""
+    """Something that is done in steps."""
 
-    @property
-    def parts(self) -> int:
-        """How many parts each step has."""
-
-    def compute(self, part: int) -> None:
-        """Compute one part of the present step; called for different parts at the same time."""
-
-    def advance(self) -> bool:
-        """Take the step, after all its parts; whether there is another one."""
+    def step(self) -> bool:
+        """Take the next step; whether there is another one. Never called by two threads at a time."""
 
 
 def run_all(trainings: Sequence[Training], workers: int) -> None:
@@ -44,19 +38,12 @@ def run_all(trainings: Sequence[Training], workers: int) -> None:
     """
     keep_freed_memory()
     with one_thread_each():
-        if workers <= 1 or not trainings:
+        if workers <= 1 or len(trainings) <= 1:
             for training in trainings:
-                _run_alone(training)
+                while training.step():
+                    pass
             return
-        _Crew(trainings).run(min(workers, sum(t.parts for t in trainings)))
-
-
-def _run_alone(training: Training) -> None:
-    more = True
-    while more:
-        for part in range(training.parts):
-            training.compute(part)
-        more = training.advance()
+        _Crew(trainings).run(min(workers, len(trainings)))
 
 
 @contextmanager
@@ -71,54 +58,35 @@ def one_thread_each() -> Iterator[None]:
 
 
 class _Crew:
-    """Threads that take parts from one queue."""
+    """Threads that take trainings from one queue, a step at a time."""
 
     def __init__(self, trainings: Sequence[Training]) -> None:
-        self._queue: SimpleQueue[tuple[Training, int] | None] = SimpleQueue()
-        self._left = {id(t): t.parts for t in trainings}
+        self._queue: SimpleQueue[Training | None] = SimpleQueue()
         self._unfinished = len(trainings)
         self._lock = Lock()
-        self._trainings = trainings
+        for training in trainings:
+            self._queue.put(training)
 
     def run(self, workers: int) -> None:
-        for training in self._trainings:
-            self._hand_out(training)
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for future in [pool.submit(self._work, workers) for _ in range(workers)]:
                 future.result()
 
-    def _hand_out(self, training: Training) -> None:
-        for part in range(training.parts):
-            self._queue.put((training, part))
-
     def _work(self, workers: int) -> None:
         try:
-            while (task := self._queue.get()) is not None:
-                training, part = task
-                training.compute(part)
-                if self._was_last_part(training):
-                    self._go_on(training, workers)
+            while (training := self._queue.get()) is not None:
+                if training.step():
+                    self._queue.put(training)
+                elif self._was_last():
+                    self._dismiss(workers)
         except BaseException:
             self._dismiss(workers)
             raise
 
-    def _was_last_part(self, training: Training) -> bool:
-        with self._lock:
-            self._left[id(training)] -= 1
-            if self._left[id(training)]:
-                return False
-            self._left[id(training)] = training.parts
-            return True
-
-    def _go_on(self, training: Training, workers: int) -> None:
-        if training.advance():
-            self._hand_out(training)
-            return
+    def _was_last(self) -> bool:
         with self._lock:
             self._unfinished -= 1
-            done = self._unfinished == 0
-        if done:
-            self._dismiss(workers)
+            return self._unfinished == 0
 
     def _dismiss(self, workers: int) -> None:
         for _ in range(workers):

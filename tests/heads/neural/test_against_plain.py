@@ -76,9 +76,9 @@ def test_equals_the_plain_loop(name: str, schedule: Schedule, clinical: int) -> 
     make_network, make_module = PAIRS[name]
     expected = [plain_logits(make_module, make_network(), m, schedule) for m in models(clinical)]
     assert np.abs(expected).max() > 0.05
-    for times, group, parts, workers in ((1, 1, None, 2), (4, 4, 1, 1), (3, 3, 2, 3)):
+    for times, group, workers in ((1, 1, 2), (4, 4, 1), (3, 3, 3)):
         network = make_network()
-        network.group, network.parts = group, parts or network.parts
+        network.group = group
         trained = models(clinical) * times  # a group is at most a quarter of all models
         layout = Layout(network.weights(DIM, clinical))
         parameters = train_models(network, trained, schedule, layout, workers)

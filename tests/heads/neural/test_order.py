@@ -13,25 +13,19 @@ from lymphofeat.heads.neural.order import epoch_minibatches, set_aside
     lengths=st.lists(st.integers(1, 20), min_size=1, max_size=40),
     batch_size=st.integers(1, 50),
     dropout=st.sampled_from([0.0, 0.3, 0.99]),
-    parts=st.integers(1, 3),
 )
-def test_an_epoch_shows_every_bag_once(
-    lengths: list[int], batch_size: int, dropout: float, parts: int
-) -> None:
+def test_an_epoch_shows_every_bag_once(lengths: list[int], batch_size: int, dropout: float) -> None:
     sizes = np.array(lengths)
     batches = list(epoch_minibatches(5, 2, sizes, batch_size, dropout))
     shown = np.concatenate([batch.bags for batch in batches])
     assert sorted(shown) == list(range(len(sizes)))
     assert [len(batch.bags) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
     for batch in batches:
-        pieces = [batch.part(number, parts) for number in range(parts)]
-        assert sorted(np.concatenate([piece.bags for piece in pieces])) == sorted(batch.bags)
-        for piece in pieces:
-            for i, bag in enumerate(piece.bags):
-                kept = np.arange(sizes[bag]) if piece.kept is None else piece.kept[i]
-                assert len(kept) >= 1
-                assert len(np.unique(kept)) == len(kept)
-                assert kept.max() < sizes[bag]
+        for i, bag in enumerate(batch.bags):
+            kept = np.arange(sizes[bag]) if batch.kept is None else batch.kept[i]
+            assert len(kept) >= 1
+            assert len(np.unique(kept)) == len(kept)
+            assert kept.max() < sizes[bag]
 
 
 def test_order_follows_seed_and_epoch() -> None:
