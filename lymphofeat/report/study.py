@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..statistics import METRICS
+from ..studies.ensemble import Ensemble
 from ..studies.next_step import next_step
 from ..studies.objective import DIRECTIONS
 from ..studies.space import FAMILY
@@ -47,7 +48,7 @@ def render_study(summary: StudySummary, console: Console) -> None:
 
 
 def render_submission(summary: SubmissionSummary, console: Console) -> None:
-    """Print what was written, by which head, and what that head reached in cross-validation."""
+    """Print what was written, by which heads, what they reached in cross-validation, and how often it was done."""
     malignant, n_test = int(summary.predicted.sum()), len(summary.ids)
     noun = "patient" if n_test == 1 else "patients"
     console.print(
@@ -62,15 +63,65 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
         if summary.n_models == 1
         else f"averaged over {summary.n_models} fits, each head on its encoder's training patients"
     )
-    console.print(f"Head (trial {study.best.number}): {escape(describe_head(study.best))}; {fitted}")
-    scores = ", ".join(
-        f"{words(metric)} {compact_interval(study.best.interval(metric))}" for metric in METRICS
-    )
-    console.print(escape(f"In cross-validation: {scores}"))
+    if summary.ensemble is None:
+        console.print(f"Head (trial {study.best.number}): {escape(describe_head(study.best))}; {fitted}")
+        scores = ", ".join(
+            f"{words(metric)} {compact_interval(study.best.interval(metric))}" for metric in METRICS
+        )
+        console.print(escape(f"In cross-validation: {scores}"))
+    else:
+        _render_ensemble(summary.ensemble, fitted, console)
     console.print(
         escape(f"Measured on {study.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
     )
-    console.print(f"[yellow]{escape(study.caveat)}[/yellow]")
+    console.print(f"[yellow]{escape(study.caveat if summary.ensemble is None else _NESTED)}[/yellow]")
+    for note in summary.notes:
+        console.print(escape(note))
+    console.print(escape(_counted(summary)))
+
+
+_NESTED = (
+    "Selected scores are of the very patients that the heads were chosen on; nested ones are of patients who had no "
+    "say in choosing among the trials. The trials themselves were searched on all of them: `lymphofeat evaluate`."
+)
+_RULE = {"single": "best head alone", "families": "best of each family", "greedy": "greedy selection"}
+
+
+def _render_ensemble(ensemble: Ensemble, fitted: str, console: Console) -> None:
+    console.print(f"Average of {len(ensemble.members)} heads ({_RULE[ensemble.rule]}); {fitted}:")
+    for trial, weight in ensemble.members:
+        console.print(f"  {weight:.2f} × trial {trial.number}: {escape(describe_head(trial))}")
+    table = _table(words(ensemble.metric))
+    for column in ("heads", "selected", "nested"):
+        table.add_column(column, justify="right" if column == "heads" else "left", no_wrap=True)
+    for choice in ensemble.choices:
+        scores = (compact_interval(choice.selected), compact_interval(choice.nested))
+        style = "bold" if choice.rule == ensemble.rule else ""
+        table.add_row(_RULE[choice.rule], str(len(choice.weights)), *scores, style=style)
+    table.add_row("rule chosen, too", "", "", compact_interval(ensemble.nested))
+    console.print(table)
+    console.print(
+        escape(
+            f"Nested, the ensemble minus the best head alone: {compact_difference(ensemble.difference)}"
+            + _undecided(ensemble)
+        )
+    )
+
+
+def _undecided(ensemble: Ensemble) -> str:
+    if ensemble.difference.low <= 0 <= ensemble.difference.high:
+        return "; these patients cannot tell the two apart."
+    return "."
+
+
+def _counted(summary: SubmissionSummary) -> str:
+    n, study = summary.n_submissions, summary.study.path.name
+    if n == 1:
+        return f"The first submission of this cohort ({summary.log})."
+    return (
+        f"Submission {n} of this cohort, {summary.n_of_study} of them by {study}, {summary.n_files} different tables "
+        f"({summary.log}); each look at a leaderboard spends some of its test set."
+    )
 
 
 def describe_head(trial: TrialSummary) -> str:

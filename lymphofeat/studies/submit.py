@@ -1,7 +1,10 @@
 """From a study's best head to the challenge's table."""
 
+import hashlib
+import json
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +15,50 @@ from numpy.typing import NDArray
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError
 from ..files import written_beside
-from ..heads.base import Memo, Split, fit_predict
-from .objective import one_thread
-from .plan import labels_of
-from .space import build_head
+from ..progress import Progress, Silent
+from ..statistics import Interval
+from .ensemble import Ensemble, select_ensemble
+from .refit import FinalFit, final_fits, fit_final, predict_final
 from .store import open_store
 from .study import check_made_from, made_from_cache
-from .summary import StudySummary, load_study
+from .submissions import Submission, appended, check_table, expected_range, log_path, notes_on_sample
+from .summary import StudySummary, TrialSummary, load_study, load_trials, words
 
-__all__ = ["SubmissionSummary", "probabilities_path", "submit"]
+__all__ = ["FinalModel", "SubmissionSummary", "final_model", "probabilities_path", "submit"]
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """What leaves a study: which heads, with which shares and threshold, and what they reached out of fold.
+
+    Attributes:
+        study: the study as it stands.
+        ensemble: how its heads were chosen; None for the best trial alone.
+        members: (trial, weight); the weights add up to 1.
+        cut: malignant at this probability or above.
+        probabilities, decisions: (n, repeats), out-of-fold, of the labelled patients.
+    """
+
+    study: StudySummary
+    ensemble: Ensemble | None
+    members: tuple[tuple[TrialSummary, float], ...]
+    cut: float
+    probabilities: NDArray[np.float64]
+    decisions: NDArray[np.bool_]
+
+    def expected(self, n_test: int) -> Interval:
+        """What a test set of that size would show by the study's metric; see `submissions.expected_range`."""
+        best = self.study.best
+        return expected_range(
+            self.study.metric, best.y, self.probabilities, self.decisions, n_test, best.class_weights
+        )
+
+    def digest(self, cache: Cache, fits: list[FinalFit]) -> str:
+        """Hex SHA-256 of all that the predictions depend on."""
+        seen = [(fit.encoding.digest, fit.train.tolist()) for fit in fits]
+        heads = [(trial.params, weight) for trial, weight in self.members]
+        state = json.dumps([cache.fingerprint, seen, heads, self.cut], sort_keys=True)
+        return hashlib.sha256(state.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -34,7 +72,13 @@ class SubmissionSummary:
         ids: (n_test,) the test patients, in the test table's order.
         probabilities: (n_test,) float64 of malignant.
         cut: malignant at this probability or above.
-        n_models: fitted heads that were averaged: one, or one per fold for encoders trained per fold.
+        n_models: fits of each head that were averaged: one, or one per fold for encoders trained per fold.
+        ensemble: the heads that predict together, if asked for; else None.
+        expected: what a test set of this size would show by the study's metric, with the bounds of 95 %.
+        log: where submissions are counted.
+        n_submissions, n_files: of this cohort so far, this one included: lines of the log, different tables.
+        n_of_study: lines of this study.
+        notes: in what the cohort's own sample of a submission differs.
     """
 
     path: Path
@@ -44,6 +88,13 @@ class SubmissionSummary:
     probabilities: NDArray[np.float64]
     cut: float
     n_models: int
+    ensemble: Ensemble | None
+    expected: Interval
+    log: Path
+    n_submissions: int
+    n_files: int
+    n_of_study: int
+    notes: tuple[str, ...]
 
     @property
     def predicted(self) -> NDArray[np.int8]:
@@ -51,25 +102,52 @@ class SubmissionSummary:
         return (self.probabilities >= self.cut).astype(np.int8)
 
 
-def submit(
-    cache_path: Path, study_path: Path, out: Path, *, probabilities: bool = False, force: bool = False
-) -> SubmissionSummary:
-    """Refit a study's best head and predict the test patients.
+def final_model(cache: Cache, study: StudySummary, ensemble: int | None = None) -> FinalModel:
+    """Choose what leaves a study: its best trial, or an ensemble of so many members.
 
-    Under encoders that saw no labels, one head is fitted on all labelled patients. Under encoders trained per
-    fold, each encoder has its own head, fitted on the encoder's training folds as in cross-validation, and
-    the probabilities are averaged. The threshold comes from the trial's out-of-fold predictions.
+    Raises:
+        StudyError: the study is of another cache.
+        InputError: a bad number of members.
+    """
+    with open_store(study.path) as store:
+        check_made_from(store, made_from_cache(cache, study.family, study.repeats))
+    if ensemble is None:
+        best = study.best
+        return FinalModel(study, None, ((best, 1.0),), best.cut, best.scores.probabilities, best.decisions)
+    found = select_ensemble(load_trials(study.path), study.metric, ensemble)
+    return FinalModel(study, found, found.members, found.cut, found.probabilities, found.decisions)
+
+
+def submit(
+    cache_path: Path,
+    study_path: Path,
+    out: Path,
+    *,
+    probabilities: bool = False,
+    ensemble: int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> SubmissionSummary:
+    """Refit a study's best head, or an ensemble of its heads, and predict the test patients.
+
+    Under encoders that saw no labels, each head is fitted once on all labelled patients. Under encoders trained per
+    fold, each encoder has its own fit, on the encoder's training folds as in cross-validation, and the probabilities
+    are averaged. The threshold comes from the out-of-fold predictions. A line is added to the log of submissions.
 
     Args:
         cache_path: the cache that the study was made from.
         study_path: the study.
         out: the CSV to write, `Id,Predicted`, one row per test patient in the test table's order.
         probabilities: also write `Id,Probability` beside it, as `<stem>-probabilities.csv`.
+        ensemble: average so many of the study's heads, see `ensemble`; None: the best one alone.
         force: replace files that exist.
+        progress: told, before anything is written, what a test set of this size would show.
 
     Raises:
-        InputError: a file exists (nothing was done), or the cache holds no test patient.
-        CacheError, StudyError: no usable cache or study, or they do not belong together.
+        InputError: a file exists (nothing was done), the cache holds no test patient, or the cohort's sample names
+            other patients.
+        CacheError, StudyError: no usable cache or study, they do not belong together, or the log cannot be written
+            (nothing was).
     """
     beside = probabilities_path(out) if probabilities else None
     targets = [path for path in (out, beside) if path is not None]
@@ -78,22 +156,34 @@ def submit(
             raise InputError(f"{path} exists already; give --force to replace it, or another --out.")
     study = load_study(study_path)
     cache = open_cache(cache_path)
-    with open_store(study_path) as store:
-        check_made_from(store, made_from_cache(cache, study.family, study.repeats))
+    model = final_model(cache, study, ensemble)
     test = np.flatnonzero((cache.patients["split"] == "test").to_numpy())
     if not len(test):
         raise InputError(f"{cache.path} holds no test patient, so there is nothing to submit.")
-    predicted = _predict(cache, study, test)
     ids = tuple(str(i) for i in cache.patients["id"].iloc[test])
-    summary = SubmissionSummary(
-        out, beside, study, ids, np.mean(predicted, axis=0), study.best.cut, len(predicted)
+    notes = notes_on_sample(Path(cache.tables.source), ids) if cache.tables.source else []
+    fits = final_fits(cache, study.family)
+    members = fit_final(cache, fits, [(trial.params, weight) for trial, weight in model.members])
+    p = predict_final(cache, fits, members, test)
+    tables = {"Predicted": (p >= model.cut).astype(np.int8), "Probability": p}
+    written = _Written(cache, model, fits, ids, out, log_path(study_path))
+    (progress or Silent()).note(_outlook(written.expected, model, len(ids)))
+    lines = written.write(dict(zip(targets, tables.items(), strict=False)), force=force)
+    same = [line for line in lines if line.cohort == cache.fingerprint]
+    return SubmissionSummary(
+        out, beside, study, ids, p, model.cut, len(fits), model.ensemble, written.expected, written.log,
+        n_submissions=len(same), n_files=len({line.sha256 for line in same}),
+        n_of_study=sum(line.study == study_path.name for line in same), notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _outlook(expected: Interval, model: FinalModel, n_test: int) -> str:
+    half = (expected.high - expected.low) / 2
+    return (
+        f"A test set of {n_test} patients like those of cross-validation would show a {words(model.study.metric)} of "
+        f"{expected.value:.3f} ± {half:.2f} ({expected.low:.2f} to {expected.high:.2f}) in 95 of 100 cases, if the "
+        "selected score were the true one, which is lower."
     )
-    tables: list[tuple[str, Any]] = [("Predicted", summary.predicted), ("Probability", summary.probabilities)]
-    with ExitStack() as stack:  # both are whole before either takes its place
-        for path, (column, values) in zip(targets, tables, strict=False):
-            file = stack.enter_context(written_beside(path, overwrite=force))
-            pd.DataFrame({"Id": ids, column: values}).to_csv(file, index=False, lineterminator="\n")
-    return summary
 
 
 def probabilities_path(out: Path) -> Path:
@@ -101,16 +191,48 @@ def probabilities_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}-probabilities.csv")
 
 
-def _predict(cache: Cache, study: StudySummary, test: NDArray[np.int64]) -> list[NDArray[np.float64]]:
-    """Per fitted head, (n_test,) probabilities."""
-    labels = labels_of(cache)
-    labelled = np.flatnonzero(labels >= 0)
-    fold_of = cache.folds[labelled, 0]
-    blind = {int(k): cache.blind_encoding(study.family, {int(k)}) for k in np.unique(fold_of)}
-    if all(encoding.blind_to is None for encoding in blind.values()):
-        fits = [(encoding, labelled) for encoding in {e.digest: e for e in blind.values()}.values()]
-    else:
-        fits = [(encoding, labelled[fold_of != k]) for k, encoding in blind.items()]
-    splits = [Split(cache.bags(encoding.name), encoding.digest, train, test) for encoding, train in fits]
-    with one_thread():
-        return fit_predict(build_head(study.best.params), splits, cache.patients, labels, Memo())
+class _Written:
+    """The files of one submission, which take their places together with the log's line or not at all."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        model: FinalModel,
+        fits: list[FinalFit],
+        ids: tuple[str, ...],
+        out: Path,
+        log: Path,
+    ) -> None:
+        self.cache, self.model, self.fits, self.ids, self.out, self.log = cache, model, fits, ids, out, log
+        self.expected = model.expected(len(ids))
+
+    def write(self, tables: dict[Path, tuple[str, Any]], *, force: bool) -> list[Submission]:
+        """The log's lines, the new one last.
+
+        On leaving, the last opened file is renamed first: the log, whose failure takes the tables with it.
+        """
+        with ExitStack() as stack:
+            digests = []
+            for path, (column, values) in tables.items():
+                file = stack.enter_context(written_beside(path, overwrite=force))
+                pd.DataFrame({"Id": self.ids, column: values}).to_csv(file, index=False, lineterminator="\n")
+                check_table(file, self.ids, column)
+                digests.append(hashlib.sha256(file.read_bytes()).hexdigest())
+            lines = stack.enter_context(appended(self.log))
+            lines.append(self._line(digests[0]))
+        return lines
+
+    def _line(self, sha256: str) -> Submission:
+        return Submission(
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            study=self.model.study.path.name,
+            cohort=self.cache.fingerprint,
+            model=self.model.digest(self.cache, self.fits),
+            file=self.out.name,
+            sha256=sha256,
+            n_test=str(len(self.ids)),
+            metric=self.model.study.metric,
+            expected=f"{self.expected.value:.4f}",
+            low=f"{self.expected.low:.4f}",
+            high=f"{self.expected.high:.4f}",
+        )

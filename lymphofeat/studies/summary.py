@@ -20,7 +20,7 @@ from .rows import Row
 from .space import FAMILY, build_head
 from .store import Store, open_store
 
-__all__ = ["FamilyBest", "StudySummary", "TrialSummary", "load_study", "words"]
+__all__ = ["FamilyBest", "StudySummary", "TrialSummary", "load_study", "load_trials", "words"]
 
 
 @dataclass(frozen=True)
@@ -230,19 +230,39 @@ def words(metric: str) -> str:
     return {"auc": "AUC", "brier": "Brier score"}.get(metric, metric.replace("_", " "))
 
 
-def load_study(path: Path) -> StudySummary:
+def load_study(path: Path, trials: int | None = None) -> StudySummary:
     """Read a study's file.
+
+    Args:
+        path: the file.
+        trials: read the first so many only, as if the search had ended there.
 
     Raises:
         StudyError: no file, not a study of `tune`, without a finished trial, or damaged.
     """
     with open_store(path) as store:
-        rows = store.rows()
+        rows = [row for row in store.rows() if trials is None or row.number < trials]
         if all(row.pruned for row in rows):
             raise StudyError(f"{path} holds no finished trial yet; run `lymphofeat tune` on it.")
         try:
             return _summary(store, rows)
         except (KeyError, TypeError, InputError, ValueError) as error:
+            raise StudyError(
+                f"{path} holds a trial that cannot be read ({error!r}); begin a new study."
+            ) from error
+
+
+def load_trials(path: Path) -> list[TrialSummary]:
+    """Every complete trial of a study, by number, with what it was scored on; pruned ones are left out.
+
+    Raises:
+        StudyError: as `load_study`.
+    """
+    with open_store(path) as store:
+        read, rows = _Reader(store), store.rows()
+        try:
+            return [read.trial(row) for row in rows if not row.pruned]
+        except (KeyError, TypeError, ValueError) as error:
             raise StudyError(
                 f"{path} holds a trial that cannot be read ({error!r}); begin a new study."
             ) from error

@@ -14,11 +14,29 @@ from .common import SUBMISSION, Say, cache_option, study_option, study_path, ver
     "--out", type=click.Path(path_type=Path), default=SUBMISSION, show_default=True, help="The CSV."
 )
 @click.option("--probabilities", is_flag=True, help="Write Id,Probability beside it.")
+@click.option("--ensemble", type=click.IntRange(1), metavar="N",
+              help="Average N heads of the study, chosen on its out-of-fold predictions.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace files that exist.")
-def submit(say: Say, cache: Path, study: str, out: Path, *, probabilities: bool, force: bool) -> None:
-    """Refit the study's best head on all labelled patients and predict the test patients."""
+def submit(
+    say: Say,
+    cache: Path,
+    study: str,
+    out: Path,
+    *,
+    probabilities: bool,
+    ensemble: int | None,
+    force: bool,
+) -> None:
+    """Refit the study's best head on all labelled patients and predict the test patients.
+
+    Says first what a test set of that size would show, and counts the submissions of a cohort in submissions.csv
+    beside the study.
+    """
     from .. import studies
     from ..report.study import render_submission
 
-    summary = studies.submit(cache, study_path(study), out, probabilities=probabilities, force=force)
+    summary = studies.submit(
+        cache, study_path(study), out, probabilities=probabilities, ensemble=ensemble, force=force,
+        progress=say.progress(),
+    )  # fmt: skip
     render_submission(summary, say.console)
