@@ -5,7 +5,7 @@ prior odds) and the best possible AUC is Φ(strength/√2). What differs is wher
 
     mean         the patient's offset along one hidden direction u is z
     spread       the within-bag standard deviation of the `informative` features is exp(SPREAD_SLOPE · z)
-    rare         a share RARE_MOST · Φ(z) of the instances is moved by RARE_SHIFT along u
+    rare         a share RARE_MOST · Φ(z) of the instances is moved by RARE_SHIFT along u, 2 % on average
     clinical     age and log count carry z together, each alone with strength/√2
     interaction  instead of z: with a the offset along u and b the standardised age, both N(0, 1),
                  P(y = 1) = expit(strength · a · b); neither a nor b alone says anything
@@ -33,7 +33,8 @@ FeatureSignal = Literal["mean", "spread", "rare", "clinical", "interaction", "no
 Floats = npt.NDArray[np.float64]
 
 SPREAD_SLOPE = 0.3
-RARE_MOST, RARE_SHIFT = 0.15, 6.0
+# On average over the patients, 2 % of the instances are of the rare type.
+RARE_MOST, RARE_SHIFT = 0.04, 9.0
 AGE_MEAN, AGE_SD = 65.0, 9.0
 LOG_COUNT_MEAN, LOG_COUNT_SD = 2.2, 0.5
 

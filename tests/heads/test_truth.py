@@ -45,7 +45,7 @@ BUILT = {
         ["std", "clinical"],
     ),
     "spread": ({"std": 0.08, "second-order": 0.08, "svm": 0.08}, ["mean", "instances", "clinical"]),
-    "rare": ({"svm": 0.2, "std": 0.2}, ["mean", "max", "instances", "clinical"]),
+    "rare": ({"svm": 0.2, "std": 0.2, "max": 0.2}, ["mean", "instances", "clinical"]),
     "clinical": ({"clinical": 0.03, "early": 0.06, "stacked": 0.05, "mixture": 0.05}, ["mean", "std", "gp"]),
     "interaction": ({"products": 0.17}, ["early", "late", "mixture", "mean", "clinical"]),
 }
@@ -53,7 +53,9 @@ BUILT = {
 
 @cache
 def drawn(signal: str) -> FeatureCohort:
-    return draw_feature_cohort(N, (20, 40), DIM, signal=signal, strength=2.0, seed=7)  # type: ignore[arg-type]
+    # Of a type that is 2 % of all cells, a small bag holds none; bags are then as large as real ones.
+    images = (80, 120) if signal == "rare" else (20, 40)
+    return draw_feature_cohort(N, images, DIM, signal=signal, strength=2.0, seed=7)  # type: ignore[arg-type]
 
 
 @cache
