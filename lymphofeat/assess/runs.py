@@ -1,0 +1,149 @@
+"""A pipeline's out-of-fold predictions of one or several runs, scored as one: the mean score of a run.
+
+Every run (a drawing of the folds × a seed of the search) predicts every patient once. A score is averaged over the runs
+on the same resamples of the patients, never the predictions: averaged predictions are a better system than any that
+would be built.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..estimates import DESCRIBED, corrected_t, describe, statistic
+from ..estimates.bca import Weighted, bca_interval
+from ..nested.result import Nested
+from ..statistics import Interval, score
+
+__all__ = ["NOT_KNOWN", "Runs", "check_same_patients", "corrected_over_folds"]
+
+Floats = NDArray[np.float64]
+
+NOT_KNOWN = Interval(float("nan"), float("nan"), float("nan"))
+_COUNTED = ("sensitivity", "specificity")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Predictions of n patients in R runs.
+
+    Attributes:
+        y: (n,) int8 labels 0 and 1.
+        probabilities: (n, R) float64 of malignant.
+        decisions: (n, R) bool, called malignant.
+    """
+
+    y: NDArray[np.int8]
+    probabilities: Floats
+    decisions: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, nested: Nested) -> "Runs":
+        """The predictions of nested cross-validation.
+
+        Raises:
+            InputError: a patient whom some run does not predict.
+        """
+        if np.isnan(nested.probabilities).any():
+            raise InputError(
+                f"The nested predictions of {nested.name!r} are not complete; run `lymphofeat evaluate` to its end."
+            )
+        return cls(nested.y, nested.probabilities, nested.decisions)
+
+    @property
+    def n_runs(self) -> int:
+        return int(self.probabilities.shape[1])
+
+    def take(self, who: NDArray[np.bool_]) -> "Runs":
+        """Some of the patients, by an (n,) mask."""
+        return Runs(self.y[who], self.probabilities[who], self.decisions[who])
+
+    def with_probabilities(self, probabilities: Floats) -> "Runs":
+        """The same patients and decisions with other (n, R) probabilities."""
+        return Runs(self.y, probabilities, self.decisions)
+
+    def weighted(self, name: str) -> Weighted:
+        """A metric of `estimates.DESCRIBED`, averaged over the runs, as a function of (B, n) weights."""
+        each = [self._weighted_in(name, run) for run in range(self.n_runs)]
+        return lambda weights: np.asarray(np.mean([of_run(weights) for of_run in each], axis=0))
+
+    def value(self, name: str) -> float:
+        """The metric on all patients, averaged over the runs."""
+        return float(self.weighted(name)(np.ones((1, len(self.y))))[0])
+
+    def describe(
+        self, names: Sequence[str] = DESCRIBED, *, n_resamples: int = 2000, seed: int = 0
+    ) -> dict[str, Interval]:
+        """The metrics with 95 % intervals by patient.
+
+        Of one run they are those of `estimates.describe`. Of several, the mean over the runs has a BCa interval on the
+        same resamples in every run, and the calibration error the mean of the runs' own intervals.
+
+        Raises:
+            InputError: one class only, or an unknown name.
+        """
+        each = [
+            dict(describe(self.y, p, decided, names=names, n_resamples=n_resamples, seed=seed))
+            for p, decided in self._columns(1)
+        ]
+        if self.n_runs == 1:
+            return each[0]
+        found = {}
+        for name in names:
+            if name == "calibration_error":
+                runs = [
+                    dict(describe(self.y, p, decided, names=[name], n_resamples=n_resamples, seed=seed))[name]
+                    for p, decided in self._columns(self.n_runs)
+                ]
+                found[name] = Interval(*np.mean(runs, axis=0).tolist())
+                continue
+            interval = bca_interval(self.weighted(name), self.y, n_resamples=n_resamples, seed=seed)
+            one = each[0][name]
+            if np.isnan(one.low) or not interval.low < interval.high:  # what no resample can say, of any run
+                interval = Interval(interval.value, one.low, one.high)
+            found[name] = interval
+        return found
+
+    def _columns(self, n: int) -> list[tuple[Floats, NDArray[np.bool_]]]:
+        return [(self.probabilities[:, run], self.decisions[:, run]) for run in range(n)]
+
+    def _weighted_in(self, name: str, run: int) -> Weighted:
+        if name not in _COUNTED:
+            return statistic(name, self.y, self.probabilities[:, run], self.decisions[:, run])
+        members = (self.y == (name == "sensitivity")).astype(np.float64)
+        right = members * (self.decisions[:, run] == (self.y == 1))
+        return lambda weights: np.asarray(weights @ right / (weights @ members))
+
+
+def check_same_patients(main: Nested, other: Nested) -> None:
+    """Refuse pipelines that were measured on different patients.
+
+    Raises:
+        InputError: other patients, or in another order.
+    """
+    if main.ids != other.ids:
+        raise InputError(
+            f"{other.name!r} was measured on other patients than {main.name!r}; evaluate both on one cache."
+        )
+
+
+def corrected_over_folds(nested: Nested, metric: str) -> Interval:
+    """The mean score of a fold with its corrected t interval, seeds of one drawing of the folds averaged first.
+
+    Returns:
+        `NOT_KNOWN` where a fold holds one class only or drawings differ in the number of folds.
+    """
+    scores: dict[tuple[int, int], list[float]] = {}
+    for fold in nested.folds_of_runs:
+        y, p = nested.y[fold.rows], fold.probabilities
+        if len(np.unique(y)) < 2:
+            return NOT_KNOWN
+        judged = p >= fold.cut if metric == "balanced_accuracy" else p
+        scores.setdefault((fold.repeat, fold.fold), []).append(score(metric, y, judged))
+    repeats = sorted({repeat for repeat, _ in scores})
+    rows = [[np.mean(s) for (r, _), s in sorted(scores.items()) if r == repeat] for repeat in repeats]
+    if len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
+        return NOT_KNOWN
+    return corrected_t(np.array(rows))

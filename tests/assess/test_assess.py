@@ -1,0 +1,157 @@
+"""The whole assessment, its stability, subgroups and optimism tables."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lymphofeat.assess import Tuned, assess
+from lymphofeat.assess.optimism import optimism_table
+from lymphofeat.assess.runs import Runs
+from lymphofeat.assess.stability import choices_table, patients_table, stability_table
+from lymphofeat.assess.subgroups import subgroups_of, subgroups_table
+from lymphofeat.errors import InputError
+from lymphofeat.statistics import score
+from lymphofeat.studies import tune
+
+from ..helpers.caches import frozen_cache
+from ..helpers.nested import nested, table_of
+
+FEW = {"n_resamples": 100}
+
+
+def tuned(better: float = 0.0, seed: int = 0, runs: int = 1) -> Tuned:
+    """A tuned result on the patients of `nested`, with so much more strength."""
+    one = nested(strength=2 + better, seed=seed, runs=runs)
+    found = Runs(one.y, one.probabilities, one.decisions)
+    return Tuned(one.ids, found, 50, {"logistic": ("cheap", found), "attention": ("dear", found)})
+
+
+def test_all_tables_are_there_and_the_same_twice() -> None:
+    others = [nested("clinical only", inputs=("clinical",), seed=1), nested("untrained encoder", seed=2)]
+    first, again = (assess(nested(), others, table_of(), tuned(), **FEW) for _ in range(2))
+    assert list(first.tables) == list(again.tables)
+    for name, table in first.tables.items():
+        assert len(table), name
+        pd.testing.assert_frame_equal(table, again.tables[name])
+    assert first.differences == again.differences
+    assert (first.n, first.n_malignant, first.n_folds, first.n_runs) == (120, 72, 5, 1)
+    assert first.notes == (
+        "One run says nothing of how the next would decide; give more --repeats or --seeds.",
+    )
+
+
+def test_what_is_lacking_is_said() -> None:
+    found = assess(nested(inner=False), [], table_of(), **FEW)
+    assert [note[:35] for note in found.notes] == [
+        "Clinical values alone were not eval",
+        "No untrained encoder was evaluated,",
+        "The encodings are not blind to thre",
+        "One run says nothing of how the nex",
+        "No search on all folds was given, s",
+    ]
+    assert found.simplest_pipeline.simplest == "image + clinical"
+    assert found.simplest_family is None
+
+
+def test_rows_are_found_by_their_ids() -> None:
+    table = table_of().sample(frac=1, random_state=5)
+    pd.testing.assert_frame_equal(
+        assess(nested(), [], table, **FEW).tables["subgroups"],
+        assess(nested(), [], table_of(), **FEW).tables["subgroups"],
+    )
+    with pytest.raises(InputError, match="lacks 'P7'"):
+        assess(nested(), [], table[table["id"] != "P7"], **FEW)
+    with pytest.raises(InputError, match="other patients than the nested one"):
+        assess(nested(), [], table, replace(tuned(), ids=("P0",)), **FEW)
+
+
+def test_optimism_is_tuned_minus_nested_and_flatters_when_positive() -> None:
+    main, selected = nested(), tuned(better=1.5)
+    table = optimism_table(main, selected).set_index("metric")
+    for metric in ("auc", "log_loss"):
+        sign = -1 if metric == "log_loss" else 1
+        gain = sign * (
+            score(metric, main.y, selected.best.probabilities[:, 0])
+            - score(metric, main.y, main.probabilities[:, 0])
+        )
+        row = table.loc[metric]
+        assert row["optimism"] == pytest.approx(gain)
+        assert 0 < row["optimism_low"] < gain < row["optimism_high"]
+    inner = np.mean([score("auc", main.y[f.rows], f.probabilities) for f in main.folds_of_runs])
+    assert table.loc["auc", "inner_optimism"] == pytest.approx(0.9 - inner)
+
+
+def test_the_simplest_family_is_the_cheapest_of_equals() -> None:
+    found = assess(nested(), [], table_of(), tuned(), **FEW)
+    assert found.simplest_family is not None
+    assert found.simplest_family.simplest == "logistic"
+
+
+def test_tuned_takes_a_study(tmp_path: Path) -> None:
+    cache = frozen_cache(tmp_path / "f.h5", n_folds=3)
+    study = tune(cache, tmp_path / "s.db", trials=7, heads=["logistic", "lda"])
+    found = Tuned.of(study)
+    assert found.ids == study.ids
+    assert found.n_trials == 7
+    for metric in ("balanced_accuracy", "auc"):
+        assert found.best.value(metric) == pytest.approx(study.best.scores.values[metric])
+    assert {name: cost for name, (cost, _) in found.of_families.items()} == dict.fromkeys(
+        ("logistic", "lda"), "cheap"
+    )
+
+
+def test_equal_runs_agree_and_others_flip() -> None:
+    main = nested(runs=2)
+    same = replace(
+        main,
+        folds_of_runs=tuple(replace(f, run=run) for run in (0, 1) for f in main.folds_of_runs if f.run == 0),
+    )
+    table = stability_table(same).set_index("what")["value"]
+    assert table["mean_flip_rate"] == table["auc_sd_over_runs"] == 0
+    assert table["fleiss_kappa"] == 1
+    flips = patients_table(main)
+    disagree = main.decisions[:, 0] != main.decisions[:, 1]
+    assert (flips["flip_rate"] == disagree).all()
+    table = stability_table(main).set_index("what")["value"]
+    assert table["patients_that_flip"] == pytest.approx(disagree.mean())
+    assert 300 < table["patients_to_halve_auc"] < 700  # about four times 120
+
+
+def test_with_one_run_nothing_is_said_of_flips() -> None:
+    table = stability_table(nested(strength=60)).set_index("what")["value"]
+    assert table[["mean_flip_rate", "fleiss_kappa", "patients_to_halve_auc"]].isna().all()
+    assert patients_table(nested())["flip_rate"].isna().all()
+
+
+def test_choices_say_how_often_and_how_far() -> None:
+    table = choices_table(nested(runs=2)).set_index("parameter")
+    assert table.loc["family", ["folds", "share", "alike"]].tolist() == [10, 1, 1]
+    c = table.loc["logistic.C"]
+    assert (c["most_frequent"], c["share"], c["least"], c["most"]) == ("1", 0.6, 1, 10)
+    assert c["alike"] == pytest.approx((6 * 5 + 4 * 3) / 90)
+    assert np.isnan(table.loc["logistic.pooling", "median"])
+
+
+def test_subgroups_of_a_kind_hold_everyone_once() -> None:
+    rows = table_of().drop(columns="id").iloc[:-1]
+    masks = subgroups_of(rows)
+    for word in ("sex", "date", "age", "count", "images"):
+        members = [mask for name, mask in masks.items() if name.startswith(word)]
+        assert len(members) >= 2, word
+        assert (np.sum(members, axis=0) == 1).all(), word
+    assert masks["age missing"].sum() == 1
+
+
+def test_subgroups_are_scored_as_if_alone_and_small_ones_are_not() -> None:
+    main = nested(runs=2)
+    rows = pd.DataFrame({"sex": np.where(np.arange(120) < 60, "F", np.where(np.arange(120) < 112, "M", ""))})
+    table = subgroups_table(Runs.of(main), rows, n_resamples=100).set_index("subgroup")
+    assert table["n"].to_dict() == {"all": 120, "sex missing": 8, "sex F": 60, "sex M": 52}
+    expected = np.mean([score("auc", main.y[:60], p[:60]) for p in main.probabilities.T])
+    assert table.loc["sex F", "auc"] == pytest.approx(expected)
+    assert np.isnan(table.loc["sex missing", "auc"])
+    with pytest.raises(InputError, match="has 3 patients, the predictions 120"):
+        subgroups_table(Runs.of(main), rows[:3])

@@ -1,0 +1,57 @@
+"""Scores averaged over runs."""
+
+import numpy as np
+import pytest
+
+from lymphofeat.assess.runs import Runs
+from lymphofeat.errors import InputError
+from lymphofeat.estimates import DESCRIBED, bca_interval, describe, statistic
+
+from ..helpers.nested import nested
+
+
+def test_one_run_is_described_as_ever() -> None:
+    main = nested()
+    found = Runs.of(main).describe()
+    expected = dict(describe(main.y, main.probabilities[:, 0], main.decisions[:, 0]))
+    assert found == expected
+
+
+def test_several_runs_have_the_mean_of_their_scores() -> None:
+    main = nested(runs=3)
+    found = Runs.of(main).describe(n_resamples=300)
+    each = [
+        dict(describe(main.y, main.probabilities[:, r], main.decisions[:, r], n_resamples=50))
+        for r in range(3)
+    ]
+    for name in DESCRIBED:
+        assert found[name].value == pytest.approx(np.mean([run[name].value for run in each])), name
+        assert found[name].low < found[name].value < found[name].high, name
+
+
+def test_the_mean_is_taken_on_the_same_resamples() -> None:
+    main = nested(runs=2)
+    one, other = (statistic("brier", main.y, p) for p in main.probabilities.T)
+    expected = bca_interval(lambda w: (one(w) + other(w)) / 2, main.y)
+    assert Runs.of(main).describe(["brier"])["brier"] == pytest.approx(tuple(expected))
+
+
+def test_equal_runs_are_as_sure_as_one() -> None:
+    once = Runs.of(nested())
+    twice = Runs(once.y, once.probabilities[:, [0, 0]], once.decisions[:, [0, 0]])
+    for name in ("log_loss", "calibration_error", "balanced_accuracy"):
+        assert twice.describe([name])[name] == pytest.approx(tuple(once.describe([name])[name]))
+
+
+def test_flawless_runs_have_exact_bounds_or_none() -> None:
+    found = Runs.of(nested(strength=60, runs=2)).describe(["balanced_accuracy", "auc", "average_precision"])
+    assert found["balanced_accuracy"].value == found["auc"].value == 1
+    assert 0.9 < found["auc"].low < 1
+    assert np.isnan(found["average_precision"].low)
+
+
+def test_predictions_with_holes_are_refused() -> None:
+    main = nested()
+    broken = type(main)(**{**vars(nested()), "folds_of_runs": main.folds_of_runs[1:]})
+    with pytest.raises(InputError, match=r"'image \+ clinical' are not complete"):
+        Runs.of(broken)
