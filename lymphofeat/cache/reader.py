@@ -151,13 +151,22 @@ class Cache:
         where = f"fold {folds}" if len(held_out) == 1 else f"folds {folds}"
         raise LeakageError(
             f"encoding {family} ({', '.join(e.name for e in members)}) has seen labels of {where} "
-            f"of repeat {repeat}: scoring there would measure memory; use an encoding that is blind to it "
-            "(`lymphofeat extract --frozen`, or `--finetune` on these folds)."
+            f"of repeat {repeat}: scoring there would measure memory; {_way_to_blindness(len(held_out), repeat)}."
         )
 
     def blind_bags(self, family: str, held_out: Collection[int], *, repeat: int = 0) -> Bags:
         """All patients' bags under `blind_encoding(family, held_out, repeat=repeat)`, with its raises."""
         return self.bags(self.blind_encoding(family, held_out, repeat=repeat).name)
+
+
+def _way_to_blindness(n_folds: int, repeat: int) -> str:
+    if repeat > 0:
+        return "encoders are trained on repeat 0 only, so use that, or `lymphofeat extract --frozen`"
+    if n_folds > 1:
+        return "make encodings that are blind to both with `lymphofeat extract --finetune --nested`"
+    return (
+        "use an encoding that is blind to it (`lymphofeat extract --frozen`, or `--finetune` on these folds)"
+    )
 
 
 def open_cache(path: Path) -> Cache:

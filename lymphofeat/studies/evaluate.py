@@ -1,11 +1,13 @@
 """Scoring one point: what a process does again and again, whether it is the only one or one of many."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..cache.reader import open_cache
+from ..cache.reader import Cache, open_cache
+from ..cache.shuffled import shuffled
 from ..heads.base import Memo
 from ..heads.registry import COSTS
 from ..statistics import ClassWeights
@@ -30,6 +32,8 @@ class Setting:
         repeats: drawings of the folds.
         metric: the study's.
         class_weights: the study's.
+        without: drawing and number of an outer fold whose patients no trial may know of; None: none.
+        shuffle: seed by which the labels are shuffled, for a control; None: they are as they are.
     """
 
     cache: Path
@@ -37,6 +41,24 @@ class Setting:
     repeats: int
     metric: str
     class_weights: ClassWeights
+    without: tuple[int, int] | None = None
+    shuffle: int | None = None
+
+    def view(self, cache: Cache) -> Cache:
+        """The cache as the trials see it.
+
+        Raises:
+            InputError: the shuffled labels cannot be divided into folds.
+        """
+        return cache if self.shuffle is None else shuffled(cache, self.shuffle)
+
+    def plan(self, cache: Cache) -> ScoringPlan:
+        """All fits behind a trial's score.
+
+        Raises:
+            InputError, CacheError, LeakageError: as `view` and `ScoringPlan.of`.
+        """
+        return ScoringPlan.of(self.view(cache), self.family, self.repeats, self.without)
 
 
 @dataclass(frozen=True)
@@ -44,11 +66,13 @@ class Task:
     """One point to score.
 
     Attributes:
+        setting: the study's.
         number: of the trial.
         params: as of an Optuna trial.
         rival: the head that it must not be hopeless against; None: it is scored to the end.
     """
 
+    setting: Setting
     number: int
     params: dict[str, Any]
     rival: Rival | None
@@ -81,39 +105,34 @@ class Outcome:
 
 
 class Evaluator:
-    """Scores tasks on one cache; what they share is kept from one to the next.
+    """Scores tasks; what they share is kept from one to the next, over studies of one cache too.
 
     Args:
-        setting: the study's.
-        plan: of the setting, if it was made already.
+        plans: of settings, where they were made already.
         processes: how many evaluators share the memory for what is kept.
-
-    Raises:
-        InputError, CacheError, LeakageError: as `open_cache` and `ScoringPlan.of`.
     """
 
-    def __init__(self, setting: Setting, plan: ScoringPlan | None = None, processes: int = 1) -> None:
-        self._setting = setting
-        if plan is None:
-            plan = ScoringPlan.of(open_cache(setting.cache), setting.family, setting.repeats)
-        self._plan = plan
+    def __init__(self, plans: Mapping[Setting, ScoringPlan] | None = None, processes: int = 1) -> None:
+        self._plans = dict(plans or {})
+        self._caches: dict[Path, Cache] = {}
         self._memo = Memo(_MEMO_BYTES // processes)
 
     def __call__(self, task: Task) -> Outcome:
         """Score a point.
 
         Heads that take tenths of a second are not watched: stopping them would save nothing.
+
+        Raises:
+            InputError, CacheError, LeakageError: as `open_cache` and `Setting.plan`.
         """
         started = datetime.now()
-        setting, head = self._setting, build_head(task.params)
+        setting, plan, head = task.setting, self._plan(task.setting), build_head(task.params)
         watcher = None
         if task.rival is not None and task.dearness > 0:
             balanced = weighs_equally(head)
-            watcher = Watcher(
-                self._plan, setting.metric, setting.class_weights, task.rival, balanced=balanced
-            )
+            watcher = Watcher(plan, setting.metric, setting.class_weights, task.rival, balanced=balanced)
         try:
-            scores = score_plan(self._plan, head, self._memo, setting.class_weights, watcher)
+            scores = score_plan(plan, head, self._memo, setting.class_weights, watcher)
         except Hopeless:
             if watcher is None:
                 raise
@@ -121,3 +140,10 @@ class Evaluator:
             return Outcome(task.number, started, {}, value, watcher.steps, pruned=True)
         steps = {} if watcher is None else watcher.steps
         return Outcome(task.number, started, scores_to_attrs(scores), scores.values[setting.metric], steps)
+
+    def _plan(self, setting: Setting) -> ScoringPlan:
+        if setting not in self._plans:
+            if setting.cache not in self._caches:
+                self._caches[setting.cache] = open_cache(setting.cache)
+            self._plans[setting] = setting.plan(self._caches[setting.cache])
+        return self._plans[setting]

@@ -1,6 +1,6 @@
-"""What a comparison has found so far: one line of JSON per system, added when the system is done.
+"""What long work has found so far: one line of JSON per piece of it, added when the piece is done.
 
-A line is written whole and brought to the disk before the next system begins; what a kill leaves of a line is cut off
+A line is written whole and brought to the disk before the next piece begins; what a kill leaves of a line is cut off
 when the file is opened again. Lines are found by a key that covers everything their numbers depend on, so a ledger may
 serve many caches, and a line that no longer fits is simply not found.
 """
@@ -65,7 +65,7 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise StudyError(f"{path} is in use by another comparison; wait for it.") from error
+        raise StudyError(f"{path} is in use by another process; wait for it.") from error
     except OSError as error:
         raise StudyError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
     try:
@@ -89,7 +89,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
             entries[entry.pop("key")] = entry
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise StudyError(
-                f"{path}, line {number}: not what `lymphofeat compare` writes; delete the file to begin anew."
+                f"{path}, line {number}: not what lymphofeat writes there; delete the file to begin anew."
             ) from error
     return entries
 

@@ -22,7 +22,7 @@ class FoldPlan:
     """How one fold of one repeat is scored.
 
     Attributes:
-        repeat, fold: column and value of `Cache.folds`.
+        repeat, fold: column and value of `ScoringPlan.folds`.
         outer: number of the split that is trained without the fold and predicts it.
         train: rows of the training patients.
         inner: numbers of the splits trained without this fold and one other, which together predict every
@@ -44,9 +44,13 @@ class ScoringPlan:
     A fold's threshold is chosen on predictions of its training patients only. For K folds, a model trained
     without two folds serves both, so this takes K + K(K−1)/2 fits a repeat.
 
+    For nested cross-validation the plan may leave an outer fold out altogether: its patients then have no label here,
+    are neither learnt from nor predicted, and every encoding is blind to them too.
+
     Attributes:
         clinical: the cache's patient table, all patients in its order.
-        labels: (n_patients,) int8, −1 for every patient outside the labelled part, whatever the table says.
+        labels: (n_patients,) int8, −1 for every patient outside the labelled part and in the fold that is left out,
+            whatever the table says.
         labelled: (n,) rows of the labelled patients.
         folds: (n_patients, repeats) int8.
         splits: what to fit and to predict.
@@ -61,27 +65,35 @@ class ScoringPlan:
     scored: tuple[FoldPlan, ...]
 
     @classmethod
-    def of(cls, cache: Cache, family: str, repeats: int = 1) -> "ScoringPlan":
+    def of(
+        cls, cache: Cache, family: str, repeats: int = 1, without: tuple[int, int] | None = None
+    ) -> "ScoringPlan":
         """Plan the score of heads on `family`, averaged over the first `repeats` drawings of folds.
 
+        Args:
+            cache: a cache with labelled patients.
+            family: an encoding family.
+            repeats: how many drawings; 1 with `without`.
+            without: a drawing (column of `Cache.folds`) and one of its folds: the score of its other folds, as if the
+                patients of this one were not there.
+
         Raises:
-            InputError: more repeats than the cache has, or a fold without which one class is left.
+            InputError: more repeats than the cache has, no such fold, or a fold without which one class is left.
             CacheError: no such family.
-            LeakageError: no encoding of the family is blind to one of the folds.
+            LeakageError: no encoding of the family is blind to one of the folds, and to the one left out.
         """
-        if not 1 <= repeats <= cache.folds.shape[1]:
-            raise InputError(
-                f"{cache.path} holds {cache.folds.shape[1]} drawings of the folds, so between 1 and that many "
-                f"repeats can be scored, not {repeats}."
-            )
         labels = labels_of(cache)
+        drawings = _drawings(cache, repeats, without)
+        left_out = None if without is None else without[1]
+        if without is not None:
+            labels[cache.folds[:, without[0]] == left_out] = -1
         labelled = np.flatnonzero(labels >= 0)
         splits: list[Split] = []
         scored: list[FoldPlan] = []
-        for repeat in range(repeats):
-            draft = _RepeatDraft(cache, family, repeat, labels, labelled, splits)
+        for repeat, drawing in enumerate(drawings):
+            draft = _RepeatDraft(cache, family, repeat, drawing, left_out, labels, labelled, splits)
             scored.extend(draft.folds())
-        folds = cache.folds[:, :repeats]
+        folds = cache.folds[:, drawings]
         return cls(cache.patients, labels, labelled, folds, tuple(splits), tuple(scored))
 
     @property
@@ -108,6 +120,27 @@ def labels_of(cache: Cache) -> NDArray[np.int8]:
     return labels
 
 
+def _drawings(cache: Cache, repeats: int, without: tuple[int, int] | None) -> list[int]:
+    """The columns of `cache.folds` that a plan scores."""
+    n_drawings = cache.folds.shape[1]
+    if not 1 <= repeats <= n_drawings:
+        raise InputError(
+            f"{cache.path} holds {n_drawings} drawings of the folds, so between 1 and that many "
+            f"repeats can be scored, not {repeats}."
+        )
+    if without is None:
+        return list(range(repeats))
+    drawing, fold = without
+    if repeats != 1 or not 0 <= drawing < n_drawings or fold < 0 or fold not in cache.folds[:, drawing]:
+        raise InputError(f"{cache.path} has no fold {fold} of repeat {drawing} to leave out of one repeat.")
+    if len(np.unique(cache.folds[labels_of(cache) >= 0, drawing])) < 3:
+        raise InputError(
+            f"Without one of the folds, {cache.path} has a single one left; nested cross-validation needs three "
+            "folds or more (`lymphofeat extract --folds 5`)."
+        )
+    return [drawing]
+
+
 @dataclass
 class _RepeatDraft:
     """The splits of one drawing of folds, appended to `splits`."""
@@ -115,12 +148,14 @@ class _RepeatDraft:
     cache: Cache
     family: str
     repeat: int
+    drawing: int
+    left_out: int | None
     labels: NDArray[np.int8]
     labelled: Indices
     splits: list[Split]
 
     def folds(self) -> Iterator[FoldPlan]:
-        fold_of = self.cache.folds[self.labelled, self.repeat]
+        fold_of = self.cache.folds[self.labelled, self.drawing]
         names = [int(k) for k in np.unique(fold_of)]
         outer = {k: self._outer(k, fold_of != k) for k in names}
         pairs = {pair: self._pair(pair, ~np.isin(fold_of, pair)) for pair in combinations(names, 2)}
@@ -133,7 +168,7 @@ class _RepeatDraft:
     def _outer(self, fold: int, kept: NDArray[np.bool_]) -> int:
         if not self._both_classes(kept):
             raise InputError(
-                f"Without fold {fold} of repeat {self.repeat}, the patients left to train on lack a class; "
+                f"Without fold {fold} of repeat {self.drawing}, the patients left to train on lack a class; "
                 f"{self.cache.path} needs fewer folds or more patients of the rarer class."
             )
         return self._append((fold,), kept)
@@ -150,7 +185,8 @@ class _RepeatDraft:
         return len(np.unique(self.labels[self.labelled[kept]])) == 2
 
     def _append(self, held_out: tuple[int, ...], kept: NDArray[np.bool_]) -> int:
-        encoding = self.cache.blind_encoding(self.family, held_out, repeat=self.repeat)
+        unseen = held_out if self.left_out is None else (*held_out, self.left_out)
+        encoding = self.cache.blind_encoding(self.family, unseen, repeat=self.drawing)
         bags = self.cache.bags(encoding.name)
         self.splits.append(Split(bags, encoding.digest, self.labelled[kept], self.labelled[~kept]))
         return len(self.splits) - 1

@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import Connection, text
 
-__all__ = ["NUMBER", "Row", "read_rows"]
+__all__ = ["NUMBER", "Row", "read_rows", "scoring_seconds"]
 
 NUMBER = "number"  # the user attribute that holds a trial's place in the search
 
@@ -37,6 +37,11 @@ SELECT i.trial_id, i.step, i.intermediate_value
 FROM trial_intermediate_values i JOIN trials t ON t.trial_id = i.trial_id
 WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED')
 ORDER BY i.step
+"""
+_SECONDS = """
+SELECT SUM((julianday(t.datetime_complete) - julianday(t.datetime_start)) * 86400)
+FROM trials t JOIN trial_user_attributes n ON n.trial_id = t.trial_id AND n.key = :number
+WHERE t.study_id = :study AND CAST(n.value_json AS INTEGER) < :trials
 """
 
 
@@ -87,6 +92,13 @@ def read_rows(storage: optuna.storages.RDBStorage, study_id: int) -> list[Row]:
         for trial_id, step, value in connection.execute(text(_STEPS), {"study": study_id}):
             rows[trial_id].steps[step] = value
     return sorted(rows.values(), key=lambda row: row.number)
+
+
+def scoring_seconds(storage: optuna.storages.RDBStorage, study_id: int, trials: int) -> float:
+    """Seconds from the beginning to the keeping of the trials below a number, all processes together."""
+    values = {"study": study_id, "number": NUMBER, "trials": trials}
+    with storage.engine.connect() as connection:
+        return float(connection.execute(text(_SECONDS), values).scalar() or 0.0)
 
 
 def _trials(connection: Connection, study_id: int) -> Iterator[Row]:

@@ -16,7 +16,7 @@ from .space import build_head
 from .store import Store
 from .workers import Failure, Workers
 
-__all__ = ["Search"]
+__all__ = ["Search", "run_together"]
 
 
 class Search:
@@ -34,60 +34,63 @@ class Search:
         self._done = {row.number: row for row in store.rows()}
         self._same: dict[str, int] = {}  # point → number of the first trial that scored it
         self._rival_of: tuple[int, Rival] | None = None
+        self._wanted: dict[int, Proposal] = {}  # of the batch under way
         for number in sorted(self._done):
             self._same.setdefault(point_key(self._done[number].params), number)
 
     def run(self, trials: int, workers: Workers, progress: Progress) -> None:
-        """Go on until the trials with the numbers 0 to `trials` − 1 are in the file, or the grid has no more points.
-
-        Raises:
-            StudyError: the file cannot be written, or processes were killed again and again.
-            Exception: what a head failed with; the failed trial is recorded, and the others of its batch are kept.
-        """
-        progress.start("tune", max(trials, len(self._done)), "trial", len(self._done))
+        """`run_together` with this search alone, and `progress` told of when it begins and ends."""
+        progress.start("tune", max(trials, self.n_done), "trial", self.n_done)
         try:
-            for first in range(0, trials, BATCH):
-                batch = self._batch(first)
-                wanted = [p for p in batch if p.number < trials and p.number not in self._done]
-                self._score(wanted, workers, progress)
-                numbers = range(first, first + BATCH)
-                if not all(number in self._done for number in numbers):
-                    return  # enough, or the grid is used up
-                for number in numbers:
-                    self._proposals.tell(self._done[number].trial())
+            run_together([self], trials, workers, progress)
         finally:
             progress.stop()
 
-    def _batch(self, first: int) -> list[Proposal]:
-        """The proposals of a batch; none if all of it is done."""
-        if all(number in self._done for number in range(first, first + BATCH)):
-            return []
-        return self._proposals.next_batch()
+    @property
+    def setting(self) -> Setting:
+        """What its trials have in common."""
+        return self._setting
 
-    def _score(self, proposals: Sequence[Proposal], workers: Workers, progress: Progress) -> None:
-        """Score and keep proposals; a point that was scored before is not scored again."""
-        before = min((p.number for p in proposals), default=0) // BATCH * BATCH
-        rival = self._rival(before) if self._prune and proposals else None
-        by_number = {p.number: p for p in proposals}
+    @property
+    def n_done(self) -> int:
+        """Finished trials."""
+        return len(self._done)
+
+    def begin(self, first: int, trials: int) -> list[Task]:
+        """The tasks of the batch that begins at number `first`; a point that was scored before is not scored again."""
+        numbers = range(first, first + BATCH)
+        done = all(number in self._done for number in numbers)
+        batch = [] if done else self._proposals.next_batch()
+        self._wanted = {p.number: p for p in batch if p.number < trials and p.number not in self._done}
+        rival = self._rival(first) if self._prune and self._wanted else None
         new: dict[str, int] = {}
-        for proposal in proposals:
+        for proposal in self._wanted.values():
             if proposal.key not in self._same:
                 new.setdefault(proposal.key, proposal.number)
-        tasks = [Task(number, by_number[number].params, rival) for number in new.values()]
-        failures: list[Failure] = []
-        for result in workers.run(tasks):
-            if isinstance(result, Failure):
-                self._store.add(_failed(by_number[result.number], result))
-                failures.append(result)
-                continue
-            self._keep(by_number[result.number], result)
-            progress.advance()
-        if failures:
-            raise min(failures, key=lambda failure: failure.number).error
-        for proposal in proposals:
-            if proposal.number not in self._done:
-                self._keep(proposal, self._copy(proposal))
-                progress.advance()
+        return [Task(self._setting, number, self._wanted[number].params, rival) for number in new.values()]
+
+    def take(self, result: Outcome | Failure) -> None:
+        """Keep what came of a task of the batch."""
+        if isinstance(result, Failure):
+            self._store.add(_failed(self._wanted[result.number], result))
+        else:
+            self._keep(self._wanted[result.number], result)
+
+    def finish(self, first: int) -> tuple[int, bool]:
+        """Keep the batch's points that needed no scoring, and tell the sampler of the batch.
+
+        Returns:
+            How many points needed no scoring, and whether there may be more batches.
+        """
+        copies = [p for p in self._wanted.values() if p.number not in self._done]
+        for proposal in copies:
+            self._keep(proposal, self._copy(proposal))
+        numbers = range(first, first + BATCH)
+        if not all(number in self._done for number in numbers):
+            return len(copies), False  # enough, or the grid is used up
+        for number in numbers:
+            self._proposals.tell(self._done[number].trial())
+        return len(copies), True
 
     def _keep(self, proposal: Proposal, outcome: Outcome) -> None:
         row = Row(
@@ -126,6 +129,44 @@ class Search:
 
     def _complete(self, before: int) -> Iterator[Row]:
         return (row for row in self._done.values() if row.number < before and not row.pruned)
+
+
+def run_together(searches: Sequence[Search], trials: int, workers: Workers, progress: Progress) -> None:
+    """Go on until each file holds the trials 0 to `trials` − 1, or its grid has no more points.
+
+    The searches know nothing of each other, but go batch by batch side by side, so that processes have enough to do.
+
+    Args:
+        searches: of different settings.
+        trials: ≥ 1, finished ones in all.
+        workers: who scores.
+        progress: told of every trial.
+
+    Raises:
+        StudyError: a file cannot be written, or processes were killed again and again.
+        Exception: what a head failed with; the failed trial is recorded, and the others of its batch are kept.
+    """
+    going = list(searches)
+    for first in range(0, trials, BATCH):
+        by_setting = {search.setting: search for search in going}
+        tasks = [task for search in going for task in search.begin(first, trials)]
+        failures: list[Failure] = []
+        for task, result in workers.run(tasks):
+            by_setting[task.setting].take(result)
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                progress.advance()
+        if failures:
+            raise min(failures, key=lambda failure: failure.number).error
+        still_going = []
+        for search in going:
+            n_copies, more = search.finish(first)
+            if n_copies:
+                progress.advance(n_copies)
+            if more:
+                still_going.append(search)
+        going = still_going
 
 
 def _failed(proposal: Proposal, failure: Failure) -> FrozenTrial:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from hashlib import blake2b
 from itertools import zip_longest
 from typing import Any
@@ -89,7 +90,7 @@ class Space:
         """Per family, the inputs that its heads can be given, so that a study can be read without the heads' files."""
         return {name: [i for i in families()[name].inputs if i in self.inputs] for name in self.families}
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hex digest of everything that can be drawn: of the parameters that many random points meet."""
         found: set[str] = set()

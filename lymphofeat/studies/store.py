@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import StudyError
 from ..files import written_beside
-from .rows import Row, read_rows
+from .rows import Row, read_rows, scoring_seconds
 
 __all__ = ["Store", "create_store", "open_store", "owned"]
 
@@ -59,6 +59,10 @@ class Store:
             raise StudyError(
                 f"{self.path} holds a trial that cannot be read ({error!r}); begin a new study."
             ) from error
+
+    def seconds(self, trials: int) -> float:
+        """Seconds of scoring behind the trials 0 to `trials` − 1, all processes and runs of the program together."""
+        return scoring_seconds(self._storage, self._study_id, trials)
 
     def attrs(self, trial_id: int) -> dict[str, Any]:
         """A trial's attributes: what `record.scores_to_attrs` makes."""

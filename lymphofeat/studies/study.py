@@ -1,7 +1,9 @@
 """Tuning: many heads scored on the same folds, each kept in the study as soon as it is known."""
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from .store import Store, create_store, open_store, owned, quiet_optuna
 from .summary import StudySummary, load_study
 from .workers import workers
 
-__all__ = ["check_made_from", "made_from_cache", "tune"]
+__all__ = ["Tuning", "check_arguments", "check_made_from", "family_in", "made_from_cache", "tune"]
 
 # What a study must agree on with the call that goes on with it: its word in a sentence, and the way out.
 _IDENTITY = {
@@ -35,6 +37,8 @@ _IDENTITY = {
     "heads": ("choice of heads", "give --families {old}"),
     "inputs": ("choice of inputs", "give --inputs {old}"),
     "sampler": ("sampler", "give --sampler {old}"),
+    "without": ("outer fold left out", "leave out the same"),
+    "shuffle": ("shuffling of the labels", "shuffle them alike"),
     "prune": ("rule for hopeless heads", "give {old}"),
     "space": ("search space", "use the lymphofeat version that made it, {version}"),
 }
@@ -88,24 +92,74 @@ def tune(
         LeakageError: a fold has no encoding that is blind to it.
         StudyError: the study was made from something else, is in use, or cannot be written.
     """
-    _check_arguments(trials, metric, class_weights, seed, sampler, jobs)
+    check_arguments(trials, metric, class_weights, seed, sampler, jobs)
     space = Space.of(heads, inputs)
     cache = open_cache(cache_path)
-    chosen = _family(cache, family)
-    plan = ScoringPlan.of(cache, chosen, repeats)
-    setting = Setting(cache_path, chosen, repeats, metric, class_weights)
-    own = {"seed": seed, "sampler": sampler, "prune": "--prune" if prune else "--no-prune"}
-    made_from = _made_from(cache, setting, space) | own
-    with owned(study_path), quiet_optuna():
-        if not study_path.exists():
-            create_store(study_path, made_from, _patients(plan), DIRECTIONS[metric])
-        with open_store(study_path) as store:
-            check_made_from(store, made_from)
-            proposals = Proposals(space, DIRECTIONS[metric], sampler, seed)
-            search = Search(store, setting, proposals, prune=prune)
-            with workers(setting, plan, jobs) as scorers:
-                search.run(trials, scorers, progress or Silent())
+    setting = Setting(cache_path, family_in(cache, family), repeats, metric, class_weights)
+    tuning = Tuning(study_path, setting, space, seed, sampler, prune)
+    with tuning.search(cache) as search, workers(jobs, {setting: setting.plan(cache)}) as scorers:
+        search.run(trials, scorers, progress or Silent())
     return load_study(study_path)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A search that is kept in a file: everything that its trials depend on, their number apart.
+
+    Attributes:
+        path: the study's file.
+        setting: what its trials have in common.
+        space: what is drawn from.
+        seed, sampler, prune: as of `tune`.
+    """
+
+    path: Path
+    setting: Setting
+    space: Space
+    seed: int = 0
+    sampler: str = "tpe"
+    prune: bool = True
+
+    def made_from(self, cache: Cache) -> dict[str, Any]:
+        """What the file must agree on with whoever goes on with it.
+
+        Args:
+            cache: of the setting.
+        """
+        setting, weights = self.setting, self.setting.class_weights
+        without = None if setting.without is None else list(setting.without)
+        return made_from_cache(setting.view(cache), setting.family, setting.repeats) | {
+            "without": without,
+            "shuffle": setting.shuffle,
+            "metric": setting.metric,
+            "class_weights": None if weights is None else list(weights),
+            "heads": list(self.space.families),
+            "inputs": list(self.space.inputs),
+            "space": self.space.digest,
+            "takes": self.space.takes,
+            "lymphofeat": __version__,
+            "seed": self.seed,
+            "sampler": self.sampler,
+            "prune": "--prune" if self.prune else "--no-prune",
+        }
+
+    @contextlib.contextmanager
+    def search(self, cache: Cache) -> Iterator[Search]:
+        """The search on the file, which is made if need be and held until the block ends.
+
+        Raises:
+            InputError, CacheError, LeakageError: as `Setting.plan`; nothing was written.
+            StudyError: the study was made from something else, is in use, or cannot be written.
+        """
+        made_from, direction = self.made_from(cache), DIRECTIONS[self.setting.metric]
+        patients = None if self.path.exists() else _patients(self.setting.plan(cache))
+        with owned(self.path), quiet_optuna():
+            if patients is not None and not self.path.exists():
+                create_store(self.path, made_from, patients, direction)
+            with open_store(self.path) as store:
+                check_made_from(store, made_from)
+                proposals = Proposals(self.space, direction, self.sampler, self.seed)
+                yield Search(store, self.setting, proposals, prune=self.prune)
 
 
 def check_made_from(store: Store, now: Mapping[str, Any]) -> None:
@@ -131,19 +185,8 @@ def made_from_cache(cache: Cache, family: str, repeats: int) -> dict[str, Any]:
         "family": family,
         "encodings": {e.name: e.digest for e in cache.members(family)},
         "repeats": repeats,
-    }
-
-
-def _made_from(cache: Cache, setting: Setting, space: Space) -> dict[str, Any]:
-    weights = setting.class_weights
-    return made_from_cache(cache, setting.family, setting.repeats) | {
-        "metric": setting.metric,
-        "class_weights": None if weights is None else list(weights),
-        "heads": list(space.families),
-        "inputs": list(space.inputs),
-        "space": space.digest,
-        "takes": space.takes,
-        "lymphofeat": __version__,
+        "without": None,
+        "shuffle": None,
     }
 
 
@@ -155,9 +198,14 @@ def _patients(plan: ScoringPlan) -> dict[str, Any]:
     }
 
 
-def _check_arguments(
+def check_arguments(
     trials: int, metric: str, class_weights: ClassWeights, seed: int, sampler: str, jobs: int
 ) -> None:
+    """Refuse arguments of `tune` that no search can be made with.
+
+    Raises:
+        InputError: one of them is outside its range, or not one of the names there are.
+    """
     if metric not in DIRECTIONS:
         raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(DIRECTIONS)}.")
     if trials < 1:
@@ -174,7 +222,12 @@ def _check_arguments(
         raise InputError(f"There must be at least 1 job, not {jobs}.")
 
 
-def _family(cache: Cache, family: str | None) -> str:
+def family_in(cache: Cache, family: str | None) -> str:
+    """The family of that name, the cache's default one if None.
+
+    Raises:
+        InputError: the cache holds none of that name; the nearest one is suggested.
+    """
     if family is None:
         return cache.default_family
     if family not in cache.families:

@@ -9,8 +9,8 @@ import multiprocessing
 import pickle
 import signal
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -45,23 +45,22 @@ class Failure:
 class Workers(Protocol):
     """Scores tasks."""
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome | Failure]:
-        """What comes of each task as soon as it is known, in any order."""
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome | Failure]]:
+        """Each task and what comes of it as soon as it is known, in any order."""
 
 
 @contextlib.contextmanager
-def workers(setting: Setting, plan: ScoringPlan, jobs: int) -> Iterator[Workers]:
-    """Who scores, until the block ends.
+def workers(jobs: int, plans: Mapping[Setting, ScoringPlan] | None = None) -> Iterator[Workers]:
+    """Who scores, for any number of studies, until the block ends.
 
     Args:
-        setting: the study's.
-        plan: of the setting.
         jobs: processes, ≥ 1; with 1, nothing is started.
+        plans: of settings, where they were made already.
     """
     if jobs == 1:
-        yield Inline(Evaluator(setting, plan))
+        yield Inline(Evaluator(plans))
         return
-    with Pool(setting, jobs) as pool:
+    with Pool(jobs) as pool:
         yield pool
 
 
@@ -71,24 +70,23 @@ class Inline:
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome | Failure]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome | Failure]]:
         """See `Workers`."""
         for task in tasks:
-            yield _scored(self._evaluator, task)
+            yield task, _scored(self._evaluator, task)
 
 
 class Pool:
     """Processes that are started when they are first needed and ended with the block.
 
     Args:
-        setting: the study's.
         jobs: processes, ≥ 2. Together they use no more threads than there are cores.
     """
 
-    def __init__(self, setting: Setting, jobs: int) -> None:
+    def __init__(self, jobs: int) -> None:
         from ..encoder.frozen import usable_cores  # brings torch, which showing a study does not need
 
-        self._setting, self._jobs = setting, jobs
+        self._jobs = jobs
         self._threads = max(1, usable_cores() // jobs)
         self._members: list[_Member] = []
 
@@ -102,14 +100,14 @@ class Pool:
             member.end(at_once=kind is not None)
         self._members.clear()
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome | Failure]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome | Failure]]:
         """See `Workers`; the dearest tasks are begun first.
 
         Raises:
             StudyError: two processes ended on the same task.
         """
         left = deque(sorted(tasks, key=lambda task: -task.dearness))
-        tries = dict.fromkeys((task.number for task in tasks), 0)
+        tries: Counter[int] = Counter()  # by the task's identity: numbers of different studies may be equal
         while True:
             self._hand_out(left, tries)
             busy = [(member, member.task) for member in self._members if member.task is not None]
@@ -123,19 +121,19 @@ class Pool:
                     outcome = member.receive()
                 except (EOFError, OSError):
                     self._bury(member)
-                    if tries[task.number] >= _TRIES:
+                    if tries[id(task)] >= _TRIES:
                         raise StudyError(_killed(task, member)) from None
                     left.appendleft(task)
                 else:
-                    yield outcome
+                    yield task, outcome
 
-    def _hand_out(self, left: deque[Task], tries: dict[int, int]) -> None:
+    def _hand_out(self, left: deque[Task], tries: Counter[int]) -> None:
         while left:
             idle = next((m for m in self._members if m.task is None), None)
             if idle is None:
                 if len(self._members) >= self._jobs:
                     return
-                idle = _Member.start(self._setting, self._jobs, self._threads)
+                idle = _Member.start(self._jobs, self._threads)
                 self._members.append(idle)
             task = left.popleft()
             try:
@@ -144,7 +142,7 @@ class Pool:
                 self._bury(idle)
                 left.appendleft(task)
                 continue
-            tries[task.number] += 1
+            tries[id(task)] += 1
 
     def _bury(self, member: "_Member") -> None:
         member.end(at_once=True)
@@ -166,11 +164,11 @@ class _Member:
     task: Task | None = None
 
     @classmethod
-    def start(cls, setting: Setting, jobs: int, threads: int) -> "_Member":
+    def start(cls, jobs: int, threads: int) -> "_Member":
         # Not forked: BLAS, OpenMP and torch hold threads and locks that a fork would leave behind.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, setting, jobs, threads), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, jobs, threads), daemon=True)
         process.start()
         theirs.close()  # so that the pipe ends with the process
         return cls(process, ours)
@@ -194,7 +192,7 @@ class _Member:
             self.process.join()
 
 
-def _serve(pipe: Connection, setting: Setting, jobs: int, threads: int) -> None:
+def _serve(pipe: Connection, jobs: int, threads: int) -> None:
     """The life of a process: score what comes until nothing can come any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the user started
     evaluator: Evaluator | None = None
@@ -203,7 +201,7 @@ def _serve(pipe: Connection, setting: Setting, jobs: int, threads: int) -> None:
         nonlocal evaluator
         if evaluator is None:
             _hold_threads(threads)
-            evaluator = Evaluator(setting, processes=jobs)
+            evaluator = Evaluator(processes=jobs)
         return evaluator(task)
 
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):

@@ -382,6 +382,6 @@ def test_recipes_that_are_named_are_trained_once(tmp_path: Path, monkeypatch: py
 def test_a_record_that_is_not_ours_is_left_alone(path: Path, tmp_path: Path) -> None:
     for content in ('{"a": 1}', "notes\n", '{"key": 3, "x": 1}\n[]\n', '[{"key": "x"}]'):
         (tmp_path / "notes").write_text(content)
-        with pytest.raises(StudyError, match="not what `lymphofeat compare` writes"):
+        with pytest.raises(StudyError, match="not what lymphofeat writes there"):
             compare(path, tmp_path / "notes")
         assert (tmp_path / "notes").read_text() == content

@@ -39,7 +39,7 @@ def test_a_kill_at_any_byte_loses_the_last_lines_only(
 def test_one_owner_at_a_time(tmp_path: Path) -> None:
     with (
         open_ledger(tmp_path / "l.jsonl"),
-        pytest.raises(StudyError, match="in use by another comparison"),
+        pytest.raises(StudyError, match="in use by another process"),
         open_ledger(tmp_path / "l.jsonl"),
     ):
         pass

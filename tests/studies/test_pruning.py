@@ -100,15 +100,15 @@ def test_a_stopped_task_fits_no_inner_folds(cache: Path, monkeypatch: pytest.Mon
         return fit_predict(head, splits, *rest)
 
     monkeypatch.setitem(evaluate_module.score_plan.__globals__, "fit_predict", counted)
-    evaluator = Evaluator(setting)
-    stopped = evaluator(Task(3, params, perfect))
+    evaluator = Evaluator()
+    stopped = evaluator(Task(setting, 3, params, perfect))
     assert (stopped.number, stopped.pruned, stopped.attrs) == (3, True, {})
     assert stopped.value == stopped.steps[max(stopped.steps)] < 1.0
     assert sum(asked) <= 5
-    whole = evaluator(Task(4, params, None))
+    whole = evaluator(Task(setting, 4, params, None))
     assert not whole.pruned
     assert whole.steps == {}
-    quick = evaluator(Task(5, Space.of(["logistic"]).first()[1], perfect))
+    quick = evaluator(Task(setting, 5, Space.of(["logistic"]).first()[1], perfect))
     assert not quick.pruned  # stopping it would save nothing
     assert quick.steps == {}
 
@@ -134,7 +134,7 @@ def test_a_pruned_trial_is_a_finished_one(tmp_path: Path) -> None:
 
 
 def test_who_watches_needs_a_rival(cache: Path) -> None:
-    outcome = Evaluator(Setting(cache, "frozen", 1, "auc", None))(
-        Task(0, Space.of(["instances"]).first()[0], None)
+    outcome = Evaluator()(
+        Task(Setting(cache, "frozen", 1, "auc", None), 0, Space.of(["instances"]).first()[0], None)
     )
     assert outcome.steps == {}

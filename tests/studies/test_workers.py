@@ -14,14 +14,16 @@ from lymphofeat.studies.workers import Failure, Pool
 
 
 @pytest.fixture
-def task() -> Task:
-    return Task(7, Space.of(["logistic"]).first()[0], None)
+def task(tmp_path: Path) -> Task:
+    setting = Setting(tmp_path / "none.h5", "frozen", 1, "auc", None)
+    return Task(setting, 7, Space.of(["logistic"]).first()[0], None)
 
 
-def test_an_error_travels_and_a_process_that_was_killed_idle_is_replaced(tmp_path: Path, task: Task) -> None:
-    with Pool(Setting(tmp_path / "none.h5", "frozen", 1, "auc", None), jobs=2) as pool:
+def test_an_error_travels_and_a_process_that_was_killed_idle_is_replaced(task: Task) -> None:
+    with Pool(jobs=2) as pool:
         for _ in range(2):
-            (result,) = pool.run([task])
+            ((asked, result),) = pool.run([task])
+            assert asked is task
             assert isinstance(result, Failure)
             assert result.number == 7
             assert isinstance(result.error, CacheError)
@@ -33,7 +35,7 @@ def test_an_error_travels_and_a_process_that_was_killed_idle_is_replaced(tmp_pat
     assert multiprocessing.active_children() == []
 
 
-def test_a_task_that_two_processes_died_on_is_given_up(tmp_path: Path, task: Task) -> None:
+def test_a_task_that_two_processes_died_on_is_given_up(task: Task) -> None:
     ended = threading.Event()
     killed: set[int | None] = set()
 
@@ -51,7 +53,7 @@ def test_a_task_that_two_processes_died_on_is_given_up(tmp_path: Path, task: Tas
             pytest.raises(
                 StudyError, match=r"Two processes ended \(exit code -9\) while they scored trial 7"
             ),
-            Pool(Setting(tmp_path / "none.h5", "frozen", 1, "auc", None), jobs=2) as pool,
+            Pool(jobs=2) as pool,
         ):
             list(pool.run([task]))
     finally:

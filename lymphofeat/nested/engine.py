@@ -1,0 +1,227 @@
+"""Nested cross-validation: a whole search inside every outer fold, its best head on the fold.
+
+Nothing of an outer fold reaches the search inside it: its patients have no label there, and every encoding is blind to
+the fold as well as to the inner one. Inner folds are the drawing's other folds.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cache.reader import Cache, open_cache
+from ..errors import StudyError
+from ..heads.base import Memo, Split, fit_predict
+from ..progress import Progress, Silent
+from ..statistics import ClassWeights
+from ..studies.ledger import Ledger, open_ledger
+from ..studies.objective import one_thread
+from ..studies.plan import labels_of
+from ..studies.record import pack, unpack
+from ..studies.search import Search, run_together
+from ..studies.space import FAMILY, Space, build_head
+from ..studies.store import open_store
+from ..studies.study import Tuning, check_arguments, family_in
+from ..studies.summary import StudySummary, load_study
+from ..studies.workers import Workers, workers
+from .pipeline import Pipeline, Run, folds_of, runs_of
+from .result import Nested, NestedFold
+
+__all__ = ["LEDGER", "Engine", "nested"]
+
+LEDGER = "folds.jsonl"  # in the folder of the searches: the finished outer folds
+_RULES = "1"  # changes whenever a finished fold would come out otherwise within a version
+
+
+def nested(
+    cache_path: Path,
+    folder: Path,
+    *,
+    name: str = "image + clinical",
+    family: str | None = None,
+    inputs: Sequence[str] = (),
+    heads: Sequence[str] = (),
+    trials: int = 50,
+    repeats: int = 1,
+    seeds: int = 1,
+    seed: int = 0,
+    metric: str = "balanced_accuracy",
+    class_weights: ClassWeights = None,
+    jobs: int = 1,
+    permute_seed: int | None = None,
+    progress: Progress | None = None,
+) -> Nested:
+    """Score a pipeline by nested cross-validation.
+
+    Given again after a kill, it goes on at the single trial of the inner searches.
+
+    Args:
+        cache_path: a cache that `extract` or `save_cache` made.
+        folder: where the searches are kept, one study a fold, and the finished folds.
+        name: what reports call the pipeline.
+        family: the encodings; the cache's default family if None.
+        inputs, heads, trials, metric, class_weights, jobs: as of `studies.tune`, for every search.
+        repeats: drawings of the folds. Encoders that were trained on the first one give more seeds instead.
+        seeds: searches with different seeds for each drawing.
+        seed: the first one, ≥ 0.
+        permute_seed: shuffles the labels before everything, folds are drawn for them; a control.
+        progress: told of every trial.
+
+    Raises:
+        InputError: a bad argument, folds that leave one class or no inner folds, or shuffled labels below encoders
+            that were trained on the true ones.
+        CacheError: no usable cache or no such family.
+        LeakageError: encoders were trained per fold but not per two folds (`extract --finetune --nested`).
+        StudyError: a study was made from something else, is in use, or cannot be written.
+    """
+    check_arguments(trials, metric, class_weights, seed, "tpe", jobs)
+    space, cache = Space.of(heads, inputs), open_cache(cache_path)
+    chosen = family_in(cache, family)
+    pipeline = Pipeline(name, cache_path, chosen, space, trials, metric, class_weights, permute_seed)
+    runs, note = runs_of(cache, chosen, repeats, seeds, seed)
+    pipeline.check(cache, runs)
+    if note and progress is not None:
+        progress.note(note)
+    with workers(jobs) as crew, open_ledger(folder / LEDGER) as ledger:
+        return Engine(cache, folder, crew, ledger, progress or Silent()).run(pipeline, runs)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What the pipelines of one cache are scored with.
+
+    Attributes:
+        cache: their cache.
+        folder: where their searches are kept.
+        crew: who scores trials; processes stay over all searches.
+        ledger: the finished outer folds.
+        progress: told of every trial.
+    """
+
+    cache: Cache
+    folder: Path
+    crew: Workers
+    ledger: Ledger
+    progress: Progress
+
+    def run(self, pipeline: Pipeline, runs: Sequence[Run]) -> Nested:
+        """All outer folds of all runs.
+
+        Raises:
+            InputError, CacheError, LeakageError, StudyError: as `nested`.
+        """
+        view = pipeline.view(self.cache)
+        labels = labels_of(view)
+        labelled = np.flatnonzero(labels >= 0)
+        found = [fold for run in runs for fold in self._folds(pipeline, view, run)]
+        return Nested(
+            name=pipeline.name,
+            encoding=pipeline.family,
+            inputs=pipeline.space.inputs,
+            metric=pipeline.metric,
+            ids=tuple(str(i) for i in view.patients["id"].iloc[labelled]),
+            y=labels[labelled],
+            folds_of_runs=tuple(found),
+        )
+
+    def selected(self, pipeline: Pipeline, seed: int) -> StudySummary:
+        """The plain search on all folds of the first drawing.
+
+        Raises:
+            InputError, CacheError, LeakageError, StudyError: as `tune`.
+        """
+        tuning = pipeline.selected(self.folder, seed)
+        self._search([tuning], pipeline.trials, f"{pipeline.name}, all folds")
+        return load_study(tuning.path, pipeline.trials)
+
+    def _folds(self, pipeline: Pipeline, view: Cache, run: Run) -> list[NestedFold]:
+        tunings = {fold: pipeline.search(self.folder, run, fold) for fold in folds_of(view, run.drawing)}
+        keys = {fold: _key(tuning, self.cache, pipeline.trials) for fold, tuning in tunings.items()}
+        missing = [fold for fold, key in keys.items() if self.ledger.get(key) is None]
+        if missing:
+            of_run = f", run {run.number + 1}" if run.number else ""
+            self._search([tunings[k] for k in missing], pipeline.trials, pipeline.name + of_run)
+            memo = Memo()
+            for fold in missing:
+                entry = _refitted(view, pipeline, run, fold, tunings[fold].path, memo)
+                self.ledger.add(keys[fold], {"of": str(tunings[fold].path.relative_to(self.folder)), **entry})
+        return [_read(self.ledger, keys[fold], view, run, fold) for fold in tunings]
+
+    def _search(self, tunings: Sequence[Tuning], trials: int, what: str) -> None:
+        """The searches, side by side, each until it has `trials` finished trials."""
+        with contextlib.ExitStack() as stack:
+            searches: list[Search] = [stack.enter_context(t.search(self.cache)) for t in tunings]
+            done = sum(min(search.n_done, trials) for search in searches)
+            self.progress.start(what, trials * len(searches), "trial", done)
+            try:
+                run_together(searches, trials, self.crew, self.progress)
+            finally:
+                self.progress.stop()
+
+
+def _key(tuning: Tuning, cache: Cache, trials: int) -> str:
+    """Hex digest of everything that a finished fold depends on."""
+    state = json.dumps([_RULES, trials, tuning.made_from(cache)], sort_keys=True)
+    return blake2b(state.encode(), digest_size=16).hexdigest()
+
+
+def _refitted(
+    view: Cache, pipeline: Pipeline, run: Run, fold: int, study: Path, memo: Memo
+) -> dict[str, Any]:
+    """What the ledger keeps of an outer fold: the best head, fitted on all other patients, on the fold's."""
+    start = time.perf_counter()
+    summary = load_study(study, pipeline.trials)
+    with open_store(study) as store:
+        searched = store.seconds(pipeline.trials)
+    best = summary.best
+    labels = labels_of(view)
+    labelled = np.flatnonzero(labels >= 0)
+    held_out = view.folds[labelled, run.drawing] == fold
+    encoding = view.blind_encoding(pipeline.family, {fold}, repeat=run.drawing)
+    split = Split(view.bags(encoding.name), encoding.digest, labelled[~held_out], labelled[held_out])
+    labels[labelled[held_out]] = -1
+    with one_thread():
+        (probabilities,) = fit_predict(build_head(best.params), [split], view.patients, labels, memo)
+    inner = np.full(len(labelled), np.nan)
+    inner[~held_out] = best.scores.probabilities[:, 0]
+    return {
+        "probabilities": pack(probabilities),
+        "cut": best.cut,
+        "inner": pack(inner),
+        "params": best.params,
+        "tuned": best.scores.values,
+        "n_trials": summary.n_trials,
+        "seconds": searched + time.perf_counter() - start,
+    }
+
+
+def _read(ledger: Ledger, key: str, view: Cache, run: Run, fold: int) -> NestedFold:
+    entry = ledger.get(key) or {}
+    labelled = labels_of(view) >= 0
+    try:
+        return NestedFold(
+            run=run.number,
+            repeat=run.drawing,
+            seed=run.seed,
+            fold=fold,
+            rows=np.flatnonzero(view.folds[labelled, run.drawing] == fold),
+            probabilities=unpack(entry["probabilities"]),
+            cut=float(entry["cut"]),
+            inner=unpack(entry["inner"]),
+            params=dict(entry["params"]),
+            family=str(entry["params"][FAMILY]),
+            tuned=dict(entry["tuned"]),
+            n_trials=int(entry["n_trials"]),
+            seconds=float(entry["seconds"]),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise StudyError(
+            f"{ledger.path} holds a damaged entry of fold {fold} ({error!r}); delete the file, and the same command "
+            "makes it again from the searches, which are kept."
+        ) from error
