@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -17,7 +17,7 @@ from ..cohort.model import Cohort
 from ..encoder.activations import open_activations, split_network
 from ..encoder.augment import Augmenter
 from ..encoder.backbones import BACKBONES, backbone_named
-from ..encoder.checkpoint import TrainingState
+from ..encoder.checkpoint import TrainingState, look_into_checkpoint
 from ..encoder.frozen import DTYPES, FrozenEncoder, choose_device
 from ..encoder.networks import PatientNetwork, clinical_values
 from ..encoder.pixels import Preprocessing
@@ -44,12 +44,22 @@ from .members import Member, learning_patients
 from .outlook import outlook
 from .writer import PartialEncoding, remove_leftovers
 
-__all__ = ["Family", "encoders_folder", "family_name"]
+__all__ = ["Family", "encoders_folder", "family_name", "trainings_under_way"]
 
 
 def encoders_folder(cache: Path) -> Path:
     """Where the trained encoders of a cache are kept, as `<encoding>.safetensors`."""
     return cache.with_name(f"{cache.stem}-encoders")
+
+
+def trainings_under_way(cache: Path) -> Iterator[tuple[Path, TrainingState]]:
+    """The checkpoints of encoders of this cache that are being trained, or whose training waits to go on.
+
+    Raises:
+        StaleCacheError: one cannot be read.
+    """
+    for path in sorted(encoders_folder(cache).glob("*.checkpoint")):
+        yield path, look_into_checkpoint(path)
 
 
 def family_name(recipe: Recipe, label: str, dtype: str = "float32") -> str:

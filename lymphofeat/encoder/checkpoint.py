@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import StaleCacheError
 from ..files import written_beside
 
-__all__ = ["TrainingState", "read_checkpoint", "write_checkpoint"]
+__all__ = ["TrainingState", "look_into_checkpoint", "read_checkpoint", "write_checkpoint"]
 
 
 @dataclass
@@ -58,15 +58,24 @@ def read_checkpoint(path: Path, key: str) -> TrainingState:
     """
     if not path.exists():
         return TrainingState(key)
-    try:
-        state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch.load and pickle raise many kinds on a damaged file
-        raise StaleCacheError(
-            f"{path} is damaged ({type(error).__name__}); delete it, or give --force, to train this encoder anew."
-        ) from error
+    state = look_into_checkpoint(path)
     if state.key != key:
         raise StaleCacheError(
             f"{path} was begun with other settings, data or library versions; give those of the first run to go on "
             "with it, another --name to keep both, or --force to begin anew."
         )
     return state
+
+
+def look_into_checkpoint(path: Path) -> TrainingState:
+    """The state at `path`, whatever training it is of; its tensors are mapped, and read when they are used.
+
+    Raises:
+        StaleCacheError: it cannot be read.
+    """
+    try:
+        return TrainingState(**torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+    except Exception as error:  # torch.load and pickle raise many kinds on a damaged file
+        raise StaleCacheError(
+            f"{path} is damaged ({type(error).__name__}); delete it, or give --force, to train this encoder anew."
+        ) from error

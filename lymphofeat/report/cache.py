@@ -1,6 +1,6 @@
 """What `extract` and `info` say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ..cache.extract import ExtractSummary
 from ..cache.reader import Cache
+from ..encoder.checkpoint import TrainingState
 
 
 def render_extract(summary: ExtractSummary, console: Console) -> None:
@@ -69,4 +70,14 @@ def render_partials(waiting: Sequence[tuple[Path, int, int]], console: Console) 
     for path, done, total in waiting:
         console.print(
             f"{path}: incomplete, {done} of {total} blocks; run the same `lymphofeat extract` again."
+        )
+
+
+def render_trainings(trainings: Iterable[tuple[Path, TrainingState]], console: Console) -> None:
+    """Encoders under way; see `lymphofeat.cache.family.trainings_under_way`."""
+    for path, state in trainings:
+        best = state.history[state.best_epoch - 1]
+        console.print(
+            f"{path.stem}: in training, {state.epoch} epoch{'s' * (state.epoch > 1)} done, the best with balanced accuracy "
+            f"{best['balanced_accuracy']:.3f} on its validation patients; the same `lymphofeat extract` goes on."
         )

@@ -28,13 +28,15 @@ def info(say: Say, file: Path) -> None:
         render_study(load_study(file), say.console)
         return
     from ..cache import open_cache
+    from ..cache.family import trainings_under_way
     from ..cache.writer import partials
-    from ..report.cache import render_cache, render_partials
+    from ..report.cache import render_cache, render_partials, render_trainings
 
     waiting = list(partials(file))
     if file.exists() or not waiting:
         render_cache(open_cache(file), say.console)
     render_partials(waiting, say.console)
+    render_trainings(trainings_under_way(file), say.console)
 
 
 @verb(example="lymphofeat tune --trials 200 --jobs 2")

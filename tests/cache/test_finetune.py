@@ -13,7 +13,7 @@ import torch
 
 from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
-from lymphofeat.cache.family import encoders_folder
+from lymphofeat.cache.family import encoders_folder, trainings_under_way
 from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned, settings_from
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.encoder.backbones import backbone_named, untrained
@@ -359,15 +359,19 @@ def test_an_interrupted_family_goes_on_with_the_same_bits(cohort: Cohort, tmp_pa
                 if self.seen == 2:  # the first epoch's checkpoint is written by now
                     raise KeyboardInterrupt
 
-    path, runs = tmp_path / "broken" / "c.h5", 0
+    path, runs, seen = tmp_path / "broken" / "c.h5", 0, 0
     while True:
         runs += 1
         try:
             extract_finetuned(cohort, path, SETTINGS, progress=Stop())
             break
         except KeyboardInterrupt:
-            continue
+            epochs = [state.epoch for _, state in trainings_under_way(path)]
+            assert max(epochs, default=1) >= 1
+            seen += len(epochs)
     assert runs > 2
+    assert seen > 0
+    assert not list(trainings_under_way(path))
     extract_finetuned(cohort, tmp_path / "whole" / "c.h5", SETTINGS)
     assert_same(path, tmp_path / "whole" / "c.h5")
     assert leftovers(tmp_path) == []
