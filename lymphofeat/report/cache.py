@@ -79,5 +79,6 @@ def render_trainings(trainings: Iterable[tuple[Path, TrainingState]], console: C
         best = state.history[state.best_epoch - 1]
         console.print(
             f"{path.stem}: in training, {state.epoch} epoch{'s' * (state.epoch > 1)} done, the best with balanced "
-            f"accuracy {best['balanced_accuracy']:.3f} on its validation patients; the same `lymphofeat extract` goes on."
+            f"accuracy {best['balanced_accuracy']:.3f} on its validation patients; the same `lymphofeat extract` "
+            "goes on."
         )
