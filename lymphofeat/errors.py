@@ -32,3 +32,7 @@ class StudyError(LymphofeatError, ValueError):
 
 class LeakageError(LymphofeatError, ValueError):
     """A fold would be scored with something that has seen the fold's labels. No flag turns this off."""
+
+
+class BundleError(LymphofeatError, ValueError):
+    """An exported model that is missing, damaged, changed, of another format, or cannot be made."""
