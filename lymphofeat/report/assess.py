@@ -1,0 +1,130 @@
+"""An assessment in the terminal, as JSON, and as a folder of a page and one CSV file per table."""
+
+import json
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..assess import Assessment
+from ..files import written_beside
+from .assess_answer import answer
+from .assess_cells import SHOWN, cells
+
+__all__ = ["assessment_json", "render_assessment", "write_assessment"]
+
+
+def render_assessment(assessment: Assessment, console: Console) -> None:
+    """Print the answer, then the tables; 80 columns suffice."""
+    for sentence in answer(assessment):
+        console.print(f"• {escape(sentence)}")
+    for name, shown in SHOWN.items():
+        if name in assessment.tables and len(assessment.tables[name]):
+            console.print()
+            console.print(f"[bold]{escape(shown.caption)}[/bold]")
+            console.print(_table(list(shown.columns), cells(shown, assessment.tables[name])))
+    if assessment.notes:
+        console.print()
+    for note in assessment.notes:
+        console.print(f"[yellow]{escape(note)}[/yellow]")
+
+
+def write_assessment(assessment: Assessment, folder: Path, *, force: bool = False) -> list[Path]:
+    """Write `evaluate.md`, `evaluate.json` and `<table>.csv` into `folder`, which is made if need be; all or none.
+
+    Args:
+        force: replace files that exist.
+
+    Returns:
+        The paths, the page first.
+
+    Raises:
+        InputError: a file exists already; nothing was written.
+    """
+    page, record = folder / "evaluate.md", folder / "evaluate.json"
+    tables = {folder / f"{name}.csv": table for name, table in assessment.tables.items()}
+    with ExitStack() as stack:
+        beside = {
+            path: stack.enter_context(written_beside(path, overwrite=force))
+            for path in (page, record, *tables)
+        }
+        beside[page].write_text(_markdown(assessment), encoding="utf-8")
+        text = json.dumps(assessment_json(assessment), ensure_ascii=False, indent=1, allow_nan=False)
+        beside[record].write_text(text + "\n", encoding="utf-8")
+        for path, table in tables.items():
+            table.to_csv(beside[path], index=False, float_format="%.6g", lineterminator="\n")
+    return list(beside)
+
+
+def assessment_json(assessment: Assessment) -> dict[str, Any]:
+    """All of it as JSON values; null for what is not known, and for what nothing bounds.
+
+    Keys: pipeline, encoding, metric, patients, malignant, folds, runs, answer (sentences), simplest (per kind the best,
+    the simplest and the standard error), tables (per name a list of rows), notes.
+    """
+    rules = {"pipeline": assessment.simplest_pipeline, "family": assessment.simplest_family}
+    return {
+        "pipeline": assessment.name,
+        "encoding": assessment.encoding,
+        "metric": assessment.metric,
+        "patients": assessment.n,
+        "malignant": assessment.n_malignant,
+        "folds": assessment.n_folds,
+        "runs": assessment.n_runs,
+        "answer": answer(assessment),
+        "simplest": {
+            kind: {
+                "metric": rule.metric, "best": rule.best, "simplest": rule.simplest, "error": _value(rule.error),
+            }
+            for kind, rule in rules.items()
+            if rule is not None
+        },
+        "tables": {
+            name: [{key: _value(value) for key, value in row.items()} for row in table.to_dict("records")]
+            for name, table in assessment.tables.items()
+        },
+        "notes": list(assessment.notes),
+    }  # fmt: skip
+
+
+def _value(value: Any) -> Any:
+    """A cell as JSON has it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
+    table.add_column(escape(titles[0]), style="cyan", overflow="fold")
+    for title in titles[1:]:
+        table.add_column(escape(title), justify="right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _markdown(assessment: Assessment) -> str:
+    parts = [f"# {assessment.name}: what {assessment.n} patients can tell"]
+    parts.append("\n".join(f"- {sentence}" for sentence in answer(assessment)))
+    for name, shown in SHOWN.items():
+        if name in assessment.tables and len(assessment.tables[name]):
+            parts.append(f"## {name.replace('_', ' ').capitalize()}")
+            parts.append(f"{shown.caption}. All columns: `{name}.csv`.")
+            parts.append(_pipes(list(shown.columns), cells(shown, assessment.tables[name])))
+    if assessment.notes:
+        parts += ["## What is lacking", "\n".join(f"- {note}" for note in assessment.notes)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _pipes(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *["---:"] * (len(titles) - 1)]
+    return "\n".join(
+        f"| {' | '.join(c.replace('|', chr(92) + '|') for c in line)} |" for line in [titles, rule, *rows]
+    )

@@ -1,0 +1,120 @@
+"""The answer before the tables, in sentences that carry their intervals."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from ..assess import Assessment
+from ..assess.answer import Difference, OneStandardError
+from ..statistics import Interval
+from ..studies.summary import words
+from .assess_cells import number, p_value, share
+from .numbers import difference_text, interval_text
+
+__all__ = ["answer"]
+
+_METRICS = ("balanced_accuracy", "auc")
+
+
+def answer(assessment: Assessment) -> list[str]:
+    """What is added, how good it is, how much of the tuned score is optimism, and what is the simplest within reach."""
+    return [
+        *_differences(assessment),
+        _score(assessment),
+        *_optimism(assessment),
+        _simplest(assessment.simplest_pipeline, "pipeline", "nested scores"),
+        *_family(assessment),
+        *_shuffled(assessment),
+        *_triage(assessment),
+    ]
+
+
+def _differences(assessment: Assessment) -> Iterator[str]:
+    by_other: dict[str, list[Difference]] = {}
+    for d in assessment.differences:
+        by_other.setdefault(d.other, []).append(d)
+    for found in by_other.values():
+        yield _difference(assessment, found)
+
+
+def _difference(assessment: Assessment, found: list[Difference]) -> str:
+    """One sentence on main less one other pipeline."""
+    first = found[0]
+    amounts = " and ".join(f"{difference_text(d.difference)} {words(d.metric)}" for d in found)
+    sentence = {
+        "clinical": f"Images add {amounts} to age, sex and count",
+        "untrained": f"The encoder's training adds {amounts} to an untrained one",
+        "image": f"Age, sex and count add {amounts} to the images",
+    }.get(first.role, f"{assessment.name} less {first.other}: {amounts}")
+    apart = [d for d in found if d.verdict]
+    if not apart:
+        return f"{sentence}: {assessment.n} patients cannot tell {assessment.name} from {first.other}."
+    told = ", ".join(
+        f"{d.verdict} by {words(d.metric)} (p {_p(d.p_value)}, {p_value(d.p_holm)} by Holm)" for d in apart
+    )
+    rest = [words(d.metric) for d in found if not d.verdict]
+    return f"{sentence}: {told}" + (f"; by {' and '.join(rest)} they cannot be told apart." if rest else ".")
+
+
+def _score(assessment: Assessment) -> str:
+    row = assessment.tables["pipelines"].iloc[0]
+    scores = ", ".join(
+        f"{words(m)} {interval_text(Interval(row[m], row[f'{m}_low'], row[f'{m}_high']))}" for m in _METRICS
+    )
+    runs = "" if assessment.n_runs == 1 else f" × {assessment.n_runs} runs"
+    return (
+        f"{assessment.name} on {assessment.encoding}: {scores}, by nested cross-validation on {assessment.n} "
+        f"patients ({assessment.n_malignant} malignant), {assessment.n_folds} folds{runs}: the scores to quote."
+    )
+
+
+def _optimism(assessment: Assessment) -> Iterator[str]:
+    table = assessment.tables["optimism"].set_index("metric")
+    row = table.loc[assessment.metric]
+    if pd.notna(row["tuned"]):
+        optimism = Interval(row["optimism"], row["optimism_low"], row["optimism_high"])
+        yield (
+            f"The search on all folds shows {number(row['tuned'])} {words(assessment.metric)}; its optimism is "
+            f"{difference_text(optimism)}."
+        )
+
+
+def _simplest(rule: OneStandardError, what: str, of: str) -> str:
+    near = f"within one standard error ({number(rule.error)}) of the best by {words(rule.metric)}"
+    if rule.simplest == rule.best:
+        return f"No {what} simpler than the best, {rule.best}, is {near} ({of})."
+    return f"The simplest {what} {near}, {rule.best}, is {rule.simplest} ({of})."
+
+
+def _family(assessment: Assessment) -> Iterator[str]:
+    if assessment.simplest_family is not None:
+        yield _simplest(assessment.simplest_family, "family of heads", "selected scores")
+
+
+def _shuffled(assessment: Assessment) -> Iterator[str]:
+    for row in assessment.tables["pipelines"].to_dict("records"):
+        if str(row["pipeline"]).startswith("shuffled"):
+            found = Interval(row["auc"], row["auc_low"], row["auc_high"])
+            covers = found.low <= 0.5 <= found.high
+            end = (
+                "which covers 0.5 as it should"
+                if covers
+                else "which leaves out 0.5: one shuffle in twenty does so by chance; else something leaks"
+            )
+            yield f"With {row['pipeline']} the AUC is {interval_text(found)}, {end}."
+
+
+def _triage(assessment: Assessment) -> Iterator[str]:
+    table = assessment.tables["triage"]
+    rows = table[(table["rule"] == "triage") & (table["confidence"] == table["confidence"].max())]
+    parts = [f"at {share(row['promised'])}, {share(row['decided'])}" for row in rows.to_dict("records")]
+    if parts:
+        yield (
+            f"Patients who can be decided with a promise that so many of them at most are wrong "
+            f"({share(rows['confidence'].iloc[0])} confidence): {'; '.join(parts)}."
+        )
+
+
+def _p(value: float) -> str:
+    text = p_value(value)
+    return text if text.startswith("<") else f"= {text}"

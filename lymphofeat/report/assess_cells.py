@@ -1,0 +1,205 @@
+"""How the tables of an assessment are shown: which columns, in which words. The CSV files hold all columns."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ..studies.summary import words
+
+__all__ = ["SHOWN", "Shown", "cells"]
+
+Row = Mapping[str, Any]
+_NONE, _INFINITE = "—", "∞"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table on the screen and on the page.
+
+    Attributes:
+        caption: what it says, and what its numbers are.
+        columns: title → how a row's cell is worded.
+        wanted: whether a row is shown; None: all are.
+    """
+
+    caption: str
+    columns: Mapping[str, Callable[[Row], str]]
+    wanted: Callable[[Row], bool] | None = None
+
+
+def cells(shown: Shown, table: pd.DataFrame) -> list[list[str]]:
+    """The cells of the rows that are shown."""
+    rows: list[Row] = table.to_dict("records")
+    kept = [row for row in rows if shown.wanted is None or shown.wanted(row)]
+    return [[word(row) for word in shown.columns.values()] for row in kept]
+
+
+def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
+    """As 0.867 or −0.050; — where it is not known, ∞ where nothing bounds it."""
+    if value is None or math.isnan(value):
+        return _NONE
+    if math.isinf(value):
+        return _INFINITE if value > 0 else f"−{_INFINITE}"
+    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+
+
+def interval(row: Row, name: str = "", *, signed: bool = False, percent: bool = False) -> str:
+    """As 0.867 (0.80–0.92), +0.034 (−0.01 to +0.08), or 4 % (1–15); bounds that are not known are left out."""
+    value, low, high = (
+        row[key] for key in ((name, f"{name}_low", f"{name}_high") if name else ("value", "low", "high"))
+    )
+    if percent:
+        text, bounds = share(value), [number(100 * x, 0) for x in (low, high)]
+    else:
+        text, bounds = number(value, signed=signed), [number(x, 2, signed=signed) for x in (low, high)]
+    if bounds == [_NONE, _NONE]:
+        return text if text == _NONE else f"{text} ({_NONE})"
+    return f"{text} ({(' to ' if signed else '–').join(bounds)})"
+
+
+def share(value: float) -> str:
+    """As 36 %."""
+    return _NONE if value is None or math.isnan(value) else f"{100 * value:.0f} %"
+
+
+def p_value(value: float) -> str:
+    """As 0.034 or <0.001."""
+    return "<0.001" if value < 0.001 else number(value)
+
+
+def _score(name: str = "", *, signed: bool = False) -> Callable[[Row], str]:
+    return lambda row: interval(row, name, signed=signed)
+
+
+def _number(name: str, digits: int = 3, *, signed: bool = False) -> Callable[[Row], str]:
+    return lambda row: number(row[name], digits, signed=signed)
+
+
+def _share(name: str) -> Callable[[Row], str]:
+    return lambda row: share(row[name])
+
+
+def _text(name: str) -> Callable[[Row], str]:
+    return lambda row: str(row[name])
+
+
+def _words(name: str) -> Callable[[Row], str]:
+    return lambda row: words(row[name])
+
+
+def _arrow(row: Row) -> str:
+    return words(row["metric"]) + (
+        " ↓" if row["metric"] in ("log_loss", "brier", "calibration_error") else ""
+    )
+
+
+def _aim(row: Row) -> str:
+    if row["rule"] == "cost":
+        return f"{row['aim']:g} : 1"
+    return share(row["aim"])
+
+
+def _promise(row: Row) -> str:
+    return f"{share(row['promised'])} of {row['of']}"
+
+
+def _range(row: Row) -> str:
+    return (
+        _NONE if math.isnan(row["least"]) else f"{row['median']:.3g} ({row['least']:.3g}–{row['most']:.3g})"
+    )
+
+
+def _what(row: Row) -> str:
+    return str(row["what"]).replace("auc", "AUC").replace("fleiss_kappa", "Fleiss' κ").replace("_", " ")
+
+
+def _plain(row: Row) -> str:
+    value = row["value"]
+    return number(value, 0 if float(value).is_integer() else 3)
+
+
+_FEW_COVERAGES = (0.25, 0.5, 0.75, 0.9, 1.0)
+_FEW_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+
+
+def _is_among(name: str, values: tuple[float, ...]) -> Callable[[Row], bool]:
+    return lambda row: any(math.isclose(row[name], value, abs_tol=1e-9) for value in values)
+
+
+# In the order that they are shown; a table that is not here (patients) is in its CSV file only.
+SHOWN: dict[str, Shown] = {
+    "pipelines": Shown(
+        "Nested scores. ( – ): 95 % interval by patient; t: mean of the folds, corrected repeated k-fold t",
+        {"pipeline": _text("pipeline"), "balanced accuracy": _score("balanced_accuracy"), "AUC": _score("auc"),
+         "bal. accuracy, t": _score("balanced_accuracy_t")},
+    ),
+    "differences": Shown(
+        "Less each other pipeline, the same patients; Holm over all rows",
+        {"less": _text("other"), "by": lambda r: words(r["metric"]).replace("balanced accuracy", "bal. acc."),
+         "difference": _score("difference", signed=True), "p": lambda r: p_value(r["p"]),
+         "Holm": lambda r: p_value(r["p_holm"]),
+         "only it right": lambda r: f"{r['only_main_right']} : {r['only_other_right']}"},
+    ),
+    "optimism": Shown(
+        "Optimism: how far the selected score flatters; inside: of the searches inside the outer folds",
+        {"metric": _arrow, "nested": _number("nested"), "tuned": _number("tuned"),
+         "optimism": _score("optimism", signed=True), "inside": _number("inner_optimism", signed=True)},
+    ),
+    "metrics": Shown("All metrics of the nested predictions", {"metric": _arrow, "": _score()}),
+    "subgroups": Shown(
+        "Subgroups; fewer than five patients of a class are not scored",
+        {"subgroup": _text("subgroup"), "n": _text("n"), "malignant": _text("malignant"),
+         "balanced accuracy": _score("balanced_accuracy"), "AUC": _score("auc")},
+    ),
+    "calibration": Shown(
+        "Calibration, fitted inside the folds; perfect: the error that right probabilities would show",
+        {"calibrator": _text("calibrator"), "slope": _score("calibration_slope"),
+         "intercept": _number("calibration_intercept", 2), "error ↓": _score("calibration_error"),
+         "perfect": _number("error_if_calibrated"), "log loss ↓": _number("log_loss")},
+    ),
+    "triage": Shown(
+        "Deciding some, referring the others. decided: by the rule found on all; on folds: by the others' rule",
+        {"rule": _text("rule"), "promised wrong": _promise, "sure": _share("confidence"),
+         "decided": _share("decided"), "on folds": _share("measured_decided"),
+         "wrong of these": lambda r: interval(r, "measured_wrong", percent=True)},
+    ),
+    "risk_coverage": Shown(
+        "Risk–coverage: share wrong when the surest are decided; least: with as many wrong, all the least sure",
+        {"decided": _share("coverage"), "wrong": _number("risk"), "least": _number("least_risk")},
+        _is_among("coverage", _FEW_COVERAGES),
+    ),
+    "cuts": Shown(
+        "Cuts found inside, used on the folds; aim: cost of a missed patient in false alarms, or sensitivity",
+        {"rule": _text("rule"), "aim": _aim, "cut": _number("cut", 2), "sensitivity": _score("sensitivity"),
+         "specificity": _score("specificity"), "cost": _number("mean_cost", 2)},
+    ),
+    "decision_curves": Shown(
+        "Net benefit, true positives per patient; over: what it gains over the other (pointwise 95 %)",
+        {"threshold": _number("threshold", 2), "it": _number("main"), "all": _number("treat_all"),
+         "over all": _score("over_treat_all", signed=True),
+         "over clinical only": lambda r: interval(r, "over_clinical", signed=True) if "clinical" in r else _NONE},
+        _is_among("threshold", _FEW_THRESHOLDS),
+    ),
+    "stability": Shown("Stability", {"": _what, "value": _plain}),
+    "choices": Shown(
+        "What the outer folds' searches chose; alike: share of pairs of folds that agree",
+        {"parameter": _text("parameter"), "folds": lambda r: f"{r['folds']} of {r['of']}",
+         "most often": _text("most_frequent"), "share": _share("share"), "alike": _share("alike"), "range": _range},
+    ),
+    "simplest": Shown(
+        "The simplest pipeline first; within: at most one standard error from the best",
+        {"pipeline": _text("name"), "score": _number("score"), "within": lambda r: "yes" if r["within"] else "no"},
+    ),
+    "families": Shown(
+        "Families of heads, selected scores of the search on all folds; the quickest first",
+        {"family": _text("name"), "score": _number("score"), "within": lambda r: "yes" if r["within"] else "no"},
+    ),
+    "learning_curve": Shown(
+        "Learning curve, parameters held fixed; fitted: a − b n^(−c)",
+        {"patients": _number("n", 0), "score": _score("score"), "fitted": _score("fitted"),
+         "measured": lambda r: "yes" if r["measured"] else "extrapolated"},
+    ),
+}  # fmt: skip

@@ -1,0 +1,159 @@
+"""An assessment as text, page, CSV and JSON."""
+
+import io
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from lymphofeat.assess import Assessment, Tuned, assess
+from lymphofeat.assess.runs import Runs
+from lymphofeat.errors import InputError
+from lymphofeat.report.assess import assessment_json, render_assessment, write_assessment
+from lymphofeat.report.assess_answer import answer
+from lymphofeat.report.assess_cells import SHOWN, cells, interval, number, p_value
+
+from ..helpers.nested import nested, table_of
+
+
+@pytest.fixture(scope="module")
+def assessment() -> Assessment:
+    main = nested(strength=3, runs=2)
+    others = [
+        nested("clinical only", inputs=("clinical",), strength=0.8, seed=1, runs=2),
+        replace(nested(runs=2, strength=3.01), name="untrained encoder"),
+        replace(main, name="shuffled labels", y=np.roll(main.y, 1)),
+    ]
+    better = nested(strength=4)
+    found = Runs(better.y, better.probabilities, better.decisions)
+    tuned = Tuned(better.ids, found, 20, {"logistic": ("cheap", found), "attention": ("dear", found)})
+    return assess(main, others, table_of(), tuned, n_resamples=300)
+
+
+def shown(assessment: Assessment, width: int = 80) -> str:
+    out = io.StringIO()
+    render_assessment(assessment, Console(file=out, width=width))
+    return out.getvalue()
+
+
+def test_the_answer_comes_first_and_carries_its_intervals(assessment: Assessment) -> None:
+    sentences = answer(assessment)
+    d = assessment.differences[0]
+    assert sentences[0].startswith(f"Images add {d.difference.value:+.3f} [")
+    assert "balanced accuracy and +" in sentences[0]
+    assert (
+        "better by balanced accuracy (p <" in sentences[0]
+        or "better by balanced accuracy (p =" in sentences[0]
+    )
+    assert sentences[1].startswith("The encoder's training adds ")
+    assert sentences[1].endswith("120 patients cannot tell image + clinical from untrained encoder.")
+    assert sentences[2].startswith("image + clinical on frozen: balanced accuracy 0.")
+    assert "5 folds × 2 runs: the scores to quote" in sentences[2]
+    assert "its optimism is +" in sentences[3]
+    assert sentences[4].endswith("is untrained encoder (nested scores).")
+    assert sentences[5].endswith("is logistic (selected scores).") or "No family" in sentences[5]
+    assert sentences[6].startswith("With shuffled labels the AUC is 0.")
+    assert sentences[6].endswith("covers 0.5 as it should.")
+    assert shown(assessment).lstrip().startswith("• Images add")
+
+
+def test_a_pipeline_that_is_worse_is_said_to_be(assessment: Assessment) -> None:
+    worse = assess(
+        nested(strength=0.3), [nested("clinical only", inputs=("clinical",), strength=4, seed=1)], table_of(),
+        n_resamples=300,
+    )  # fmt: skip
+    assert answer(worse)[0].startswith("Images add −0.")
+    assert ": worse by balanced accuracy (p" in answer(worse)[0]
+    assert "No search on all folds was given" in shown(worse)
+
+
+def test_labels_that_only_seem_shuffled_are_told(assessment: Assessment) -> None:
+    main = nested()
+    leaking = replace(main, name="shuffled labels")
+    found = assess(main, [leaking], table_of(), n_resamples=100)
+    assert any("leaves out 0.5" in sentence for sentence in answer(found))
+
+
+def test_eighty_columns_suffice(assessment: Assessment) -> None:
+    lines = shown(assessment).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) < 170  # nothing was broken into many lines
+    for name in assessment.tables:
+        if name in SHOWN:
+            assert SHOWN[name].caption.split()[0] in shown(assessment)
+
+
+def test_every_number_of_a_table_is_the_tables(assessment: Assessment) -> None:
+    row = assessment.tables["metrics"].set_index("metric").loc["brier"]
+    assert f"{row['value']:.3f} ({row['low']:.2f}–{row['high']:.2f})" in shown(assessment)
+    table = assessment.tables["risk_coverage"]
+    rows = cells(SHOWN["risk_coverage"], table)
+    assert [r[0] for r in rows] == ["25 %", "50 %", "75 %", "90 %", "100 %"]
+    assert rows[-1][1] == f"{table['risk'].iloc[-1]:.3f}"
+
+
+def test_what_is_not_known_is_a_dash_and_what_nothing_bounds_infinite() -> None:
+    row = {"x": 1.2, "x_low": 0.5, "x_high": math.inf, "y": 0.5, "y_low": math.nan, "y_high": math.nan}
+    assert interval(row, "x") == "1.200 (0.50–∞)"
+    assert interval(row, "y") == "0.500 (—)"
+    assert interval({**row, "y": math.nan}, "y") == "—"
+    assert number(-math.inf) == "−∞"
+    assert p_value(0.0004) == "<0.001"
+    assert interval({"value": -0.05, "low": -0.1, "high": 0.0}, signed=True) == "−0.050 (−0.10 to +0.00)"
+
+
+def test_json_is_valid_without_nan_and_holds_every_row(assessment: Assessment) -> None:
+    found = assessment_json(assessment)
+    text = json.dumps(found, allow_nan=False)
+    assert json.loads(text) == found
+    assert set(found["tables"]) == set(assessment.tables)
+    for name, table in assessment.tables.items():
+        assert len(found["tables"][name]) == len(table)
+    assert found["tables"]["subgroups"][0]["auc"] == assessment.tables["subgroups"]["auc"].iloc[0]
+    infinite = assessment.tables["triage"]["limit"]
+    nulls = [row["limit"] is None for row in found["tables"]["triage"]]
+    assert nulls == (~np.isfinite(infinite)).tolist()
+    assert found["simplest"]["pipeline"]["best"] == assessment.simplest_pipeline.best
+
+
+def test_a_folder_holds_a_page_a_record_and_all_tables(assessment: Assessment, tmp_path: Path) -> None:
+    paths = write_assessment(assessment, tmp_path / "out")
+    assert {p.name for p in paths} == {
+        "evaluate.md",
+        "evaluate.json",
+        *(f"{t}.csv" for t in assessment.tables),
+    }
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {p.name for p in paths}
+    page = paths[0].read_text(encoding="utf-8")
+    assert all(sentence in page for sentence in answer(assessment))
+    assert "P7" not in page  # patients are in patients.csv only
+    back = pd.read_csv(tmp_path / "out" / "subgroups.csv")
+    assert back["auc"].to_numpy() == pytest.approx(
+        assessment.tables["subgroups"]["auc"].to_numpy(), rel=1e-5, nan_ok=True
+    )
+    assert json.loads(paths[1].read_text(encoding="utf-8")) == assessment_json(assessment)
+
+
+def test_nothing_is_written_over_and_with_force_all_is(assessment: Assessment, tmp_path: Path) -> None:
+    (tmp_path / "choices.csv").write_text("mine")
+    with pytest.raises(InputError, match=r"choices\.csv exists already; give --force"):
+        write_assessment(assessment, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["choices.csv"]
+    write_assessment(assessment, tmp_path, force=True)
+    assert (tmp_path / "choices.csv").read_text().startswith("parameter,")
+
+
+def test_a_further_table_is_shown_and_written(assessment: Assessment, tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {"n": [50.0], "score": [0.8], "score_low": [0.7], "score_high": [0.9], "fitted": [0.8], "fitted_low": [0.7],
+         "fitted_high": [0.9], "measured": [True]}
+    )  # fmt: skip
+    more = assessment.with_table("learning_curve", table, "A note on it.")
+    assert "Learning curve" in shown(more)
+    assert "A note on it." in shown(more)
+    assert tmp_path / "learning_curve.csv" in write_assessment(more, tmp_path)
