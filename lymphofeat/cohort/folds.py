@@ -10,6 +10,8 @@ __all__ = ["assign_folds", "assign_repeats", "persons"]
 
 Integers = NDArray[np.integer]
 
+_SHUFFLES = 32
+
 
 def persons(table: pd.DataFrame) -> NDArray[np.int64]:
     """Number the persons of a cohort: records with the same date of birth and sex count as one person.
@@ -43,8 +45,8 @@ def assign_folds(labels: Integers, persons: Integers, n_folds: int, seed: int) -
         (n_patients,) int8: 0 … n_folds − 1; −1 where the label is −1. Every fold has both classes.
 
     Raises:
-        InputError: a class has fewer persons than there are folds, or the persons with records of both
-            classes leave a fold without one of them.
+        InputError: a class has fewer persons than there are folds, or no shuffle was found in which the persons with
+            records of both classes leave no fold without one of them.
     """
     from sklearn.model_selection import StratifiedGroupKFold  # 2 s to import; `persons` does without
 
@@ -59,17 +61,19 @@ def assign_folds(labels: Integers, persons: Integers, n_folds: int, seed: int) -
                 f"{n_folds} folds need at least {n_folds} {name} persons (label {label}), and the cohort has "
                 f"{n_persons}; ask for fewer folds or add patients."
             )
-    folds = np.full(len(labels), -1, dtype=np.int8)
-    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    for fold, (_, held_out) in enumerate(splitter.split(known, labels[known], persons[known])):
-        folds[known[held_out]] = fold
-    for fold in range(n_folds):
-        if len(np.unique(labels[folds == fold])) < 2:
-            raise InputError(
-                f"Fold {fold + 1} of {n_folds} would hold one class only, since some persons have records of "
-                "both classes; ask for fewer folds, or correct the labels of those persons."
-            )
-    return folds
+    # Persons with records of both classes can leave a greedy fold without one of them; another shuffle may not.
+    for attempt in range(_SHUFFLES):
+        shuffle = seed if attempt == 0 else int(np.random.SeedSequence((seed, attempt)).generate_state(1)[0])
+        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=shuffle)
+        folds = np.full(len(labels), -1, dtype=np.int8)
+        for fold, (_, held_out) in enumerate(splitter.split(known, labels[known], persons[known])):
+            folds[known[held_out]] = fold
+        if all(len(np.unique(labels[folds == fold])) == 2 for fold in range(n_folds)):
+            return folds
+    raise InputError(
+        f"No division into {n_folds} folds was found in which each holds both classes, since some persons have "
+        "records of both; ask for fewer folds, or correct the labels of those persons."
+    )
 
 
 def assign_repeats(

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
 
 from lymphofeat.cohort.folds import assign_folds, assign_repeats, persons
 from lymphofeat.errors import InputError
@@ -88,5 +89,14 @@ def test_too_few_persons_for_the_folds_is_a_sentence() -> None:
 def test_a_fold_that_would_hold_one_class_is_a_sentence() -> None:
     # person 0 has records of both classes; scikit-learn places the others first, apart from one another
     labels, people = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 2])
-    with pytest.raises(InputError, match=r"Fold \d of 2 would hold one class only"):
+    with pytest.raises(InputError, match=r"No division into 2 folds was found"):
         assign_folds(labels, people, 2, 0)
+
+
+def test_another_shuffle_is_tried_before_a_cohort_is_refused() -> None:
+    # person 2 has records of both classes, and with this seed's own shuffle a fold holds reactive ones only
+    labels, people = np.array([0, 0, 1, 1, 0, 1]), np.array([1, 2, 2, 3, 1, 2])
+    splitter = StratifiedGroupKFold(2, shuffle=True, random_state=0)
+    assert any(len(set(labels[test])) == 1 for _, test in splitter.split(labels, labels, people))
+    folds = assign_folds(labels, people, 2, 0)
+    assert all(len(set(labels[folds == k])) == 2 for k in (0, 1))
