@@ -58,6 +58,7 @@ def verbs() -> None:
     lymphofeat heads           the families of heads that tune searches
     lymphofeat tune            many patient-level heads on them, cross-validated by patient
     lymphofeat compare         every system and the controls on the same folds
+    lymphofeat evaluate        the score to quote: nested cross-validation, beside controls
     lymphofeat submit          the best one's predictions for the test patients
     """
 

@@ -1,0 +1,117 @@
+"""The pipelines that stand beside the one that is evaluated, so that its score can be read."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..cache.controls import is_colour, is_untrained
+from ..cache.reader import Cache, Encoding
+from ..studies.space import Space
+from .pipeline import Pipeline, sees_labels
+
+__all__ = [
+    "CLINICAL",
+    "IMAGES",
+    "SHUFFLED",
+    "UNTRAINED",
+    "WHOLE",
+    "controls_of",
+    "frozen_twin",
+    "untrained_twin",
+]
+
+WHOLE = "image + clinical"
+CLINICAL = "clinical only"
+IMAGES = "images only"
+UNTRAINED = "untrained encoder"
+SHUFFLED = "shuffled labels"
+
+_BASELINE = "logistic"  # takes whatever there is
+
+
+def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tuple[list[Pipeline], list[str]]:
+    """The controls of a pipeline: clinical values only, images only, an untrained encoder, shuffled labels.
+
+    Each is searched as the pipeline is. Where the heads that were asked for cannot take one of the inputs, that control
+    is searched among logistic regressions.
+
+    Args:
+        main: takes all inputs.
+        cache: its cache.
+        heads: the families of heads that were asked for; all if empty.
+
+    Returns:
+        The controls that the cache allows, and a sentence for each that it does not.
+    """
+    controls, notes = [], []
+    for name, inputs in ((CLINICAL, "clinical"), (IMAGES, "image")):
+        space, note = _narrowed(heads, inputs, name)
+        controls.append(replace(main, name=name, space=space))
+        notes += note
+    family = main.family
+    twin = untrained_twin(cache, family)
+    if twin is not None:
+        controls.append(replace(main, name=UNTRAINED, family=twin))
+    elif _is_trained(cache.members(family)[0]):
+        backbone = cache.members(family)[0].attrs.get("backbone", "its network")
+        notes.append(
+            f"Not in {cache.path}: an untrained encoder ({backbone}) to hold {family} against; "
+            f"`lymphofeat compare {cache.tables.source or 'COHORT'} --cache {cache.path}` makes it."
+        )
+    blind = frozen_twin(cache, family)
+    if blind is None:
+        notes.append(
+            f"No control with shuffled labels: the encoders of {family} were trained on the true ones, and "
+            f"{cache.path} holds no frozen encoding; `lymphofeat extract --frozen` makes it."
+        )
+    else:
+        controls.append(replace(main, name=SHUFFLED, family=blind, shuffle=0))
+        if blind != family:
+            notes.append(
+                f"Labels are shuffled on {blind}: the encoders of {family} were trained on the true ones."
+            )
+    return controls, notes
+
+
+def untrained_twin(cache: Cache, family: str) -> str | None:
+    """The family of the same network with random weights; None if there is none, or it is that itself."""
+    first = cache.members(family)[0]
+    if not _is_trained(first):
+        return None
+    untrained = [e for e in cache.encodings.values() if is_untrained(e) and _network(e) == _network(first)]
+    alike = [e for e in untrained if _crop(e) == _crop(first)]
+    return min((e.family for e in alike or untrained), default=None)
+
+
+def frozen_twin(cache: Cache, family: str) -> str | None:
+    """The family itself if its encoders saw no labels, else the nearest one whose encoders did not; None if none."""
+    if not sees_labels(cache, family):
+        return family
+    first = cache.members(family)[0]
+    free = [e for e in cache.encodings.values() if e.blind_to is None]
+
+    def distance(encoding: Encoding) -> tuple[bool, bool, bool, str]:
+        alike = encoding.attrs.get("weights") == first.attrs.get("weights")
+        return _network(encoding) != _network(first), not alike, not _is_trained(encoding), encoding.family
+
+    return min(free, key=distance).family if free else None
+
+
+def _narrowed(heads: Sequence[str], inputs: str, name: str) -> tuple[Space, list[str]]:
+    every = Space.of((), [inputs]).families
+    fitting = [head for head in heads if head in every]
+    if heads and not fitting:
+        none = f"of the heads {', '.join(heads)} none takes these alone"
+        return Space.of([_BASELINE], [inputs]), [f"For {name}, {_BASELINE} is searched: {none}."]
+    return Space.of(fitting, [inputs]), []
+
+
+def _is_trained(encoding: Encoding) -> bool:
+    return not (is_untrained(encoding) or is_colour(encoding))
+
+
+def _network(encoding: Encoding) -> str:
+    return str(encoding.attrs.get("backbone"))
+
+
+def _crop(encoding: Encoding) -> object:
+    return (encoding.attrs.get("preprocessing") or {}).get("crop")
