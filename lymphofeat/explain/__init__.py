@@ -1,0 +1,20 @@
+"""Which images speak, and what of a patient's probability is due to them: exact where the head allows it.
+
+How to read it: docs/evaluate.md.
+"""
+
+from .images import ImageContributions, image_contributions
+from .parts import PatientParts, patient_parts
+from .patient import Explanation, explain_patient
+from .sanity import Sanity, randomisation_test
+
+__all__ = [
+    "Explanation",
+    "ImageContributions",
+    "PatientParts",
+    "Sanity",
+    "explain_patient",
+    "image_contributions",
+    "patient_parts",
+    "randomisation_test",
+]

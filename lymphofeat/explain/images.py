@@ -1,0 +1,106 @@
+"""Which images speak: what each image of a patient adds to the log-odds of malignant."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from ..cache.bags import Bags
+from .linear import linear_parts
+
+__all__ = ["ImageContributions", "Method", "image_contributions", "leave_one_out", "log_odds_of"]
+
+Floats = NDArray[np.float64]
+
+# exact: the log-odds are the sum of these and a rest. attention: so they are, of one member, with weights that
+# depend on all images. leave-one-out: what the log-odds lose without the image. none: the head sees no image.
+Method = Literal["exact", "attention", "leave-one-out", "none"]
+_NEAREST = 1e-12
+
+
+@dataclass(frozen=True)
+class ImageContributions:
+    """One patient.
+
+    Attributes:
+        method: how they were found, see `Method`.
+        values: (n_i,) float64 log-odds, above 0 towards malignant; NaN for an only image left out.
+        weights: (n_i,) float64 attention, adding up to 1; None without.
+        logit: the patient's log-odds under the head.
+    """
+
+    method: Method
+    values: Floats
+    weights: Floats | None
+    logit: float
+
+
+def image_contributions(head: Any, bags: Bags, clinical: pd.DataFrame) -> list[ImageContributions]:
+    """The best explanation that the head allows: exact, else by attention, else by leaving one image out.
+
+    Args:
+        head: fitted.
+        bags, clinical: n patients, as for `predict_proba`.
+    """
+    logits = log_odds_of(head, bags, clinical)
+    if getattr(head, "inputs", None) == "clinical":
+        return [
+            ImageContributions("none", np.zeros(int(n)), None, float(s))
+            for n, s in zip(bags.lengths, logits, strict=True)
+        ]
+    parts = linear_parts(head, bags, clinical)
+    if parts is not None:
+        return [
+            ImageContributions("exact", values, None, float(s))
+            for values, s in zip(parts.images, parts.logits, strict=True)
+        ]
+    found = _attention(head, bags, clinical)
+    if found is not None:
+        contributions, weights = found
+        return [
+            ImageContributions("attention", values, None if weights is None else weights[i], float(logits[i]))
+            for i, values in enumerate(contributions)
+        ]
+    return [
+        ImageContributions("leave-one-out", values, None, float(s))
+        for values, s in zip(leave_one_out(head, bags, clinical), logits, strict=True)
+    ]
+
+
+def leave_one_out(head: Any, bags: Bags, clinical: pd.DataFrame) -> list[Floats]:
+    """Per patient (n_i,): the log-odds less those without the image; NaN for the only image of a patient.
+
+    Heads do not look at the order of the images, so the bag without image j is the n − 1 images that follow it in the
+    bag put down twice: nothing is copied per image.
+    """
+    whole = log_odds_of(head, bags, clinical)
+    found = []
+    for i, bag in enumerate(bags):
+        n = len(bag)
+        if n == 1:
+            found.append(np.full(1, np.nan))
+            continue
+        starts = np.arange(1, n + 1, dtype=np.int64)
+        without = Bags(np.concatenate([bag, bag]), starts, np.full(n, n - 1, dtype=np.int64))
+        row = clinical.iloc[np.full(n, i)]
+        found.append(whole[i] - log_odds_of(head, without, row))
+    return found
+
+
+def log_odds_of(head: Any, bags: Bags, clinical: pd.DataFrame) -> Floats:
+    """(n,) log-odds of malignant; probabilities are kept 1e-12 from 0 and 1."""
+    p = np.clip(head.predict_proba(bags, clinical)[:, 1], _NEAREST, 1 - _NEAREST)
+    return np.asarray(logit(p), dtype=np.float64)
+
+
+def _attention(
+    head: Any, bags: Bags, clinical: pd.DataFrame
+) -> tuple[list[Floats], list[Floats] | None] | None:
+    if not hasattr(head, "coordinates_"):  # no network: torch need not be loaded
+        return None
+    from .attention import attention_of
+
+    return attention_of(head, bags, clinical)

@@ -1,0 +1,142 @@
+"""Why a study's best head says what it says of one patient."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..cache.reader import Cache, open_cache
+from ..errors import InputError
+from ..studies.objective import one_thread
+from ..studies.plan import labels_of
+from ..studies.space import build_head
+from ..studies.store import open_store
+from ..studies.study import check_made_from, made_from_cache
+from ..studies.summary import StudySummary, TrialSummary, load_study
+from .images import Method, image_contributions
+from .parts import PatientParts, patient_parts
+
+__all__ = ["Explanation", "explain_patient"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One patient under a study's best head.
+
+    Attributes:
+        id: the patient's.
+        label: 0, 1, or −1 where not known.
+        fold: the fold that the head was fitted without; None for a patient without a label.
+        trial: the study's best.
+        n_models: heads that were averaged: one, or one per fold for a test patient under encoders trained per fold.
+        n_trained_on: patients behind each, the smallest number.
+        probability: of malignant, the mean over the models.
+        cut: malignant at this probability or above.
+        parts: the log-odds as base + image + clinical, means over the models.
+        method: how the images' contributions were found.
+        images: one row per image, towards malignant first: image (file name), contribution (log-odds, mean over the
+            models), and attention (NaN without).
+    """
+
+    id: str
+    label: int
+    fold: int | None
+    trial: TrialSummary
+    n_models: int
+    n_trained_on: int
+    probability: float
+    cut: float
+    parts: PatientParts
+    method: Method
+    images: pd.DataFrame
+
+
+def explain_patient(cache_path: Path, study_path: Path, patient: str) -> Explanation:
+    """Explain the study's best head on one patient, by a model that did not see the patient.
+
+    A labelled patient is explained by the head fitted without the patient's fold (of the first drawing), under an
+    encoding that is blind to it; a test patient by what `submit` predicts with.
+
+    Args:
+        cache_path: the cache that the study was made from.
+        study_path: the study.
+        patient: the ID.
+
+    Raises:
+        InputError: no such patient.
+        CacheError, StudyError, LeakageError: no usable cache or study, or they do not belong together.
+    """
+    study, cache = load_study(study_path), open_cache(cache_path)
+    with open_store(study_path) as store:
+        check_made_from(store, made_from_cache(cache, study.family, study.repeats))
+    row = _row_of(cache, patient)
+    labels = labels_of(cache)
+    fold = int(cache.folds[row, 0]) if labels[row] >= 0 else None
+    fits = _fits(cache, study, labels, fold)
+    bags = cache.bags(fits[0][0])
+    found, probabilities, parts = [], [], []
+    with one_thread():
+        for name, training in fits:
+            bags = cache.bags(name)
+            head: Any = build_head(study.best.params)
+            head.fit(bags.select(training), cache.patients.iloc[training], labels[training])
+            mine = bags.select(np.array([row])), cache.patients.iloc[[row]]
+            found.append(image_contributions(head, *mine)[0])
+            probabilities.append(float(head.predict_proba(*mine)[0, 1]))
+            parts.append(patient_parts(head, bags, cache.patients, row, training))
+    weights = [one.weights for one in found if one.weights is not None]
+    table = pd.DataFrame(
+        {
+            "image": _names(cache, row),
+            "contribution": np.mean([one.values for one in found], axis=0),
+            "attention": np.mean(weights, axis=0) if weights else np.nan,
+        }
+    ).sort_values("contribution", ascending=False, kind="stable", ignore_index=True)
+    return Explanation(
+        patient, int(cache.labels[row]) if fold is not None else -1, fold, study.best, len(fits),
+        min(len(training) for _, training in fits), float(np.mean(probabilities)), _cut(cache, study, fold),
+        _mean(parts), found[0].method, table,
+    )  # fmt: skip
+
+
+def _row_of(cache: Cache, patient: str) -> int:
+    ids = cache.patients["id"].astype(str).to_numpy()
+    rows = np.flatnonzero(ids == patient)
+    if not len(rows):
+        some = ", ".join(ids[:3])
+        raise InputError(f"{cache.path} holds no patient {patient!r}; IDs are such as {some}.")
+    return int(rows[0])
+
+
+def _fits(
+    cache: Cache, study: StudySummary, labels: NDArray[np.int8], fold: int | None
+) -> list[tuple[str, NDArray[np.int64]]]:
+    """Name of the encoding and rows to train on, of each model."""
+    labelled = np.flatnonzero(labels >= 0)
+    fold_of = cache.folds[labelled, 0]
+    if fold is not None:
+        return [(cache.blind_encoding(study.family, {fold}).name, labelled[fold_of != fold])]
+    blind = {int(k): cache.blind_encoding(study.family, {int(k)}) for k in np.unique(fold_of)}
+    if all(encoding.blind_to is None for encoding in blind.values()):
+        return [(next(iter(blind.values())).name, labelled)]
+    return [(encoding.name, labelled[fold_of != k]) for k, encoding in blind.items()]
+
+
+def _names(cache: Cache, row: int) -> list[str]:
+    lengths = cache.patients["n_images"].to_numpy(np.int64)
+    first = int(lengths[:row].sum())
+    return cache.tables.names[first : first + int(lengths[row])]
+
+
+def _cut(cache: Cache, study: StudySummary, fold: int | None) -> float:
+    if fold is None:
+        return study.best.cut
+    folds = np.unique(study.best.folds[:, 0])
+    return float(study.best.scores.cuts[0, int(np.searchsorted(folds, fold))])
+
+
+def _mean(parts: list[PatientParts]) -> PatientParts:
+    return PatientParts(*np.mean([(p.logit, p.base, p.image, p.clinical) for p in parts], axis=0).tolist())
