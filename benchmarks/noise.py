@@ -1,0 +1,169 @@
+"""Does the nested interval keep its word? Drawn cohorts whose labels mean nothing, and such with a known signal.
+
+Usage: python benchmarks/noise.py [noise] [signal] [--cohorts 100] [--jobs 2] [--trials 30] [--families lda,logistic]
+           [--strength 2.0] [--record FILE]
+
+    noise   80 patients × 10 images × 64 features; labels have nothing to do with images or clinical values, so that
+            the true AUC and balanced accuracy are 0.5
+    signal  120 patients × 30 images × 4 features; the label shows in the mean of the features. Two truths: what the
+            five fitted heads reach on 4000 more patients of the same truth, on average, which is what nested
+            cross-validation estimates; and the AUC that the true probabilities of these patients reach, the best
+            possible one
+
+For each cohort: nested cross-validation, and the plain search on all folds with as many trials. Counted is how often the
+95 % intervals hold the truth: of the nested AUC (DeLong), of the nested balanced accuracy (BCa), and the same of the
+selected trial. Finished cohorts are kept in --record, so that a stopped run goes on.
+"""
+
+import argparse
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SHAPES = {"noise": (80, 10, 64), "signal": (120, 30, 4)}  # patients, images of each, features
+N_NEW = 4000  # patients that the heads' true scores are measured on
+
+
+@dataclass(frozen=True)
+class Task:
+    """One cohort."""
+
+    kind: str
+    seed: int
+    patients: int
+    images: int
+    dim: int
+    trials: int
+    families: tuple[str, ...]
+    strength: float
+
+    @property
+    def key(self) -> str:
+        return repr(astuple(self))
+
+
+def measure(task: Task) -> dict[str, Any]:
+    """Nested and selected intervals of one cohort, and the truths about it."""
+    from lymphofeat.cache import open_cache, save_cache
+    from lymphofeat.cohort.synth_features import draw_feature_cohort
+    from lymphofeat.estimates import describe
+    from lymphofeat.nested import nested
+    from lymphofeat.studies import tune
+
+    signal = "mean" if task.kind == "signal" else "none"
+    n_new = N_NEW if task.kind == "signal" else 0
+    drawn = draw_feature_cohort(
+        task.patients + n_new, task.images, task.dim, signal=signal, strength=task.strength, seed=task.seed
+    )
+    new = np.arange(len(drawn.y)) >= task.patients
+    table = drawn.table.assign(
+        split=np.where(new, "test", "train"), label=np.where(new, -1, drawn.y).astype(np.int8)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder) / "c.h5"
+        save_cache(cache, table, {"drawn": np.concatenate(drawn.bags)}, n_repeats=1)
+        start = time.perf_counter()
+        options: dict[str, Any] = {"trials": task.trials, "heads": task.families, "metric": "auc"}
+        found = nested(cache, Path(folder) / "nested", **options)
+        seconds = time.perf_counter() - start
+        best = tune(cache, Path(folder) / "tuned.db", **options).best
+        truth = {"procedure": 0.5, "best": 0.5, "decisions": 0.5}
+        if n_new:
+            truth = _truths(open_cache(cache), found, drawn.y[new], drawn.probability[new])
+    metrics = ("auc", "balanced_accuracy")
+    intervals = dict(describe(found.y, found.probabilities[:, 0], found.decisions[:, 0], names=metrics))
+    selected = dict(describe(best.y, best.scores.probabilities[:, 0], best.decisions[:, 0], names=metrics))
+    return {
+        "kind": task.kind,
+        "truth": truth,
+        "nested": {name: list(interval) for name, interval in intervals.items()},
+        "tuned": {name: list(interval) for name, interval in selected.items()},
+        "seconds": seconds,
+    }
+
+
+def _truths(cache: Any, found: Any, y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
+    """What the outer folds' heads reach on the new patients, on average, and what the best prediction reaches."""
+    from lymphofeat.heads.base import Memo, Split, fit_predict
+    from lymphofeat.statistics import auc, balanced_accuracy
+    from lymphofeat.studies.space import build_head
+
+    labelled, new = np.flatnonzero(cache.labels >= 0), np.flatnonzero(cache.labels < 0)
+    bags, memo = cache.bags("drawn"), Memo()
+    areas, accuracies = [], []
+    for fold in found.folds_of_runs:
+        split = Split(bags, "drawn", np.delete(labelled, fold.rows), new)
+        (p,) = fit_predict(build_head(fold.params), [split], cache.patients, cache.labels, memo)
+        areas.append(auc(y, p))
+        accuracies.append(balanced_accuracy(y, p >= fold.cut))
+    return {
+        "procedure": float(np.mean(areas)),
+        "best": auc(y, probability),
+        "decisions": float(np.mean(accuracies)),
+    }
+
+
+def report(kind: str, found: Sequence[dict[str, Any]]) -> None:
+    """A row per interval and truth."""
+    seconds = np.mean([f["seconds"] for f in found])
+    print(f"\n{kind}: {len(found)} cohorts, {seconds:.1f} s of nested cross-validation each")
+    print("| 95 % interval of | and | covers | truth below | truth above | mean score | mean truth |")
+    print("|---|---|---|---|---|---|---|")
+    truths = {"auc": {"procedure": "the heads' true AUC", "best": "the best possible AUC"},
+              "balanced_accuracy": {"decisions": "the heads' true balanced accuracy"}}  # fmt: skip
+    if kind == "noise":
+        truths = {"auc": {"best": "0.5"}, "balanced_accuracy": {"decisions": "0.5"}}
+    for metric, by_truth in truths.items():
+        for truth, name in by_truth.items():
+            for score in ("nested", "tuned"):
+                intervals = np.array([f[score][metric] for f in found])
+                true = np.array([f["truth"][truth] for f in found])
+                below, above = true < intervals[:, 1], true > intervals[:, 2]
+                print(
+                    f"| {score} {metric.replace('_', ' ')} | {name} | {1 - (below | above).mean():.0%} | "
+                    f"{below.mean():.0%} | {above.mean():.0%} | {intervals[:, 0].mean():.3f} | {true.mean():.3f} |"
+                )
+
+
+def main() -> None:
+    from lymphofeat.studies.ledger import open_ledger
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kinds", nargs="*", help=f"of {', '.join(SHAPES)}; both by default")
+    parser.add_argument("--cohorts", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--families", default="lda,logistic")
+    parser.add_argument("--strength", type=float, default=2.0)
+    parser.add_argument("--record", type=Path, default=Path(tempfile.gettempdir()) / "lymphofeat-noise.jsonl")
+    options = parser.parse_args()
+    kinds = options.kinds or list(SHAPES)
+    if not set(kinds) <= set(SHAPES):
+        parser.error(f"kinds are {', '.join(SHAPES)}")
+    families = tuple(options.families.split(","))
+    tasks = [
+        Task(kind, seed, *SHAPES[kind], options.trials, families, options.strength)
+        for kind in kinds
+        for seed in range(options.cohorts)
+    ]
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes: the matrices are small
+    context = multiprocessing.get_context("spawn")
+    with open_ledger(options.record) as ledger, ProcessPoolExecutor(options.jobs, context) as pool:
+        waiting = {pool.submit(measure, t): t.key for t in tasks if ledger.get(t.key) is None}
+        for done in as_completed(waiting):
+            ledger.add(waiting[done], done.result())
+            print(f"{sum(w.done() for w in waiting)} of {len(waiting)}", end="\r", flush=True)
+        for kind in kinds:
+            report(kind, [ledger.get(t.key) or {} for t in tasks if t.kind == kind])
+
+
+if __name__ == "__main__":
+    main()
