@@ -5,6 +5,7 @@ docs/evaluate.md.
 """
 
 from .assessment import Assessment, assess
+from .learning import Learning, learning_curve
 from .optimism import Tuned
 
-__all__ = ["Assessment", "Tuned", "assess"]
+__all__ = ["Assessment", "Learning", "Tuned", "assess", "learning_curve"]

@@ -178,10 +178,6 @@ def _lacking(main: Nested, roles: Mapping[str, Nested], tables: Mapping[str, pd.
         notes.append(
             "Clinical values alone were not evaluated, so it cannot be said what images add to them."
         )
-    if "untrained" not in roles and role_of(main) in ("image", "whole"):
-        notes.append(
-            "No untrained encoder was evaluated, so it cannot be said whether the encoder's training helps."
-        )
     if len(tables["calibration"]) == 1:
         notes.append(
             "The encodings are not blind to three folds, so there are no inner predictions: no calibrator and no "

@@ -121,6 +121,10 @@ def _plain(row: Row) -> str:
     return number(value, 0 if float(value).is_integer() else 3)
 
 
+def _spread(row: Row, value: str, low: str, high: str) -> str:
+    return f"{number(row[value])} ({number(row[low], 2)}–{number(row[high], 2)})"
+
+
 _FEW_COVERAGES = (0.25, 0.5, 0.75, 0.9, 1.0)
 _FEW_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -196,6 +200,12 @@ SHOWN: dict[str, Shown] = {
     "families": Shown(
         "Families of heads, selected scores of the search on all folds; the quickest first",
         {"family": _text("name"), "score": _number("score"), "within": lambda r: "yes" if r["within"] else "no"},
+    ),
+    "permutation": Shown(
+        "Permutation test: the whole pipeline with shuffled labels; ( – ): middle 95 % of the shuffles",
+        {"metric": _words("metric"), "score": _number("value"), "shuffles": _text("shuffles"),
+         "shuffled": lambda r: _spread(r, "shuffled_mean", "shuffled_q025", "shuffled_q975"),
+         "p": lambda r: p_value(r["p"])},
     ),
     "learning_curve": Shown(
         "Learning curve, parameters held fixed; fitted: a − b n^(−c)",

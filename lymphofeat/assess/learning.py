@@ -1,0 +1,215 @@
+"""What more patients would bring: one head of fixed parameters, fitted on fewer and fewer of them.
+
+Inside every outer fold of the first drawing the head learns from subsets of the fold's training patients, drawn several
+times, nested in one another and with the classes' shares kept; it predicts the fold under an encoding that is blind to
+it. Scores, not predictions, are averaged over the drawings. An inverse power law goes through them
+(`estimates.learning_curve`), with an interval from resamples of the patients.
+
+The parameters are those given, at all sizes: they were chosen on all patients, so small parts look better than a search
+on them would have found, and the curve flatter than one of the whole pipeline.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..cache.reader import Cache
+from ..errors import InputError
+from ..estimates import fit_learning_curve, resample
+from ..heads.base import Head, Memo, Split, fit_predict
+from ..heads.cut import prior_cut
+from ..progress import Progress, Silent
+from ..statistics import Interval
+from ..studies.objective import one_thread, weighs_equally
+from ..studies.plan import labels_of
+from ..studies.space import build_head
+from .runs import Runs
+
+__all__ = ["LEARNING_METRICS", "Learning", "learning_curve"]
+
+Indices = NDArray[np.int64]
+
+LEARNING_METRICS = ("auc", "balanced_accuracy")
+_SMALLEST_SHARE = 0.25
+_FEWEST_OF_CLASS = 6  # heads with inner folds need a few
+_MEMO_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Learning:
+    """A measured and extrapolated learning curve.
+
+    Attributes:
+        metric: "auc" or "balanced_accuracy" (cut at the share of malignant among the patients learnt from).
+        params: the head's, held fixed.
+        n_draws: subsets of each size but the largest.
+        n_now: training patients of an outer fold, on average.
+        gain: what twice as many would add, with its 95 % interval, which takes the law on trust.
+        table: one row per size, ascending: n (training patients), score with 95 % percentile bounds by patient (NaN
+            beyond `n_now`), fitted with bounds, measured.
+    """
+
+    metric: str
+    params: dict[str, Any]
+    n_draws: int
+    n_now: float
+    gain: Interval
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """A fold's patients to learn from, by class, those to predict, and the encoding that is blind to it."""
+
+    test: Indices
+    of_class: tuple[Indices, Indices]
+    encoding: str
+    digest: str
+
+
+def learning_curve(
+    cache: Cache,
+    family: str,
+    params: Mapping[str, Any],
+    *,
+    metric: str = "auc",
+    n_sizes: int = 8,
+    n_draws: int = 5,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Learning:
+    """Measure the head on `n_sizes` numbers of training patients, from a quarter to all of them, and extrapolate.
+
+    Args:
+        cache: a cache with labelled patients.
+        family: whose encodings the head sees.
+        params: the head's, as a trial or `NestedFold.params` has them.
+        metric: one of `LEARNING_METRICS`.
+        n_sizes: ≥ 3, spaced evenly in their logarithm.
+        n_draws: subsets of each size, ≥ 1. It takes 1 + n_draws (n_sizes − 1) fits a fold.
+        n_resamples, seed: of the bootstrap; the seed also draws the subsets.
+        progress: told of every size and draw.
+
+    Raises:
+        InputError: bad arguments, too few patients of a class, or a score that does not vary over resamples (a flawless
+            one).
+        CacheError, LeakageError: no such family, or a fold that no encoding of it is blind to.
+    """
+    _check(metric, n_sizes, n_draws)
+    labels = labels_of(cache)
+    labelled = np.flatnonzero(labels >= 0)
+    folds = _folds(cache, family, labels, labelled)
+    shares = _shares(folds, n_sizes)
+    head, memo, progress = build_head(params), Memo(_MEMO_BYTES), progress or Silent()
+    orders = [_orders(folds, seed, draw) for draw in range(n_draws)]
+    sizes, values, resampled, bounds = [], [], [], []
+    progress.start("learning curve", 1 + n_draws * (n_sizes - 1), "fit")
+    try:
+        for share in shares:
+            runs, size = [], 0.0
+            for order in orders[: 1 if share == 1 else n_draws]:
+                splits = [_split(cache, fold, parts, share) for fold, parts in zip(folds, order, strict=True)]
+                runs.append(_predicted(head, splits, cache, labels, memo))
+                size = float(np.mean([len(split.train) for split in splits]))
+                progress.advance()
+            weighted = _runs(labels, labelled, runs).weighted(metric)
+            found = resample(weighted, labels[labelled], n_resamples=n_resamples, seed=seed)
+            sizes.append(size)
+            values.append(found.value)
+            resampled.append(found.resampled)
+            bounds.append(found.percentile())
+    finally:
+        progress.stop()
+    curve = fit_learning_curve(sizes, values, np.column_stack(resampled))
+    now = sizes[-1]
+    rows = [
+        {"n": n, **_named("score", score), **_named("fitted", curve.at(n)), "measured": True}
+        for n, score in zip(sizes, bounds, strict=True)
+    ]
+    unknown = Interval(*[float("nan")] * 3)
+    rows += [
+        {
+            "n": factor * now,
+            **_named("score", unknown),
+            **_named("fitted", curve.at(factor * now)),
+            "measured": False,
+        }
+        for factor in (1.5, 2.0)
+    ]
+    return Learning(metric, dict(params), n_draws, now, curve.gain(now, 2 * now), pd.DataFrame(rows))
+
+
+def _folds(cache: Cache, family: str, labels: NDArray[np.int8], labelled: Indices) -> list[_Fold]:
+    fold_of = cache.folds[labelled, 0]
+    found = []
+    for k in np.unique(fold_of):
+        train, encoding = labelled[fold_of != k], cache.blind_encoding(family, {int(k)})
+        of_class = (train[labels[train] == 0], train[labels[train] == 1])
+        found.append(_Fold(labelled[fold_of == k], of_class, encoding.name, encoding.digest))
+    return found
+
+
+def _shares(folds: list[_Fold], n_sizes: int) -> list[float]:
+    """Shares of the training patients, the last 1; the least leaves every fold some patients of either class."""
+    fewest = min(len(rows) for fold in folds for rows in fold.of_class)
+    least = max(_SMALLEST_SHARE, _FEWEST_OF_CLASS / max(fewest, 1))
+    if least > 0.6:
+        raise InputError(
+            f"A fold leaves {fewest} patients of one class to learn from; a learning curve needs at least "
+            f"{int(np.ceil(_FEWEST_OF_CLASS / 0.6))}."
+        )
+    return [*np.geomspace(least, 1.0, n_sizes)[:-1].tolist(), 1.0]
+
+
+def _orders(folds: list[_Fold], seed: int, draw: int) -> list[tuple[Indices, Indices]]:
+    """Per fold, its training patients of each class in a random order; subsets are beginnings of these."""
+    rng = np.random.default_rng([seed, draw])
+    return [(rng.permutation(fold.of_class[0]), rng.permutation(fold.of_class[1])) for fold in folds]
+
+
+def _split(cache: Cache, fold: _Fold, order: tuple[Indices, Indices], share: float) -> Split:
+    train = np.sort(np.concatenate([rows[: max(1, round(share * len(rows)))] for rows in order]))
+    return Split(cache.bags(fold.encoding), fold.digest, train, fold.test)
+
+
+def _predicted(
+    head: Head, splits: list[Split], cache: Cache, labels: NDArray[np.int8], memo: Memo
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(n_patients,) probabilities and decisions, of all folds; those without a label stay NaN and false."""
+    p, decided = np.full(len(labels), np.nan), np.zeros(len(labels), dtype=bool)
+    with one_thread():
+        predicted = fit_predict(head, splits, cache.patients, labels, memo)
+    for split, values in zip(splits, predicted, strict=True):
+        p[split.test] = values
+        decided[split.test] = values >= prior_cut(labels[split.train], balanced=weighs_equally(head))
+    return p, decided
+
+
+def _runs(
+    labels: NDArray[np.int8],
+    labelled: Indices,
+    runs: list[tuple[NDArray[np.float64], NDArray[np.bool_]]],
+) -> Runs:
+    return Runs(
+        labels[labelled],
+        np.column_stack([p[labelled] for p, _ in runs]),
+        np.column_stack([decided[labelled] for _, decided in runs]),
+    )
+
+
+def _named(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _check(metric: str, n_sizes: int, n_draws: int) -> None:
+    if metric not in LEARNING_METRICS:
+        raise InputError(f"A learning curve is of {' or '.join(LEARNING_METRICS)}, not of {metric!r}.")
+    if n_sizes < 3 or n_draws < 1:
+        raise InputError(
+            f"A learning curve needs three sizes or more and one draw or more, not {n_sizes} and {n_draws}."
+        )
