@@ -59,6 +59,7 @@ def verbs() -> None:
     lymphofeat tune            many patient-level heads on them, cross-validated by patient
     lymphofeat compare         every system and the controls on the same folds
     lymphofeat evaluate        the score to quote: nested cross-validation, beside controls
+    lymphofeat explain         which images of a patient speak, and what the clinical values do
     lymphofeat submit          the best one's predictions for the test patients
     """
 
