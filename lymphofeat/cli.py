@@ -6,7 +6,7 @@ from typing import NoReturn
 import click
 
 from .errors import LymphofeatError
-from .verbs import cohort, compare, encode, evaluate, explain, search, submit  # noqa: F401  importing them registers them
+from .verbs import bundle, cohort, compare, encode, evaluate, explain, search, submit  # noqa: F401  importing them registers them
 from .verbs.common import verbs
 
 __all__ = ["main", "verbs"]

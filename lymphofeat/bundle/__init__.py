@@ -1,0 +1,18 @@
+"""A trained model that leaves the building: `export` makes a folder that stands alone, `predict` asks it."""
+
+from .encoders import WhereWeights
+from .export import ExportOptions, ExportSummary, export_bundle
+from .load import Bundle, open_bundle
+from .predict import PredictSummary, predict_folder, predict_patients
+
+__all__ = [
+    "Bundle",
+    "ExportOptions",
+    "ExportSummary",
+    "PredictSummary",
+    "WhereWeights",
+    "export_bundle",
+    "open_bundle",
+    "predict_folder",
+    "predict_patients",
+]

@@ -162,12 +162,20 @@ def extract_frozen(
         n_before = partial.n_done
         encoder = FrozenEncoder(weights.network, _preprocessing(settings), device, DTYPES[settings.dtype])
         seconds = fill(partial, cohort, encoder, workers, progress)
-        partial.finish(made={"seconds": whole_seconds(seconds, n_before, tables.n_images)}, default=default)
+        made = {"seconds": whole_seconds(seconds, n_before, tables.n_images)} | _weights_file(settings)
+        partial.finish(made=made, default=default)
     summary = _summary(cache, settings, spec, weights, tables.n_images, n_before, seconds)
     if settings.dtype == "float32":
         return summary
     error = _bfloat16_error(cohort, settings, encoder)
     return replace(summary, bfloat16_error=error, slow_bfloat16=not has_fast_bfloat16(device))
+
+
+def _weights_file(settings: ExtractSettings) -> dict[str, str]:
+    """Where the weights' file lay, so that an exported model finds it again; not part of what the encoding is."""
+    if settings.weights in ("imagenet", "none"):
+        return {}
+    return {"weights_file": str(Path(settings.weights).resolve())}
 
 
 def check_settings(settings: ExtractSettings) -> None:

@@ -61,6 +61,8 @@ def verbs() -> None:
     lymphofeat evaluate        the score to quote: nested cross-validation, beside controls
     lymphofeat explain         which images of a patient speak, and what the clinical values do
     lymphofeat submit          the best one's predictions for the test patients
+    lymphofeat export          the best one as a folder that stands alone
+    lymphofeat predict         what such a folder says of new patients
     """
 
 

@@ -1,0 +1,243 @@
+"""The model card of a bundle: for whom, trained on what, how good and how sure, and what it cannot do.
+
+After Mitchell et al., *Model cards for model reporting*, FAT* 2019. Numbers of many patients together, nobody's own.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..estimates.subgroups import FEWEST, describe_subgroups
+from ..report.numbers import interval_text
+from ..report.study import describe_head
+from ..statistics import METRICS, Bootstrap, ClassWeights, Interval, bootstrap
+from ..studies.submit import FinalModel
+from ..studies.summary import words
+from .familiar import FamiliarTable
+
+__all__ = ["Evidence", "model_card"]
+
+# Classes that keep rows of the training table itself, not only sums over patients.
+_KEEPS_PATIENTS = {"sklearn.SVC", "sklearn._BinaryGaussianProcessClassifierLaplace"}
+_OLD = 65.0  # years
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Predictions of labelled patients by models that did not see them.
+
+    Attributes:
+        y: (n,) labels.
+        probabilities, decisions: (n, runs).
+        patients: (n,) rows of the cache's table.
+        nested: the name of the nested cross-validation they come from; None: selected out-of-fold predictions.
+        caveat: what has to be said with them.
+    """
+
+    y: NDArray[np.int8]
+    probabilities: NDArray[np.float64]
+    decisions: NDArray[np.bool_]
+    patients: pd.DataFrame
+    nested: str | None
+    caveat: str
+
+    def scores(self, class_weights: ClassWeights) -> dict[str, Interval]:
+        """Per metric, averaged over the runs, with the bootstrap interval by patient."""
+        found = {}
+        for metric in METRICS:
+            each = [
+                bootstrap(metric, self.y, p, decision=decision, class_weights=class_weights)
+                for p, decision in zip(self.probabilities.T, self.decisions.T, strict=True)
+            ]
+            value = float(np.mean([one.value for one in each]))
+            found[metric] = Bootstrap(value, np.mean([one.resampled for one in each], axis=0)).interval()
+        return found
+
+
+def model_card(
+    model: FinalModel,
+    evidence: Evidence,
+    about: Mapping[str, Any],
+    table: FamiliarTable,
+    kinds: Collection[str],
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        model: what was exported.
+        evidence: what its scores rest on.
+        about: `model.json`.
+        table: ranges of the training patients.
+        kinds: names of the classes that the heads are made of.
+    """
+    parts = [
+        "# Model card: reactive or malignant lymphocytosis",
+        _purpose(about),
+        "## What it is",
+        _heads(model, about),
+        "## Trained on",
+        _training(about, table),
+        "## How good",
+        _scores(model, evidence),
+        "## In parts of the cohort",
+        _subgroups(evidence),
+        "## How it decides",
+        _decision(about, evidence),
+        "## Limits",
+        _limits(about, table, evidence),
+        "## What of the patients is inside",
+        _inside(kinds),
+        "## Made with",
+        ", ".join([f"lymphofeat {__version__}", *(f"{name} {v}" for name, v in about["versions"].items())])
+        + ".",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _purpose(about: Mapping[str, Any]) -> str:
+    seen = "photographed lymphocytes of a blood smear" if about["encoders"] else ""
+    values = "age, sex and lymphocyte count" if about["sees_clinical"] else ""
+    return (
+        f"From {' and '.join(part for part in (seen, values) if part)} of one patient with lymphocytosis, the "
+        "probability that it is malignant. For research on patients like those below, photographed and counted in the "
+        "same way. It is no medical device, and no diagnosis should rest on it."
+    )
+
+
+def _heads(model: FinalModel, about: Mapping[str, Any]) -> str:
+    lines = [f"- {weight:.2f} × {describe_head(trial)}" for trial, weight in model.members]
+    fits = about["n_fits"]
+    often = (
+        "fitted once on all training patients"
+        if fits == 1
+        else f"fitted {fits} times, each without one fold; averaged"
+    )
+    lines.append(f"- each {often}")
+    for record in about["encoders"][:1]:
+        several = f", {len(about['encoders'])} of them" if len(about["encoders"]) > 1 else ""
+        lines.append(
+            f"- encoder: {record['backbone']} ({record['origin']}), centre crop of {record['crop']} pixels{several}"
+        )
+    if not about["encoders"]:
+        lines.append("- no image is looked at")
+    return "\n".join(lines)
+
+
+def _training(about: Mapping[str, Any], table: FamiliarTable) -> str:
+    low, q05, half, q95, high = table.images
+    reference = (
+        ""
+        if about["reference_date_verified"]
+        else " (not verified: dates of birth and ages of the cohort do not tell)"
+    )
+    return (
+        f"{table.n} labelled patients, {table.n_malignant} of them malignant; {low} to {high} images each "
+        f"(median {half}, 90 % between {q05} and {q95}); {table.age[0]:g} to {table.age[1]:g} years of age, counted on "
+        f"{about['reference_date']}{reference}; lymphocyte counts of {table.count[0]:g} to {table.count[1]:g} × 10⁹/l."
+    )
+
+
+def _scores(model: FinalModel, evidence: Evidence) -> str:
+    n, malignant = len(evidence.y), int(evidence.y.sum())
+    scores = evidence.scores(model.study.best.class_weights)
+    lines = ["| score | value [95 % interval] |", "|---|---|"]
+    lines += [f"| {words(metric)} | {interval_text(interval)} |" for metric, interval in scores.items()]
+    source = (
+        "Nested cross-validation: the whole search was repeated without the patients that it is scored on."
+        if evidence.nested is not None
+        else f"**Selected, and so too good:** {evidence.caveat} Export with a nested evaluation for others."
+    )
+    return (
+        "\n".join(lines)
+        + f"\n\nOn {n} patients ({malignant} malignant), none of them seen by the model that predicts it; bootstrap by "
+        f"patient. {source}"
+    )
+
+
+def _subgroups(evidence: Evidence) -> str:
+    groups = describe_subgroups(
+        evidence.y,
+        evidence.probabilities.mean(axis=1),
+        evidence.decisions.mean(axis=1) >= 0.5,
+        _masks(evidence.patients),
+        names=("balanced_accuracy", "auc"),
+    )
+    lines = ["| patients | n | malignant | balanced accuracy | AUC |", "|---|---|---|---|---|"]
+    for group in groups:
+        shown = [interval_text(interval, 2) for _, interval in group.scores] or ["too few", "too few"]
+        lines.append(f"| {group.name} | {group.n} | {group.n_malignant} | {' | '.join(shown)} |")
+    return (
+        "\n".join(lines)
+        + f"\n\nFewer than {FEWEST} patients of a class say nothing. With so many intervals, some miss "
+        "by chance."
+    )
+
+
+def _masks(patients: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+    age, count = (patients[name].to_numpy(np.float64) for name in ("age", "count"))
+    sex, size = patients["sex"].to_numpy(), patients["n_images"].to_numpy()
+    middle, half = float(np.nanmedian(count)) if np.isfinite(count).any() else 0.0, float(np.median(size))
+    masks = {
+        "women": sex == "F",
+        "men": sex == "M",
+        f"under {_OLD:g} years": age < _OLD,
+        f"{_OLD:g} years and older": age >= _OLD,
+        "count in the lower half": count <= middle,
+        "count in the upper half": count > middle,
+        "fewer images": size <= half,
+        "more images": size > half,
+    }
+    return {name: np.asarray(mask, dtype=bool) for name, mask in masks.items()}
+
+
+def _decision(about: Mapping[str, Any], evidence: Evidence) -> str:
+    text = f"Malignant at a probability of {about['cut']:.3f} or above, the threshold that `submit` uses."
+    rests = (
+        "nested predictions" if evidence.nested is not None else "the selected out-of-fold predictions above"
+    )
+    if about["conformal"] is not None:
+        text += (
+            f" Here a patient is decided only if the prediction set at a promised error of {about['conformal']:.0%} "
+            f"holds one class, and referred if it holds both. The sets rest on {rests} (split conformal prediction); "
+            "the promise is one on average, for patients like the training ones."
+        )
+        text += (
+            "" if evidence.nested is not None else " Since these were selected, the true error may be higher."
+        )
+    if about["calibrator"] is not None:
+        text += f" The calibrated probability ({about['calibrator']}) rests on {rests} as well."
+    return text
+
+
+def _limits(about: Mapping[str, Any], table: FamiliarTable, evidence: Evidence) -> str:
+    lines = [
+        f"- {table.n} patients: differences of a few hundredths are noise.",
+        "- Other laboratories, stains, cameras and crops were not tested. `predict` warns of patients whose images are "
+        "farther from the training patients than any of these was from the others; silence is no proof.",
+        "- The count of lymphocytes alone separates many patients; those near the border are the hard ones.",
+        "- Missing clinical values are replaced by the training median, with a warning.",
+    ]
+    if about["conformal"] is None:
+        lines.append("- Every patient is decided; nobody is referred.")
+    if evidence.nested is None:
+        lines.append("- No score here is free of the choice of the head.")
+    return "\n".join(lines)
+
+
+def _inside(kinds: Collection[str]) -> str:
+    text = (
+        "No ID, no date of birth, no image, no file name. Weights, means, medians and knots were computed from the "
+        "training patients, and a median or an extreme knot may be the value of one of them."
+    )
+    if _KEEPS_PATIENTS & set(kinds):
+        text += (
+            " **The heads are of a kernel kind and keep rows of the training table: pooled features and clinical "
+            "values of single patients are inside, age to the day among them where clinical values are used. Treat the "
+            "bundle like the patients' data.**"
+        )
+    return text

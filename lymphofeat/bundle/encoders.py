@@ -1,0 +1,212 @@
+"""The encoders in a bundle: found again for the export, kept as safetensors, put to work again."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from ..cache.controls import is_colour
+from ..cache.family import encoders_folder
+from ..cache.reader import Cache, Encoding
+from ..encoder.augment import ColourPreprocessing
+from ..encoder.backbones import backbone_named
+from ..encoder.colour_statistics import ColourStatistics
+from ..encoder.frozen import DTYPES, BlockEncoder, FrozenEncoder
+from ..encoder.trained import load_trained
+from ..encoder.weights import load_weights, state_digest
+from ..errors import BundleError, WeightsError
+
+__all__ = ["EncoderRecord", "WhereWeights", "find_network", "rebuild", "record_of"]
+
+_UNTRAINED = re.compile(r"untrained, random from seed (\d+)")
+
+
+@dataclass(frozen=True)
+class WhereWeights:
+    """Where the encoders of a cache may lie.
+
+    Attributes:
+        weights: the file of frozen weights; None: where `extract` found them.
+        encoders: the folder of the fine-tuned ones; None: beside the cache.
+    """
+
+    weights: Path | None = None
+    encoders: Path | None = None
+
+
+@dataclass(frozen=True)
+class EncoderRecord:
+    """What a bundle says of an encoder.
+
+    Attributes:
+        kind: "network" or "colour" (the statistics of channels, no network).
+        backbone: its name; "colour" for those.
+        crop, mean, std, grey, normalise_stain: the preprocessing.
+        dtype: of the arithmetic, as when the training features were computed.
+        block: images a pass.
+        origin: of its weights, for people.
+        digest: of its tensors; "" for colour.
+    """
+
+    kind: str
+    backbone: str
+    crop: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    grey: bool
+    normalise_stain: bool
+    dtype: str
+    block: int
+    origin: str
+    digest: str
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "EncoderRecord":
+        """The opposite of `dataclasses.asdict`.
+
+        Raises:
+            KeyError, TypeError: not such a record.
+        """
+        return cls(**{**raw, "mean": tuple(raw["mean"]), "std": tuple(raw["std"])})
+
+
+def record_of(cache: Cache, encoding: Encoding, network: nn.Module | None) -> EncoderRecord:
+    """Describe an encoding's encoder.
+
+    Raises:
+        BundleError: the cache does not say how its images were prepared.
+    """
+    about = encoding.attrs
+    seen = about.get("preprocessing")
+    if not isinstance(seen, Mapping) or "backbone" not in about:
+        raise BundleError(_foreign(cache, encoding))
+    trained = encoding.blind_to is not None
+    origin = str(about["weights"]) + (", fine-tuned on the training patients" if trained else "")
+    return EncoderRecord(
+        kind="colour" if is_colour(encoding) else "network",
+        backbone=str(about["backbone"]),
+        crop=int(seen["crop"]),
+        mean=_three(seen.get("mean", (0.0, 0.0, 0.0))),
+        std=_three(seen.get("std", (1.0, 1.0, 1.0))),
+        grey=bool(seen.get("grey", False)),
+        normalise_stain=bool(seen.get("normalise_stain", False)),
+        dtype=str(about.get("dtype", "float32")),
+        block=encoding.spec.block,
+        origin=origin,
+        digest="" if network is None else state_digest(network.state_dict()),
+    )
+
+
+def find_network(cache: Cache, encoding: Encoding, where: WhereWeights) -> nn.Module | None:
+    """The encoder behind an encoding, with the very weights; None for colour statistics.
+
+    Raises:
+        BundleError: the features came from elsewhere.
+        WeightsError: the weights are not found, or are others.
+    """
+    if is_colour(encoding):
+        return None
+    if "preprocessing" not in encoding.attrs:
+        raise BundleError(_foreign(cache, encoding))
+    if encoding.blind_to is not None:
+        return _trained(cache, encoding, where)
+    return _frozen(encoding, where)
+
+
+def _trained(cache: Cache, encoding: Encoding, where: WhereWeights) -> nn.Module:
+    folder = where.encoders or encoders_folder(cache.path)
+    path = folder / str(encoding.made.get("encoder", f"{encoding.name}.safetensors"))
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: the fine-tuned encoder of {encoding.name} is not there; put the folder that `extract` made "
+            "beside the cache, or name it with --encoders DIR."
+        )
+    network: nn.Module = load_trained(path).network.backbone
+    if state_digest(network.state_dict()) != encoding.made.get("trained_digest"):
+        raise WeightsError(
+            f"{path} is not the encoder behind {encoding.name} in {cache.path}; give the folder of this very cache "
+            "with --encoders DIR, or extract again."
+        )
+    return network
+
+
+def _frozen(encoding: Encoding, where: WhereWeights) -> nn.Module:
+    about = encoding.attrs
+    backbone = backbone_named(str(about["backbone"]))
+    untrained = _UNTRAINED.fullmatch(str(about["weights"]))
+    kept = encoding.made.get("weights_file")
+    if where.weights is not None:
+        given, seed = str(where.weights), None
+    elif untrained:
+        given, seed = "none", int(untrained[1])
+    elif kept:
+        given, seed = str(kept), None
+    elif str(about["weights"]).startswith("file "):
+        raise WeightsError(
+            f"{encoding.name} was made with {about['weights']}, and the cache does not say where that lies; name it "
+            "with --weights FILE."
+        )
+    else:
+        given, seed = "imagenet", None
+    if given == str(kept) and not Path(given).is_file():
+        raise WeightsError(
+            f"{given}: the weights of {encoding.name} are not there any more; name their file with --weights FILE."
+        )
+    loaded = load_weights(backbone, given, seed)
+    if loaded.digest != about.get("weights_digest"):
+        raise WeightsError(
+            f"{loaded.origin} holds other weights than {encoding.name} was made with ({about['weights']}, digest "
+            f"{str(about.get('weights_digest'))[:12]}…, here {loaded.digest[:12]}…); name the right file with "
+            "--weights FILE."
+        )
+    return loaded.network
+
+
+def rebuild(record: EncoderRecord, content: bytes | None, path: Path, device: torch.device) -> BlockEncoder:
+    """The encoder at work again.
+
+    Args:
+        record: what it is.
+        content: its safetensors file; None for colour statistics.
+        path: of that file, for messages.
+        device: where to compute.
+
+    Raises:
+        BundleError: the file is not of this backbone.
+        InputError: no such backbone here; the sentence says which package brings it.
+    """
+    if record.kind == "colour":
+        return ColourStatistics(record.crop)
+    backbone = backbone_named(record.backbone)
+    network = backbone.build()
+    try:
+        network.load_state_dict(safetensors.torch.load(content or b""))
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise BundleError(
+            f"{path} does not hold the weights of a {record.backbone} ({str(error).splitlines()[0]}); export the "
+            "bundle again."
+        ) from error
+    if state_digest(network.state_dict()) != record.digest:
+        raise BundleError(f"{path} holds other weights than the bundle was made with; export it again.")
+    preprocessing = ColourPreprocessing(
+        record.crop, record.mean, record.std, record.grey, record.normalise_stain
+    )
+    return FrozenEncoder(network, preprocessing, device, DTYPES[record.dtype])
+
+
+def _foreign(cache: Cache, encoding: Encoding) -> str:
+    return (
+        f"{cache.path}: the features of {encoding.name} came from elsewhere, so that their encoder cannot be exported; "
+        "export a study on an encoding that `lymphofeat extract` made, or one with clinical values only."
+    )
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    first, second, third = (float(value) for value in values)
+    return first, second, third

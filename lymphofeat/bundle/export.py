@@ -1,0 +1,290 @@
+"""`export`: a study's best head or ensemble, refitted, with its encoders, as a folder that stands alone."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import safetensors.numpy
+import safetensors.torch
+from numpy.typing import NDArray
+
+from ..cache.bags import Bags
+from ..cache.reader import Cache, open_cache
+from ..cohort.dates import REFERENCE_DATE, age_at
+from ..cohort.layout import layout_of
+from ..errors import InputError
+from ..estimates.calibrators import CALIBRATORS
+from ..estimates.conformal import split_conformal
+from ..nested.result import Nested
+from ..progress import Progress, Silent
+from ..studies.plan import labels_of
+from ..studies.refit import FinalFit, Member, final_fits, fit_final
+from ..studies.submit import FinalModel, final_model
+from ..studies.summary import load_study
+from .card import Evidence, model_card
+from .codec import pack_object
+from .encoders import EncoderRecord, WhereWeights, find_network, record_of
+from .familiar import FamiliarImages, FamiliarTable, patient_means
+from .load import MODEL, PROBE, TRAINING, encoder_file, head_stem, mixed
+from .manifest import BundleFolder, new_bundle
+
+__all__ = ["ExportOptions", "ExportSummary", "export_bundle"]
+
+_PROBES, _PROBE_IMAGES = 8, 5
+_PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "torch", "torchvision", "xgboost")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What goes into a bundle beside the heads.
+
+    Attributes:
+        ensemble: average so many of the study's heads; None: the best one alone.
+        where: the encoders behind the cache.
+        refer_error: ε of prediction sets, in (0, 1): patients whose set holds both classes are referred; None: every
+            patient is decided by the threshold.
+        calibrate: a key of `estimates.CALIBRATORS`, for a calibrated probability beside the raw one; None: without.
+    """
+
+    ensemble: int | None = None
+    where: WhereWeights = field(default_factory=WhereWeights)
+    refer_error: float | None = None
+    calibrate: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What was exported.
+
+    Attributes:
+        path: the bundle's folder.
+        digest: of its manifest, which `predict` prints again.
+        n_bytes: of all files.
+        model: what was chosen.
+        n_fits: fits of each head.
+        encoders: one per fit; none where no image is looked at.
+        nested: whether its scores, sets and calibration rest on nested predictions.
+    """
+
+    path: Path
+    digest: str
+    n_bytes: int
+    model: FinalModel
+    n_fits: int
+    encoders: tuple[EncoderRecord, ...]
+    nested: bool
+
+
+def export_bundle(
+    cache_path: Path,
+    study_path: Path,
+    out: Path,
+    options: ExportOptions | None = None,
+    *,
+    nested: Nested | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ExportSummary:
+    """Write a bundle: the same heads, encoders and threshold as `submit` uses.
+
+    Args:
+        cache_path: the cache that the study was made from.
+        study_path: the study.
+        out: the folder to make.
+        options: what goes into it.
+        nested: nested cross-validation of the pipeline: its scores go on the card, and prediction sets and calibration
+            are fitted on its predictions. Without, the out-of-fold predictions of the chosen heads stand in, which were
+            selected, and the card says so.
+        force: replace a bundle that exists.
+        progress: told of the steps.
+
+    Raises:
+        InputError: `out` exists, a bad option, or `nested` of other patients.
+        CacheError, StudyError: no usable cache or study, or they do not belong together.
+        WeightsError: an encoder is not found, or has other weights.
+        BundleError: something that bundles have no form for.
+    """
+    options, progress = options or ExportOptions(), progress or Silent()
+    _check(options)
+    with new_bundle(out, force=force) as folder:
+        study = load_study(study_path)
+        cache = open_cache(cache_path)
+        model = final_model(cache, study, options.ensemble)
+        fits = final_fits(cache, study.family)
+        writer = _Writer(cache, model, fits, options, _evidence(cache, model, nested), folder)
+        encoders = writer.encoders()
+        progress.note(f"Fitting {len(model.members) * len(fits)} heads")
+        members = fit_final(cache, fits, [(trial.params, weight) for trial, weight in model.members])
+        writer.write(members, encoders)
+        digest = folder.close()
+    n_bytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return ExportSummary(out, digest, n_bytes, model, len(fits), encoders, nested is not None)
+
+
+def _check(options: ExportOptions) -> None:
+    if options.refer_error is not None and not 0 < options.refer_error < 1:
+        raise InputError(f"The promised error lies between 0 and 1, not at {options.refer_error}.")
+    if options.calibrate is not None and options.calibrate not in CALIBRATORS:
+        raise InputError(
+            f"There is no calibration {options.calibrate!r}; choose one of {', '.join(CALIBRATORS)}."
+        )
+
+
+def _evidence(cache: Cache, model: FinalModel, nested: Nested | None) -> Evidence:
+    """Predictions of patients by models that did not see them: what scores, sets and calibration rest on.
+
+    Raises:
+        InputError: the nested predictions are of other patients.
+    """
+    labelled = cache.patients[labels_of(cache) >= 0]
+    ids = tuple(str(i) for i in labelled["id"])
+    if nested is None:
+        study = model.study
+        return Evidence(study.best.y, model.probabilities, model.decisions, labelled, None, study.caveat)
+    if nested.ids != ids:
+        raise InputError(
+            f"The evaluation {nested.name!r} is of other patients than {cache.path}; give the one of this cohort."
+        )
+    return Evidence(nested.y, nested.probabilities, nested.decisions, labelled, nested.name, "")
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """The files of one bundle."""
+
+    cache: Cache
+    model: FinalModel
+    fits: Sequence[FinalFit]
+    options: ExportOptions
+    evidence: Evidence
+    folder: BundleFolder
+
+    def encoders(self) -> tuple[EncoderRecord, ...]:
+        """Write the encoders' files, one per fit; none where no head looks at images."""
+        if all(trial.inputs == "clinical" for trial, _ in self.model.members):
+            return ()
+        records = []
+        for number, fit in enumerate(self.fits):
+            network = find_network(self.cache, fit.encoding, self.options.where)
+            records.append(record_of(self.cache, fit.encoding, network))
+            if network is not None:
+                state = {key: value.contiguous() for key, value in network.state_dict().items()}
+                self.folder.write(encoder_file(number), safetensors.torch.save(state))
+        return tuple(records)
+
+    def write(self, members: Sequence[Member], encoders: Sequence[EncoderRecord]) -> None:
+        """Write the rest."""
+        kinds = set()
+        for m, member in enumerate(members):
+            for f, head in enumerate(member.heads):
+                packed = pack_object(head)
+                kinds |= _classes(packed.tree)
+                self.folder.write_packed(head_stem(m, f), packed)
+        oof = self.evidence.probabilities.mean(axis=1)
+        if self.options.refer_error is not None:
+            sets = split_conformal(self.evidence.y, oof, self.options.refer_error)
+            self.folder.write_packed("conformal", pack_object(sets))
+        if self.options.calibrate is not None:
+            fitted = CALIBRATORS[self.options.calibrate]().fit(oof, self.evidence.y)
+            self.folder.write_packed("calibrator", pack_object(fitted))
+        labels = labels_of(self.cache)
+        labelled = np.flatnonzero(labels >= 0)
+        table = FamiliarTable.fit(self.cache.patients.iloc[labelled], labels[labelled])
+        familiar = [self._familiar(fit, labelled) for fit in self.fits] if encoders else []
+        arrays = {k: v for number, one in enumerate(familiar) for k, v in one.arrays(str(number)).items()}
+        self.folder.write(TRAINING, safetensors.numpy.save(arrays))
+        self._write_probe(members, familiar, table)
+        about = self._about(members, encoders, table)
+        self.folder.write_json(MODEL, about)
+        card = model_card(self.model, self.evidence, about, table, kinds)
+        self.folder.write("MODEL_CARD.md", card.encode())
+
+    def _familiar(self, fit: FinalFit, labelled: NDArray[np.int64]) -> FamiliarImages:
+        means = patient_means(self.cache.bags(fit.encoding.name).select(labelled))
+        inside = np.isin(labelled, fit.train)
+        return FamiliarImages.fit(means[inside], means[~inside])
+
+    def _write_probe(
+        self, members: Sequence[Member], familiar: Sequence[FamiliarImages], table: FamiliarTable
+    ) -> None:
+        """Made-up patients and what the model says of them."""
+        rng = np.random.default_rng(0)
+        lengths = np.full(_PROBES, _PROBE_IMAGES, dtype=np.int64)
+        rows = _PROBES * _PROBE_IMAGES
+        features = [
+            (one.mean + one.scale * rng.normal(size=(rows, len(one.mean)))).astype(np.float32)
+            for one in familiar
+        ] or [np.empty((rows, 0), dtype=np.float32) for _ in self.fits]
+        male = np.where(np.arange(_PROBES) == 0, np.nan, np.arange(_PROBES) % 2)
+        clinical = pd.DataFrame(
+            {
+                "age": np.where(np.arange(_PROBES) == 1, np.nan, rng.uniform(*table.age, _PROBES)),
+                "sex": ["" if np.isnan(v) else "FM"[int(v)] for v in male],
+                "count": np.where(np.arange(_PROBES) == 2, np.nan, rng.uniform(*table.count, _PROBES)),
+            }
+        )
+        bags = [Bags(one, np.cumsum(lengths) - lengths, lengths) for one in features]
+        numbers = {
+            "lengths": lengths,
+            "male": male,
+            "age": clinical["age"].to_numpy(np.float64),
+            "count": clinical["count"].to_numpy(np.float64),
+            "probabilities": mixed(members, bags, clinical),
+        }
+        numbers |= {f"features.{n}": one for n, one in enumerate(features)}
+        self.folder.write(
+            PROBE, safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in numbers.items()})
+        )
+
+    def _about(
+        self, members: Sequence[Member], encoders: Sequence[EncoderRecord], table: FamiliarTable
+    ) -> dict[str, Any]:
+        reference, certain = _reference_date(self.cache)
+        return {
+            "encoders": [asdict(record) for record in encoders],
+            "n_fits": len(self.fits),
+            "members": [{"params": m.params, "weight": m.weight} for m in members],
+            "sees_clinical": any(trial.inputs != "image" for trial, _ in self.model.members),
+            "cut": self.model.cut,
+            "conformal": self.options.refer_error,
+            "calibrator": self.options.calibrate,
+            "reference_date": reference.isoformat(),
+            "reference_date_verified": certain,
+            "training": asdict(table),
+            "metric": self.model.study.metric,
+            "encoding": self.model.study.family,
+            "model_digest": self.model.digest(self.cache, list(self.fits)),
+            "versions": {"python": python_version(), **{name: version(name) for name in _PACKAGES}},
+        }
+
+
+def _classes(tree: Any) -> set[str]:
+    """Names of the classes that a packed object is made of."""
+    if isinstance(tree, list):
+        return set().union(*map(_classes, tree))
+    if not isinstance(tree, dict):
+        return set()
+    own = {str(tree["class"])} if tree.get("$") == "object" else set()
+    return own.union(*map(_classes, tree.values()))
+
+
+def _reference_date(cache: Cache) -> tuple[date, bool]:
+    """The day on which the cache's ages were counted, and whether its dates of birth and ages agree on it.
+
+    It is the default one or that of the cohort's own layout; a cache does not keep it.
+    """
+    candidates = [REFERENCE_DATE]
+    if cache.tables.source and Path(cache.tables.source).is_dir():
+        candidates.append(layout_of(Path(cache.tables.source)).ages_reference)
+    dated = [(date.fromisoformat(b), a) for b, a in zip(cache.patients["birth"], cache.patients["age"], strict=True)
+             if b and np.isfinite(a)]  # fmt: skip
+    for candidate in candidates:
+        if all(birth <= candidate and abs(age_at(birth, candidate) - age) < 1e-6 for birth, age in dated):
+            return candidate, bool(dated)
+    return REFERENCE_DATE, False

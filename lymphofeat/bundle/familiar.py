@@ -1,0 +1,202 @@
+"""What the training patients were like, in numbers of all of them together, so that others can be noticed.
+
+Images: the mean of a patient's features, and its Mahalanobis distance under the Gaussian of probabilistic principal
+component analysis (Tipping & Bishop, J. R. Stat. Soc. B 61, 1999): the covariance is kept along the widest axes and is
+one variance in all other directions, which is what shrinks it where there are more features than patients. That
+variance is measured on patients whom the axes were not found on. A patient is unlike the training images if it is
+farther away than every training patient was from the others, which a patient of the same kind is in about one of n + 1
+cases.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.model_selection import KFold
+
+from ..cache.bags import Bags
+from ..heads.pooling import pool
+
+__all__ = ["FamiliarImages", "FamiliarTable", "patient_means", "unlike"]
+
+Floats = NDArray[np.float64]
+
+_MOST_AXES = 16
+_PATIENTS_PER_AXIS = 4
+_LEAST_NOISE = 1e-3  # of the mean variance of a standardised feature, which is 1
+_FOLDS = 10
+
+
+@dataclass(frozen=True)
+class FamiliarImages:
+    """The training patients' mean features under one encoder.
+
+    Attributes:
+        mean, scale: (D,) of the features.
+        axes: (q, D) orthonormal, of the standardised features.
+        variances: (q,) along them.
+        noise: the variance in any other direction.
+        limit: the largest distance of a training patient from the others.
+    """
+
+    mean: Floats
+    scale: Floats
+    axes: Floats
+    variances: Floats
+    noise: float
+    limit: float
+
+    @classmethod
+    def fit(cls, train: Floats, held: Floats) -> "FamiliarImages":
+        """Learn from mean features of the patients that the heads learn from.
+
+        Args:
+            train: (n, D), n ≥ 2.
+            held: (m, D) of labelled patients that neither encoder nor heads learn from; m = 0 where there are none,
+                and then parts of `train` stand in.
+        """
+        folds = [(a, b) for a, b in _parts(len(train)) if len(a) > 1]
+        fewest = min((len(a) for a, _ in folds), default=len(train))
+        kept = max(1, min(_MOST_AXES, fewest // _PATIENTS_PER_AXIS, train.shape[1]))
+        whole = cls._of(train, kept)
+        seen = [(whole, held)] if len(held) else [(cls._of(train[a], kept), train[b]) for a, b in folds]
+        # The residuals of the patients that axes were found on are too small; those of others give the noise.
+        beside = np.concatenate([one._split(means)[1] for one, means in seen])
+        noise = max(float(beside.mean()) / max(train.shape[1] - kept, 1), _LEAST_NOISE)
+        far = [replace(one, noise=noise).distances(means).max() for one, means in seen]
+        return replace(whole, noise=noise, limit=float(max(far)))
+
+    @classmethod
+    def _of(cls, train: Floats, kept: int) -> "FamiliarImages":
+        mean, deviation = train.mean(axis=0), train.std(axis=0)
+        scale = np.where(deviation > 0, deviation, 1.0)
+        fitted = PCA(min(kept, len(train)), svd_solver="full").fit((train - mean) / scale)
+        variances = np.maximum(fitted.explained_variance_, _LEAST_NOISE)
+        return cls(mean, scale, fitted.components_, variances, 1.0, 0.0)
+
+    def distances(self, means: Floats) -> Floats:
+        """(n, D) mean features → (n,) Mahalanobis distances."""
+        along, beside = self._split(means)
+        return np.asarray(np.sqrt((along**2 / self.variances).sum(axis=1) + beside / self.noise))
+
+    def _split(self, means: Floats) -> tuple[Floats, Floats]:
+        """(n, q) coordinates along the axes, and (n,) squared lengths of what is left."""
+        x = (means - self.mean) / self.scale
+        along = x @ self.axes.T
+        return along, np.maximum((x**2).sum(axis=1) - (along**2).sum(axis=1), 0)
+
+    def arrays(self, prefix: str) -> dict[str, Floats]:
+        """As named arrays, for safetensors."""
+        parts = {"mean": self.mean, "scale": self.scale, "axes": self.axes, "variances": self.variances}
+        parts["noise_limit"] = np.array([self.noise, self.limit])
+        return {f"{prefix}.{name}": np.asarray(value, dtype=np.float64) for name, value in parts.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], prefix: str) -> "FamiliarImages":
+        """The opposite of `arrays`.
+
+        Raises:
+            KeyError: one is not there.
+        """
+        mean, scale, axes, variances, last = (
+            arrays[f"{prefix}.{name}"] for name in ("mean", "scale", "axes", "variances", "noise_limit")
+        )
+        return cls(mean, scale, axes, variances, float(last[0]), float(last[1]))
+
+
+@dataclass(frozen=True)
+class FamiliarTable:
+    """Ranges of the training patients' values. Whole years and rounded counts: an age to the day is a date of birth.
+
+    Attributes:
+        n, n_malignant: training patients.
+        age: lowest and highest, whole years, rounded outwards.
+        count: lowest and highest, 10⁹/l, rounded outwards to two digits.
+        images: quantiles 0, 0.05, 0.5, 0.95 and 1 of the number of images.
+    """
+
+    n: int
+    n_malignant: int
+    age: tuple[float, float]
+    count: tuple[float, float]
+    images: tuple[int, int, int, int, int]
+
+    @classmethod
+    def fit(cls, patients: pd.DataFrame, labels: NDArray[np.int8]) -> "FamiliarTable":
+        """Learn from (n,) rows of the training patients and their labels."""
+        ages = _known(patients["age"])
+        counts = _known(patients["count"])
+        sizes = np.quantile(patients["n_images"].to_numpy(), [0, 0.05, 0.5, 0.95, 1], method="nearest")
+        low, q05, half, q95, high = (int(s) for s in sizes)
+        return cls(
+            len(labels),
+            int((labels == 1).sum()),
+            (float(np.floor(ages.min())), float(np.ceil(ages.max()))) if len(ages) else (0.0, 0.0),
+            (_rounded(counts.min(), np.floor), _rounded(counts.max(), np.ceil))
+            if len(counts)
+            else (0.0, 0.0),
+            (low, q05, half, q95, high),
+        )
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "FamiliarTable":
+        """The opposite of `dataclasses.asdict`.
+
+        Raises:
+            KeyError, TypeError: not such a table.
+        """
+        low, q05, half, q95, high = raw["images"]
+        age, count = tuple(raw["age"]), tuple(raw["count"])
+        return cls(int(raw["n"]), int(raw["n_malignant"]), age, count, (low, q05, half, q95, high))
+
+    def warnings(self, row: Mapping[str, Any], *, images: bool, clinical: bool) -> list[str]:
+        """What is unusual about a patient, of what the model looks at.
+
+        Args:
+            row: n_images, age (years), sex ("M", "F", ""), count (10⁹/l).
+            images, clinical: whether the model looks at them.
+        """
+        found = []
+        if images and row["n_images"] < self.images[0]:
+            found.append(f"too few images ({row['n_images']}, training {self.images[0]} or more)")
+        if clinical:
+            for name, (low, high), unit in (("age", self.age, "years"), ("count", self.count, "10⁹/l")):
+                value = float(row[name])
+                if not np.isfinite(value):
+                    found.append(f"{name} missing")
+                elif not low <= value <= high:
+                    found.append(f"{name} {value:.4g} outside the training range {low:g} to {high:g} {unit}")
+            if row["sex"] not in ("M", "F"):
+                found.append("sex missing")
+        return found
+
+
+def _parts(n: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    return list(KFold(min(_FOLDS, n), shuffle=True, random_state=0).split(np.arange(n)))
+
+
+def patient_means(bags: Bags) -> Floats:
+    """(n, D) mean features."""
+    return pool(bags, "mean")
+
+
+def _known(values: Any) -> Floats:
+    numbers = np.asarray(values, dtype=np.float64)
+    return numbers[np.isfinite(numbers)]
+
+
+def _rounded(value: float, how: Any) -> float:
+    if value <= 0:
+        return 0.0
+    unit = 10.0 ** (np.floor(np.log10(value)) - 1)
+    return float(how(round(value / unit, 9)) * unit)
+
+
+def unlike(distances: Sequence[Floats], familiar: Sequence[FamiliarImages]) -> NDArray[np.bool_]:
+    """(n,) whether a patient is unlike the training images, by the median of what the encoders say."""
+    ratios = [d / max(one.limit, np.finfo(float).tiny) for d, one in zip(distances, familiar, strict=True)]
+    return np.asarray(np.median(ratios, axis=0) > 1)

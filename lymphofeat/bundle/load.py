@@ -1,0 +1,191 @@
+"""A bundle in memory: checked file by file, put together, and asked for answers that are known."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from ..cache.bags import Bags
+from ..encoder.frozen import BlockEncoder
+from ..errors import BundleError
+from ..estimates.conformal import Conformal
+from ..studies.objective import one_thread
+from ..studies.refit import Member
+from .codec import unpack_object
+from .encoders import EncoderRecord, rebuild
+from .familiar import FamiliarImages, FamiliarTable
+from .manifest import BundleFiles
+
+__all__ = ["MODEL", "PROBE", "TRAINING", "Bundle", "encoder_file", "head_stem", "mixed", "open_bundle"]
+
+Floats = NDArray[np.float64]
+
+MODEL, TRAINING, PROBE = "model.json", "training.safetensors", "probe.safetensors"
+_AGREED = 1e-6  # between the probabilities here and those at the export
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An exported model.
+
+    Attributes:
+        files: its files.
+        about: `model.json`.
+        encoders: one per fit; none where the model looks at no image.
+        members: fitted heads, one per fit, with their shares.
+        cut: malignant at this probability or above.
+        conformal: prediction sets, if asked for at the export.
+        calibrator: of the probability, likewise.
+        reference: the day on which ages are counted.
+        table: ranges of the training patients.
+        images: per encoder, what their images were like.
+    """
+
+    files: BundleFiles
+    about: Mapping[str, Any]
+    encoders: tuple[EncoderRecord, ...]
+    members: tuple[Member, ...]
+    cut: float
+    conformal: Conformal | None
+    calibrator: Any
+    reference: date
+    table: FamiliarTable
+    images: tuple[FamiliarImages, ...]
+
+    @property
+    def digest(self) -> str:
+        """Of the manifest, and so of every file."""
+        return self.files.digest
+
+    @property
+    def sees_images(self) -> bool:
+        return bool(self.encoders)
+
+    @property
+    def sees_clinical(self) -> bool:
+        return bool(self.about["sees_clinical"])
+
+    @property
+    def n_fits(self) -> int:
+        return len(self.members[0].heads)
+
+    def encoder(self, number: int, device: torch.device) -> BlockEncoder:
+        """The encoder of a fit, at work.
+
+        Raises:
+            BundleError: its file is not of its backbone.
+        """
+        record, name = self.encoders[number], encoder_file(number)
+        content = self.files.read(name) if record.kind == "network" else None
+        return rebuild(record, content, self.files.root / name, device)
+
+    def probabilities(self, bags: Sequence[Bags], clinical: pd.DataFrame) -> Floats:
+        """(n,) float64 of malignant.
+
+        Args:
+            bags: per fit, the patients under its encoder; without images, bags of no features.
+            clinical: (n,) rows: age (years), sex ("M", "F", ""), count (10⁹/l).
+        """
+        return mixed(self.members, bags, clinical)
+
+
+def mixed(members: Sequence[Member], bags: Sequence[Bags], clinical: pd.DataFrame) -> Floats:
+    """(n,) float64: averaged over the fits, weighted over the members."""
+    total = np.zeros(len(clinical))
+    with one_thread():
+        for member in members:
+            for head, seen in zip(member.heads, bags, strict=True):
+                p = head.predict_proba(seen, clinical)[:, 1]
+                total += member.weight * np.asarray(p, dtype=np.float64) / len(member.heads)
+    return total
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Load a bundle.
+
+    Every file is compared with the manifest before anything is parsed. Then the heads must give, on made-up patients
+    that the bundle holds, the probabilities that they gave when it was exported.
+
+    Raises:
+        BundleError: no bundle, a newer format, damaged or changed, or the installed libraries compute otherwise.
+    """
+    files = BundleFiles.open(path)
+    about = files.read_json(MODEL)
+    try:
+        bundle = _bundle(files, about)
+        _check_answers(bundle)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise BundleError(
+            f"{path} cannot be put together here ({error!r}); it was made by {_makers(about)}: install these versions, "
+            "or export again."
+        ) from error
+    return bundle
+
+
+def encoder_file(number: int) -> str:
+    """Of a fit's encoder, in the bundle."""
+    return f"encoders/encoder-{number}.safetensors"
+
+
+def head_stem(member: int, fit: int) -> str:
+    """Of a fitted head's files, in the bundle."""
+    return f"heads/member-{member}-fit-{fit}"
+
+
+def _bundle(files: BundleFiles, about: Mapping[str, Any]) -> Bundle:
+    def packed(stem: str) -> Any:
+        try:
+            return unpack_object(files.read_packed(stem))
+        except BundleError as error:
+            raise BundleError(f"{files.root / stem}.json cannot be used: {error}.") from error
+
+    members = tuple(
+        Member(
+            dict(one["params"]),
+            float(one["weight"]),
+            tuple(packed(head_stem(m, f)) for f in range(about["n_fits"])),
+        )
+        for m, one in enumerate(about["members"])
+    )
+    encoders = tuple(EncoderRecord.from_json(raw) for raw in about["encoders"])
+    arrays = files.read_arrays(TRAINING)
+    return Bundle(
+        files,
+        about,
+        encoders,
+        members,
+        float(about["cut"]),
+        packed("conformal") if about["conformal"] else None,
+        packed("calibrator") if about["calibrator"] else None,
+        date.fromisoformat(about["reference_date"]),
+        FamiliarTable.from_json(about["training"]),
+        tuple(FamiliarImages.from_arrays(arrays, str(n)) for n in range(len(encoders))),
+    )
+
+
+def _check_answers(bundle: Bundle) -> None:
+    probe = bundle.files.read_arrays(PROBE)
+    lengths = probe["lengths"]
+    starts = np.cumsum(lengths) - lengths
+    bags = [Bags(probe[f"features.{n}"], starts, lengths) for n in range(bundle.n_fits)]
+    sexes = ["" if np.isnan(v) else "FM"[int(v)] for v in probe["male"]]
+    clinical = pd.DataFrame({"age": probe["age"], "sex": sexes, "count": probe["count"]})
+    worst = float(np.abs(bundle.probabilities(bags, clinical) - probe["probabilities"]).max())
+    if not worst <= _AGREED:
+        raise BundleError(
+            f"{bundle.files.root}: on the made-up patients in it the model's probabilities differ by {worst:.1g} from "
+            f"those at the export, so the installed libraries compute otherwise; install {_makers(bundle.about)}."
+        )
+
+
+def _makers(about: Mapping[str, Any]) -> str:
+    versions = about.get("versions")
+    if not isinstance(versions, Mapping):
+        return "unknown versions"
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

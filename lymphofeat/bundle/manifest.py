@@ -1,0 +1,247 @@
+"""A bundle as a folder of files: written whole or not at all, and read only as it was written.
+
+`manifest.json` lists every file with its size and SHA-256, and has a digest of its own contents. That finds damage and
+careless changes. Who changes a file on purpose can also write a new manifest: the digest that `export` prints and
+`predict` prints again is what two people compare.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from .. import __version__
+from ..errors import BundleError, InputError
+from .codec import Packed
+
+__all__ = ["FORMAT", "MANIFEST", "BundleFiles", "BundleFolder", "new_bundle"]
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class BundleFolder:
+    """A bundle in the making.
+
+    Attributes:
+        root: where it grows, beside its final place.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, name: str, content: bytes) -> None:
+        """Add a file."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Add a JSON file.
+
+        Raises:
+            ValueError: NaN or an infinite number, which JSON lacks.
+        """
+        text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        self.write(name, (text + "\n").encode())
+
+    def write_packed(self, stem: str, packed: Packed) -> None:
+        """Add an object's files: `<stem>.json`, `<stem>.safetensors`, and `<stem>-<key>.ubj` for trees."""
+        self.write_json(f"{stem}.json", {"tree": packed.tree, "trees": sorted(packed.trees)})
+        arrays = {key: np.ascontiguousarray(array) for key, array in packed.arrays.items()}
+        self.write(f"{stem}.safetensors", safetensors.numpy.save(arrays))
+        for key, trees in packed.trees.items():
+            self.write(f"{stem}-{key}.ubj", trees)
+
+    def close(self) -> str:
+        """Write the manifest; its digest."""
+        names = sorted(str(p.relative_to(self.root).as_posix()) for p in self.root.rglob("*") if p.is_file())
+        files = {name: _entry((self.root / name).read_bytes()) for name in names}
+        manifest: dict[str, Any] = {
+            "format": FORMAT,
+            "lymphofeat": __version__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "files": files,
+        }
+        manifest["digest"] = _digest(manifest)
+        self.write_json(MANIFEST, manifest)
+        return str(manifest["digest"])
+
+
+@contextmanager
+def new_bundle(out: Path, *, force: bool = False) -> Iterator[BundleFolder]:
+    """Yield a folder that takes the place `out` when the block ends well, with its manifest.
+
+    Raises:
+        InputError: `out` exists, and either `force` is false or it is no bundle (before the block runs).
+    """
+    if out.exists():
+        if not force:
+            raise InputError(f"{out} exists already; give --force to replace it, or another OUT.")
+        if not (out / MANIFEST).is_file():
+            raise InputError(f"{out} is no bundle, so --force does not replace it; give another OUT.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    try:
+        folder = BundleFolder(beside)
+        yield folder
+        if not (beside / MANIFEST).exists():
+            folder.close()
+        if out.exists():
+            out.rename(old)
+        beside.rename(out)
+    except BaseException:
+        if old.exists() and not out.exists():
+            old.rename(out)
+        raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class BundleFiles:
+    """A bundle's files, each compared with the manifest before it is used.
+
+    Attributes:
+        root: the folder.
+        manifest: format, version, date, files, digest.
+    """
+
+    root: Path
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, root: Path) -> "BundleFiles":
+        """Read the manifest and compare every file with it; nothing is parsed before.
+
+        Raises:
+            BundleError: no bundle, of a newer format, damaged, changed, with a file too few or too many.
+        """
+        manifest = _read_manifest(root)
+        files = cls(root, manifest)
+        known = set(manifest["files"]) | {MANIFEST}
+        for path in sorted(p for p in root.rglob("*") if not p.is_dir()):
+            name = path.relative_to(root).as_posix()
+            if name not in known and not path.name.startswith("."):
+                raise BundleError(
+                    f"{root} holds {name}, which its manifest does not list; move the file away, or export the bundle "
+                    "again if it should be part of it."
+                )
+        for name in manifest["files"]:
+            files.read(name)
+        return files
+
+    @property
+    def digest(self) -> str:
+        return str(self.manifest["digest"])
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes, if they are those that were written.
+
+        Raises:
+            BundleError: they are not, or the file is not there.
+        """
+        path, listed = self.root / name, self.manifest["files"].get(name)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BundleError(
+                f"{path} cannot be read ({error.strerror}), so the bundle is not whole; copy it again, or export it "
+                "again."
+            ) from error
+        if listed != _entry(content):
+            size = listed["bytes"] if isinstance(listed, Mapping) and "bytes" in listed else "unknown"
+            what = "was changed" if len(content) == size else f"has {len(content)} of {size} bytes"
+            raise BundleError(
+                f"{path} {what} since the bundle was exported, and is not used; copy it again, or export it again."
+            )
+        return content
+
+    def read_json(self, name: str) -> Any:
+        """A JSON file.
+
+        Raises:
+            BundleError: as `read`, or it holds no JSON.
+        """
+        try:
+            return json.loads(self.read(name))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise BundleError(f"{self.root / name} is no JSON ({error}); export the bundle again.") from error
+
+    def read_arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """A safetensors file.
+
+        Raises:
+            BundleError: as `read`, or it is none.
+        """
+        try:
+            return dict(safetensors.numpy.load(self.read(name)))
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise BundleError(
+                f"{self.root / name} is no safetensors file ({error}); export the bundle again."
+            ) from error
+
+    def read_packed(self, stem: str) -> Packed:
+        """What `BundleFolder.write_packed` wrote.
+
+        Raises:
+            BundleError: as `read`.
+        """
+        written = self.read_json(f"{stem}.json")
+        trees = {str(key): self.read(f"{stem}-{key}.ubj") for key in written["trees"]}
+        return Packed(written["tree"], self.read_arrays(f"{stem}.safetensors"), trees)
+
+
+def _read_manifest(root: Path) -> dict[str, Any]:
+    path = root / MANIFEST
+    if not root.is_dir() or not path.is_file():
+        raise BundleError(
+            f"{root} is no bundle: there is no {path}; give the folder that `lymphofeat export` made."
+        )
+    try:
+        manifest = json.loads(path.read_bytes())
+        found, files, digest = manifest["format"], manifest["files"], manifest["digest"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise BundleError(
+            f"{path} is not a bundle's manifest, or damaged ({error!r}); give the folder that `lymphofeat export` made."
+        ) from error
+    if isinstance(found, int) and found > FORMAT:
+        raise BundleError(
+            f"{path} is of bundle format {found}, and lymphofeat {__version__} reads format {FORMAT}; install the "
+            f"version that wrote it ({manifest.get('lymphofeat')})."
+        )
+    rest = {key: value for key, value in manifest.items() if key != "digest"}
+    if found != FORMAT or not isinstance(files, dict) or digest != _digest(rest):
+        raise BundleError(
+            f"{path} was changed since the bundle was exported, so that nothing in it can be checked; copy it again, "
+            "or export it again."
+        )
+    if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
+        raise BundleError(f"{path} lists files outside the bundle; do not use it.")
+    return dict(manifest)
+
+
+def _entry(content: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,76 @@
+"""Verbs for a model that leaves the building: `export` and `predict`."""
+
+from pathlib import Path
+
+import click
+
+from .common import Say, cache_option, study_option, study_path, verb
+
+PREDICTIONS = Path("predictions.csv")
+
+
+@verb(example="lymphofeat export model --ensemble 10 --refer-error 0.1")
+@click.argument("out", type=click.Path(path_type=Path))
+@cache_option
+@study_option
+@click.option("--ensemble", type=click.IntRange(1), metavar="N",
+              help="Average N heads of the study, as `submit --ensemble`; by default the best head alone.")  # fmt: skip
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE",
+              help="Of the frozen encoder, if it is no longer where `extract` found it.")  # fmt: skip
+@click.option("--encoders", type=click.Path(path_type=Path), metavar="DIR",
+              help="The fine-tuned encoders, if they are no longer beside the cache.")  # fmt: skip
+@click.option("--refer-error", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="SHARE",
+              help="Refer patients who cannot be decided at this error; by default everyone is decided.")  # fmt: skip
+@click.option("--calibrate", type=click.Choice(["platt", "beta", "isotonic"]),
+              help="Also give a calibrated probability.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace a bundle that exists.")
+def export(
+    say: Say,
+    out: Path,
+    cache: Path,
+    study: str,
+    *,
+    ensemble: int | None,
+    weights: Path | None,
+    encoders: Path | None,
+    refer_error: float | None,
+    calibrate: str | None,
+    force: bool,
+) -> None:
+    """Write the study's best head or ensemble and its encoders to the folder OUT, which stands alone.
+
+    It holds no ID, date of birth or image, and no file that could run code.
+    """
+    from ..bundle import ExportOptions, WhereWeights, export_bundle
+    from ..report.bundle import render_export
+
+    options = ExportOptions(ensemble, WhereWeights(weights, encoders), refer_error, calibrate)
+    summary = export_bundle(cache, study_path(study), out, options, force=force, progress=say.progress())
+    render_export(summary, say.console)
+
+
+@verb(example="lymphofeat predict model patients --clinical patients.csv")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--clinical", type=click.Path(path_type=Path), metavar="CSV",
+              help="Table with ID, GENDER, DOB or AGE, LYMPH_COUNT.")  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=PREDICTIONS, show_default=True, help="The CSV."
+)
+@click.option("--device", default="auto", show_default=True,
+              type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+def predict(
+    say: Say, bundle: Path, folder: Path, clinical: Path | None, out: Path, device: str, *, force: bool
+) -> None:
+    """Predict new patients with an exported BUNDLE.
+
+    FOLDER holds one folder of images per patient, named by the patient's ID, or is a cohort.
+    """
+    from ..bundle import predict_folder
+    from ..report.bundle import render_predictions
+
+    summary = predict_folder(
+        bundle, folder, out, clinical=clinical, device=device, force=force, progress=say.progress()
+    )
+    render_predictions(summary, say.console)

@@ -1,0 +1,407 @@
+"""Bundles end to end: they say what `submit` says, hold nobody's data, and are refused when anything was changed."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lymphofeat.bundle import (
+    ExportOptions,
+    WhereWeights,
+    export_bundle,
+    open_bundle,
+    predict_folder,
+)
+from lymphofeat.bundle import export as export_module
+from lymphofeat.bundle.manifest import FORMAT, MANIFEST, _digest
+from lymphofeat.cache import open_cache
+from lymphofeat.cache.controls import extract_colour
+from lymphofeat.cache.extract import ExtractSettings, extract_frozen
+from lymphofeat.cache.finetune import extract_finetuned, settings_from
+from lymphofeat.cohort.read import read_cohort
+from lymphofeat.errors import BundleError, InputError, StudyError, WeightsError
+from lymphofeat.nested.result import Nested, NestedFold
+from lymphofeat.studies import submit, tune
+
+from ..helpers.caches import frozen_cache
+from ..helpers.tiny import tiny_cohort
+
+N = 24
+SETTINGS = ExtractSettings(
+    backbone="small-cnn", weights="none", seed=0, crop=64, n_folds=3, n_repeats=1, device="cpu"
+)
+Made = dict[str, Path]
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_cohort(tmp_path_factory.mktemp("cohort") / "data", N, images=3, side=80)
+
+
+@pytest.fixture(scope="module")
+def cache(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cache") / "c.h5"
+    found = read_cohort(cohort)
+    extract_frozen(found, path, SETTINGS)
+    extract_colour(found, path, SETTINGS)
+    settings = settings_from(
+        recipe="pooled-small-cnn",
+        epochs=1,
+        crop=64,
+        weights="none",
+        seed=0,
+        n_folds=3,
+        name="tuned",
+        device="cpu",
+        n_repeats=1,
+    )
+    extract_finetuned(found, path, settings)
+    return path
+
+
+@pytest.fixture(scope="module")
+def studies(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("studies")
+    families = {"frozen": "small-cnn-random0-crop64", "tuned": "tuned", "colour": "colour"}
+    for name, family in families.items():
+        tune(
+            cache,
+            folder / f"{name}.db",
+            trials=4,
+            family=family,
+            heads=["logistic", "svm"],
+            inputs=["both", "image"],
+        )
+    tune(cache, folder / "clinical.db", trials=3, family="tuned", heads=["logistic"], inputs=["clinical"])
+    return {path.stem: path for path in folder.glob("*.db")}
+
+
+@pytest.fixture(scope="module")
+def model(cache: Path, studies: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle to read; tests that change it copy it."""
+    out = tmp_path_factory.mktemp("bundle") / "model"
+    options = ExportOptions(ensemble=3, refer_error=0.2, calibrate="platt")
+    export_bundle(cache, studies["frozen"], out, options)
+    return out
+
+
+@pytest.mark.parametrize("ensemble", [None, 3])
+@pytest.mark.parametrize("kind", ["frozen", "tuned", "colour", "clinical"])
+def test_it_says_what_submit_says(
+    cohort: Path, cache: Path, studies: Made, tmp_path: Path, kind: str, ensemble: int | None
+) -> None:
+    submitted = submit(cache, studies[kind], tmp_path / "sub.csv", ensemble=ensemble)
+    exported = export_bundle(cache, studies[kind], tmp_path / "model", ExportOptions(ensemble=ensemble))
+    assert len(exported.encoders) == {"frozen": 1, "tuned": 3, "colour": 1, "clinical": 0}[kind]
+    shutil.move(cache, tmp_path / "away.h5")  # nothing but the folder is needed
+    try:
+        found = predict_folder(
+            tmp_path / "model",
+            cohort / "testset",
+            tmp_path / "p.csv",
+            clinical=cohort / "clinical_annotation.csv",
+        )
+    finally:
+        shutil.move(tmp_path / "away.h5", cache)
+    written = pd.read_csv(tmp_path / "p.csv", dtype={"id": str}, keep_default_na=False).set_index("id")
+    assert list(found.table.columns) == ["id", "probability", "decision", "warnings"]
+    p = written["probability"].loc[list(submitted.ids)]
+    np.testing.assert_allclose(p, submitted.probabilities, rtol=0, atol=1e-6)
+    decided = (written["decision"].loc[list(submitted.ids)] == "malignant").astype(int)
+    np.testing.assert_array_equal(decided, submitted.predicted)
+
+
+def test_a_cohort_is_a_folder_too(cohort: Path, model: Path, tmp_path: Path) -> None:
+    whole = predict_folder(model, cohort, tmp_path / "a.csv").table.set_index("id")
+    part = predict_folder(
+        model, cohort / "testset", tmp_path / "b.csv", clinical=cohort / "testset" / "testset_data.csv"
+    ).table.set_index("id")
+    assert len(whole) == N
+    pd.testing.assert_frame_equal(whole.loc[part.index], part, rtol=0, atol=1e-9)
+    with pytest.raises(InputError, match="is a cohort with tables of its own"):
+        predict_folder(model, cohort, tmp_path / "c.csv", clinical=cohort / "clinical_annotation.csv")
+
+
+def test_no_patient_is_inside(cache: Path, cohort: Path, studies: Made, tmp_path: Path) -> None:
+    """IDs, file names, dates in any form, the cohort's place, and what pickles begin with."""
+    patients = open_cache(cache).patients
+    dates = [date.fromisoformat(text) for text in patients["birth"]]
+    forms = ("%Y-%m-%d", "%m/%d/%Y", "%d-%m-%Y", "%d.%m.%Y", "%d/%m/%Y", "%Y%m%d", "%Y/%m/%d")
+    sought = {d.strftime(form) for d in dates for form in forms}
+    sought |= {f"{d.month}/{d.day}/{d.year}" for d in dates} | {f"{d.day}-{d.month}-{d.year}" for d in dates}
+    for kind in studies:
+        out = tmp_path / kind
+        export_bundle(cache, studies[kind], out, ExportOptions(ensemble=4, refer_error=0.2, calibrate="beta"))
+        for path in (p for p in out.rglob("*") if p.is_file()):
+            content = path.read_bytes()
+            assert not [s for s in sought if s.encode() in content], path
+            assert str(cohort).encode() not in content
+            assert (
+                not re.search(rb"\x80[\x02-\x05][\x95cK}\](]|^PK\x03\x04", content) or path.suffix != ".json"
+            )
+            assert not content.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04"))
+            assert path.suffix in (".json", ".safetensors", ".ubj", ".md")
+            if path.suffix in (".json", ".md"):
+                text = content.decode()
+                assert not [i for i in patients["id"] if re.search(rf"(?<![\w.]){i}(?![\w.])", text)], path
+                assert ".jpg" not in text
+
+
+def test_ages_to_the_day_are_not_told_by_ranges(model: Path) -> None:
+    table = open_bundle(model).table
+    assert all(float(age).is_integer() for age in table.age)
+
+
+def test_the_card_says_what_has_to_be_said(model: Path, cache: Path, studies: Made, tmp_path: Path) -> None:
+    card = (model / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "18 labelled patients, 9 of them malignant" in card
+    assert "Selected, and so too good" in card
+    assert "promised error of 20%" in card
+    assert "counted on 2020-01-01;" in card
+    assert "no diagnosis should rest on it" in card
+    about = json.loads((model / "model.json").read_text())
+    kernel = any(member["params"]["family"] == "svm" for member in about["members"])
+    assert ("Treat the bundle" in card) is kernel
+    export_bundle(cache, studies["clinical"], tmp_path / "m")
+    card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "no image is looked at" in card
+    assert "Treat the bundle" not in card
+
+
+def test_nested_scores_replace_the_selected_ones(cache: Path, studies: Made, tmp_path: Path) -> None:
+    found = open_cache(cache)
+    labelled = np.flatnonzero(found.labels >= 0)
+    ids = tuple(found.patients["id"].iloc[labelled])
+    rng = np.random.default_rng(0)
+    p, folds = rng.random(len(ids)), found.folds[labelled, 0]
+    each = tuple(
+        NestedFold(0, 0, 0, k, np.flatnonzero(folds == k), p[folds == k], 0.5, p, {}, "logistic", {}, 3, 1.0)
+        for k in range(3)
+    )
+    nested = Nested("both", "frozen", ("both",), "auc", ids, found.labels[labelled], each)
+    export_bundle(cache, studies["frozen"], tmp_path / "m", ExportOptions(refer_error=0.3), nested=nested)
+    card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Nested cross-validation: the whole search was repeated" in card
+    assert "too good" not in card
+    with pytest.raises(InputError, match="is of other patients"):
+        export_bundle(cache, studies["frozen"], tmp_path / "n", nested=replace(nested, ids=ids[::-1]))
+    assert not (tmp_path / "n").exists()
+
+
+def test_sets_and_calibration(cohort: Path, model: Path, tmp_path: Path) -> None:
+    found = predict_folder(model, cohort, tmp_path / "p.csv")
+    bundle, table = found.bundle, found.table
+    assert list(table.columns) == ["id", "probability", "calibrated", "decision", "set", "warnings"]
+    sets = bundle.conformal.sets(table["probability"])  # type: ignore[union-attr]
+    words = ["refer" if both.all() else ("reactive", "malignant")[int(both[1])] for both in sets]
+    assert list(table["decision"]) == words
+    assert {row["set"] for _, row in table.iterrows() if row["decision"] == "refer"} <= {"reactive malignant"}
+    np.testing.assert_allclose(table["calibrated"], bundle.calibrator.transform(table["probability"]))
+
+
+def copied(model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(model, tmp_path / "copy"))
+
+
+def files_of(model: Path) -> list[str]:
+    return [p.relative_to(model).as_posix() for p in sorted(model.rglob("*")) if p.is_file()]
+
+
+def test_one_flipped_bit_anywhere_is_found(model: Path, tmp_path: Path) -> None:
+    copy = copied(model, tmp_path)
+    rng = np.random.default_rng(0)
+    for name in files_of(copy):
+        content = (copy / name).read_bytes()
+        for _ in range(4 if name == MANIFEST else 1):
+            changed = bytearray(content)
+            changed[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+            (copy / name).write_bytes(changed)
+            with pytest.raises(BundleError, match=re.escape(name)):
+                open_bundle(copy)
+        (copy / name).write_bytes(content)
+    open_bundle(copy)
+
+
+def test_every_file_cut_short_or_missing_is_named(model: Path, tmp_path: Path) -> None:
+    copy = copied(model, tmp_path)
+    for name in files_of(copy):
+        content = (copy / name).read_bytes()
+        (copy / name).write_bytes(content[: len(content) // 2])
+        with pytest.raises(BundleError, match=re.escape(name)):
+            open_bundle(copy)
+        (copy / name).unlink()
+        with pytest.raises(BundleError, match=re.escape(name)):
+            open_bundle(copy)
+        (copy / name).write_bytes(content)
+
+
+def rewritten(root: Path, change: Any) -> None:
+    """A manifest with something else in it, its own digest right again."""
+    manifest = json.loads((root / MANIFEST).read_text())
+    change(manifest)
+    del manifest["digest"]
+    manifest["digest"] = _digest(manifest)
+    (root / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_foreign_folders_and_formats(model: Path, tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(BundleError, match="is no bundle: there is no"):
+            open_bundle(path)
+    (tmp_path / MANIFEST).write_text('{"name": "another program"}')
+    with pytest.raises(BundleError, match="not a bundle's manifest"):
+        open_bundle(tmp_path)
+    copy = copied(model, tmp_path)
+    rewritten(copy, lambda m: m.update(format=FORMAT + 1, lymphofeat="9.0"))
+    with pytest.raises(
+        BundleError, match=rf"of bundle format {FORMAT + 1}.*install the version that wrote it \(9.0\)"
+    ):
+        open_bundle(copy)
+    rewritten(copy, lambda m: m.update(format=FORMAT, files={**m["files"], "../x": {}}))
+    with pytest.raises(BundleError, match="outside the bundle"):
+        open_bundle(copy)
+
+
+def test_a_file_too_many_is_named(model: Path, tmp_path: Path) -> None:
+    copy = copied(model, tmp_path)
+    (copy / ".DS_Store").write_bytes(b"x")
+    open_bundle(copy)
+    (copy / "heads" / "more.pkl").write_bytes(b"x")
+    with pytest.raises(BundleError, match=r"holds heads/more\.pkl"):
+        open_bundle(copy)
+
+
+def replaced(root: Path, name: str, content: bytes) -> None:
+    """A file changed by somebody who knows how to write a manifest."""
+    import hashlib
+
+    (root / name).write_bytes(content)
+    entry = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    rewritten(root, lambda m: m["files"].update({name: entry}))
+
+
+def test_another_backbone_or_head_behind_a_right_manifest(model: Path, cohort: Path, tmp_path: Path) -> None:
+    copy = copied(model, tmp_path)
+    about = json.loads((copy / "model.json").read_text())
+    about["encoders"][0]["backbone"] = "resnet18"
+    replaced(copy, "model.json", json.dumps(about).encode())
+    with pytest.raises(BundleError, match=r"encoder-0\.safetensors does not hold the weights of a resnet18"):
+        predict_folder(copy, cohort, tmp_path / "p.csv")
+    assert not (tmp_path / "p.csv").exists()
+    shutil.rmtree(copy)
+    copy = copied(model, tmp_path)
+    head = json.loads((copy / "heads/member-0-fit-0.json").read_text())
+    head["tree"]["class"] = "subprocess.Popen"
+    replaced(copy, "heads/member-0-fit-0.json", json.dumps(head).encode())
+    with pytest.raises(BundleError, match=r"member-0-fit-0\.json cannot be used.*'subprocess.Popen'"):
+        open_bundle(copy)
+
+
+def test_libraries_that_compute_otherwise_are_noticed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.preprocessing import StandardScaler
+
+    transform = StandardScaler.transform
+    monkeypatch.setattr(
+        StandardScaler, "transform", lambda self, X, copy=None: 1.01 * transform(self, X, copy)
+    )
+    with pytest.raises(BundleError, match="the installed libraries compute otherwise; install numpy"):
+        open_bundle(model)
+
+
+def test_what_exists_is_replaced_on_demand_only(cache: Path, studies: Made, tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    first = export_bundle(cache, studies["clinical"], out)
+    with pytest.raises(InputError, match="exists already; give --force"):
+        export_bundle(cache, studies["clinical"], out)
+    assert open_bundle(out).digest == first.digest
+    export_bundle(cache, studies["colour"], out, force=True)
+    assert open_bundle(out).sees_images
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(InputError, match="is no bundle, so --force does not replace it"):
+        export_bundle(cache, studies["clinical"], tmp_path / "mine", force=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "mine"]
+
+
+def test_a_failure_midway_leaves_the_old_bundle(
+    cache: Path, studies: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "m"
+    first = export_bundle(cache, studies["clinical"], out)
+
+    def full(*_: Any) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export_module, "model_card", full)
+    with pytest.raises(OSError, match="No space"):
+        export_bundle(cache, studies["clinical"], out, force=True)
+    assert open_bundle(out).digest == first.digest
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_encoders_that_are_gone_or_others(cache: Path, studies: Made, tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    where = WhereWeights(encoders=tmp_path / "nowhere")
+    with pytest.raises(WeightsError, match="--encoders DIR"):
+        export_bundle(cache, studies["tuned"], out, ExportOptions(where=where))
+    folder = cache.with_name(f"{cache.stem}-encoders")
+    swapped = tmp_path / "swapped"
+    shutil.copytree(folder, swapped)
+    shutil.copy(folder / "tuned-fold0.safetensors", swapped / "tuned-fold1.safetensors")
+    with pytest.raises(WeightsError, match="is not the encoder behind tuned-fold1"):
+        export_bundle(cache, studies["tuned"], out, ExportOptions(where=WhereWeights(encoders=swapped)))
+    assert not out.exists()
+
+
+def test_weights_from_a_file_are_found_again(cohort: Path, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from lymphofeat.encoder.backbones import backbone_named, untrained
+
+    for seed, name in ((1, "mine"), (2, "other")):
+        save_file(untrained(backbone_named("small-cnn"), seed).state_dict(), tmp_path / f"{name}.safetensors")
+    cache, study, out = tmp_path / "c.h5", tmp_path / "s.db", tmp_path / "m"
+    weights = tmp_path / "mine.safetensors"
+    extract_frozen(read_cohort(cohort), cache, replace(SETTINGS, weights=str(weights), seed=None))
+    tune(cache, study, trials=2, heads=["logistic"], inputs=["image"])
+    export_bundle(cache, study, out)
+    weights.rename(tmp_path / "moved.safetensors")
+    with pytest.raises(WeightsError, match="are not there any more; name their file with --weights FILE"):
+        export_bundle(cache, study, out, force=True)
+    where = WhereWeights(weights=tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match="holds other weights than"):
+        export_bundle(cache, study, out, ExportOptions(where=where), force=True)
+    where = WhereWeights(weights=tmp_path / "moved.safetensors")
+    export_bundle(cache, study, out, ExportOptions(where=where), force=True)
+    assert open_bundle(out).sees_images
+
+
+def test_features_from_elsewhere_have_no_encoder(tmp_path: Path) -> None:
+    cache, study = frozen_cache(tmp_path / "c.h5"), tmp_path / "s.db"
+    tune(cache, study, trials=2, heads=["logistic"], inputs=["image"])
+    with pytest.raises(BundleError, match="came from elsewhere"):
+        export_bundle(cache, study, tmp_path / "m")
+    tune(cache, tmp_path / "t.db", trials=2, heads=["logistic"], inputs=["clinical"])
+    export_bundle(cache, tmp_path / "t.db", tmp_path / "m")
+    card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "not verified" in card  # drawn ages that no date of birth gives
+
+
+def test_bad_options_and_studies(cache: Path, studies: Made, tmp_path: Path) -> None:
+    for options, message in (
+        (ExportOptions(refer_error=1.5), "promised error lies between 0 and 1"),
+        (ExportOptions(calibrate="magic"), "no calibration 'magic'"),
+        (ExportOptions(ensemble=0), "at least 1 member"),
+    ):
+        with pytest.raises(InputError, match=message):
+            export_bundle(cache, studies["frozen"], tmp_path / "m", options)
+    with pytest.raises(StudyError, match="There is no study"):
+        export_bundle(cache, tmp_path / "none.db", tmp_path / "m")
+    assert not (tmp_path / "m").exists()

@@ -1,0 +1,294 @@
+"""New patients: what their images and tables may look like, what is refused, and what is warned of."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lymphofeat.bundle import Bundle, export_bundle, open_bundle, predict_folder
+from lymphofeat.bundle.familiar import FamiliarImages, FamiliarTable, unlike
+from lymphofeat.bundle.patients import read_patients
+from lymphofeat.cache.extract import ExtractSettings, extract_frozen
+from lymphofeat.cohort.dates import REFERENCE_DATE, age_at
+from lymphofeat.cohort.read import read_cohort
+from lymphofeat.errors import InputError
+from lymphofeat.studies import tune
+
+from ..helpers.tiny import tiny_cohort, write_table
+
+CROP = 64
+TABLE = "ID,GENDER,DOB,LYMPH_COUNT"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sees images and clinical values; trained on 18 patients of 3 images each."""
+    folder = tmp_path_factory.mktemp("made")
+    cohort = tiny_cohort(folder / "data", 24, images=3, side=80)
+    settings = ExtractSettings(
+        backbone="small-cnn", weights="none", seed=0, crop=CROP, n_folds=3, n_repeats=1, device="cpu"
+    )
+    extract_frozen(read_cohort(cohort), folder / "c.h5", settings)
+    tune(folder / "c.h5", folder / "s.db", trials=1, heads=["late"])
+    export_bundle(folder / "c.h5", folder / "s.db", folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture
+def clinical_model(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
+    made, out = model.parent, tmp_path_factory.mktemp("clinical") / "model"
+    tune(made / "c.h5", out.parent / "s.db", trials=1, heads=["logistic"], inputs=["clinical"])
+    export_bundle(made / "c.h5", out.parent / "s.db", out)
+    return out
+
+
+def pixels(seed: int = 0, side: int = 80) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.kron(
+        rng.integers(0, 256, (side // 8, side // 8, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)
+    )
+
+
+def patient(folder: Path, name: str, images: int = 3, seed: int = 0) -> Path:
+    (folder / name).mkdir(parents=True)
+    for k in range(images):
+        Image.fromarray(pixels(10 * seed + k)).save(folder / name / f"{k}.png")
+    return folder / name
+
+
+def predicted(model: Path, folder: Path, *rows: str, header: str = TABLE) -> pd.DataFrame:
+    """The table, by ID."""
+    write_table(folder.parent / "clinical.csv", [header, *rows])
+    out = folder.parent / "p.csv"
+    found = predict_folder(model, folder, out, clinical=folder.parent / "clinical.csv", force=True)
+    return found.table.set_index("id")
+
+
+def test_nothing_to_warn_of(model: Path, tmp_path: Path) -> None:
+    patient(tmp_path / "new", "A")
+    found = predicted(model, tmp_path / "new", "A,F,3/4/1940,12.5")
+    assert list(found["warnings"]) == [""]
+    assert found.loc["A", "decision"] in ("reactive", "malignant")
+    assert 0 <= found.loc["A", "probability"] <= 1
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "I;16", "P", "1"])
+def test_other_modes_are_read_as_colours(model: Path, tmp_path: Path, mode: str) -> None:
+    """Grey images in whatever mode say what they say as RGB."""
+    grey = pixels(1)[:, :, 0] // 128 * 255  # black and white, which every mode can hold
+    plain = Image.fromarray(np.repeat(grey[:, :, None], 3, axis=2))
+    changed = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else plain.convert(mode)
+    assert changed.mode == mode
+    for name, image in (("A", plain), ("B", changed)):
+        (tmp_path / "new" / name).mkdir(parents=True)
+        for k in range(3):
+            image.save(tmp_path / "new" / name / f"{k}.tif")
+    found = predicted(model, tmp_path / "new", "A,F,3/4/1940,12.5", "B,F,3/4/1940,12.5")
+    assert found.loc["A", "probability"] == pytest.approx(found.loc["B", "probability"], abs=1e-9)
+
+
+def test_larger_images_are_cut_not_resized(model: Path, tmp_path: Path) -> None:
+    for name, border in (("A", 0), ("B", 16)):
+        (tmp_path / "new" / name).mkdir(parents=True)
+        for k in range(3):
+            image = np.pad(pixels(k), ((border, border), (border, border), (0, 0)))
+            Image.fromarray(image).save(tmp_path / "new" / name / f"{k}.png")
+    found = predicted(model, tmp_path / "new", "A,F,3/4/1940,12.5", "B,F,3/4/1940,12.5")
+    assert found.loc["A", "probability"] == found.loc["B", "probability"]
+
+
+def test_all_bad_images_are_listed_at_once(model: Path, tmp_path: Path) -> None:
+    folder = patient(tmp_path / "new", "A")
+    Image.fromarray(pixels(0, 40)).save(folder / "small.png")
+    (folder / "text.png").write_text("no image")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "cut.png").write_bytes((folder / "0.png").read_bytes()[:200])
+    Image.fromarray(pixels(0)[:, :, 0].astype(np.int32)).save(folder / "deep.tif")
+    with pytest.raises(InputError) as error:
+        predict_folder(model, tmp_path / "new", tmp_path / "p.csv")
+    lines = {Path(line.split(": ")[0]).name: line for line in str(error.value).splitlines()}
+    assert set(lines) == {"small.png", "text.png", "empty.png", "cut.png", "deep.tif"}
+    assert "is 40 × 40 pixels, and the model looks at 64 × 64" in lines["small.png"]
+    assert "is not an image" in lines["text.png"]
+    assert "0 bytes" in lines["empty.png"]
+    assert "truncated or damaged" in lines["cut.png"]
+    assert "32-bit" in lines["deep.tif"]
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_folders_without_patients(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        predict_folder(model, tmp_path / "nowhere", tmp_path / "p.csv")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no patient"):
+        predict_folder(model, tmp_path / "empty", tmp_path / "p.csv")
+    (tmp_path / "some" / "A").mkdir(parents=True)
+    patient(tmp_path / "some", "B")
+    with pytest.raises(InputError, match=r"A: holds no image"):
+        predict_folder(model, tmp_path / "some", tmp_path / "p.csv")
+    Image.fromarray(pixels()).save(tmp_path / "empty" / "0.png")
+    with pytest.raises(InputError, match="holds no patient"):
+        predict_folder(model, tmp_path / "empty", tmp_path / "p.csv")
+    assert not (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        (TABLE, "A,F,31/31/1960,3", "row 2: date of birth"),
+        (TABLE, "A,X,3/4/1940,3", "row 2: sex 'X' is not known"),
+        (TABLE, "A,F,3/4/1940,many", "row 2: lymphocyte count 'many'"),
+        ("ID,GENDER,AGE,LYMPH_COUNT", "A,F,-3,3", "row 2: age '-3' is not one in years"),
+        ("ID,GENDER,AGE,LYMPH_COUNT", "A,F,old,3", "row 2: age 'old' is not one in years"),
+        ("NAME,GENDER", "A,F", "has no column 'ID'"),
+        ("ID,COLOUR", "A,red", "has none of the columns GENDER, DOB, AGE, LYMPH_COUNT"),
+    ],
+)
+def test_bad_tables_are_refused(model: Path, tmp_path: Path, header: str, row: str, message: str) -> None:
+    patient(tmp_path / "new", "A")
+    with pytest.raises(InputError, match=message):
+        predicted(model, tmp_path / "new", row, header=header)
+    assert not (tmp_path / "p.csv").exists()
+    with pytest.raises(InputError, match="no such table"):
+        predict_folder(model, tmp_path / "new", tmp_path / "p.csv", clinical=tmp_path / "none.csv")
+
+
+def test_ages_by_date_of_birth_or_by_themselves(model: Path, tmp_path: Path) -> None:
+    for name in "ABC":
+        patient(tmp_path / "new", name)
+    age = age_at(date(1940, 3, 4), REFERENCE_DATE)
+    rows = (
+        "A,F,3/4/1940,,12.5",
+        f"B,F,,{age!r},12.5",
+        "C,F,04-03-1940,99,12.5",
+    )  # the date goes before the age
+    found = predicted(model, tmp_path / "new", *rows, header="ID,GENDER,DOB,AGE,LYMPH_COUNT")
+    np.testing.assert_allclose(found["probability"], found.loc["A", "probability"], atol=1e-12)
+
+
+def test_another_day_to_count_ages_on(model: Path, tmp_path: Path) -> None:
+    """The bundle's, unless the folder's layout names one."""
+    patient(tmp_path / "new", "A")
+    write_table(tmp_path / "t.csv", [TABLE, "A,F,3/4/1940,12.5"])
+    reference = date(2025, 3, 4)
+    new = read_patients(tmp_path / "new", tmp_path / "t.csv", reference, images=True)
+    assert new.patients[0].age == 85.0
+    write_table(tmp_path / "new" / "lymphofeat.toml", ["[ages]", "reference = 2030-03-04"])
+    new = read_patients(tmp_path / "new", tmp_path / "t.csv", reference, images=True)
+    assert new.patients[0].age == 90.0
+
+
+def test_what_is_missing_or_out_of_range_is_warned_of(model: Path, tmp_path: Path) -> None:
+    for name, images in (("A", 3), ("B", 3), ("C", 1), ("D", 3)):
+        patient(tmp_path / "new", name, images)
+    found = predicted(model, tmp_path / "new", "A,,,", "B,M,3/4/1850,900", "C,F,3/4/1940,12.5")["warnings"]
+    assert found["A"] == "age missing; count missing; sex missing"
+    assert "age 169.8 outside the training range" in found["B"]
+    assert "count 900 outside the training range" in found["B"]
+    assert found["C"] == "too few images (1, training 3 or more)"
+    assert found["D"] == found["A"]  # not in the table
+
+
+def test_images_of_another_kind_are_noticed(model: Path, tmp_path: Path) -> None:
+    patient(tmp_path / "new", "same", seed=3)
+    (tmp_path / "new" / "other").mkdir()
+    for k in range(3):
+        Image.fromarray(np.full((80, 80, 3), 250 + k, dtype=np.uint8)).save(
+            tmp_path / "new" / "other" / f"{k}.png"
+        )
+    found = predicted(model, tmp_path / "new", "same,F,3/4/1940,12.5", "other,F,3/4/1940,12.5")["warnings"]
+    assert found["same"] == ""
+    assert found["other"] == "unlike the training images"
+
+
+def test_rows_without_a_folder_are_told_of(model: Path, tmp_path: Path) -> None:
+    patient(tmp_path / "new", "A")
+    write_table(tmp_path / "t.csv", [TABLE, "A,F,3/4/1940,12.5", "B,F,3/4/1940,12.5"])
+    found = predict_folder(model, tmp_path / "new", tmp_path / "p.csv", clinical=tmp_path / "t.csv")
+    assert list(found.table["id"]) == ["A"]
+    assert "has 1 rows of patients without a folder" in found.notes[-1]
+
+
+def test_without_images_the_table_is_enough(clinical_model: Path, tmp_path: Path) -> None:
+    patient(tmp_path / "new", "A", images=1)
+    found = predicted(clinical_model, tmp_path / "new", "A,F,3/4/1940,12.5", "B,F,3/4/1940,12.5")
+    assert list(found.index) == ["A", "B"]
+    assert found.loc["A", "probability"] == found.loc["B", "probability"]
+    assert list(found["warnings"]) == ["", ""]
+
+
+def test_one_patient_does_not_change_another(model: Path, tmp_path: Path) -> None:
+    for number, name in enumerate("ABC"):
+        patient(tmp_path / "new", name, 3 + number, seed=number)
+    patient(tmp_path / "alone", "B", 4, seed=1)
+    rows = [f"{name},F,3/4/1940,{12.5 + i}" for i, name in enumerate("ABC")]
+    together, alone = predicted(model, tmp_path / "new", *rows), predicted(model, tmp_path / "alone", rows[1])
+    assert alone.loc["B", "probability"] == pytest.approx(together.loc["B", "probability"], abs=1e-6)
+
+
+def test_an_existing_table_stays(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        predict_folder(model, tmp_path / "nowhere", tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_text() == "mine"
+
+
+@pytest.fixture(scope="module")
+def loaded(model: Path) -> Bundle:
+    return open_bundle(model)
+
+
+def test_ranges_are_rounded_outwards(loaded: Bundle) -> None:
+    table = pd.DataFrame(
+        {"age": [40.3, np.nan, 70.7], "count": [4.123, 39.91, np.nan], "n_images": [3, 9, 5]}
+    )
+    found = FamiliarTable.fit(table, np.array([0, 1, 1], dtype=np.int8))
+    assert (found.n, found.n_malignant) == (3, 2)
+    assert found.age == (40, 71)
+    assert found.count == pytest.approx((4.1, 40))
+    assert (found.images[0], found.images[2], found.images[4]) == (3, 5, 9)
+    empty = table.assign(age=np.nan, count=np.nan)
+    assert FamiliarTable.fit(empty, np.array([0, 1, 1], dtype=np.int8)).age == (0, 0)
+
+
+def test_distance_is_mahalanobis_where_all_axes_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 3))
+    found = FamiliarImages.fit(x, np.empty((0, 3)))
+    inverse = np.linalg.inv(np.cov(x.T))
+    centred = x[:20] - x.mean(axis=0)
+    expected = np.sqrt(np.einsum("ij,jk,ik->i", centred, inverse, centred))
+    np.testing.assert_allclose(found.distances(x[:20]), expected, rtol=1e-9)
+    again = FamiliarImages.from_arrays(found.arrays("0"), "0")
+    np.testing.assert_array_equal(again.distances(x), found.distances(x))
+
+
+def test_false_alarms_are_one_in_n_and_strangers_are_found() -> None:
+    """More features than patients; 60 training patients: an alarm for 1 of 61 of the same kind."""
+    rng = np.random.default_rng(1)
+    mixing = rng.normal(size=(200, 200)) * np.linspace(1, 0.05, 200)
+    alarms, found = [], []
+    for _ in range(20):
+        train, same = (rng.normal(size=(n, 200)) @ mixing.T for n in (60, 100))
+        familiar = FamiliarImages.fit(train, np.empty((0, 200)))
+        alarms.append(unlike([familiar.distances(same)], [familiar]).mean())
+        moved = same + 3 * np.linalg.norm(same, axis=1).mean() * mixing[:, 150] / np.linalg.norm(
+            mixing[:, 150]
+        )
+        found.append(unlike([familiar.distances(moved)], [familiar]).mean())
+    assert np.mean(alarms) < 3 / 61
+    assert np.mean(found) > 0.95
+
+
+def test_of_several_encoders_the_median_decides() -> None:
+    rng = np.random.default_rng(2)
+    one = FamiliarImages.fit(rng.normal(size=(50, 4)), np.empty((0, 4)))
+    near, far = np.zeros(1), np.array([2 * one.limit])
+    assert not unlike([near, near, far], [one] * 3)[0]
+    assert unlike([near, far, far], [one] * 3)[0]
+    held = FamiliarImages.fit(rng.normal(size=(50, 4)), np.full((1, 4), 9.0))
+    assert held.limit == pytest.approx(replace(held, limit=0).distances(np.full((1, 4), 9.0))[0])
