@@ -18,11 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-if __package__:
-    from .tune import make_cache
-else:
-    from tune import make_cache
+from tune import make_cache
 
 
 def run(cache: Path, folder: Path, trials: int, heads: Sequence[str], jobs: int) -> dict[str, Any]:

@@ -10,9 +10,9 @@ Usage: python benchmarks/noise.py [noise] [signal] [--cohorts 100] [--jobs 2] [-
             cross-validation estimates; and the AUC that the true probabilities of these patients reach, the best
             possible one
 
-For each cohort: nested cross-validation, and the plain search on all folds with as many trials. Counted is how often the
-95 % intervals hold the truth: of the nested AUC (DeLong), of the nested balanced accuracy (BCa), and the same of the
-selected trial. Finished cohorts are kept in --record, so that a stopped run goes on.
+For each cohort: nested cross-validation, and the plain search on all folds with as many trials. Counted is how often
+the 95 % intervals hold the truth: of the nested AUC (DeLong), of the nested balanced accuracy (BCa), and the same of
+the selected trial. Finished cohorts are kept in --record, so that a stopped run goes on.
 """
 
 import argparse

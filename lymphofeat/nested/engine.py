@@ -26,7 +26,6 @@ from ..studies.plan import labels_of
 from ..studies.record import pack, unpack
 from ..studies.search import Search, run_together
 from ..studies.space import FAMILY, Space, build_head
-from ..studies.store import open_store
 from ..studies.study import Tuning, check_arguments, family_in
 from ..studies.summary import StudySummary, load_study
 from ..studies.workers import Workers, workers
@@ -177,8 +176,6 @@ def _refitted(
     """What the ledger keeps of an outer fold: the best head, fitted on all other patients, on the fold's."""
     start = time.perf_counter()
     summary = load_study(study, pipeline.trials)
-    with open_store(study) as store:
-        searched = store.seconds(pipeline.trials)
     best = summary.best
     labels = labels_of(view)
     labelled = np.flatnonzero(labels >= 0)
@@ -197,7 +194,7 @@ def _refitted(
         "params": best.params,
         "tuned": best.scores.values,
         "n_trials": summary.n_trials,
-        "seconds": searched + time.perf_counter() - start,
+        "seconds": summary.seconds + time.perf_counter() - start,
     }
 
 

@@ -128,6 +128,7 @@ class StudySummary:
         leaderboard: the best of each family, best first; families without a complete trial are left out.
         ids: the labelled patients' IDs, in the order of `TrialSummary.y`.
         rows: the finished trials by number, without what they were scored on.
+        seconds: of scoring, all processes and runs of the program together.
     """
 
     path: Path
@@ -138,6 +139,7 @@ class StudySummary:
     leaderboard: tuple[FamilyBest, ...]
     ids: tuple[str, ...]
     rows: tuple[Row, ...]
+    seconds: float = 0.0
 
     @property
     def n_trials(self) -> int:
@@ -291,6 +293,7 @@ def _summary(store: Store, rows: list[Row]) -> StudySummary:
         leaderboard=_leaderboard(rows, sign, read),
         ids=tuple(store.patients["ids"]),
         rows=tuple(rows),
+        seconds=store.seconds(1 + max(row.number for row in rows)),
     )
 
 
