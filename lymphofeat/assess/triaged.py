@@ -1,7 +1,8 @@
 """Deciding some patients and referring others: what is promised, and what held on patients not used for the promise.
 
-The folds' models cut at different probabilities. Every probability is moved by its fold's cut on the scale of log-odds,
-so that all are cut at 0.5; the cut came from the training part of the fold, never from the patients it is used on.
+The folds' heads cut at different probabilities and are not equally sure of themselves. On the scale of log-odds every
+probability is moved by its fold's cut, so that all are cut at 0.5, and stretched by the slope of the fold's Platt
+calibration; both come from the training part of the fold, never from the patients they are used on.
 A rule is found on the nested predictions of all patients, which is what would be deployed. Beside it stands what was
 measured by cross-fitting: for each fold the rule found on the other folds' patients decides the fold's.
 """
@@ -14,12 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ..estimates import REFER, Conformal, Triage, share_interval, split_conformal, triage
+from ..estimates import REFER, Conformal, PlattCalibrator, Triage, share_interval, split_conformal, triage
 from ..estimates._logistic import log_odds
 from ..estimates.bca import bca_interval
 from ..estimates.risk_coverage import aurc, risk_coverage
 from ..nested.result import Nested
 from ..statistics import Interval
+from .calibrated import inner_of
 
 __all__ = ["CONFIDENCES", "ERRORS", "centred", "risk_coverage_table", "triage_table"]
 
@@ -30,15 +32,21 @@ Finder = Callable[[NDArray[np.int8], Floats], Rule]
 ERRORS = (0.05, 0.10)
 CONFIDENCES = (0.95, 0.90)
 _CUT = 0.5
+_LEAST_SLOPE = 1e-3  # a head that says nothing is sure of nothing, and still has its decisions
 _COVERAGES = np.arange(1, 21) / 20
 
 
 def centred(nested: Nested) -> Floats:
-    """(n, runs) float64 in (0, 1): the probabilities with every fold's cut moved to 0.5 on the scale of log-odds."""
+    """(n, runs) float64: σ(b (logit p − logit cut)), b the fold's Platt slope; 1 without inner predictions."""
     found = np.full(nested.probabilities.shape, np.nan)
     for fold in nested.folds_of_runs:
+        inner = inner_of(nested, fold)
+        slope = 1.0
+        if inner is not None:
+            y, p = inner
+            slope = max(PlattCalibrator().fit(p, y).slope_, _LEAST_SLOPE)
         cut = log_odds(np.array([fold.cut]))
-        found[fold.rows, fold.run] = expit(log_odds(fold.probabilities) - cut)
+        found[fold.rows, fold.run] = expit(slope * (log_odds(fold.probabilities) - cut))
     return found
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
 from lymphofeat.assess.benefit import decision_table, probabilities_to_act_on
 from lymphofeat.assess.calibrated import calibrated, calibration_table
@@ -68,7 +69,23 @@ def test_without_inner_predictions_nothing_is_fitted() -> None:
 def test_centred_probabilities_are_cut_at_one_half() -> None:
     main = nested(cut=0.3, runs=2)
     assert np.array_equal(centred(main) >= 0.5, main.decisions)
-    assert (np.argsort(centred(main)[:24, 0]) == np.argsort(main.probabilities[:24, 0])).all()
+    for fold in main.folds_of_runs:
+        assert (np.argsort(centred(main)[fold.rows, fold.run]) == np.argsort(fold.probabilities)).all()
+
+
+def test_folds_are_brought_to_one_scale() -> None:
+    """A fold whose head is three times as sure of itself, inside and outside, is triaged as if it were not."""
+    main = nested()
+    fold = main.folds_of_runs[1]
+    boasting = replace(
+        fold, probabilities=expit(3 * logit(fold.probabilities)), inner=expit(3 * logit(fold.inner))
+    )
+    other = replace(main, folds_of_runs=(main.folds_of_runs[0], boasting, *main.folds_of_runs[2:]))
+    assert centred(other) == pytest.approx(centred(main), abs=1e-6)
+    blind = replace(
+        other, folds_of_runs=tuple(replace(f, inner=np.full(120, np.nan)) for f in other.folds_of_runs)
+    )
+    assert np.ptp(centred(blind)[fold.rows]) > np.ptp(centred(main)[fold.rows])
 
 
 def test_triage_decides_all_where_nobody_is_wrong_and_none_by_chance() -> None:
