@@ -18,6 +18,7 @@ from ..report.study import describe_head
 from ..statistics import METRICS, Bootstrap, ClassWeights, Interval, bootstrap
 from ..studies.submit import FinalModel
 from ..studies.summary import words
+from .evaluation import Reported
 from .familiar import FamiliarTable
 
 __all__ = ["Evidence", "model_card"]
@@ -37,6 +38,7 @@ class Evidence:
         patients: (n,) rows of the cache's table.
         nested: the name of the nested cross-validation they come from; None: selected out-of-fold predictions.
         caveat: what has to be said with them.
+        reported: scores of a nested evaluation, if its report was given.
     """
 
     y: NDArray[np.int8]
@@ -45,6 +47,7 @@ class Evidence:
     patients: pd.DataFrame
     nested: str | None
     caveat: str
+    reported: Reported | None = None
 
     def scores(self, class_weights: ClassWeights) -> dict[str, Interval]:
         """Per metric, averaged over the runs, with the bootstrap interval by patient."""
@@ -144,13 +147,15 @@ def _training(about: Mapping[str, Any], table: FamiliarTable) -> str:
 
 def _scores(model: FinalModel, evidence: Evidence) -> str:
     n, malignant = len(evidence.y), int(evidence.y.sum())
+    if evidence.reported is not None:
+        return evidence.reported.markdown()
     scores = evidence.scores(model.study.best.class_weights)
     lines = ["| score | value [95 % interval] |", "|---|---|"]
     lines += [f"| {words(metric)} | {interval_text(interval)} |" for metric, interval in scores.items()]
     source = (
         "Nested cross-validation: the whole search was repeated without the patients that it is scored on."
         if evidence.nested is not None
-        else f"**Selected, and so too good:** {evidence.caveat} Export with a nested evaluation for others."
+        else f"**Selected, and so too good:** {evidence.caveat}"
     )
     return (
         "\n".join(lines)
@@ -173,6 +178,7 @@ def _subgroups(evidence: Evidence) -> str:
         lines.append(f"| {group.name} | {group.n} | {group.n_malignant} | {' | '.join(shown)} |")
     return (
         "\n".join(lines)
+        + f"\n\n{evidence.caveat}".rstrip()
         + f"\n\nFewer than {FEWEST} patients of a class say nothing. With so many intervals, some miss "
         "by chance."
     )
@@ -224,7 +230,7 @@ def _limits(about: Mapping[str, Any], table: FamiliarTable, evidence: Evidence) 
     ]
     if about["conformal"] is None:
         lines.append("- Every patient is decided; nobody is referred.")
-    if evidence.nested is None:
+    if evidence.nested is None and evidence.reported is None:
         lines.append("- No score here is free of the choice of the head.")
     return "\n".join(lines)
 

@@ -30,6 +30,7 @@ from ..studies.summary import load_study
 from .card import Evidence, model_card
 from .codec import pack_object
 from .encoders import EncoderRecord, WhereWeights, find_network, record_of
+from .evaluation import read_evaluation
 from .familiar import FamiliarImages, FamiliarTable, patient_means
 from .load import MODEL, PROBE, TRAINING, encoder_file, head_stem, mixed
 from .manifest import BundleFolder, new_bundle
@@ -69,7 +70,7 @@ class ExportSummary:
         model: what was chosen.
         n_fits: fits of each head.
         encoders: one per fit; none where no image is looked at.
-        nested: whether its scores, sets and calibration rest on nested predictions.
+        nested: whether the card has nested scores.
     """
 
     path: Path
@@ -88,6 +89,7 @@ def export_bundle(
     options: ExportOptions | None = None,
     *,
     nested: Nested | None = None,
+    evaluation: Path | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> ExportSummary:
@@ -101,11 +103,12 @@ def export_bundle(
         nested: nested cross-validation of the pipeline: its scores go on the card, and prediction sets and calibration
             are fitted on its predictions. Without, the out-of-fold predictions of the chosen heads stand in, which were
             selected, and the card says so.
+        evaluation: `evaluate.json` of the same pipeline, whose nested scores go on the card.
         force: replace a bundle that exists.
         progress: told of the steps.
 
     Raises:
-        InputError: `out` exists, a bad option, or `nested` of other patients.
+        InputError: `out` exists, a bad option, or `nested` or `evaluation` of something else.
         CacheError, StudyError: no usable cache or study, or they do not belong together.
         WeightsError: an encoder is not found, or has other weights.
         BundleError: something that bundles have no form for.
@@ -117,14 +120,16 @@ def export_bundle(
         cache = open_cache(cache_path)
         model = final_model(cache, study, options.ensemble)
         fits = final_fits(cache, study.family)
-        writer = _Writer(cache, model, fits, options, _evidence(cache, model, nested), folder)
+        writer = _Writer(cache, model, fits, options, _evidence(cache, model, nested, evaluation), folder)
         encoders = writer.encoders()
         progress.note(f"Fitting {len(model.members) * len(fits)} heads")
         members = fit_final(cache, fits, [(trial.params, weight) for trial, weight in model.members])
         writer.write(members, encoders)
         digest = folder.close()
     n_bytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    return ExportSummary(out, digest, n_bytes, model, len(fits), encoders, nested is not None)
+    return ExportSummary(
+        out, digest, n_bytes, model, len(fits), encoders, nested is not None or evaluation is not None
+    )
 
 
 def _check(options: ExportOptions) -> None:
@@ -136,22 +141,27 @@ def _check(options: ExportOptions) -> None:
         )
 
 
-def _evidence(cache: Cache, model: FinalModel, nested: Nested | None) -> Evidence:
+def _evidence(cache: Cache, model: FinalModel, nested: Nested | None, evaluation: Path | None) -> Evidence:
     """Predictions of patients by models that did not see them: what scores, sets and calibration rest on.
 
     Raises:
-        InputError: the nested predictions are of other patients.
+        InputError: the nested predictions or the evaluation are of other patients.
     """
     labelled = cache.patients[labels_of(cache) >= 0]
     ids = tuple(str(i) for i in labelled["id"])
+    reported = None if evaluation is None else read_evaluation(evaluation)
+    if reported is not None:
+        reported.check(model.study)
     if nested is None:
         study = model.study
-        return Evidence(study.best.y, model.probabilities, model.decisions, labelled, None, study.caveat)
+        return Evidence(
+            study.best.y, model.probabilities, model.decisions, labelled, None, model.caveat, reported
+        )
     if nested.ids != ids:
         raise InputError(
             f"The evaluation {nested.name!r} is of other patients than {cache.path}; give the one of this cohort."
         )
-    return Evidence(nested.y, nested.probabilities, nested.decisions, labelled, nested.name, "")
+    return Evidence(nested.y, nested.probabilities, nested.decisions, labelled, nested.name, "", reported)
 
 
 @dataclass(frozen=True)

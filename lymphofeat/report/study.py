@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..statistics import METRICS
-from ..studies.ensemble import Ensemble
+from ..studies.ensemble import CAVEAT, Ensemble
 from ..studies.next_step import next_step
 from ..studies.objective import DIRECTIONS
 from ..studies.space import FAMILY
@@ -74,16 +74,12 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
     console.print(
         escape(f"Measured on {study.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
     )
-    console.print(f"[yellow]{escape(study.caveat if summary.ensemble is None else _NESTED)}[/yellow]")
+    console.print(f"[yellow]{escape(study.caveat if summary.ensemble is None else CAVEAT)}[/yellow]")
     for note in summary.notes:
         console.print(escape(note))
     console.print(escape(_counted(summary)))
 
 
-_NESTED = (
-    "Selected scores are of the very patients that the heads were chosen on; nested ones are of patients who had no "
-    "say in choosing among the trials. The trials themselves were searched on all of them: `lymphofeat evaluate`."
-)
 _RULE = {"single": "best head alone", "families": "best of each family", "greedy": "greedy selection"}
 
 

@@ -27,7 +27,7 @@ from .objective import DIRECTIONS, weighs_equally
 from .space import FAMILY, build_head
 from .summary import TrialSummary
 
-__all__ = ["RULES", "Choice", "Ensemble", "select_ensemble"]
+__all__ = ["CAVEAT", "RULES", "Choice", "Ensemble", "select_ensemble"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
@@ -36,6 +36,11 @@ Rows = NDArray[np.bool_]
 # Niculescu-Mizil, ICDM 2006, prune their library as well).
 _POOL = 40
 _TIE = 1e-12
+# What a score of nested selection must be quoted with.
+CAVEAT = (
+    "Heads and their shares were chosen without the fold that is scored, but from trials that were searched on all "
+    "folds, so the scores are still somewhat optimistic; `lymphofeat evaluate` repeats the search as well."
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Ensemble:
         nested: the score with rule and trials chosen without the fold that is scored.
         difference: `nested` − the nested score of the best trial alone, with its paired interval.
         members: (trial, weight), the heaviest first.
+        nested_probabilities, nested_decisions: (n, repeats), what `nested` is the score of.
     """
 
     metric: str
@@ -74,6 +80,8 @@ class Ensemble:
     nested: Interval
     difference: Interval
     members: tuple[tuple[TrialSummary, float], ...]
+    nested_probabilities: Floats
+    nested_decisions: NDArray[np.bool_]
 
     @cached_property
     def probabilities(self) -> Floats:
@@ -131,7 +139,7 @@ def select_ensemble(trials: Sequence[TrialSummary], metric: str, size: int) -> E
     heaviest = np.argsort(-weights[rule], kind="stable")
     members = tuple((trials[i], float(weights[rule][i])) for i in heaviest if weights[rule][i])
     difference = (found - library.bootstrap(*nested["single"])).interval()
-    return Ensemble(metric, rule, choices, found.interval(), difference, members)
+    return Ensemble(metric, rule, choices, found.interval(), difference, members, *outer)
 
 
 class _Library:

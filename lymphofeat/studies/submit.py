@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..files import written_beside
 from ..progress import Progress, Silent
 from ..statistics import Interval
-from .ensemble import Ensemble, select_ensemble
+from .ensemble import CAVEAT, Ensemble, select_ensemble
 from .refit import FinalFit, final_fits, fit_final, predict_final
 from .store import open_store
 from .study import check_made_from, made_from_cache
@@ -36,7 +36,8 @@ class FinalModel:
         ensemble: how its heads were chosen; None for the best trial alone.
         members: (trial, weight); the weights add up to 1.
         cut: malignant at this probability or above.
-        probabilities, decisions: (n, repeats), out-of-fold, of the labelled patients.
+        probabilities, decisions: (n, repeats), of the labelled patients, out-of-fold; those of an ensemble are by heads
+            that were chosen without the patient's fold.
     """
 
     study: StudySummary
@@ -45,6 +46,11 @@ class FinalModel:
     cut: float
     probabilities: NDArray[np.float64]
     decisions: NDArray[np.bool_]
+
+    @property
+    def caveat(self) -> str:
+        """What the scores of `probabilities` must be quoted with."""
+        return self.study.caveat if self.ensemble is None else CAVEAT
 
     def expected(self, n_test: int) -> Interval:
         """What a test set of that size would show by the study's metric; see `submissions.expected_range`."""
@@ -115,7 +121,8 @@ def final_model(cache: Cache, study: StudySummary, ensemble: int | None = None) 
         best = study.best
         return FinalModel(study, None, ((best, 1.0),), best.cut, best.scores.probabilities, best.decisions)
     found = select_ensemble(load_trials(study.path), study.metric, ensemble)
-    return FinalModel(study, found, found.members, found.cut, found.probabilities, found.decisions)
+    judged = found.nested_probabilities, found.nested_decisions
+    return FinalModel(study, found, found.members, found.cut, *judged)
 
 
 def submit(
@@ -181,8 +188,8 @@ def _outlook(expected: Interval, model: FinalModel, n_test: int) -> str:
     half = (expected.high - expected.low) / 2
     return (
         f"A test set of {n_test} patients like those of cross-validation would show a {words(model.study.metric)} of "
-        f"{expected.value:.3f} ± {half:.2f} ({expected.low:.2f} to {expected.high:.2f}) in 95 of 100 cases, if the "
-        "selected score were the true one, which is lower."
+        f"{expected.value:.3f} ± {half:.2f} ({expected.low:.2f} to {expected.high:.2f}) in 95 of 100 cases, if that "
+        "score were the true one; it was selected, and the true one is lower."
     )
 
 

@@ -21,6 +21,8 @@ PREDICTIONS = Path("predictions.csv")
               help="The fine-tuned encoders, if they are no longer beside the cache.")  # fmt: skip
 @click.option("--refer-error", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="SHARE",
               help="Refer patients who cannot be decided at this error; by default everyone is decided.")  # fmt: skip
+@click.option("--evaluation", type=click.Path(path_type=Path), metavar="FILE",
+              help="evaluate.json of the same pipeline: its nested scores go on the card.")  # fmt: skip
 @click.option("--calibrate", type=click.Choice(["platt", "beta", "isotonic"]),
               help="Also give a calibrated probability.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace a bundle that exists.")
@@ -35,6 +37,7 @@ def export(
     encoders: Path | None,
     refer_error: float | None,
     calibrate: str | None,
+    evaluation: Path | None,
     force: bool,
 ) -> None:
     """Write the study's best head or ensemble and its encoders to the folder OUT, which stands alone.
@@ -45,7 +48,9 @@ def export(
     from ..report.bundle import render_export
 
     options = ExportOptions(ensemble, WhereWeights(weights, encoders), refer_error, calibrate)
-    summary = export_bundle(cache, study_path(study), out, options, force=force, progress=say.progress())
+    summary = export_bundle(
+        cache, study_path(study), out, options, evaluation=evaluation, force=force, progress=say.progress()
+    )
     render_export(summary, say.console)
 
 

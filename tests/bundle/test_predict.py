@@ -56,7 +56,9 @@ def pixels(seed: int = 0, side: int = 80) -> np.ndarray:
 def patient(folder: Path, name: str, images: int = 3, seed: int = 0) -> Path:
     (folder / name).mkdir(parents=True)
     for k in range(images):
-        Image.fromarray(pixels(10 * seed + k)).save(folder / name / f"{k}.png")
+        Image.fromarray(pixels(10 * seed + k)).save(
+            folder / name / f"{k}.jpg", quality=90
+        )  # as those of training
     return folder / name
 
 
@@ -106,16 +108,16 @@ def test_all_bad_images_are_listed_at_once(model: Path, tmp_path: Path) -> None:
     Image.fromarray(pixels(0, 40)).save(folder / "small.png")
     (folder / "text.png").write_text("no image")
     (folder / "empty.png").write_bytes(b"")
-    (folder / "cut.png").write_bytes((folder / "0.png").read_bytes()[:200])
+    (folder / "cut.jpg").write_bytes((folder / "0.jpg").read_bytes()[:200])
     Image.fromarray(pixels(0)[:, :, 0].astype(np.int32)).save(folder / "deep.tif")
     with pytest.raises(InputError) as error:
         predict_folder(model, tmp_path / "new", tmp_path / "p.csv")
     lines = {Path(line.split(": ")[0]).name: line for line in str(error.value).splitlines()}
-    assert set(lines) == {"small.png", "text.png", "empty.png", "cut.png", "deep.tif"}
+    assert set(lines) == {"small.png", "text.png", "empty.png", "cut.jpg", "deep.tif"}
     assert "is 40 × 40 pixels, and the model looks at 64 × 64" in lines["small.png"]
     assert "is not an image" in lines["text.png"]
     assert "0 bytes" in lines["empty.png"]
-    assert "truncated or damaged" in lines["cut.png"]
+    assert "truncated or damaged" in lines["cut.jpg"]
     assert "32-bit" in lines["deep.tif"]
     assert not (tmp_path / "p.csv").exists()
 
@@ -189,7 +191,7 @@ def test_what_is_missing_or_out_of_range_is_warned_of(model: Path, tmp_path: Pat
     assert found["A"] == "age missing; count missing; sex missing"
     assert "age 169.8 outside the training range" in found["B"]
     assert "count 900 outside the training range" in found["B"]
-    assert found["C"] == "too few images (1, training 3 or more)"
+    assert found["C"].endswith("too few images (1, training 3 or more)")
     assert found["D"] == found["A"]  # not in the table
 
 
