@@ -1,4 +1,4 @@
-"""Shuffled labels: dealt out anew with their own folds, never below encoders that saw the true ones; scored by chance."""
+"""Shuffled labels: dealt out anew with folds of their own, never below encoders that saw the true ones; chance."""
 
 from pathlib import Path
 

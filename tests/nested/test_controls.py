@@ -1,0 +1,121 @@
+"""Which pipelines stand beside the one that is evaluated, and what is said where one is lacking."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lymphofeat.cache import Cache, open_cache
+from lymphofeat.errors import InputError, LeakageError
+from lymphofeat.nested.controls import frozen_twin, untrained_twin
+from lymphofeat.nested.evaluate import evaluate, plan_evaluation
+
+from ..helpers.caches import frozen_cache, tuned_cache
+from ..helpers.compared import RANDOM, add_encoding, compared_cache
+
+TUNED = "pooled+clinical-good"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    return open_cache(compared_cache(tmp_path_factory.mktemp("c") / "c.h5", n_folds=3))
+
+
+def names(cache: Cache, **options: object) -> dict[str, tuple[str, tuple[str, ...], int | None]]:
+    plan = plan_evaluation(cache.path, **options)  # type: ignore[arg-type]
+    return {p.name: (p.family, p.space.inputs, p.shuffle) for p in (plan.main, *plan.controls)}
+
+
+def test_a_frozen_encoding_stands_beside_four_controls(cache: Cache) -> None:
+    every = ("clinical", "image", "both")
+    assert names(cache, family="good") == {
+        "image + clinical": ("good", every, None),
+        "clinical only": ("good", ("clinical",), None),
+        "images only": ("good", ("image",), None),
+        "untrained encoder": ("resnet18-random0", every, None),
+        "shuffled labels": ("good", every, 0),
+    }
+    plan = plan_evaluation(cache.path, family="good", repeats=2, permute=7)
+    assert plan.n_searches == 5 * 2 * 3 + 7 * 3
+    assert "51 searches of 50 trials inside outer folds (2 runs × 3 folds of each pipeline" in plan.sentence
+    assert "7 shuffles of the labels × 3 folds" in plan.sentence
+    assert plan.notes == ()
+
+
+def test_labels_are_shuffled_below_the_frozen_twin_of_fine_tuned_encoders(cache: Cache) -> None:
+    plan = plan_evaluation(cache.path, family=TUNED, repeats=2)
+    shuffled = next(p for p in plan.controls if p.name == "shuffled labels")
+    assert (shuffled.family, shuffled.shuffle) == ("good", 0)
+    assert [(run.drawing, run.seed) for run in plan.runs] == [(0, 0), (0, 1)]
+    assert "differ by the seed" in plan.notes[0]
+    assert f"Labels are shuffled on good: the encoders of {TUNED}" in plan.notes[1]
+    assert frozen_twin(cache, TUNED) == "good"
+    with pytest.raises(InputError, match="give --encoding colour or good"):
+        plan_evaluation(cache.path, family=TUNED, permute=5)
+
+
+def test_twins_are_of_the_same_network_and_crop(cache: Cache, tmp_path: Path) -> None:
+    assert untrained_twin(cache, "good") == "resnet18-random0"
+    assert untrained_twin(cache, "resnet18-random0") is None
+    assert untrained_twin(cache, "colour") is None
+    path = frozen_cache(tmp_path / "c.h5")
+    array = np.ones((open_cache(path).tables.n_images, 2), dtype=np.float32)
+    made = {
+        "recipe": "frozen",
+        "backbone": "resnet18",
+        "weights": "file w.pth",
+        "preprocessing": {"crop": 112},
+    }
+    add_encoding(path, "mine", array, made)
+    add_encoding(path, "other-network", array, RANDOM | {"backbone": "resnet50"})
+    assert untrained_twin(open_cache(path), "mine") is None
+    add_encoding(path, "a-other-crop", array, RANDOM | {"preprocessing": {"crop": 224}})
+    assert untrained_twin(open_cache(path), "mine") == "a-other-crop"
+    add_encoding(path, "same-crop", array, RANDOM | {"preprocessing": {"crop": 112}})
+    assert untrained_twin(open_cache(path), "mine") == "same-crop"
+
+
+def test_what_is_lacking_is_said(tmp_path: Path) -> None:
+    path = tuned_cache(tmp_path / "c.h5", pairs=True)
+    plan = plan_evaluation(path)
+    assert [p.name for p in plan.controls] == ["clinical only", "images only"]
+    assert "an untrained encoder" in plan.notes[0]
+    assert "No control with shuffled labels" in plan.notes[1]
+    with pytest.raises(LeakageError, match="--finetune --nested"):
+        plan_evaluation(tuned_cache(tmp_path / "d.h5", pairs=False))
+
+
+def test_heads_that_take_images_only_leave_clinical_values_to_logistic_regression(cache: Cache) -> None:
+    plan = plan_evaluation(cache.path, family="good", heads=["additive"])
+    spaces = {p.name: p.space for p in plan.controls}
+    assert spaces["images only"].families == ("additive",)
+    assert spaces["clinical only"].families == ("logistic",)
+    assert (
+        "For clinical only, logistic is searched: of the heads additive none takes these alone." in plan.notes
+    )
+
+
+def test_evaluation_holds_all_pipelines_and_goes_on_with_what_it_has(cache: Cache, tmp_path: Path) -> None:
+    plan = plan_evaluation(cache.path, family="good", heads=["logistic"], trials=2, permute=1)
+    found = evaluate(plan, tmp_path)
+    assert [n.name for n in (found.main, *found.others)] == [p.name for p in (plan.main, *plan.controls)]
+    assert found.others[2].encoding == "resnet18-random0"
+    for other in found.others[:3]:
+        np.testing.assert_array_equal(other.y, found.main.y)
+        for a, b in zip(found.main.folds_of_runs, other.folds_of_runs, strict=True):
+            np.testing.assert_array_equal(a.rows, b.rows)
+    assert not np.array_equal(found.others[3].y, found.main.y)
+    assert found.tuned.n_trials == 2
+    assert found.tuned.ids == found.main.ids
+    assert found.permutation is not None
+    row = found.assessment.tables["permutation"].iloc[0]
+    assert (row["shuffles"], row["p"]) == (1, found.permutation.p_value)
+    assert any(note.startswith("Permutation test of the whole pipeline") for note in found.assessment.notes)
+    optimism = found.assessment.tables["optimism"].set_index("metric").loc["balanced_accuracy"]
+    best = found.tuned.best.scores.values["balanced_accuracy"]
+    assert optimism["tuned"] == pytest.approx(best)
+    assert optimism["optimism"] == pytest.approx(best - optimism["nested"])
+    before = (tmp_path / "folds.jsonl").read_bytes()
+    again = evaluate(plan, tmp_path)
+    np.testing.assert_array_equal(again.main.probabilities, found.main.probabilities)
+    assert (tmp_path / "folds.jsonl").read_bytes() == before

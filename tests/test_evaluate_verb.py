@@ -1,0 +1,88 @@
+"""`lymphofeat evaluate` as users type it."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from lymphofeat import cli
+
+from .helpers.caches import tuned_cache
+from .helpers.compared import compared_cache
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+QUICK = ("--cache", "c.h5", "--encoding", "good", "--families", "logistic", "--trials", "2")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run a verb in this process, in an empty working folder that holds a cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "500")
+    compared_cache(tmp_path / "c.h5", n_folds=3)
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["lymphofeat", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+def test_the_plan_the_answer_and_the_files(run: Run, tmp_path: Path) -> None:
+    ran = run("evaluate", *QUICK, "--out", "out", "--json", "all.json")
+    assert ran.code == 0, ran.err
+    plan, answer, *_ = ran.out.splitlines()
+    assert plan.startswith(
+        "15 searches of 2 trials inside outer folds (1 run × 3 folds of each pipeline: image + clin"
+    )
+    assert "Images add" in answer
+    assert "to age, sex and count" in answer
+    assert "to an untrained one" in ran.out
+    assert "the scores to quote" in ran.out
+    assert "its optimism is" in ran.out
+    record = json.loads((tmp_path / "all.json").read_text())
+    assert record == json.loads((tmp_path / "out" / "evaluate.json").read_text())
+    assert (tmp_path / "out" / "evaluate.md").is_file()
+    assert (tmp_path / "studies" / "study-nested" / "folds.jsonl").is_file()
+    refused = run("evaluate", *QUICK, "--json", "all.json")
+    assert (refused.code, refused.out) == (2, "")
+    assert "all.json exists already; give --force" in refused.err
+    assert run("evaluate", *QUICK, "--json", "all.json", "--force").code == 0
+    assert json.loads((tmp_path / "all.json").read_text()) == record
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--families", "logistics"], "did you mean 'logistic'"),
+        (["--encoding", "goood"], "did you mean 'good'"),
+        (["--encoding", "good", "--repeats", "3"], "holds 2 drawings of the folds"),
+        (["--encoding", "pooled+clinical-good", "--permute", "2"], "saw none"),
+        (["--permute", "-1"], "-1 is not in the range"),
+        (["--cache", "none.h5"], "none.h5"),
+        (["--cache", "t.h5"], "extract --finetune --nested"),
+    ],
+)
+def test_bad_input_gets_a_sentence_and_nothing_is_written(
+    run: Run, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    tuned_cache(tmp_path / "t.h5", pairs=False)
+    ran = run("evaluate", "--cache", "c.h5", "--out", "out", *arguments)
+    assert ran.code == 2
+    assert sentence in ran.err
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "studies").exists()
+    assert not (tmp_path / "out").exists()
