@@ -60,8 +60,9 @@ class Reported:
         runs = "" if self.n_runs == 1 else f" × {self.n_runs} runs"
         return "\n".join(lines) + (
             f"\n\nNested cross-validation of the pipeline ({self.pipeline}, encodings {self.encoding}) on {self.n} "
-            f"patients ({self.n_malignant} malignant), {self.n_folds} folds{runs}: the whole search was repeated without "
-            "the patients that it is scored on. They are scores of the way the heads were found, not of these very heads."
+            f"patients ({self.n_malignant} malignant), {self.n_folds} folds{runs}: the whole search was repeated "
+            "without the patients that it is scored on. These are scores of the way the heads were found, not of these "
+            "very heads."
         )
 
 
