@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 from typing import Any
@@ -270,8 +270,15 @@ class _Writer:
             "metric": self.model.study.metric,
             "encoding": self.model.study.family,
             "model_digest": self.model.digest(self.cache, list(self.fits)),
-            "versions": {"python": python_version(), **{name: version(name) for name in _PACKAGES}},
+            "versions": {"python": python_version(), **{name: _version(name) for name in _PACKAGES}},
         }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # installed under another name, such as a build without GPU
+        return "of unknown version"
 
 
 def _classes(tree: Any) -> set[str]:

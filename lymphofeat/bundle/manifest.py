@@ -5,6 +5,7 @@ careless changes. Who changes a file on purpose can also write a new manifest: t
 `predict` prints again is what two people compare.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -86,9 +87,12 @@ class BundleFolder:
 def new_bundle(out: Path, *, force: bool = False) -> Iterator[BundleFolder]:
     """Yield a folder that takes the place `out` when the block ends well, with its manifest.
 
+    What killed exports left beside it is removed, and a bundle that one had just moved aside is put back.
+
     Raises:
         InputError: `out` exists, and either `force` is false or it is no bundle (before the block runs).
     """
+    _clear_leftovers(out)
     if out.exists():
         if not force:
             raise InputError(f"{out} exists already; give --force to replace it, or another OUT.")
@@ -114,6 +118,27 @@ def new_bundle(out: Path, *, force: bool = False) -> Iterator[BundleFolder]:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _clear_leftovers(out: Path) -> None:
+    for left in out.parent.glob(f".{glob.escape(out.name)}.*"):
+        number, _, kind = left.name.removeprefix(f".{out.name}.").partition(".")
+        if kind not in ("tmp", "old") or not number.isdecimal() or _alive(int(number)):
+            continue
+        if kind == "old" and not out.exists():
+            left.rename(out)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,11 @@ def read_log(path: Path) -> list[Submission]:
     """
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+    try:
+        text = path.read_bytes().decode("utf-8")
+        header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
+    except (UnicodeDecodeError, csv.Error):
+        header, rows = [], []
     wrong = next((n for n, row in enumerate(rows, 2) if len(row) != len(_COLUMNS)), None)
     if tuple(header) != _COLUMNS or wrong is not None:
         where = "row 1" if tuple(header) != _COLUMNS else f"row {wrong}"

@@ -1,8 +1,11 @@
 """Bundles end to end: they say what `submit` says, hold nobody's data, and are refused when anything was changed."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -344,6 +347,27 @@ def test_a_failure_midway_leaves_the_old_bundle(
         export_bundle(cache, studies["clinical"], out, force=True)
     assert open_bundle(out).digest == first.digest
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def dead_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_what_killed_exports_left_is_cleared(cache: Path, studies: Made, tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    first = export_bundle(cache, studies["clinical"], out)
+    dead = dead_process()
+    out.rename(tmp_path / f".m.{dead}.old")  # killed between the two renames
+    for left in (f".m.{dead}.tmp", f".m.{os.getppid()}.tmp", ".m.mine.tmp"):
+        (tmp_path / left).mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        export_bundle(cache, studies["clinical"], out)
+    assert open_bundle(out).digest == first.digest
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        [f".m.{os.getppid()}.tmp", ".m.mine.tmp", "m"]
+    )
 
 
 def test_encoders_that_are_gone_or_others(cache: Path, studies: Made, tmp_path: Path) -> None:

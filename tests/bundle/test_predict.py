@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from lymphofeat.bundle import Bundle, export_bundle, open_bundle, predict_folder
@@ -29,10 +31,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sees images and clinical values; trained on 18 patients of 3 images each."""
     folder = tmp_path_factory.mktemp("made")
     cohort = tiny_cohort(folder / "data", 24, images=3, side=80)
-    settings = ExtractSettings(
+    extraction = ExtractSettings(
         backbone="small-cnn", weights="none", seed=0, crop=CROP, n_folds=3, n_repeats=1, device="cpu"
     )
-    extract_frozen(read_cohort(cohort), folder / "c.h5", settings)
+    extract_frozen(read_cohort(cohort), folder / "c.h5", extraction)
     tune(folder / "c.h5", folder / "s.db", trials=1, heads=["late"])
     export_bundle(folder / "c.h5", folder / "s.db", folder / "model")
     return folder / "model"
@@ -157,6 +159,27 @@ def test_bad_tables_are_refused(model: Path, tmp_path: Path, header: str, row: s
     assert not (tmp_path / "p.csv").exists()
     with pytest.raises(InputError, match="no such table"):
         predict_folder(model, tmp_path / "new", tmp_path / "p.csv", clinical=tmp_path / "none.csv")
+
+
+_CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=8)
+
+
+@given(
+    st.lists(_CELLS, max_size=5), st.lists(st.lists(_CELLS, max_size=5), max_size=3), st.binary(max_size=20)
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_table_is_read_or_refused(
+    tmp_path: Path, header: list[str], rows: list[list[str]], tail: bytes
+) -> None:
+    (tmp_path / "new" / "A").mkdir(parents=True, exist_ok=True)
+    text = "\n".join(",".join(row) for row in (["ID", "AGE", *header], *(["A", *row] for row in rows)))
+    (tmp_path / "t.csv").write_bytes(text.encode() + tail)
+    try:
+        new = read_patients(tmp_path / "new", tmp_path / "t.csv", REFERENCE_DATE, images=False)
+    except InputError:
+        return
+    assert "A" in {patient.id for patient in new.patients}
+    assert all(np.isnan(p.age) or 0 <= p.age <= 130 for p in new.patients)
 
 
 def test_ages_by_date_of_birth_or_by_themselves(model: Path, tmp_path: Path) -> None:

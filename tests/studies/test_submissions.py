@@ -105,6 +105,13 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
         read_log(path)
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'"open', b"\x00", b"a,b\n"])
+def test_foreign_logs_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "submissions.csv").write_bytes(content)
+    with pytest.raises(StudyError, match="row 1, is not a line of a submissions log"):
+        read_log(tmp_path / "submissions.csv")
+
+
 def test_the_range_is_that_of_samples_of_the_test_sets_size() -> None:
     rng = np.random.default_rng(0)
     y = np.arange(160) % 4 != 0  # three quarters malignant
