@@ -5,11 +5,13 @@ times, nested in one another and with the classes' shares kept; it predicts the 
 it. Scores, not predictions, are averaged over the drawings. An inverse power law goes through them
 (`estimates.learning_curve`), with an interval from resamples of the patients.
 
-The parameters are those given, at all sizes: they were chosen on all patients, so small parts look better than a search
-on them would have found, and the curve flatter than one of the whole pipeline.
+The parameters are held fixed at all sizes, for each fold those that were chosen without it (nested cross-validation),
+so that the last score is the nested one. One head for all folds was selected on these very predictions: its last score
+is optimistic and the curve too steep. Either way the parameters were chosen with all training patients; a search on few
+of them would do worse, and its curve would rise more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..cache.reader import Cache
 from ..errors import InputError
-from ..estimates import fit_learning_curve, resample
+from ..estimates import LearningCurve, fit_learning_curve, resample
 from ..heads.base import Head, Memo, Split, fit_predict
 from ..heads.cut import prior_cut
 from ..progress import Progress, Silent
@@ -32,11 +34,13 @@ from .runs import Runs
 __all__ = ["LEARNING_METRICS", "Learning", "learning_curve"]
 
 Indices = NDArray[np.int64]
+Params = Mapping[str, Any]
 
 LEARNING_METRICS = ("auc", "balanced_accuracy")
 _SMALLEST_SHARE = 0.25
 _FEWEST_OF_CLASS = 6  # heads with inner folds need a few
 _MEMO_BYTES = 1 << 28
+_BEYOND = (1.5, 2.0)  # times the training patients that there are
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Learning:
 
     Attributes:
         metric: "auc" or "balanced_accuracy" (cut at the share of malignant among the patients learnt from).
-        params: the head's, held fixed.
+        families: of the heads, by fold; their parameters are held fixed.
         n_draws: subsets of each size but the largest.
         n_now: training patients of an outer fold, on average.
         gain: what twice as many would add, with its 95 % interval, which takes the law on trust.
@@ -54,7 +58,7 @@ class Learning:
     """
 
     metric: str
-    params: dict[str, Any]
+    families: tuple[str, ...]
     n_draws: int
     n_now: float
     gain: Interval
@@ -74,7 +78,7 @@ class _Fold:
 def learning_curve(
     cache: Cache,
     family: str,
-    params: Mapping[str, Any],
+    params: Params | Sequence[Params],
     *,
     metric: str = "auc",
     n_sizes: int = 8,
@@ -88,7 +92,7 @@ def learning_curve(
     Args:
         cache: a cache with labelled patients.
         family: whose encodings the head sees.
-        params: the head's, as a trial or `NestedFold.params` has them.
+        params: a head's, as a trial or `NestedFold.params` has them; or one for each fold, by the folds' numbers.
         metric: one of `LEARNING_METRICS`.
         n_sizes: ≥ 3, spaced evenly in their logarithm.
         n_draws: subsets of each size, ≥ 1. It takes 1 + n_draws (n_sizes − 1) fits a fold.
@@ -105,7 +109,11 @@ def learning_curve(
     labelled = np.flatnonzero(labels >= 0)
     folds = _folds(cache, family, labels, labelled)
     shares = _shares(folds, n_sizes)
-    head, memo, progress = build_head(params), Memo(_MEMO_BYTES), progress or Silent()
+    chosen = [params] * len(folds) if isinstance(params, Mapping) else list(params)
+    if len(chosen) != len(folds):
+        raise InputError(f"There are {len(folds)} folds, and parameters for {len(chosen)}.")
+    heads = [build_head(chosen[0])] if isinstance(params, Mapping) else [build_head(one) for one in chosen]
+    memo, progress = Memo(_MEMO_BYTES), progress or Silent()
     orders = [_orders(folds, seed, draw) for draw in range(n_draws)]
     sizes, values, resampled, bounds = [], [], [], []
     progress.start("learning curve", 1 + n_draws * (n_sizes - 1), "fit")
@@ -114,7 +122,7 @@ def learning_curve(
             runs, size = [], 0.0
             for order in orders[: 1 if share == 1 else n_draws]:
                 splits = [_split(cache, fold, parts, share) for fold, parts in zip(folds, order, strict=True)]
-                runs.append(_predicted(head, splits, cache, labels, memo))
+                runs.append(_predicted(heads, splits, cache, labels, memo))
                 size = float(np.mean([len(split.train) for split in splits]))
                 progress.advance()
             weighted = _runs(labels, labelled, runs).weighted(metric)
@@ -126,22 +134,20 @@ def learning_curve(
     finally:
         progress.stop()
     curve = fit_learning_curve(sizes, values, np.column_stack(resampled))
-    now = sizes[-1]
-    rows = [
-        {"n": n, **_named("score", score), **_named("fitted", curve.at(n)), "measured": True}
-        for n, score in zip(sizes, bounds, strict=True)
-    ]
+    now, families = sizes[-1], tuple(str(one["family"]) for one in chosen)
+    table = _table(curve, sizes, bounds)
+    return Learning(metric, families, n_draws, now, curve.gain(now, 2 * now), table)
+
+
+def _table(curve: LearningCurve, sizes: list[float], scores: list[Interval]) -> pd.DataFrame:
     unknown = Interval(*[float("nan")] * 3)
-    rows += [
-        {
-            "n": factor * now,
-            **_named("score", unknown),
-            **_named("fitted", curve.at(factor * now)),
-            "measured": False,
-        }
-        for factor in (1.5, 2.0)
+    measured = [(n, score, True) for n, score in zip(sizes, scores, strict=True)]
+    beyond = [(factor * sizes[-1], unknown, False) for factor in _BEYOND]
+    rows = [
+        {"n": n, **_named("score", score), **_named("fitted", curve.at(n)), "measured": seen}
+        for n, score, seen in [*measured, *beyond]
     ]
-    return Learning(metric, dict(params), n_draws, now, curve.gain(now, 2 * now), pd.DataFrame(rows))
+    return pd.DataFrame(rows)
 
 
 def _folds(cache: Cache, family: str, labels: NDArray[np.int8], labelled: Indices) -> list[_Fold]:
@@ -178,15 +184,18 @@ def _split(cache: Cache, fold: _Fold, order: tuple[Indices, Indices], share: flo
 
 
 def _predicted(
-    head: Head, splits: list[Split], cache: Cache, labels: NDArray[np.int8], memo: Memo
+    heads: list[Head], splits: list[Split], cache: Cache, labels: NDArray[np.int8], memo: Memo
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(n_patients,) probabilities and decisions, of all folds; those without a label stay NaN and false."""
     p, decided = np.full(len(labels), np.nan), np.zeros(len(labels), dtype=bool)
-    with one_thread():
-        predicted = fit_predict(head, splits, cache.patients, labels, memo)
-    for split, values in zip(splits, predicted, strict=True):
-        p[split.test] = values
-        decided[split.test] = values >= prior_cut(labels[split.train], balanced=weighs_equally(head))
+    one_for_all = len(heads) == 1  # which shares work between the folds
+    each = [(heads[0], splits)] if one_for_all else [(h, [s]) for h, s in zip(heads, splits, strict=True)]
+    for head, some in each:
+        with one_thread():
+            predicted = fit_predict(head, some, cache.patients, labels, memo)
+        for split, values in zip(some, predicted, strict=True):
+            p[split.test] = values
+            decided[split.test] = values >= prior_cut(labels[split.train], balanced=weighs_equally(head))
     return p, decided
 
 

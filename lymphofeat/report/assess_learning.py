@@ -1,11 +1,37 @@
 """The learning curve joins an assessment: its table and its sentence."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
 from ..assess import Assessment
-from ..assess.learning import Learning
+from ..assess.learning import Learning, learning_curve
+from ..cache.reader import Cache
+from ..errors import InputError
+from ..progress import Progress
 from ..studies.summary import words
 from .numbers import difference_text
 
-__all__ = ["learning_sentence", "with_learning_curve"]
+__all__ = ["learning_sentence", "measured_learning_curve", "with_learning_curve"]
+
+
+def measured_learning_curve(
+    assessment: Assessment,
+    cache: Cache,
+    family: str,
+    params: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    progress: Progress,
+) -> Assessment:
+    """The assessment with the learning curve of a head, or with a note that says why there is none.
+
+    Args:
+        cache, family, params, progress: as for `assess.learning.learning_curve`.
+    """
+    try:
+        learning = learning_curve(cache, family, params, progress=progress)
+    except InputError as error:  # too few patients, or a flawless score; the assessment itself stands
+        return replace(assessment, notes=(*assessment.notes, f"There is no learning curve: {error}"))
+    return with_learning_curve(assessment, learning)
 
 
 def with_learning_curve(assessment: Assessment, learning: Learning) -> Assessment:
@@ -16,10 +42,12 @@ def with_learning_curve(assessment: Assessment, learning: Learning) -> Assessmen
 def learning_sentence(learning: Learning) -> str:
     """What twice the patients would bring, and on what trust."""
     gain = learning.gain
+    n = len(set(learning.families))
+    heads = f"the {learning.families[0]} head" if n == 1 else f"heads of {n} families"
     verdict = "" if gain.low > 0.001 else "; it may be nothing"
     return (
         f"Learning from {2 * learning.n_now:.0f} patients instead of {learning.n_now:.0f} would change the "
         f"{words(learning.metric)} by {difference_text(gain)}{verdict}: an inverse power law through "
-        f"{int(learning.table['measured'].sum())} sizes, extrapolated, with the {learning.params['family']} head's "
-        "parameters held fixed."
+        f"{int(learning.table['measured'].sum())} sizes, extrapolated, with the parameters of "
+        f"{heads} held fixed."
     )

@@ -33,6 +33,8 @@ from .common import METRICS, Say, cache_option, names, study_option, study_path,
 @click.option(
     "--json", "record", type=click.Path(path_type=Path), metavar="FILE", help="Write all tables there."
 )
+@click.option("--learning-curve", is_flag=True,
+              help="Also what more patients would bring: the chosen heads on fewer and fewer of them.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 def evaluate(
     say: Say,
@@ -44,6 +46,7 @@ def evaluate(
     jobs: int,
     out: Path | None,
     record: Path | None,
+    learning_curve: bool,
     force: bool,
     **options: Any,
 ) -> None:
@@ -64,9 +67,16 @@ def evaluate(
     plan = plan_evaluation(cache, family=encoding, heads=names(families), jobs=jobs, **options)
     say.console.print(plan.sentence, soft_wrap=True)
     folder = study_path(study).with_suffix("")
-    found = carry_out(
+    evaluation = carry_out(
         plan, folder.with_name(f"{folder.name}-nested"), jobs=jobs, progress=say.progress()
-    ).assessment
+    )
+    found = evaluation.assessment
+    if learning_curve:
+        from ..report.assess_learning import measured_learning_curve
+
+        folds = sorted((f for f in evaluation.main.folds_of_runs if f.run == 0), key=lambda f: f.fold)
+        params, family = [fold.params for fold in folds], evaluation.main.encoding
+        found = measured_learning_curve(found, plan.cache, family, params, progress=say.progress())
     render_assessment(found, say.console)
     if record is not None:
         _write(record, assessment_json(found), force=force)

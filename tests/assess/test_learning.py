@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 
 import lymphofeat.assess.learning as learning_module
+from lymphofeat.assess import assess
 from lymphofeat.assess.learning import learning_curve
 from lymphofeat.cache import Cache, open_cache, save_cache
 from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.heads.base import Split
-from lymphofeat.report.assess_learning import learning_sentence
+from lymphofeat.progress import Silent
+from lymphofeat.report.assess_learning import learning_sentence, measured_learning_curve
 from lymphofeat.statistics import score
 from lymphofeat.studies.objective import score_head
 from lymphofeat.studies.space import build_head
 
 from ..helpers.caches import features, frozen_cache, patients, tuned_cache
+from ..helpers.nested import nested, table_of
 
 PARAMS = {
     "family": "logistic", "logistic.inputs": "image", "logistic.penalty": "l2", "logistic.C": 0.1,
@@ -83,6 +86,24 @@ def test_the_largest_size_is_the_study_s_own_score(cache: Cache) -> None:
     assert found.table["score"].isna().tolist() == (~found.table["measured"]).tolist()
 
 
+def test_every_fold_may_have_a_head_of_its_own(cache: Cache) -> None:
+    folds = np.unique(cache.folds[cache.labels >= 0, 0])
+    same = learning_curve(cache, "frozen", [PARAMS] * len(folds), **FEW, n_sizes=3)
+    once = learning_curve(cache, "frozen", PARAMS, **FEW, n_sizes=3)
+    assert same.table.to_numpy(float) == pytest.approx(once.table.to_numpy(float), nan_ok=True)
+    others = [{**PARAMS, "logistic.C": 10.0 ** (2 - int(k))} for k in folds]
+    found = learning_curve(cache, "frozen", others, **FEW, n_sizes=3)
+    p = np.full(len(cache.labels), np.nan)
+    for k in folds:
+        scores = score_head(cache, "frozen", build_head(others[int(k)]))
+        here = cache.folds[cache.labels >= 0, 0] == k
+        p[np.flatnonzero(cache.labels >= 0)[here]] = scores.probabilities[here, 0]
+    known = cache.labels >= 0
+    assert found.table["score"].iloc[2] == pytest.approx(score("auc", cache.labels[known], p[known]))
+    with pytest.raises(InputError, match="There are 5 folds, and parameters for 2"):
+        learning_curve(cache, "frozen", [PARAMS] * 2)
+
+
 def test_scores_are_averaged_not_predictions(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
     real = learning_module._predicted
@@ -110,7 +131,7 @@ def test_more_patients_help_where_there_is_more_to_learn(cache: Cache) -> None:
     assert sentence.startswith(
         f"Learning from 240 patients instead of 120 would change the AUC by +{found.gain.value:.3f} ["
     )
-    assert sentence.endswith("with the logistic head's parameters held fixed.")
+    assert sentence.endswith("with the parameters of the logistic head held fixed.")
 
 
 def test_the_same_seed_gives_the_same_curve(cache: Cache) -> None:
@@ -149,3 +170,14 @@ def test_bad_arguments_are_refused(cache: Cache, tmp_path: Path) -> None:
         learning_curve(cache, "frozen", PARAMS, n_sizes=2)
     with pytest.raises(InputError, match="A fold leaves 7 patients of one class"):
         learning_curve(open_cache(frozen_cache(tmp_path / "s.h5", n=20)), "frozen", PARAMS)
+
+
+def test_an_assessment_gains_the_curve_or_says_why_not(cache: Cache, tmp_path: Path) -> None:
+    found = assess(nested(), [], table_of(), n_resamples=50)
+    more = measured_learning_curve(found, cache, "frozen", PARAMS, Silent())
+    assert more.tables["learning_curve"]["measured"].sum() == 8
+    assert more.notes[-1].startswith("Learning from 240 patients instead of 120")
+    small = open_cache(frozen_cache(tmp_path / "s.h5", n=20))
+    without = measured_learning_curve(found, small, "frozen", PARAMS, Silent())
+    assert list(without.tables) == list(found.tables)
+    assert without.notes[-1].startswith("There is no learning curve: A fold leaves 7 patients of one class")
