@@ -136,26 +136,26 @@ class Engine:
             InputError, CacheError, LeakageError, StudyError: as `tune`.
         """
         tuning = pipeline.selected(self.folder, seed)
-        self._search([tuning], pipeline.trials, f"{pipeline.name}, all folds")
+        self._search([tuning], pipeline.view(self.cache), pipeline.trials, f"{pipeline.name}, all folds")
         return load_study(tuning.path, pipeline.trials)
 
     def _folds(self, pipeline: Pipeline, view: Cache, run: Run) -> list[NestedFold]:
         tunings = {fold: pipeline.search(self.folder, run, fold) for fold in folds_of(view, run.drawing)}
-        keys = {fold: _key(tuning, self.cache, pipeline.trials) for fold, tuning in tunings.items()}
+        keys = {fold: _key(tuning, view, pipeline.trials) for fold, tuning in tunings.items()}
         missing = [fold for fold, key in keys.items() if self.ledger.get(key) is None]
         if missing:
             of_run = f", run {run.number + 1}" if run.number else ""
-            self._search([tunings[k] for k in missing], pipeline.trials, pipeline.name + of_run)
+            self._search([tunings[k] for k in missing], view, pipeline.trials, pipeline.name + of_run)
             memo = Memo()
             for fold in missing:
                 entry = _refitted(view, pipeline, run, fold, tunings[fold].path, memo)
                 self.ledger.add(keys[fold], {"of": str(tunings[fold].path.relative_to(self.folder)), **entry})
         return [_read(self.ledger, keys[fold], view, run, fold) for fold in tunings]
 
-    def _search(self, tunings: Sequence[Tuning], trials: int, what: str) -> None:
+    def _search(self, tunings: Sequence[Tuning], view: Cache, trials: int, what: str) -> None:
         """The searches, side by side, each until it has `trials` finished trials."""
         with contextlib.ExitStack() as stack:
-            searches: list[Search] = [stack.enter_context(t.search(self.cache)) for t in tunings]
+            searches: list[Search] = [stack.enter_context(t.search(view)) for t in tunings]
             done = sum(min(search.n_done, trials) for search in searches)
             self.progress.start(what, trials * len(searches), "trial", done)
             try:
@@ -164,9 +164,9 @@ class Engine:
                 self.progress.stop()
 
 
-def _key(tuning: Tuning, cache: Cache, trials: int) -> str:
+def _key(tuning: Tuning, view: Cache, trials: int) -> str:
     """Hex digest of everything that a finished fold depends on."""
-    state = json.dumps([_RULES, trials, tuning.made_from(cache)], sort_keys=True)
+    state = json.dumps([_RULES, trials, tuning.made_from(view)], sort_keys=True)
     return blake2b(state.encode(), digest_size=16).hexdigest()
 
 

@@ -89,7 +89,7 @@ class Pipeline:
         view = self.view(cache)
         for drawing in {run.drawing for run in runs}:
             for fold in folds_of(view, drawing):
-                self._setting((drawing, fold)).plan(cache)
+                self._setting((drawing, fold)).plan(view)
 
     def _setting(self, without: tuple[int, int] | None) -> Setting:
         return Setting(

@@ -52,13 +52,16 @@ class Setting:
         """
         return cache if self.shuffle is None else shuffled(cache, self.shuffle)
 
-    def plan(self, cache: Cache) -> ScoringPlan:
+    def plan(self, view: Cache) -> ScoringPlan:
         """All fits behind a trial's score.
 
+        Args:
+            view: the cache as `view` gives it.
+
         Raises:
-            InputError, CacheError, LeakageError: as `view` and `ScoringPlan.of`.
+            InputError, CacheError, LeakageError: as `ScoringPlan.of`.
         """
-        return ScoringPlan.of(self.view(cache), self.family, self.repeats, self.without)
+        return ScoringPlan.of(view, self.family, self.repeats, self.without)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class Evaluator:
 
     def __init__(self, plans: Mapping[Setting, ScoringPlan] | None = None, processes: int = 1) -> None:
         self._plans = dict(plans or {})
-        self._caches: dict[Path, Cache] = {}
+        self._views: dict[tuple[Path, int | None], Cache] = {}
         self._memo = Memo(_MEMO_BYTES // processes)
 
     def __call__(self, task: Task) -> Outcome:
@@ -123,7 +126,7 @@ class Evaluator:
         Heads that take tenths of a second are not watched: stopping them would save nothing.
 
         Raises:
-            InputError, CacheError, LeakageError: as `open_cache` and `Setting.plan`.
+            InputError, CacheError, LeakageError: as `open_cache`, `Setting.view` and `Setting.plan`.
         """
         started = datetime.now()
         setting, plan, head = task.setting, self._plan(task.setting), build_head(task.params)
@@ -143,7 +146,8 @@ class Evaluator:
 
     def _plan(self, setting: Setting) -> ScoringPlan:
         if setting not in self._plans:
-            if setting.cache not in self._caches:
-                self._caches[setting.cache] = open_cache(setting.cache)
-            self._plans[setting] = setting.plan(self._caches[setting.cache])
+            seen = setting.cache, setting.shuffle
+            if seen not in self._views:
+                self._views[seen] = setting.view(open_cache(setting.cache))
+            self._plans[setting] = setting.plan(self._views[seen])
         return self._plans[setting]

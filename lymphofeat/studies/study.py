@@ -120,15 +120,15 @@ class Tuning:
     sampler: str = "tpe"
     prune: bool = True
 
-    def made_from(self, cache: Cache) -> dict[str, Any]:
+    def made_from(self, view: Cache) -> dict[str, Any]:
         """What the file must agree on with whoever goes on with it.
 
         Args:
-            cache: of the setting.
+            view: the cache as the setting sees it.
         """
         setting, weights = self.setting, self.setting.class_weights
         without = None if setting.without is None else list(setting.without)
-        return made_from_cache(setting.view(cache), setting.family, setting.repeats) | {
+        return made_from_cache(view, setting.family, setting.repeats) | {
             "without": without,
             "shuffle": setting.shuffle,
             "metric": setting.metric,
@@ -144,15 +144,18 @@ class Tuning:
         }
 
     @contextlib.contextmanager
-    def search(self, cache: Cache) -> Iterator[Search]:
+    def search(self, view: Cache) -> Iterator[Search]:
         """The search on the file, which is made if need be and held until the block ends.
+
+        Args:
+            view: the cache as the setting sees it.
 
         Raises:
             InputError, CacheError, LeakageError: as `Setting.plan`; nothing was written.
             StudyError: the study was made from something else, is in use, or cannot be written.
         """
-        made_from, direction = self.made_from(cache), DIRECTIONS[self.setting.metric]
-        patients = None if self.path.exists() else _patients(self.setting.plan(cache))
+        made_from, direction = self.made_from(view), DIRECTIONS[self.setting.metric]
+        patients = None if self.path.exists() else _patients(self.setting.plan(view))
         with owned(self.path), quiet_optuna():
             if patients is not None and not self.path.exists():
                 create_store(self.path, made_from, patients, direction)
