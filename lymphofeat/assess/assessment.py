@@ -180,8 +180,8 @@ def _lacking(main: Nested, roles: Mapping[str, Nested], tables: Mapping[str, pd.
         )
     if len(tables["calibration"]) == 1:
         notes.append(
-            "The encodings are not blind to three folds, so there are no inner predictions: no calibrator and no "
-            "cut by sensitivity could be fitted inside the folds, and net benefit takes probabilities as they are."
+            "Some fold has no inner predictions of both classes: no calibrator and no cut by sensitivity could be "
+            "fitted inside the folds, and net benefit takes probabilities as they are."
         )
     if main.n_runs == 1:
         notes.append("One run says nothing of how the next would decide; give more --repeats or --seeds.")

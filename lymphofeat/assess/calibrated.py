@@ -18,7 +18,7 @@ CALIBRATION_METRICS = ("log_loss", "brier", "calibration_slope", "calibration_in
 def inner_of(nested: Nested, fold: NestedFold) -> tuple[NDArray[np.int8], Floats] | None:
     """(m,) labels and inner out-of-fold probabilities of a fold's training patients; None where a class is missing.
 
-    Encodings that are not blind to three folds leave no inner predictions.
+    They come from models that saw neither the patient nor the fold.
     """
     known = ~np.isnan(fold.inner)
     known[fold.rows] = False

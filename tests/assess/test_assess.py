@@ -47,7 +47,7 @@ def test_what_is_lacking_is_said() -> None:
     found = assess(nested(inner=False), [], table_of(), **FEW)
     assert [note[:35] for note in found.notes] == [
         "Clinical values alone were not eval",
-        "The encodings are not blind to thre",
+        "Some fold has no inner predictions ",
         "One run says nothing of how the nex",
         "No search on all folds was given, s",
     ]
