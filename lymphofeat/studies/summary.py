@@ -209,7 +209,7 @@ class StudySummary:
         return (
             f"Trial {self.best.number} was selected as the best of {self.n_trials} by {words(self.metric)} on these "
             "very folds, so its scores are optimistic and the intervals do not cover the selection; only "
-            "a search repeated inside every outer fold (nested cross-validation) would be free of it."
+            "`lymphofeat evaluate`, which repeats the search inside every outer fold, is free of it."
         )
 
     @property
