@@ -5,7 +5,7 @@ Usage: python benchmarks/noise.py [noise] [signal] [--cohorts 100] [--jobs 2] [-
 
     noise   80 patients × 10 images × 64 features; labels have nothing to do with images or clinical values, so that
             the true AUC and balanced accuracy are 0.5
-    signal  120 patients × 30 images × 4 features; the label shows in the mean of the features. Two truths: what the
+    signal  163 patients × 30 images × 2 features; the label shows in the mean of the features. Two truths: what the
             five fitted heads reach on 4000 more patients of the same truth, on average, which is what nested
             cross-validation estimates; and the AUC that the true probabilities of these patients reach, the best
             possible one
@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-SHAPES = {"noise": (80, 10, 64), "signal": (120, 30, 4)}  # patients, images of each, features
+SHAPES = {"noise": (80, 10, 64), "signal": (163, 30, 2)}  # patients, images of each, features
 N_NEW = 4000  # patients that the heads' true scores are measured on
 
 
