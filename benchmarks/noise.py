@@ -11,8 +11,9 @@ Usage: python benchmarks/noise.py [noise] [signal] [--cohorts 100] [--jobs 2] [-
             possible one
 
 For each cohort: nested cross-validation, and the plain search on all folds with as many trials. Counted is how often
-the 95 % intervals hold the truth: of the nested AUC (DeLong), of the nested balanced accuracy (BCa), and the same of
-the selected trial. Finished cohorts are kept in --record, so that a stopped run goes on.
+the 95 % intervals hold the truth: of the nested AUC (DeLong; the probabilities as they are, and those of all folds on
+one scale, see `Nested.scores`), of the nested balanced accuracy (BCa), and the same of the selected trial. Finished
+cohorts are kept in --record, so that a stopped run goes on.
 """
 
 import argparse
@@ -47,14 +48,14 @@ class Task:
 
     @property
     def key(self) -> str:
-        return repr(astuple(self))
+        return f"2 {astuple(self)}"  # the number changes with what is measured
 
 
 def measure(task: Task) -> dict[str, Any]:
     """Nested and selected intervals of one cohort, and the truths about it."""
     from lymphofeat.cache import open_cache, save_cache
     from lymphofeat.cohort.synth_features import draw_feature_cohort
-    from lymphofeat.estimates import describe
+    from lymphofeat.estimates import delong_interval, describe
     from lymphofeat.nested import nested
     from lymphofeat.studies import tune
 
@@ -80,11 +81,13 @@ def measure(task: Task) -> dict[str, Any]:
             truth = _truths(open_cache(cache), found, drawn.y[new], drawn.probability[new])
     metrics = ("auc", "balanced_accuracy")
     intervals = dict(describe(found.y, found.probabilities[:, 0], found.decisions[:, 0], names=metrics))
+    one_scale = delong_interval(found.y, found.scores[:, 0])
     selected = dict(describe(best.y, best.scores.probabilities[:, 0], best.decisions[:, 0], names=metrics))
     return {
         "kind": task.kind,
         "truth": truth,
         "nested": {name: list(interval) for name, interval in intervals.items()},
+        "on one scale": {"auc": list(one_scale)},
         "tuned": {name: list(interval) for name, interval in selected.items()},
         "seconds": seconds,
     }
@@ -123,7 +126,9 @@ def report(kind: str, found: Sequence[dict[str, Any]]) -> None:
         truths = {"auc": {"best": "0.5"}, "balanced_accuracy": {"decisions": "0.5"}}
     for metric, by_truth in truths.items():
         for truth, name in by_truth.items():
-            for score in ("nested", "tuned"):
+            for score in ("nested", "on one scale", "tuned"):
+                if metric not in found[0][score]:
+                    continue
                 intervals = np.array([f[score][metric] for f in found])
                 true = np.array([f["truth"][truth] for f in found])
                 below, above = true < intervals[:, 1], true > intervals[:, 2]

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.base import clone
 
 import lymphofeat
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.errors import InputError, StudyError
 from lymphofeat.heads import prior_cut, steady_cut
-from lymphofeat.nested import Nested, nested
+from lymphofeat.nested import Nested, NestedFold, nested
 from lymphofeat.progress import Silent
+from lymphofeat.statistics import auc
 from lymphofeat.studies import load_study, submit
 from lymphofeat.studies.space import build_head
 from lymphofeat.studies.store import open_store
@@ -166,6 +168,7 @@ import sys
 from pathlib import Path
 from lymphofeat.nested import nested
 from lymphofeat.progress import Silent
+from lymphofeat.statistics import auc
 class Told(Silent):
     def advance(self, n=1): print("trial", flush=True)
 if __name__ == "__main__":
@@ -253,3 +256,25 @@ def test_the_search_s_metric_and_weights_reach_the_folds(small: Path, tmp_path: 
     assert np.mean([f.tuned["log_loss"] for f in loss.folds_of_runs]) <= np.mean(
         [f.tuned["log_loss"] for f in plain.folds_of_runs]
     )
+
+
+def test_scores_bring_heads_that_are_not_equally_sure_to_one_scale() -> None:
+    """Ten folds of the same truth, each head sure and shifted in its own way: pooled as one head would be."""
+    rng = np.random.default_rng(0)
+    n, n_folds = 2000, 10
+    y = (rng.random(n) < 0.5).astype(np.int8)
+    z = rng.normal(1.5 * y)
+    fold_of = np.arange(n) % n_folds
+    folds = []
+    for k in range(n_folds):
+        shift, slope = rng.normal(0, 2), np.exp(rng.normal(0, 1))
+        p = expit(shift + slope * z)
+        rows = np.flatnonzero(fold_of == k)
+        inner = np.where(fold_of == k, np.nan, p)
+        folds.append(NestedFold(0, 0, 0, k, rows, p[rows], 0.5, inner, {}, "logistic", {}, 1, 0.0))
+    found = Nested("x", "e", ("both",), "auc", tuple(map(str, range(n))), y, tuple(folds))
+    true, pooled = auc(y, z), auc(y, found.probabilities[:, 0])
+    assert pooled < true - 0.05
+    assert auc(y, found.scores[:, 0]) == pytest.approx(true, abs=0.003)
+    for fold in folds:
+        np.testing.assert_array_equal(np.argsort(found.scores[fold.rows, 0]), np.argsort(fold.probabilities))
