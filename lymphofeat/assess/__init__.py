@@ -1,7 +1,7 @@
 """What nested predictions allow to be said: the answer, intervals, subgroups, calibration, triage, stability.
 
-Pure functions of `Nested` results; nothing here trains (but `learning_curve`), reads or prints. How to read the tables:
-docs/evaluate.md.
+Pure functions of `Nested` results, but `learning_curve` and `evaluate`, which train; nothing here prints. How to
+read the tables: docs/evaluate.md.
 """
 
 from .assessment import Assessment, assess

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from ..errors import InputError
 from ..estimates import DESCRIBED, corrected_t, describe, statistic
@@ -23,6 +24,8 @@ Floats = NDArray[np.float64]
 
 NOT_KNOWN = Interval(float("nan"), float("nan"), float("nan"))
 _COUNTED = ("sensitivity", "specificity")
+# What only the order of the patients decides.
+_RANKED = ("auc", "average_precision", "sensitivity_at_95_specificity", "specificity_at_95_sensitivity")
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,14 @@ class Runs:
         y: (n,) int8 labels 0 and 1.
         probabilities: (n, R) float64 of malignant.
         decisions: (n, R) bool, called malignant.
+        ranks: (n, R) float64 in [0, 1], what orders the patients where metrics ask for their order only: folds have
+            heads of their own, and those are not equally sure (`Nested.scores`); None: the probabilities.
     """
 
     y: NDArray[np.int8]
     probabilities: Floats
     decisions: NDArray[np.bool_]
+    ranks: Floats | None = None
 
     @classmethod
     def of(cls, nested: Nested) -> "Runs":
@@ -50,7 +56,7 @@ class Runs:
             raise InputError(
                 f"The nested predictions of {nested.name!r} are not complete; run `lymphofeat evaluate` to its end."
             )
-        return cls(nested.y, nested.probabilities, nested.decisions)
+        return cls(nested.y, nested.probabilities, nested.decisions, expit(nested.scores))
 
     @property
     def n_runs(self) -> int:
@@ -58,11 +64,17 @@ class Runs:
 
     def take(self, who: NDArray[np.bool_]) -> "Runs":
         """Some of the patients, by an (n,) mask."""
-        return Runs(self.y[who], self.probabilities[who], self.decisions[who])
+        ranks = None if self.ranks is None else self.ranks[who]
+        return Runs(self.y[who], self.probabilities[who], self.decisions[who], ranks)
+
+    def run(self, number: int) -> "Runs":
+        """One of the runs."""
+        ranks = None if self.ranks is None else self.ranks[:, [number]]
+        return Runs(self.y, self.probabilities[:, [number]], self.decisions[:, [number]], ranks)
 
     def with_probabilities(self, probabilities: Floats) -> "Runs":
         """The same patients and decisions with other (n, R) probabilities."""
-        return Runs(self.y, probabilities, self.decisions)
+        return Runs(self.y, probabilities, self.decisions, self.ranks)
 
     def weighted(self, name: str) -> Weighted:
         """A metric of `estimates.DESCRIBED`, averaged over the runs, as a function of (B, n) weights."""
@@ -84,34 +96,46 @@ class Runs:
         Raises:
             InputError: one class only, or an unknown name.
         """
-        each = [
-            dict(describe(self.y, p, decided, names=names, n_resamples=n_resamples, seed=seed))
-            for p, decided in self._columns(1)
-        ]
+        first = self._describe_run(0, names, n_resamples, seed)
         if self.n_runs == 1:
-            return each[0]
+            return first
         found = {}
         for name in names:
             if name == "calibration_error":
                 runs = [
-                    dict(describe(self.y, p, decided, names=[name], n_resamples=n_resamples, seed=seed))[name]
-                    for p, decided in self._columns(self.n_runs)
+                    self._describe_run(run, [name], n_resamples, seed)[name] for run in range(self.n_runs)
                 ]
                 found[name] = Interval(*np.mean(runs, axis=0).tolist())
                 continue
             interval = bca_interval(self.weighted(name), self.y, n_resamples=n_resamples, seed=seed)
-            one = each[0][name]
+            one = first[name]
             if np.isnan(one.low) or not interval.low < interval.high:  # what no resample can say, of any run
                 interval = Interval(interval.value, one.low, one.high)
             found[name] = interval
         return found
 
-    def _columns(self, n: int) -> list[tuple[Floats, NDArray[np.bool_]]]:
-        return [(self.probabilities[:, run], self.decisions[:, run]) for run in range(n)]
+    def _describe_run(
+        self, run: int, names: Sequence[str], n_resamples: int, seed: int
+    ) -> dict[str, Interval]:
+        def described(of: Sequence[str], p: Floats) -> dict[str, Interval]:
+            decided = self.decisions[:, run]
+            return (
+                dict(describe(self.y, p, decided, names=of, n_resamples=n_resamples, seed=seed)) if of else {}
+            )
+
+        ranked = described([name for name in names if name in _RANKED], self._order(run))
+        found = ranked | described(
+            [name for name in names if name not in _RANKED], self.probabilities[:, run]
+        )
+        return {name: found[name] for name in names}
+
+    def _order(self, run: int) -> Floats:
+        return (self.probabilities if self.ranks is None else self.ranks)[:, run]
 
     def _weighted_in(self, name: str, run: int) -> Weighted:
         if name not in _COUNTED:
-            return statistic(name, self.y, self.probabilities[:, run], self.decisions[:, run])
+            p = self._order(run) if name in _RANKED else self.probabilities[:, run]
+            return statistic(name, self.y, p, self.decisions[:, run])
         members = (self.y == (name == "sensitivity")).astype(np.float64)
         right = members * (self.decisions[:, run] == (self.y == 1))
         return lambda weights: np.asarray(weights @ right / (weights @ members))

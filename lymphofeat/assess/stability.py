@@ -48,7 +48,7 @@ def stability_table(main: Nested, *, seed: int = 0) -> pd.DataFrame:
         rows += [("mean_flip_rate", float(found.flip_rate.mean())), ("patients_that_flip", flipping)]
         rows += [("fleiss_kappa", found.kappa)]
         for metric in _HALVED:
-            each = [_run(runs, run).value(metric) for run in range(runs.n_runs)]
+            each = [runs.run(run).value(metric) for run in range(runs.n_runs)]
             rows += [(f"{metric}_sd_over_runs", float(np.std(each, ddof=1)))]
     else:
         names = ("mean_flip_rate", "patients_that_flip", "fleiss_kappa")
@@ -85,10 +85,6 @@ def _chosen(name: str, values: Sequence[Any], of: int) -> dict[str, Any]:
         row |= {"most_frequent": shown[0], "share": 1.0, "alike": float("nan")}
     spread = (np.median(values), min(values), max(values)) if numbers else (float("nan"),) * 3
     return row | dict(zip(("median", "least", "most"), map(float, spread), strict=True))
-
-
-def _run(runs: Runs, run: int) -> Runs:
-    return Runs(runs.y, runs.probabilities[:, [run]], runs.decisions[:, [run]])
 
 
 def _to_halve(runs: Runs, metric: str, seed: int) -> float:

@@ -95,8 +95,10 @@ class Nested:
         2011).
         So the log-odds of a fold are moved and stretched by what is known without the fold: less the midpoint of the
         classes' means, over the standard deviation, both of the inner out-of-fold log-odds. Within a fold the order
-        stays.
+        stays. Where a fold has no inner predictions of both classes, all stay as they are.
         """
+        if any(len(np.unique(self.y[~np.isnan(fold.inner)])) < 2 for fold in self.folds_of_runs):
+            return _log_odds(self.probabilities)
         found = np.full((len(self.y), self.n_runs), np.nan)
         for fold in self.folds_of_runs:
             known = ~np.isnan(fold.inner)

@@ -57,8 +57,8 @@ def evaluate(
     what images and the encoder add. On 163 patients with 100 images each, 50 trials take about two minutes a pipeline
     on two cores. Goes on where an earlier run was stopped; the searches are kept in studies/NAME-nested.
     """
-    from ..nested.evaluate import evaluate as carry_out
-    from ..nested.evaluate import plan_evaluation
+    from ..assess.evaluate import evaluate as carry_out
+    from ..assess.evaluate import plan_evaluation
     from ..report.assess import assessment_json, render_assessment, write_assessment
 
     for path in (record, None if out is None else out / "evaluate.md"):

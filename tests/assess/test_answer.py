@@ -42,7 +42,7 @@ def test_differences_are_of_the_scores_averaged_over_the_runs() -> None:
     found = {d.metric: d.difference.value for d in differences(main, [other])}
 
     def mean_auc(n):
-        return np.mean([score("auc", n.y, p) for p in n.probabilities.T])
+        return np.mean([score("auc", n.y, p) for p in n.scores.T])
 
     assert found["auc"] == pytest.approx(mean_auc(main) - mean_auc(other))
 
@@ -63,7 +63,7 @@ def test_shuffled_labels_are_no_one_to_compare_with_but_have_a_row() -> None:
     assert differences(main, [shuffled]) == []
     table = pipelines([main, shuffled]).set_index("pipeline")
     assert table.loc["shuffled labels", "auc"] == pytest.approx(
-        score("auc", shuffled.y, main.probabilities[:, 0])
+        score("auc", shuffled.y, shuffled.scores[:, 0])
     )
 
 

@@ -72,9 +72,10 @@ def test_optimism_is_tuned_minus_nested_and_flatters_when_positive() -> None:
     table = optimism_table(main, selected).set_index("metric")
     for metric in ("auc", "log_loss"):
         sign = -1 if metric == "log_loss" else 1
+        nested_values = main.scores if metric == "auc" else main.probabilities
         gain = sign * (
             score(metric, main.y, selected.best.probabilities[:, 0])
-            - score(metric, main.y, main.probabilities[:, 0])
+            - score(metric, main.y, nested_values[:, 0])
         )
         row = table.loc[metric]
         assert row["optimism"] == pytest.approx(gain)
@@ -149,7 +150,7 @@ def test_subgroups_are_scored_as_if_alone_and_small_ones_are_not() -> None:
     rows = pd.DataFrame({"sex": np.where(np.arange(120) < 60, "F", np.where(np.arange(120) < 112, "M", ""))})
     table = subgroups_table(Runs.of(main), rows, n_resamples=100).set_index("subgroup")
     assert table["n"].to_dict() == {"all": 120, "sex missing": 8, "sex F": 60, "sex M": 52}
-    expected = np.mean([score("auc", main.y[:60], p[:60]) for p in main.probabilities.T])
+    expected = np.mean([score("auc", main.y[:60], p[:60]) for p in main.scores.T])
     assert table.loc["sex F", "auc"] == pytest.approx(expected)
     assert np.isnan(table.loc["sex missing", "auc"])
     with pytest.raises(InputError, match="has 3 patients, the predictions 120"):

@@ -2,28 +2,37 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from lymphofeat.assess.runs import Runs
 from lymphofeat.errors import InputError
 from lymphofeat.estimates import DESCRIBED, bca_interval, describe, statistic
+from lymphofeat.nested import Nested
+from lymphofeat.statistics import Interval
 
 from ..helpers.nested import nested
+
+ORDER = ("auc", "average_precision", "sensitivity_at_95_specificity", "specificity_at_95_sensitivity")
+
+
+def described(main: Nested, run: int, **options: int) -> dict[str, Interval]:
+    """What asks for the order only, of folds on one scale; all else of the probabilities as they are."""
+    y, decided = main.y, main.decisions[:, run]
+    order = dict(describe(y, expit(main.scores[:, run]), decided, names=ORDER, **options))
+    rest = [name for name in DESCRIBED if name not in ORDER]
+    return order | dict(describe(y, main.probabilities[:, run], decided, names=rest, **options))
 
 
 def test_one_run_is_described_as_ever() -> None:
     main = nested()
     found = Runs.of(main).describe()
-    expected = dict(describe(main.y, main.probabilities[:, 0], main.decisions[:, 0]))
-    assert found == expected
+    assert found == described(main, 0)
 
 
 def test_several_runs_have_the_mean_of_their_scores() -> None:
     main = nested(runs=3)
     found = Runs.of(main).describe(n_resamples=300)
-    each = [
-        dict(describe(main.y, main.probabilities[:, r], main.decisions[:, r], n_resamples=50))
-        for r in range(3)
-    ]
+    each = [described(main, r, n_resamples=50) for r in range(3)]
     for name in DESCRIBED:
         assert found[name].value == pytest.approx(np.mean([run[name].value for run in each])), name
         assert found[name].low < found[name].value < found[name].high, name

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lymphofeat.assess.evaluate import evaluate, plan_evaluation
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.nested.controls import frozen_twin, untrained_twin
-from lymphofeat.nested.evaluate import evaluate, plan_evaluation
 
 from ..helpers.caches import frozen_cache, tuned_cache
 from ..helpers.compared import RANDOM, add_encoding, compared_cache

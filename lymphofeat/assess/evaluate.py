@@ -7,19 +7,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..assess import Assessment, Tuned, assess
 from ..cache.reader import Cache, open_cache
+from ..nested.controls import WHOLE, controls_of
+from ..nested.engine import LEDGER, Engine
+from ..nested.permutation import Permutation, permute
+from ..nested.pipeline import Pipeline, Run, check_label_free, folds_of, runs_of
+from ..nested.result import Nested
 from ..progress import Progress, Silent
 from ..studies.ledger import open_ledger
 from ..studies.space import Space
 from ..studies.study import check_arguments, family_in
 from ..studies.summary import StudySummary, words
 from ..studies.workers import workers
-from .controls import WHOLE, controls_of
-from .engine import LEDGER, Engine
-from .permutation import Permutation, permute
-from .pipeline import Pipeline, Run, check_label_free, folds_of, runs_of
-from .result import Nested
+from .assessment import Assessment, assess
+from .optimism import Tuned
 
 __all__ = ["Evaluation", "EvaluationPlan", "evaluate", "plan_evaluation"]
 
