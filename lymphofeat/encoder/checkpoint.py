@@ -58,7 +58,7 @@ def read_checkpoint(path: Path, key: str) -> TrainingState:
     """
     if not path.exists():
         return TrainingState(key)
-    state = look_into_checkpoint(path)
+    state = look_into_checkpoint(path, whole=True)
     if state.key != key:
         raise StaleCacheError(
             f"{path} was begun with other settings, data or library versions; give those of the first run to go on "
@@ -67,14 +67,17 @@ def read_checkpoint(path: Path, key: str) -> TrainingState:
     return state
 
 
-def look_into_checkpoint(path: Path) -> TrainingState:
-    """The state at `path`, whatever training it is of; its tensors are mapped, and read when they are used.
+def look_into_checkpoint(path: Path, *, whole: bool = False) -> TrainingState:
+    """The state at `path`, whatever training it is of.
+
+    Args:
+        whole: read and check all of it; else its tensors are mapped, and read when they are used.
 
     Raises:
         StaleCacheError: it cannot be read.
     """
     try:
-        return TrainingState(**torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+        return TrainingState(**torch.load(path, map_location="cpu", weights_only=True, mmap=not whole))
     except Exception as error:  # torch.load and pickle raise many kinds on a damaged file
         raise StaleCacheError(
             f"{path} is damaged ({type(error).__name__}); delete it, or give --force, to train this encoder anew."
