@@ -40,7 +40,7 @@ def forest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeadFami
 def test_the_page_adds_a_head(forest: HeadFamily) -> None:
     cohort = draw_feature_cohort(80, (3, 9), 6, signal="mean", strength=3.0, seed=0)
     bags, table, y = Bags.from_list(cohort.bags), cohort.table, cohort.y
-    trial = optuna.create_study().ask()
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
     point = forest.suggest(trial, {"inputs": "image", "pooling": "mean"})
     assert set(trial.params) == {f"forest.{name}" for name in ("class_weight", "scale", "reduce", "pca", "leaf")
                                  if name != "pca" or trial.params["forest.reduce"]}  # fmt: skip
