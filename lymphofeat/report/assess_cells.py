@@ -32,7 +32,7 @@ class Shown:
 
 def cells(shown: Shown, table: pd.DataFrame) -> list[list[str]]:
     """The cells of the rows that are shown."""
-    rows: list[Row] = table.to_dict("records")
+    rows: list[Row] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     kept = [row for row in rows if shown.wanted is None or shown.wanted(row)]
     return [[word(row) for word in shown.columns.values()] for row in kept]
 
