@@ -70,7 +70,7 @@ def _score(assessment: Assessment) -> str:
 
 def _optimism(assessment: Assessment) -> Iterator[str]:
     table = assessment.tables["optimism"].set_index("metric")
-    row = {str(name): float(value) for name, value in table.loc[assessment.metric].items()}
+    row = table.loc[[assessment.metric]].to_dict("records")[0]
     if pd.notna(row["tuned"]):
         optimism = Interval(row["optimism"], row["optimism_low"], row["optimism_high"])
         yield (
