@@ -190,9 +190,10 @@ def test_a_killed_process_is_replaced_and_all_end_with_the_one_that_started_them
 @pytest.mark.slow
 def test_processes_that_are_killed_again_and_again(cache: Path, tmp_path: Path) -> None:
     study, draw, killed = tmp_path / "killed.db", random.Random(0), []
-    # After a number of trials, not of seconds: a quick machine would be done before the last kill.
-    moments = {draw.randint(8 * k + 1, 8 * k + 8) for k in range(4)}
-    with search(cache, study, trials=48, jobs=2) as process:
+    # After a number of trials, not of seconds, and never twice within two batches of eight: a trial on which two
+    # processes died ends the search, and a batch ends with its last trial.
+    moments = {16 * k + draw.randint(1, 4) for k in range(4)}
+    with search(cache, study, trials=80, jobs=2) as process:
         assert process.stdout is not None
         for told in range(1, max(moments) + 1):
             while process.stdout.readline() not in ("trial\n", ""):
@@ -202,8 +203,8 @@ def test_processes_that_are_killed_again_and_again(cache: Path, tmp_path: Path) 
         output, _ = process.communicate()
     assert len(killed) == 4
     assert output.endswith("done\n")
-    tune(cache, tmp_path / "whole.db", trials=48, seed=4, heads=HEADS)
-    check_whole(study, tmp_path / "whole.db", 48)
+    tune(cache, tmp_path / "whole.db", trials=80, seed=4, heads=HEADS)
+    check_whole(study, tmp_path / "whole.db", 80)
 
 
 @pytest.mark.slow
