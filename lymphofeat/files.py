@@ -8,6 +8,16 @@ from pathlib import Path
 from .errors import InputError
 
 
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """For before the work that is to be written to `path`.
+
+    Raises:
+        InputError: `path` exists and `overwrite` is false.
+    """
+    if not overwrite and path.exists():
+        raise InputError(f"{path} exists already; give --force to replace it, or another --out.")
+
+
 @contextmanager
 def written_beside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder and rename it to `path` when the block ends well.
@@ -18,8 +28,7 @@ def written_beside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     Raises:
         InputError: `path` exists and `overwrite` is false (before the block runs).
     """
-    if not overwrite and path.exists():
-        raise InputError(f"{path} exists already; give --force to replace it, or another --out.")
+    refuse_existing(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

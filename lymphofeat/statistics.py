@@ -24,6 +24,7 @@ __all__ = [
     "balanced_accuracy",
     "bootstrap",
     "bootstrap_interval",
+    "bootstrap_of_runs",
     "brier",
     "log_loss",
     "resample_weights",
@@ -225,6 +226,26 @@ def bootstrap(
     labels, values = _checked(y, judged, metric)
     resampled = statistic(labels, values, _resampled(labels, n_resamples, seed))
     return Bootstrap(float(statistic(labels, values, _once(labels))[0]), resampled)
+
+
+def bootstrap_of_runs(
+    metric: str,
+    y: ArrayLike,
+    p: NDArray[np.float64],
+    decisions: NDArray[np.bool_],
+    class_weights: ClassWeights = None,
+) -> Bootstrap:
+    """The score averaged over runs, on all patients and on resamples of them, the same in every run.
+
+    Args:
+        metric, y, class_weights: as of `bootstrap`.
+        p, decisions: (n, runs), each column as of `bootstrap`.
+    """
+    each = [
+        bootstrap(metric, y, one, decision=decision, class_weights=class_weights)
+        for one, decision in zip(p.T, decisions.T, strict=True)
+    ]
+    return Bootstrap(float(np.mean([b.value for b in each])), np.mean([b.resampled for b in each], axis=0))
 
 
 def weighted_score(

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
 
 import click.testing
 import pandas as pd
@@ -14,14 +13,9 @@ from lymphofeat.cohort.read import read_cohort
 from lymphofeat.studies import tune
 
 from .helpers.tiny import tiny_cohort
+from .helpers.verbs import runner
 
 FAMILY = "small-cnn-random0-crop64"
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
     monkeypatch.chdir(made)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def call(*arguments: str) -> Ran:
-        monkeypatch.setattr("sys.argv", ["lymphofeat", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        return Ran(int(stopped.value.code or 0), out, err)
-
-    return call
+    return runner(monkeypatch, capsys, columns=100)
 
 
 def test_from_a_study_to_new_patients(run, made: Path) -> None:  # type: ignore[no-untyped-def]

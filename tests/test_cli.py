@@ -3,9 +3,7 @@
 import csv
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -14,17 +12,9 @@ from lymphofeat.verbs.common import COHORT_VARIABLE
 
 from .cohort.bad_inputs import BAD_INPUTS, BadInput
 from .helpers.tiny import tiny_cohort
+from .helpers.verbs import Ran, Run, runner
 
 EXTRACT = ["extract", "--frozen", "--weights", "none", "--seed", "0", "--crop", "64", "--folds", "3"]
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
 
 
 @pytest.fixture
@@ -32,16 +22,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     """Run a verb in this process, in an empty working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(COHORT_VARIABLE, raising=False)
-    monkeypatch.setenv("COLUMNS", "500")  # so that no sentence is broken within a path
 
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["lymphofeat", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), said.out, said.err)
-
-    return run
+    return runner(monkeypatch, capsys)
 
 
 def listing(folder: Path) -> set[str]:

@@ -1,26 +1,14 @@
 """`lymphofeat evaluate` as users type it."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from lymphofeat import cli
-
 from .helpers.caches import tuned_cache
 from .helpers.compared import compared_cache
+from .helpers.verbs import Run, runner
 
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
 QUICK = ("--cache", "c.h5", "--encoding", "good", "--families", "logistic", "--trials", "2")
 
 
@@ -28,17 +16,9 @@ QUICK = ("--cache", "c.h5", "--encoding", "good", "--families", "logistic", "--t
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run a verb in this process, in an empty working folder that holds a cache."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "500")
     compared_cache(tmp_path / "c.h5", n_folds=3)
 
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["lymphofeat", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), said.out, said.err)
-
-    return run
+    return runner(monkeypatch, capsys)
 
 
 def test_the_plan_the_answer_and_the_files(run: Run, tmp_path: Path) -> None:

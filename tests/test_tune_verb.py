@@ -1,42 +1,23 @@
 """`lymphofeat tune` as users type it."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from lymphofeat import cli, statistics
+from lymphofeat import statistics
 from lymphofeat.verbs.common import METRICS
 
 from .helpers.caches import frozen_cache
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
+from .helpers.verbs import Run, runner
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run a verb in this process, in an empty working folder that holds a cache."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "500")
     frozen_cache(tmp_path / "c.h5")
 
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["lymphofeat", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), said.out, said.err)
-
-    return run
+    return runner(monkeypatch, capsys)
 
 
 def test_metrics_of_the_options_are_those_that_there_are() -> None:

@@ -15,7 +15,7 @@ from .. import __version__
 from ..estimates.subgroups import FEWEST, describe_subgroups
 from ..report.numbers import interval_text
 from ..report.study import describe_head
-from ..statistics import METRICS, Bootstrap, ClassWeights, Interval, bootstrap
+from ..statistics import METRICS, ClassWeights, Interval, bootstrap_of_runs
 from ..studies.submit import FinalModel
 from ..studies.summary import words
 from .evaluation import Reported
@@ -51,15 +51,12 @@ class Evidence:
 
     def scores(self, class_weights: ClassWeights) -> dict[str, Interval]:
         """Per metric, averaged over the runs, with the bootstrap interval by patient."""
-        found = {}
-        for metric in METRICS:
-            each = [
-                bootstrap(metric, self.y, p, decision=decision, class_weights=class_weights)
-                for p, decision in zip(self.probabilities.T, self.decisions.T, strict=True)
-            ]
-            value = float(np.mean([one.value for one in each]))
-            found[metric] = Bootstrap(value, np.mean([one.resampled for one in each], axis=0)).interval()
-        return found
+        return {
+            metric: bootstrap_of_runs(
+                metric, self.y, self.probabilities, self.decisions, class_weights
+            ).interval()
+            for metric in METRICS
+        }
 
 
 def model_card(

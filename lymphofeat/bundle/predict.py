@@ -14,7 +14,7 @@ from ..cohort.model import Patient
 from ..encoder.frozen import Block, BlockEncoder, choose_device, encode_blocks
 from ..errors import InputError
 from ..estimates.conformal import REFER
-from ..files import written_beside
+from ..files import refuse_existing, written_beside
 from ..progress import Progress, Silent
 from .familiar import patient_means, unlike
 from .load import Bundle, open_bundle
@@ -73,8 +73,7 @@ def predict_folder(
         InputError: `out` exists, or patients, tables or images that cannot be used (all are listed).
         BundleError: no bundle, or one that was changed, see `open_bundle`.
     """
-    if out.exists() and not force:
-        raise InputError(f"{out} exists already; give --force to replace it, or another --out.")
+    refuse_existing(out, overwrite=force)
     loaded = open_bundle(bundle)
     new = read_patients(folder, clinical, loaded.reference, images=loaded.sees_images)
     table = predict_patients(loaded, new, device=device, workers=workers, progress=progress)

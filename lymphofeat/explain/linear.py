@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..cache.bags import Bags
 from ..heads.axes import PrincipalAxes
+from ..heads.design import CROSSED_AXES, CROSSED_VALUES
 from ..heads.fusion.late import LateFusion
 from ..heads.fusion.stacked import StackedFusion
 from ..heads.pooled import PooledHead
@@ -26,7 +27,6 @@ __all__ = ["LinearParts", "linear_parts"]
 
 Floats = NDArray[np.float64]
 
-_CROSSED_AXES, _CROSSED_VALUES = 16, 2  # as in heads.design
 _SUREST = 16.0  # log-odds beyond which fused heads clip their parts, so that the sum is no sum any more
 
 
@@ -124,8 +124,8 @@ def _blocks(head: PooledHead, w: Floats, n_clinical: int) -> tuple[Floats, Float
         of_image = np.zeros(n_axes)
         of_image[:first] = w[:first]
         if head.cross and n_clinical:
-            crossed = min(_CROSSED_AXES, n_axes)
-            of_product = w[first : first + crossed * _CROSSED_VALUES].reshape(crossed, _CROSSED_VALUES)
+            crossed = min(CROSSED_AXES, n_axes)
+            of_product = w[first : first + crossed * CROSSED_VALUES].reshape(crossed, CROSSED_VALUES)
             first += of_product.size
     of_size = w[first : first + (fitted.size is not None)]
     return of_image, of_product, of_size, w[len(w) - n_clinical :]

@@ -21,14 +21,14 @@ from .clinical import ClinicalFeatures
 from .fitted_pooling import FITTED_POOLINGS
 from .pooling import POOLINGS, pool
 
-__all__ = ["ALL_POOLINGS", "INPUTS", "Design", "FittedDesign"]
+__all__ = ["ALL_POOLINGS", "CROSSED_AXES", "CROSSED_VALUES", "INPUTS", "Design", "FittedDesign"]
 
 Floats = NDArray[np.float64]
 
 INPUTS = ("image", "clinical", "both")
 ALL_POOLINGS = tuple(sorted({*POOLINGS, *FITTED_POOLINGS}))
-_CROSSED_AXES = 16
-_CROSSED_VALUES = 2  # age and log count, the first clinical columns
+CROSSED_AXES = 16
+CROSSED_VALUES = 2  # age and log count, the first clinical columns
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Design:
         """The blocks side by side; those that are not asked for are None."""
         blocks = [] if image is None else [image[:, : self.pca]]
         if self.cross and image is not None and clinical is not None:
-            products = image[:, :_CROSSED_AXES, None] * clinical[:, None, :_CROSSED_VALUES]
+            products = image[:, :CROSSED_AXES, None] * clinical[:, None, :CROSSED_VALUES]
             blocks.append(products.reshape(len(image), -1))
         blocks += [block for block in (size, clinical) if block is not None]
         return np.hstack(blocks)

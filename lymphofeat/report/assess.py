@@ -17,7 +17,7 @@ from ..files import written_beside
 from .assess_answer import answer
 from .assess_cells import SHOWN, cells
 
-__all__ = ["assessment_json", "render_assessment", "write_assessment"]
+__all__ = ["assessment_json", "render_assessment", "write_assessment", "write_json"]
 
 
 def render_assessment(assessment: Assessment, console: Console) -> None:
@@ -55,11 +55,24 @@ def write_assessment(assessment: Assessment, folder: Path, *, force: bool = Fals
             for path in (page, record, *tables)
         }
         beside[page].write_text(_markdown(assessment), encoding="utf-8")
-        text = json.dumps(assessment_json(assessment), ensure_ascii=False, indent=1, allow_nan=False)
-        beside[record].write_text(text + "\n", encoding="utf-8")
+        beside[record].write_text(_json_text(assessment), encoding="utf-8")
         for path, table in tables.items():
             table.to_csv(beside[path], index=False, float_format="%.6g", lineterminator="\n")
     return list(beside)
+
+
+def write_json(assessment: Assessment, path: Path, *, force: bool = False) -> None:
+    """Write `assessment_json` to `path`.
+
+    Raises:
+        InputError: the file exists and `force` is false.
+    """
+    with written_beside(path, overwrite=force) as beside:
+        beside.write_text(_json_text(assessment), encoding="utf-8")
+
+
+def _json_text(assessment: Assessment) -> str:
+    return json.dumps(assessment_json(assessment), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def assessment_json(assessment: Assessment) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..heads.cut import prior_cut, steady_cut
-from ..statistics import Bootstrap, Interval, bootstrap, score
+from ..statistics import Bootstrap, Interval, bootstrap_of_runs, score
 from .objective import DIRECTIONS, weighs_equally
 from .space import FAMILY, build_head
 from .summary import TrialSummary
@@ -205,13 +205,7 @@ class _Library:
 
     def bootstrap(self, p: Floats, decisions: NDArray[np.bool_]) -> Bootstrap:
         """The score of all patients, averaged over the repeats, and on resamples."""
-        each = [
-            bootstrap(self.metric, self.y, one, decision=decision, class_weights=self.class_weights)
-            for one, decision in zip(p.T, decisions.T, strict=True)
-        ]
-        return Bootstrap(
-            float(np.mean([b.value for b in each])), np.mean([b.resampled for b in each], axis=0)
-        )
+        return bootstrap_of_runs(self.metric, self.y, p, decisions, self.class_weights)
 
 
 _Rule = Callable[[_Library, Rows], Floats]

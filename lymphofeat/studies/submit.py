@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError
-from ..files import written_beside
+from ..files import refuse_existing, written_beside
 from ..progress import Progress, Silent
 from ..statistics import Interval
 from .ensemble import CAVEAT, Ensemble, select_ensemble
@@ -159,8 +159,7 @@ def submit(
     beside = probabilities_path(out) if probabilities else None
     targets = [path for path in (out, beside) if path is not None]
     for path in targets:
-        if path.exists() and not force:
-            raise InputError(f"{path} exists already; give --force to replace it, or another --out.")
+        refuse_existing(path, overwrite=force)
     study = load_study(study_path)
     cache = open_cache(cache_path)
     model = final_model(cache, study, ensemble)

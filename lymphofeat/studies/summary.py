@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, StudyError
 from ..heads.cut import prior_cut, steady_cut
-from ..statistics import METRICS, Bootstrap, ClassWeights, Interval, bootstrap
+from ..statistics import METRICS, Bootstrap, ClassWeights, Interval, bootstrap_of_runs
 from .importance import Importance, importance_of
 from .objective import DIRECTIONS, TrialScores, decide, weighs_equally
 from .record import scores_from_attrs
@@ -62,12 +62,9 @@ class TrialSummary:
     def bootstrap(self, metric: str) -> Bootstrap:
         """The score averaged over the repeats, on all patients and on resamples of them, the same in every repeat."""
         if metric not in self._bootstraps:
-            each = [
-                bootstrap(metric, self.y, p, decision=decision, class_weights=self.class_weights)
-                for p, decision in zip(self.scores.probabilities.T, self.decisions.T, strict=True)
-            ]
-            mean = float(np.mean([b.value for b in each]))
-            self._bootstraps[metric] = Bootstrap(mean, np.mean([b.resampled for b in each], axis=0))
+            self._bootstraps[metric] = bootstrap_of_runs(
+                metric, self.y, self.scores.probabilities, self.decisions, self.class_weights
+            )
         return self._bootstraps[metric]
 
     @cached_property

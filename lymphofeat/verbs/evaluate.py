@@ -59,7 +59,7 @@ def evaluate(
     """
     from ..assess.evaluate import evaluate as carry_out
     from ..assess.evaluate import plan_evaluation
-    from ..report.assess import assessment_json, render_assessment, write_assessment
+    from ..report.assess import render_assessment, write_assessment, write_json
 
     for path in (record, None if out is None else out / "evaluate.md"):
         if path is not None and path.exists() and not force:
@@ -79,18 +79,7 @@ def evaluate(
         found = measured_learning_curve(found, plan.cache, family, params, progress=say.progress())
     render_assessment(found, say.console)
     if record is not None:
-        _write(record, assessment_json(found), force=force)
+        write_json(found, record, force=force)
         say.console.print(f"Wrote {record}")
     if out is not None:
         say.console.print("Wrote " + ", ".join(map(str, write_assessment(found, out, force=force))))
-
-
-def _write(path: Path, found: dict[str, Any], *, force: bool) -> None:
-    import json
-
-    from ..files import written_beside
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_beside(path, overwrite=force) as beside:
-        text = json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False)
-        beside.write_text(text + "\n", encoding="utf-8")

@@ -23,12 +23,12 @@ def explain(
 
     A labelled patient is explained by a head, and an encoder, that did not see the patient.
     """
-    from ..errors import InputError
     from ..explain import explain_patient
+    from ..files import refuse_existing
     from ..report.explain import render_explanation, write_explanation
 
-    if out is not None and out.exists() and not force:
-        raise InputError(f"{out} exists already; give --force to replace it, or another --out.")
+    if out is not None:
+        refuse_existing(out, overwrite=force)
     explanation = explain_patient(cache, study_path(study), patient)
     render_explanation(explanation, say.console, top=top)
     if out is not None:
