@@ -29,7 +29,7 @@ def usual(images: list[Path], out: Path) -> float:
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
 
-    from lymphofeat.encoder.frozen import usable_cores
+    from lymphofeat.cores import usable_cores
 
     class Cells(Dataset):  # type: ignore[type-arg]
         transform = transforms.Compose(
@@ -113,7 +113,8 @@ def draw(path: Path, images: int) -> Path:
 def compare(cohort: Path, options: argparse.Namespace, folder: Path) -> None:
     import numpy as np
 
-    from lymphofeat.encoder.frozen import has_fast_bfloat16, usable_cores
+    from lymphofeat.cores import usable_cores
+    from lymphofeat.encoder.frozen import has_fast_bfloat16
 
     sides = ["usual", "float32", "bfloat16"]
     rates: dict[str, list[float]] = {side: [] for side in sides}

@@ -35,9 +35,10 @@ from lymphofeat.cohort import read_cohort
 from lymphofeat.cohort.fingerprint import image_digests
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.cohort.synth import SynthSpec, draw_cohort
+from lymphofeat.cores import usable_cores
 from lymphofeat.encoder.augment import Augmenter, AugmentSpec
 from lymphofeat.encoder.backbones import BACKBONES, IMAGENET_MEAN, IMAGENET_STD, untrained
-from lymphofeat.encoder.frozen import DTYPES, has_fast_bfloat16, keep_freed_memory, usable_cores
+from lymphofeat.encoder.frozen import DTYPES, has_fast_bfloat16, keep_freed_memory
 from lymphofeat.encoder.networks import PatientNetwork
 from lymphofeat.encoder.pixels import Preprocessing
 from lymphofeat.encoder.pixelstore import open_pixels

@@ -1,13 +1,16 @@
 """How long a search takes, and what part of it is not fitting: Optuna, SQLite, bookkeeping.
 
-Usage: python benchmarks/tune.py [whole] [linear] [patients] [memory] [jobs]
+Usage: python benchmarks/tune.py [whole] [linear] [patients] [chosen] [memory] [jobs]
            [--trials 200] [--linear-trials 1000] [--patients 163] [--images 100] [--dim 512] [--memory-images 200000]
 
 On drawn cohorts (a signal in the mean of the features). Each part runs in a process of its own:
 
     whole     trials of the whole space
     linear    trials of the linear families (logistic regression and discriminant analysis)
-    patients  the time of the whole space's first trials, with ten times the patients against with as many as given
+    patients  the same points of the whole space, each scored to its end, on ten times the patients against on as many
+              as given
+    chosen    a search's first trials on either: points and early stops follow from what it finds, and where more heads
+              are worth finishing, it takes longer
     memory    the largest memory of a process that searches on so many images
     jobs      trials of the whole space with two processes
 
@@ -22,13 +25,14 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 Found = dict[str, Any]
-PARTS = ("whole", "linear", "patients", "memory", "jobs")
+PARTS = ("whole", "linear", "patients", "chosen", "memory", "jobs")
 
 
 def make_cache(path: Path, n_patients: int, n_images: int, dim: int) -> Path:
@@ -73,6 +77,49 @@ def search(cache: Path, study: Path, trials: int, heads: Sequence[str], jobs: in
         "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "best": summary.best.scores.values["balanced_accuracy"],
     }
+
+
+def points(caches: Sequence[Path], study: Path, trials: int) -> list[dict[str, list[float]]]:
+    """For each cache, the seconds by family of the points that a search on the first one finds."""
+    from lymphofeat.studies import evaluate, tune
+
+    tasks: list[evaluate.Task] = []
+    evaluator_call = evaluate.Evaluator.__call__
+
+    def noted(self: evaluate.Evaluator, task: evaluate.Task) -> evaluate.Outcome:
+        tasks.append(replace(task, rival=None))
+        return evaluator_call(self, task)
+
+    evaluate.Evaluator.__call__ = noted  # type: ignore[method-assign]
+    tune(caches[0], study, trials=trials)
+    found = []
+    for cache in caches:
+        evaluator, by_family = evaluate.Evaluator(), defaultdict(list)
+        for task in tasks:
+            start = time.perf_counter()
+            evaluator_call(evaluator, replace(task, setting=replace(task.setting, cache=cache)))
+            by_family[task.params["family"]].append(time.perf_counter() - start)
+        found.append(dict(by_family))
+    return found
+
+
+def same_points(few: tuple[int, int, int], trials: int) -> None:
+    """Print how much longer each family takes on ten times the patients."""
+    many = (10 * few[0], *few[1:])
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, mp_context=context) as fresh:
+        caches = [Path(folder) / name for name in ("few.h5", "many.h5")]
+        for cache, size in zip(caches, (few, many), strict=True):
+            fresh.submit(make_cache, cache, *size).result()
+        short, long = fresh.submit(points, caches, Path(folder) / "s.db", trials).result()
+    for name in sorted(short):
+        a, b = sum(short[name]), sum(long[name])
+        print(f"  {name} {len(short[name])} × : {a:.2f} s, {b:.1f} s, {b / a:.1f} ×")
+    a, b = (sum(map(sum, found.values())) for found in (short, long))
+    print(
+        f"the same {trials} points, 10 × the patients: {a:.1f} s, {b:.1f} s, {b / a:.1f} × the time",
+        flush=True,
+    )
 
 
 def apart(
@@ -125,6 +172,8 @@ def main() -> None:
     if "linear" in parts:
         apart("linear families", size, options.linear_trials, ["lda", "logistic"])
     if "patients" in parts:
+        same_points(size, options.ratio_trials)
+    if "chosen" in parts:
         few, many = (
             apart(f"{n} patients", (n, *size[1:]), options.ratio_trials)
             for n in (options.patients, 10 * options.patients)

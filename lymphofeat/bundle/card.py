@@ -24,7 +24,7 @@ from .familiar import FamiliarTable
 __all__ = ["Evidence", "model_card"]
 
 # Classes that keep rows of the training table itself, not only sums over patients.
-_KEEPS_PATIENTS = {"sklearn.SVC", "sklearn._BinaryGaussianProcessClassifierLaplace"}
+_KEEPS_PATIENTS = {"lymphofeat.heads.svm._Gaussian", "sklearn._BinaryGaussianProcessClassifierLaplace"}
 _OLD = 65.0  # years
 
 

@@ -16,12 +16,11 @@ from typing import Any
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process._gpc import _BinaryGaussianProcessClassifierLaplace
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Product
+from sklearn.gaussian_process.kernels import ConstantKernel, Product
 from sklearn.impute import SimpleImputer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
-from sklearn.svm import SVC
 
 from ..estimates.calibrators import CALIBRATORS
 from ..estimates.conformal import Conformal
@@ -57,8 +56,6 @@ _LIBRARIES = (
     Known(LinearDiscriminantAnalysis),
     Known(Pipeline),
     Known(Product),
-    Known(RBF),
-    Known(SVC),
     Known(SimpleImputer),
     Known(SplineTransformer),
     Known(StandardScaler),

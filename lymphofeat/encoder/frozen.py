@@ -8,7 +8,6 @@ earlier run was interrupted. On an accelerator, threads decode ahead and one str
 
 import copy
 import ctypes
-import os
 import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
+from ..cores import usable_cores
 from ..errors import InputError
 from .pixels import Preprocessing, read_block
 
@@ -121,11 +121,6 @@ def encode_blocks(
     keep_freed_memory()
     run = _core_by_core if encoder.device.type == "cpu" else _stream
     run(encoder, blocks, sink, workers or usable_cores(), read)
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _core_by_core(

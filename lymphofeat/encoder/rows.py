@@ -23,9 +23,9 @@ import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from ..cores import usable_cores
 from ..errors import CacheError
 from ..progress import Progress, Silent
-from .frozen import usable_cores
 
 __all__ = ["RowPlan", "StoredRows", "open_rows"]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
+from ..cores import usable_cores
 from ..progress import Progress
 from .estimate import duration
-from .frozen import usable_cores
 
 __all__ = ["Crew", "Job", "crew_of", "train_all"]
 

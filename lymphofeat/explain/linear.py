@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 from ..cache.bags import Bags
 from ..heads.axes import PrincipalAxes
 from ..heads.design import CROSSED_AXES, CROSSED_VALUES
-from ..heads.fusion.late import LateFusion
+from ..heads.fusion.late import SUREST_LOG_ODDS, LateFusion
 from ..heads.fusion.stacked import StackedFusion
 from ..heads.pooled import PooledHead
 
 __all__ = ["LinearParts", "linear_parts"]
 
 Floats = NDArray[np.float64]
-
-_SUREST = 16.0  # log-odds beyond which fused heads clip their parts, so that the sum is no sum any more
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,8 @@ def _fused(
     parts: list[Any], weights: tuple[float, ...], intercept: float, bags: Bags, clinical: pd.DataFrame
 ) -> LinearParts | None:
     image, values = (linear_parts(part, bags, clinical) for part in parts)
-    if image is None or values is None or np.abs([image.logits, values.logits]).max() > _SUREST:
+    # Fused heads clip surer parts, so that the sum is no sum any more.
+    if image is None or values is None or np.abs([image.logits, values.logits]).max() > SUREST_LOG_ODDS:
         return None
     both = image.times(weights[0]).plus(values.times(weights[1]))
     return LinearParts(both.images, both.clinical, both.size, both.intercept + intercept)
@@ -133,17 +132,13 @@ def _blocks(head: PooledHead, w: Floats, n_clinical: int) -> tuple[Floats, Float
 
 def _coefficients(classifier: Any) -> tuple[Floats, float] | None:
     """The weights of the table and the intercept of a classifier whose log-odds are linear in it."""
-    if hasattr(
-        classifier, "machine"
-    ):  # a support vector machine and the logistic function of its decision value
+    if hasattr(classifier, "machine"):  # a support vector machine and the logistic function of its decisions
         machine = classifier.machine
-        if machine.kernel != "linear":
+        if not hasattr(machine, "weights"):
             return None
         slope = float(classifier.link.coef_[0, 0]) / classifier.spread
-        start = float(classifier.link.intercept_[0]) + slope * (
-            float(machine.intercept_[0]) - classifier.mean
-        )
-        return slope * np.asarray(machine.coef_[0]), start
+        start = float(classifier.link.intercept_[0]) + slope * (machine.start - classifier.mean)
+        return slope * machine.weights, start
     if not hasattr(classifier, "coef_"):
         return None
     return np.asarray(classifier.coef_[0], dtype=np.float64), float(classifier.intercept_[0])

@@ -2,7 +2,9 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -12,11 +14,14 @@ from sklearn.base import clone
 
 from ..cache.bags import Bags
 
-__all__ = ["Head", "Memo", "SharesWork", "Split", "fit_predict"]
+__all__ = ["Head", "Memo", "SharesWork", "Split", "fit_predict", "map_splits"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+S = TypeVar("S")
 T = TypeVar("T")
+# Training patients. With fewer, threads spend more on Python's lock than a second core brings.
+_LARGE = 512
 
 
 class Head(Protocol):
@@ -51,28 +56,36 @@ class Split:
 class Memo:
     """Results worth keeping between the fits and trials of one cohort, the least recently used dropped first.
 
-    Not for several threads. What is kept must not depend on labels other than through its key.
+    What is kept must not depend on labels other than through its key. Several threads may ask; two that miss the same
+    array at the same time both make it.
 
     Args:
         limit: bytes of arrays kept at most.
+        threads: that heads may use; they change nothing in the result.
     """
 
-    def __init__(self, limit: int = 1 << 30) -> None:
+    def __init__(self, limit: int = 1 << 30, threads: int = 1) -> None:
         self.limit = limit
+        self.threads = threads
+        self._lock = Lock()
         self._kept: OrderedDict[Hashable, NDArray[Any]] = OrderedDict()
         self._bytes = 0
 
     def get(self, key: Hashable, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """The array of `key`, made now if it is not kept. Callers must not write to it."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
         array = make()
         array.setflags(write=False)
-        self._kept[key] = array
-        self._bytes += array.nbytes
-        while self._bytes > self.limit and len(self._kept) > 1:
-            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        with self._lock:
+            if key in self._kept:
+                return self._kept[key]
+            self._kept[key] = array
+            self._bytes += array.nbytes
+            while self._bytes > self.limit and len(self._kept) > 1:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
         return array
 
 
@@ -84,6 +97,25 @@ class SharesWork(Protocol):
         self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
     ) -> list[Floats]:
         """As `fit_predict`."""
+
+
+def map_splits(
+    work: Callable[[Split, S], T], splits: Sequence[Split], beside: Sequence[S], memo: Memo
+) -> list[T]:
+    """What `work` gives for each split and what stands beside it, by several threads where splits are large.
+
+    Args:
+        work: arithmetic that lets Python's lock go; safe to run twice at a time.
+        splits: of one cohort.
+        beside: one for each split.
+        memo: says how many threads there are.
+    """
+    patients = max((len(split.train) for split in splits), default=0)
+    threads = min(memo.threads if patients >= _LARGE else 1, len(splits))
+    if threads <= 1:
+        return [work(*pair) for pair in zip(splits, beside, strict=True)]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, splits, beside))
 
 
 def fit_predict(

@@ -4,7 +4,7 @@ Blocks stand side by side: pooled features on their principal axes, products of 
 size of the bag if asked for, clinical values last. Side by side is early fusion of image and clinical values.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,28 +72,35 @@ class Design:
         size = StandardScaler().fit(_log_size(bags)) if self.bag_size else None
         return FittedDesign(self, coordinates, axes, values, size)
 
-    def of_splits(
-        self, splits: Sequence[Split], clinical: pd.DataFrame, memo: Memo
-    ) -> Iterator[tuple[Split, Floats]]:
-        """Per split, the table of all patients as `fit` on its training patients gives it; parts are kept in `memo`."""
-        coordinates: Sequence[Any] = [None] * len(splits)
-        if self.inputs != "clinical" and self.pooling in FITTED_POOLINGS:
-            from .neural.instances import coordinates_of_splits
+    def coordinates(self, splits: Sequence[Split], memo: Memo) -> Sequence[Any]:
+        """Per split, the coordinates of the instances that a fitted pooling needs, or None."""
+        if self.inputs == "clinical" or self.pooling not in FITTED_POOLINGS:
+            return [None] * len(splits)
+        from .neural.instances import coordinates_of_splits
 
-            coordinates = coordinates_of_splits(splits, FITTED_POOLINGS[self.pooling].axes, memo)
-        for split, found in zip(splits, coordinates, strict=True):
-            yield split, self._of_split(split, found, clinical, memo)
+        return coordinates_of_splits(splits, FITTED_POOLINGS[self.pooling].axes, memo)
 
-    def _of_split(self, split: Split, coordinates: Any, clinical: pd.DataFrame, memo: Memo) -> Floats:
+    def of_split(self, split: Split, coordinates: Any, clinical: pd.DataFrame, memo: Memo) -> Floats:
+        """The table of all patients as `fit` on the training patients gives it; parts are kept in `memo`.
+
+        Args:
+            coordinates: of the split, see `coordinates`.
+        """
         trained_on = split.train.tobytes()
 
-        def pooled() -> Floats:
-            return self._pooled(split.bags, coordinates)
+        def plainly(pooling: str) -> Floats:
+            return memo.get(("pooled", split.key, pooling), lambda: pool(split.bags, pooling))
+
+        def fitted() -> Floats:
+            pooling = FITTED_POOLINGS[self.pooling]
+            beside = plainly(pooling.beside) if pooling.beside else None
+            return pooling.pool(coordinates, split.bags, beside)
 
         def image() -> Floats:
-            found = memo.get(
-                ("pooled", split.key, self.pooling, None if coordinates is None else trained_on), pooled
-            )
+            if coordinates is None:
+                found = plainly(self.pooling)
+            else:
+                found = memo.get(("pooled", split.key, self.pooling, trained_on), fitted)
             return self._axes(found[split.train]).transform(found)
 
         def values() -> Floats:

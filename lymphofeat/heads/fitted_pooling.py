@@ -10,13 +10,13 @@ Each is a function of a bag in these coordinates, invariant to the order of the 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cache.bags import Bags
-from .pooling import pool
+from .pooling import pool, runs_of_bags
 
 if TYPE_CHECKING:  # it needs torch, which takes a second to import
     from .neural.instances import Coordinates
@@ -25,7 +25,7 @@ __all__ = ["FITTED_POOLINGS", "FittedPooling"]
 
 Floats = NDArray[np.float64]
 
-_SHARPNESS = 2.0
+_SHARPNESS = np.float32(2.0)
 _SECOND_ORDER_AXES = 8
 
 
@@ -37,40 +37,55 @@ class FittedPooling:
         name: what the search space and the reports call it.
         about: one sentence for `lymphofeat heads`.
         axes: principal axes of the instances that it looks at; None: the standardised features.
-        reduce: one bag's (n, q) float64 coordinates → a vector.
+        reduce: (rows (n, q) float32 coordinates, which it may overwrite; offsets (b,), lengths (b,)) → (b, width)
+            float64, for bags that lie one behind the other in `rows`.
         beside: a pooling of `POOLINGS` whose vector stands before this one; "" without.
     """
 
     name: str
     about: str
     axes: int | None
-    reduce: Callable[[Floats], Floats]
+    reduce: Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]], Floats]
     beside: str = ""
 
-    def pool(self, coordinates: "Coordinates", bags: Bags) -> Floats:
+    def pool(self, coordinates: "Coordinates", bags: Bags, beside: Floats | None = None) -> Floats:
         """(n_bags, width) float64.
+
+        Args:
+            beside: what `beside` makes of the bags, where it is known already.
 
         Raises:
             InputError: a feature is not finite.
         """
         vectors = []
-        for i in range(len(bags)):  # a bag at a time: never all instances in memory
-            one = bags.select(np.array([i]))
-            vectors.append(self.reduce(coordinates.transform(one).numpy().astype(np.float64)))
-        fitted = np.stack(vectors) if vectors else np.empty((0, 0))
-        return np.hstack([pool(bags, self.beside), fitted]) if self.beside else fitted
+        for some in runs_of_bags(bags.lengths):  # never all instances in memory
+            part = bags.select(some)
+            offsets = np.cumsum(part.lengths) - part.lengths
+            vectors.append(self.reduce(coordinates.transform(part).numpy(), offsets, part.lengths))
+        fitted = np.concatenate(vectors) if vectors else np.empty((0, 0))
+        if not self.beside:
+            return fitted
+        return np.hstack([pool(bags, self.beside) if beside is None else beside, fitted])
 
 
-def _log_sum_exp(x: Floats) -> Floats:
-    top = x.max(axis=0)
-    return np.asarray(top + np.log(np.exp(_SHARPNESS * (x - top)).mean(axis=0)) / _SHARPNESS)
+def _log_sum_exp(x: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+    # In float32, where exponentials take a quarter of the time; each is right to seven digits, and so is their mean.
+    top = np.maximum.reduceat(x, offsets, axis=0)
+    x -= np.repeat(top, lengths, axis=0)
+    x *= _SHARPNESS
+    np.exp(x, out=x)
+    return np.asarray(top + np.log(_bag_means(x, offsets, lengths)) / _SHARPNESS)
 
 
-def _second_order(x: Floats) -> Floats:
-    centred = x - x.mean(axis=0)
-    covariance = centred.T @ centred / len(x)
-    upper = covariance[np.triu_indices(len(covariance))]
-    return np.asarray(np.sign(upper) * np.sqrt(np.abs(upper)))
+def _second_order(x: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+    centred = x - np.repeat(_bag_means(x, offsets, lengths), lengths, axis=0)
+    first, second = np.triu_indices(x.shape[1])
+    covariance = _bag_means(centred[:, first] * centred[:, second], offsets, lengths)
+    return np.asarray(np.sign(covariance) * np.sqrt(np.abs(covariance)))
+
+
+def _bag_means(x: NDArray[Any], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+    return np.asarray(np.add.reduceat(x, offsets, axis=0, dtype=np.float64) / lengths[:, None])
 
 
 FITTED_POOLINGS = {

@@ -8,13 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.gaussian_process import GaussianProcessClassifier
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+from sklearn.gaussian_process.kernels import ConstantKernel
 
 from .checks import is_above
 from .design import INPUTS
+from .kernels import GaussianKernel, median_distance, squared_distances
 from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
 from .registry import Draws, HeadFamily
-from .svm import median_distance
 
 __all__ = ["FAMILY", "PooledGaussianProcess"]
 
@@ -41,10 +41,12 @@ class PooledGaussianProcess(PooledHead):
         self.amplitude = amplitude
 
     def _classifier(self) -> Any:
-        return GaussianProcessClassifier(optimizer=None)
+        # It looks for the mode twice in one fit, for the likelihood and for predicting: now from where it is.
+        return GaussianProcessClassifier(optimizer=None, warm_start=True)
 
     def _train(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> "_Shifted":
-        kernel = ConstantKernel(self.amplitude**2) * RBF(self.width * median_distance(table))
+        median = median_distance(squared_distances(table))
+        kernel = ConstantKernel(self.amplitude**2) * GaussianKernel(self.width * median)
         process = self._classifier().set_params(kernel=kernel).fit(table, y)
         return _Shifted(process, 0.0 if self.class_weight is None else float(logit(np.mean(y == 1))))
 

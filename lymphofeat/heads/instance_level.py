@@ -19,7 +19,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
 from ..cache.bags import Bags
-from .base import Memo, Split
+from .base import Memo, Split, map_splits
 from .checks import check_both_classes, is_above, is_whole, refuse_bad_arguments
 from .clinical import ClinicalFeatures
 from .inner import inner_folds
@@ -106,15 +106,14 @@ class InstanceLevel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from .neural.instances import coordinates_of_splits
 
         self._check_params()
-        probabilities = []
-        found = coordinates_of_splits(splits, self.pca, memo)
-        for split, coordinates in zip(splits, found, strict=True):
+
+        def fitted(split: Split, coordinates: "Coordinates") -> Floats:
             train, test = split.train, split.test
             check_both_classes(y[train])
             model = self._model(coordinates, split.bags.select(train), clinical.iloc[train], y[train])
-            p = model.predict_proba(split.bags.select(test), clinical.iloc[test])
-            probabilities.append(p[:, 1])
-        return probabilities
+            return model.predict_proba(split.bags.select(test), clinical.iloc[test])[:, 1]
+
+        return map_splits(fitted, splits, coordinates_of_splits(splits, self.pca, memo), memo)
 
     def instance_probabilities(self, bags: Bags) -> list[Floats]:
         """Per bag, (n_i,) float64: each image's probability to be one of a malignant patient."""

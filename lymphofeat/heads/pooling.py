@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..cache.bags import Bags
 from ..errors import InputError
 
-__all__ = ["POOLINGS", "QUANTILES", "TOP_SHARE", "Pooling", "pool"]
+__all__ = ["POOLINGS", "QUANTILES", "TOP_SHARE", "Pooling", "pool", "runs_of_bags"]
 
 Floats = NDArray[np.float64]
 # Rows in work at a time: 8192 × 512 float64 = 32 MiB, whatever the size of the cohort.
@@ -63,7 +63,7 @@ def pool(bags: Bags, name: str) -> Floats:
         )
     pooling = POOLINGS[name]
     pooled = np.empty((len(bags), pooling.widths * bags.dim))
-    for chunk in _chunks(bags.lengths):
+    for chunk in runs_of_bags(bags.lengths):
         part = bags.select(chunk)
         lengths = part.lengths
         rows = _rows(part)
@@ -73,7 +73,7 @@ def pool(bags: Bags, name: str) -> Floats:
     return pooled
 
 
-def _chunks(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def runs_of_bags(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Runs of bags of at most `_CHUNK_ROWS` rows together (a larger bag is a run of its own)."""
     first, rows = 0, 0
     for i, length in enumerate(lengths):

@@ -1,6 +1,7 @@
 """scikit-learn's logistic regression as the heads use it."""
 
 import warnings
+from threading import Lock
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
@@ -10,6 +11,8 @@ __all__ = ["exact_regression", "sparse_regression"]
 
 # A sparse solution is found to four digits or so; more passes change no decision.
 _SPARSE_PASSES, _SPARSE_TOLERANCE = 2000, 1e-4
+# Of a table with so many columns, each of Newton's steps is dearer than all of L-BFGS's together.
+_WIDE, _NEAR = 256, 1e-6
 
 
 class _Regression(LogisticRegression):  # type: ignore[misc]
@@ -20,15 +23,52 @@ class _Regression(LogisticRegression):  # type: ignore[misc]
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "_Regression":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with _QUIET:
             super().fit(X, y, sample_weight)
+        return self
+
+
+class _Quiet:
+    """No `ConvergenceWarning` as long as any thread is inside: Python's filters are those of all threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore", ConvergenceWarning)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
+class _Exact(_Regression):
+    """Newton's steps, from near the optimum where the table is wide."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "_Exact":
+        self.warm_start = X.shape[1] > _WIDE  # begin at coef_
+        if self.warm_start:
+            near = _Regression(C=self.C, class_weight=self.class_weight, tol=_NEAR, max_iter=1000)
+            near.fit(X, y, sample_weight)
+            self.classes_, self.coef_, self.intercept_ = near.classes_, near.coef_, near.intercept_
+        super().fit(X, y, sample_weight)
         return self
 
 
 def exact_regression(C: float, class_weight: str | None = None) -> LogisticRegression:
     """With an L2 penalty, by Newton's steps: few, and without a tolerance that the probabilities would depend on."""
-    return _Regression(C=C, class_weight=class_weight, solver="newton-cholesky", tol=1e-8)
+    return _Exact(C=C, class_weight=class_weight, solver="newton-cholesky", tol=1e-8)
 
 
 def sparse_regression(C: float, l1_ratio: float) -> LogisticRegression:

@@ -1,19 +1,21 @@
 """Support vector machines on pooled features, linear and with a Gaussian kernel."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial.distance import pdist
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
 from .checks import is_above, is_whole
 from .design import INPUTS
 from .inner import inner_folds
+from .kernels import median_distance, squared_distances
 from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
 from .registry import Draws, HeadFamily
 from .regression import exact_regression
@@ -58,14 +60,23 @@ class PooledSVM(PooledHead):
         self.random_state = random_state
 
     def _classifier(self) -> Any:
-        return SVC(C=self.C, kernel=self.kernel, class_weight=self.class_weight)
+        return SVC(C=self.C, kernel="precomputed", class_weight=self.class_weight)
 
     def _train(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> "_Sigmoid":
-        machine = self._classifier().set_params(gamma=1 / (2 * (self.width * median_distance(table)) ** 2))
+        gamma, kernel = 0.0, table @ table.T
+        if self.kernel == "rbf":
+            squares = squared_distances(table)
+            gamma = 1 / (2 * (self.width * median_distance(squares)) ** 2)
+            kernel = np.exp(-gamma * squares)
         held_out = np.empty(len(y))
         for train, test in inner_folds(clinical, y, _INNER_FOLDS, self.random_state):
-            held_out[test] = machine.fit(table[train], y[train]).decision_function(table[test])
-        return _Sigmoid.fit(machine.fit(table, y), held_out, y, self.class_weight)
+            inner = self._classifier().fit(kernel[np.ix_(train, train)], y[train])
+            held_out[test] = inner.decision_function(kernel[np.ix_(test, train)])
+        found = self._classifier().fit(kernel, y)
+        rows, shares = table[found.support_], found.dual_coef_[0]
+        start = float(found.intercept_[0])
+        machine = _Gaussian(rows, shares, start, gamma) if gamma else _Linear(shares @ rows, start)
+        return _Sigmoid.fit(machine, held_out, y, self.class_weight)
 
     def _legal(self) -> Legal:
         return super()._legal() | {
@@ -76,14 +87,45 @@ class PooledSVM(PooledHead):
         }
 
 
+@dataclass(frozen=True)
+class _Linear:
+    """Decisions linear in the table: (p,) weights, and where they start."""
+
+    weights: Floats
+    start: float
+
+    def decisions(self, table: Floats) -> Floats:
+        """(n,) float64 in units of the margin."""
+        return np.asarray(table @ self.weights + self.start)
+
+
+@dataclass(frozen=True)
+class _Gaussian:
+    """Decisions of a Gaussian kernel: (k, p) support vectors, their (k,) coefficients, the kernel's gamma."""
+
+    rows: Floats
+    shares: Floats
+    start: float
+    gamma: float
+
+    def decisions(self, table: Floats) -> Floats:
+        """(n,) float64 in units of the margin."""
+        return np.asarray(rbf_kernel(table, self.rows, gamma=self.gamma) @ self.shares + self.start)
+
+
+_Machine = _Linear | _Gaussian
+
+
 class _Sigmoid:
     """A machine and the logistic function of its standardised decision values."""
 
-    def __init__(self, machine: SVC, link: LogisticRegression, mean: float, spread: float) -> None:
+    def __init__(self, machine: _Machine, link: LogisticRegression, mean: float, spread: float) -> None:
         self.machine, self.link, self.mean, self.spread = machine, link, mean, spread
 
     @classmethod
-    def fit(cls, machine: SVC, held_out: Floats, y: NDArray[np.int8], class_weight: str | None) -> "_Sigmoid":
+    def fit(
+        cls, machine: _Machine, held_out: Floats, y: NDArray[np.int8], class_weight: str | None
+    ) -> "_Sigmoid":
         """Learn the function from decision values (n,) of patients that the machine behind them did not see."""
         mean, spread = float(np.mean(held_out)), max(float(np.std(held_out)), _LEAST_SPREAD)
         link = exact_regression(100.0).fit(
@@ -93,13 +135,8 @@ class _Sigmoid:
 
     def predict_proba(self, table: Floats) -> Floats:
         """(n, 2) float64."""
-        values = self.machine.decision_function(table)[:, None]
+        values = self.machine.decisions(table)[:, None]
         return np.asarray(self.link.predict_proba((values - self.mean) / self.spread))
-
-
-def median_distance(table: Floats) -> float:
-    """The median distance of two rows of an (n, p) table; 1 where most are alike."""
-    return float(np.median(pdist(table))) or 1.0
 
 
 def suggest(draws: Draws) -> dict[str, Any]:

@@ -226,7 +226,8 @@ class StudySummary:
 
 def words(metric: str) -> str:
     """A metric's name in prose."""
-    return {"auc": "AUC", "brier": "Brier score"}.get(metric, metric.replace("_", " "))
+    prose = metric.replace("_at_95_", "_at_95_%_").replace("_", " ")
+    return {"auc": "AUC", "brier": "Brier score"}.get(metric, prose)
 
 
 def load_study(path: Path, trials: int | None = None) -> StudySummary:

@@ -19,6 +19,7 @@ from typing import Protocol, Self
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from ..cores import usable_cores
 from ..errors import StudyError
 from .evaluate import Evaluator, Outcome, Setting, Task
 from .plan import ScoringPlan
@@ -84,8 +85,6 @@ class Pool:
     """
 
     def __init__(self, jobs: int) -> None:
-        from ..encoder.frozen import usable_cores  # brings torch, which showing a study does not need
-
         self._jobs = jobs
         self._threads = max(1, usable_cores() // jobs)
         self._members: list[_Member] = []

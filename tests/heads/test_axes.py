@@ -19,6 +19,20 @@ def test_coordinates_are_those_of_the_singular_vectors(n: int, features: int) ->
     np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-9)
 
 
+@pytest.mark.parametrize("narrowest", [1e-2, 1e-6, 1e-10])
+def test_narrow_directions_keep_their_length(narrowest: float) -> None:
+    """Fewer patients than features, some of which hardly vary: products of them would lose what they say."""
+    rng = np.random.default_rng(2)
+    pooled = rng.normal(size=(15, 30)) * np.geomspace(1, narrowest, 30)
+    axes = PrincipalAxes.fit(pooled, scale=False)
+    deviation = np.linalg.svd(pooled - pooled.mean(axis=0), compute_uv=False)[0] / np.sqrt(15)
+    np.testing.assert_allclose(deviation**2 * axes.axes.T @ axes.axes, np.eye(14), atol=1e-7)
+    left, singular, _ = scipy.linalg.svd(pooled - pooled.mean(axis=0), full_matrices=False)
+    np.testing.assert_allclose(
+        np.abs(deviation * axes.transform(pooled)), np.abs(left * singular)[:, :14], atol=1e-7 * singular[0]
+    )
+
+
 def test_no_direction_is_lost() -> None:
     """Distances stay as they are, also where the features depend on one another."""
     rng = np.random.default_rng(1)

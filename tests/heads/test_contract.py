@@ -181,6 +181,19 @@ def test_splits_together_equal_splits_apart(name: str, patients: Patients) -> No
 
 
 @each_head
+def test_threads_change_no_bit(name: str, patients: Patients, monkeypatch: pytest.MonkeyPatch) -> None:
+    bags, clinical, y = patients
+    rows = np.random.default_rng(5).permutation(N)
+    splits = [Split(bags, "k", np.sort(np.delete(rows, part)), np.sort(rows[part]))
+              for part in np.array_split(np.arange(N), 4)]  # fmt: skip
+    alone = fit_predict(HEADS[name], splits, clinical, y, Memo())
+    monkeypatch.setattr("lymphofeat.heads.base._LARGE", 1)
+    for memo in (Memo(threads=3), Memo(1, threads=3)):
+        for p, expected in zip(fit_predict(HEADS[name], splits, clinical, y, memo), alone, strict=True):
+            np.testing.assert_array_equal(p, expected)
+
+
+@each_head
 def test_poor_bags_give_a_result(name: str, patients: Patients) -> None:
     bags, clinical, y = patients
     single = Bags.from_list([bag[:1] for bag in bags])

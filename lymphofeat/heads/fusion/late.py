@@ -19,13 +19,14 @@ from ..registry import Draws, HeadFamily
 from ..svm import FAMILY as SVM
 from .parts import FIRST_PARTS, FusedHead, parts_of, suggest_parts
 
-__all__ = ["FAMILY", "LateFusion"]
+__all__ = ["FAMILY", "SUREST_LOG_ODDS", "LateFusion"]
 
 Floats = NDArray[np.float64]
 
 WAYS = ("probabilities", "logits")
 # Logarithms of odds of at most e^16 : 1; a part that is surer than that is not so for a reason.
 _SUREST = 1e-7
+SUREST_LOG_ODDS = float(logit(1 - _SUREST))
 
 
 class LateFusion(FusedHead):
