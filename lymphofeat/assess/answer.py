@@ -28,6 +28,7 @@ COMPARED = ("balanced_accuracy", "auc")
 # From the simplest: no image is taken; no clinical value, or an encoder that nobody has to train; everything.
 _SIMPLICITY = ("clinical", "image", "untrained", "whole")
 _SHUFFLED = "shuffled"
+_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,16 @@ class Difference:
     p_mcnemar: float
 
     @property
-    def verdict(self) -> str:
-        """ "better", "worse" or "": whether the interval leaves zero out."""
+    def alone(self) -> str:
+        """ "better", "worse" or "": whether the interval leaves zero out, as if this were the only comparison."""
         if self.difference.low > 0:
             return "better"
         return "worse" if self.difference.high < 0 else ""
+
+    @property
+    def verdict(self) -> str:
+        """`alone` where it stands beside all the other comparisons, Holm's p-value at most 5 %; else ""."""
+        return self.alone if self.p_holm <= _LEVEL else ""
 
 
 @dataclass(frozen=True)

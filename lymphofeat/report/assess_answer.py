@@ -46,14 +46,23 @@ def _difference(assessment: Assessment, found: list[Difference]) -> str:
         "untrained": f"The encoder's training adds {amounts} to an untrained one",
         "image": f"Age, sex and count add {amounts} to the images",
     }.get(first.role, f"{assessment.name} less {first.other}: {amounts}")
-    apart = [d for d in found if d.verdict]
-    if not apart:
-        return f"{sentence}: {assessment.n} patients cannot tell {assessment.name} from {first.other}."
     told = ", ".join(
-        f"{d.verdict} by {words(d.metric)} (p {_p(d.p_value)}, {p_value(d.p_holm)} by Holm)" for d in apart
+        f"{d.alone} by {words(d.metric)} (p {_p(d.p_value)}, {p_value(d.p_holm)} by Holm)"
+        for d in found
+        if d.verdict
     )
-    rest = [words(d.metric) for d in found if not d.verdict]
-    return f"{sentence}: {told}" + (f"; by {' and '.join(rest)} they cannot be told apart." if rest else ".")
+    if told:
+        rest = [words(d.metric) for d in found if not d.verdict]
+        end = f"; by {' and '.join(rest)} they cannot be told apart." if rest else "."
+        return f"{sentence}: {told}{end}"
+    chance = [
+        f"by {words(d.metric)} p {_p(d.p_value)}, but {p_value(d.p_holm)} by Holm, as one of "
+        f"{len(assessment.differences)} comparisons"
+        for d in found
+        if d.alone
+    ]
+    alone = f" ({'; '.join(chance)})" if chance else ""
+    return f"{sentence}: {assessment.n} patients cannot tell {assessment.name} from {first.other}{alone}."
 
 
 def _score(assessment: Assessment) -> str:

@@ -17,6 +17,7 @@ from lymphofeat.errors import InputError
 from lymphofeat.report.assess import assessment_json, render_assessment, write_assessment
 from lymphofeat.report.assess_answer import answer
 from lymphofeat.report.assess_cells import SHOWN, cells, interval, number, p_value
+from lymphofeat.statistics import Interval
 
 from ..helpers.nested import nested, table_of
 
@@ -70,6 +71,20 @@ def test_a_pipeline_that_is_worse_is_said_to_be(assessment: Assessment) -> None:
     assert answer(worse)[0].startswith("Images add −0.")
     assert ": worse by balanced accuracy (p" in answer(worse)[0]
     assert "No search on all folds was given" in shown(worse)
+
+
+def test_one_of_several_comparisons_that_stands_out_by_chance_is_no_finding(assessment: Assessment) -> None:
+    first, *rest = assessment.differences
+    lucky = replace(first, difference=Interval(0.144, 0.009, 0.269), p_value=0.039, p_holm=0.234)
+    other = replace(rest[0], difference=Interval(0.02, -0.01, 0.05), p_value=0.3, p_holm=0.9)
+    (sentence, *_) = answer(replace(assessment, differences=(lucky, other, *rest[1:])))
+    assert "better" not in sentence
+    assert sentence.endswith(
+        "120 patients cannot tell image + clinical from clinical only (by balanced accuracy p = 0.039, but 0.234 by "
+        f"Holm, as one of {len(assessment.differences)} comparisons)."
+    )
+    (sentence, *_) = answer(replace(assessment, differences=(replace(lucky, p_holm=0.05), other, *rest[1:])))
+    assert "better by balanced accuracy (p = 0.039, 0.050 by Holm); by AUC they cannot be told" in sentence
 
 
 def test_labels_that_only_seem_shuffled_are_told(assessment: Assessment) -> None:
