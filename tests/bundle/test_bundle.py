@@ -111,7 +111,7 @@ def test_the_card_says_what_has_to_be_said(model: Path, cache: Path, studies: Ma
     assert "counted on 2020-01-01;" in card
     assert "no diagnosis should rest on it" in card
     about = json.loads((model / "model.json").read_text())
-    kernel = any(member["params"]["family"] == "svm" for member in about["members"])
+    kernel = any(member["params"].get("svm.kernel") == "rbf" for member in about["members"])
     assert ("Treat the bundle" in card) is kernel
     export_bundle(cache, studies["clinical"], tmp_path / "m")
     card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
