@@ -10,13 +10,13 @@ Each is a function of a bag in these coordinates, invariant to the order of the 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cache.bags import Bags
-from .pooling import pool, runs_of_bags
+from .pooling import bag_means, pool, runs_of_bags
 
 if TYPE_CHECKING:  # it needs torch, which takes a second to import
     from .neural.instances import Coordinates
@@ -74,18 +74,14 @@ def _log_sum_exp(x: NDArray[np.float32], offsets: NDArray[np.int64], lengths: ND
     x -= np.repeat(top, lengths, axis=0)
     x *= _SHARPNESS
     np.exp(x, out=x)
-    return np.asarray(top + np.log(_bag_means(x, offsets, lengths)) / _SHARPNESS)
+    return np.asarray(top + np.log(bag_means(x, offsets, lengths)) / _SHARPNESS)
 
 
 def _second_order(x: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
-    centred = x - np.repeat(_bag_means(x, offsets, lengths), lengths, axis=0)
+    centred = x - np.repeat(bag_means(x, offsets, lengths), lengths, axis=0)
     first, second = np.triu_indices(x.shape[1])
-    covariance = _bag_means(centred[:, first] * centred[:, second], offsets, lengths)
+    covariance = bag_means(centred[:, first] * centred[:, second], offsets, lengths)
     return np.asarray(np.sign(covariance) * np.sqrt(np.abs(covariance)))
-
-
-def _bag_means(x: NDArray[Any], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
-    return np.asarray(np.add.reduceat(x, offsets, axis=0, dtype=np.float64) / lengths[:, None])
 
 
 FITTED_POOLINGS = {

@@ -28,7 +28,7 @@ class GaussianKernel(RBF):  # type: ignore[misc]
 def squared_distances(table: Floats) -> Floats:
     """(n, n) float64 squared Euclidean distances of the rows of an (n, p) table."""
     squares = euclidean_distances(table, squared=True)
-    squares[squares < _SAME * (np.square(table).sum(axis=1).max() if len(table) else 0.0)] = 0.0
+    squares[squares < _SAME * np.square(table).sum(axis=1).max()] = 0.0
     return np.asarray(squares)
 
 

@@ -6,6 +6,7 @@ follows the lymphocyte count, cannot slip in as a feature.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ..cache.bags import Bags
 from ..errors import InputError
 
-__all__ = ["POOLINGS", "QUANTILES", "TOP_SHARE", "Pooling", "pool", "runs_of_bags"]
+__all__ = ["POOLINGS", "QUANTILES", "TOP_SHARE", "Pooling", "bag_means", "pool", "runs_of_bags"]
 
 Floats = NDArray[np.float64]
 # Rows in work at a time: 8192 × 512 float64 = 32 MiB, whatever the size of the cohort.
@@ -93,7 +94,8 @@ def _rows(bags: Bags) -> NDArray[np.float32]:
     return np.concatenate(list(bags))
 
 
-def _mean(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+def bag_means(rows: NDArray[Any], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+    """(b, D) float64 mean of each bag's rows, summed in float64, for bags that lie one behind the other in `rows`."""
     sums: Floats = np.add.reduceat(rows, offsets, axis=0, dtype=np.float64)
     return sums / lengths[:, None]
 
@@ -108,9 +110,8 @@ def _std(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray
 
 def _mean_std(rows: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
     # In two passes: squares minus squared mean loses everything where the spread is small against the mean.
-    mean = _mean(rows, offsets, lengths)
-    squares = (rows - np.repeat(mean, lengths, axis=0)) ** 2
-    variance = np.add.reduceat(squares, offsets, axis=0) / lengths[:, None]
+    mean = bag_means(rows, offsets, lengths)
+    variance = bag_means((rows - np.repeat(mean, lengths, axis=0)) ** 2, offsets, lengths)
     return np.concatenate([mean, np.sqrt(variance)], axis=1)
 
 
@@ -145,7 +146,7 @@ def _ordered(
 POOLINGS = {
     pooling.name: pooling
     for pooling in (
-        Pooling("mean", "the mean of each feature over the images", 1, _mean),
+        Pooling("mean", "the mean of each feature over the images", 1, bag_means),
         Pooling("max", "the largest value of each feature over the images", 1, _max),
         Pooling("std", "the standard deviation of each feature over the images", 1, _std),
         Pooling(

@@ -1,6 +1,7 @@
 """scikit-learn's logistic regression as the heads use it."""
 
 import warnings
+from contextlib import ExitStack
 from threading import Lock
 from typing import Any
 
@@ -32,22 +33,21 @@ class _Quiet:
     """No `ConvergenceWarning` as long as any thread is inside: Python's filters are those of all threads."""
 
     def __init__(self) -> None:
-        self._lock, self._inside = Lock(), 0
-        self._filters = warnings.catch_warnings()
+        self._lock, self._inside, self._filters = Lock(), 0, ExitStack()
 
     def __enter__(self) -> None:
         with self._lock:
             if not self._inside:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
-                warnings.simplefilter("ignore", ConvergenceWarning)
+                self._filters.enter_context(
+                    warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
+                )
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
             if not self._inside:
-                self._filters.__exit__(None, None, None)
+                self._filters.close()
 
 
 _QUIET = _Quiet()

@@ -63,11 +63,12 @@ class PooledSVM(PooledHead):
         return SVC(C=self.C, kernel="precomputed", class_weight=self.class_weight)
 
     def _train(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> "_Sigmoid":
-        gamma, kernel = 0.0, table @ table.T
         if self.kernel == "rbf":
             squares = squared_distances(table)
             gamma = 1 / (2 * (self.width * median_distance(squares)) ** 2)
             kernel = np.exp(-gamma * squares)
+        else:
+            kernel = table @ table.T
         held_out = np.empty(len(y))
         for train, test in inner_folds(clinical, y, _INNER_FOLDS, self.random_state):
             inner = self._classifier().fit(kernel[np.ix_(train, train)], y[train])
@@ -75,7 +76,9 @@ class PooledSVM(PooledHead):
         found = self._classifier().fit(kernel, y)
         rows, shares = table[found.support_], found.dual_coef_[0]
         start = float(found.intercept_[0])
-        machine = _Gaussian(rows, shares, start, gamma) if gamma else _Linear(shares @ rows, start)
+        machine: _Machine = (
+            _Gaussian(rows, shares, start, gamma) if self.kernel == "rbf" else _Linear(shares @ rows, start)
+        )
         return _Sigmoid.fit(machine, held_out, y, self.class_weight)
 
     def _legal(self) -> Legal:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..cache.reader import Cache, open_cache
 from ..cache.shuffled import shuffled
-from ..cores import usable_cores
+from ..cores import cores_each
 from ..heads.base import Memo
 from ..heads.registry import COSTS
 from ..statistics import ClassWeights
@@ -119,7 +119,7 @@ class Evaluator:
     def __init__(self, plans: Mapping[Setting, ScoringPlan] | None = None, processes: int = 1) -> None:
         self._plans = dict(plans or {})
         self._views: dict[tuple[Path, int | None], Cache] = {}
-        self._memo = Memo(_MEMO_BYTES // processes, max(1, usable_cores() // processes))
+        self._memo = Memo(_MEMO_BYTES // processes, cores_each(processes))
 
     def __call__(self, task: Task) -> Outcome:
         """Score a point.

@@ -19,7 +19,7 @@ from typing import Protocol, Self
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ..cores import usable_cores
+from ..cores import cores_each
 from ..errors import StudyError
 from .evaluate import Evaluator, Outcome, Setting, Task
 from .plan import ScoringPlan
@@ -86,7 +86,6 @@ class Pool:
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
-        self._threads = max(1, usable_cores() // jobs)
         self._members: list[_Member] = []
 
     def __enter__(self) -> Self:
@@ -132,7 +131,7 @@ class Pool:
             if idle is None:
                 if len(self._members) >= self._jobs:
                     return
-                idle = _Member.start(self._jobs, self._threads)
+                idle = _Member.start(self._jobs)
                 self._members.append(idle)
             task = left.popleft()
             try:
@@ -163,11 +162,11 @@ class _Member:
     task: Task | None = None
 
     @classmethod
-    def start(cls, jobs: int, threads: int) -> "_Member":
+    def start(cls, jobs: int) -> "_Member":
         # Not forked: BLAS, OpenMP and torch hold threads and locks that a fork would leave behind.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, jobs, threads), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, jobs), daemon=True)
         process.start()
         theirs.close()  # so that the pipe ends with the process
         return cls(process, ours)
@@ -191,7 +190,7 @@ class _Member:
             self.process.join()
 
 
-def _serve(pipe: Connection, jobs: int, threads: int) -> None:
+def _serve(pipe: Connection, jobs: int) -> None:
     """The life of a process: score what comes until nothing can come any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the user started
     evaluator: Evaluator | None = None
@@ -199,7 +198,7 @@ def _serve(pipe: Connection, jobs: int, threads: int) -> None:
     def score(task: Task) -> Outcome:
         nonlocal evaluator
         if evaluator is None:
-            _hold_threads(threads)
+            _hold_threads(cores_each(jobs))
             evaluator = Evaluator(processes=jobs)
         return evaluator(task)
 

@@ -31,9 +31,7 @@ from lymphofeat.nested.result import Nested, NestedFold
 from lymphofeat.studies import submit, tune
 
 from ..helpers.caches import frozen_cache
-from .conftest import SETTINGS, N
-
-Made = dict[str, Path]
+from .conftest import SETTINGS, Made, N
 
 
 @pytest.mark.parametrize("ensemble", [None, 3])
