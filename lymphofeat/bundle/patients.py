@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..cohort.alike import apart, look_alike
 from ..cohort.dates import REFERENCE_DATE
 from ..cohort.folders import list_part
 from ..cohort.images import look_at
 from ..cohort.layout import LAYOUT_FILE, Layout, layout_of
 from ..cohort.model import Patient
-from ..cohort.problems import Problems, raise_errors
+from ..cohort.problems import Problems, counted, listing, raise_errors
 from ..cohort.read import scan_cohort
-from ..cohort.records import Record, table_records
-from ..cohort.tables import Table, read_table
+from ..cohort.records import Record, as_number, is_word, patient_table, table_records
+from ..cohort.tables import Table
 from ..errors import InputError
 
 __all__ = ["AGE", "NewPatients", "check_images", "read_patients"]
 
 AGE = "AGE"  # the column of an age in years, for tables without dates of birth
 _OLDEST = 130.0
-_NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,50 @@ def read_patients(folder: Path, clinical: Path | None, reference: date, *, image
             "per patient."
         )
     notes = [problem.sentence() for problem in problems.found]
-    left_out = [name for name in records if name not in names]
-    if left_out:
-        notes.append(
-            f"{clinical} has {len(left_out)} rows of patients without a folder in {folder}; left out."
-        )
+    if clinical is not None and folders:
+        notes += _compare_ids(folders, records, folder, clinical, images=images)
     return NewPatients(tuple(_patient(name, folders, records) for name in names), tuple(notes))
+
+
+def _compare_ids(
+    folders: Mapping[str, tuple[Path, ...]],
+    records: Mapping[str, Record],
+    folder: Path,
+    clinical: Path,
+    *,
+    images: bool,
+) -> list[str]:
+    """Notes on folders without a row and, where images are needed, on rows without a folder.
+
+    Raises:
+        InputError: a row that looks like a folder's, or a table of which no row is a folder's: values that the user
+            gave would be passed over.
+    """
+    without_row = [name for name in folders if name not in records]
+    without_folder = {look_alike(name): name for name in records if name not in folders}
+    lines = [
+        f"{records[other].where.text()}: {apart(other, clinical.name, name, str(folder))}; give the patient one ID."
+        for name in without_row
+        if (other := without_folder.get(look_alike(name))) is not None
+    ]
+    if not lines and len(without_row) == len(folders):
+        rows = f"it has {listing([repr(name) for name in records], 3)}" if records else "it has no rows"
+        there = listing([repr(name) for name in folders], 3)
+        lines = [
+            f"{clinical}: no row is of a patient in {folder} ({rows}, the folder {there}); make the IDs equal, or "
+            "leave --clinical out."
+        ]
+    if lines:
+        raise InputError("\n".join(lines))
+    notes = []
+    if images and without_folder:
+        n = len(records) - sum(name in folders for name in records)
+        notes.append(
+            f"{clinical} has {counted(n, 'row')} of patients without a folder in {folder}; left out."
+        )
+    if without_row:
+        notes.append(f"{clinical} has no row of {listing(without_row)}, whose clinical values are missing.")
+    return notes
 
 
 def check_images(patients: Sequence[Patient], crop: int) -> None:
@@ -132,7 +170,7 @@ def _records(clinical: Path | None, layout: Layout, problems: Problems) -> dict[
         return {}
     if not clinical.is_file():
         raise InputError(f"{clinical}: no such table; give a CSV with ID, GENDER, DOB or {AGE}, LYMPH_COUNT.")
-    table = read_table(clinical, problems)
+    table = patient_table(clinical, layout, problems, AGE)
     if table is None:
         return {}
     found = {record.id: record for record in table_records(table, layout, problems)}
@@ -152,12 +190,9 @@ def _with_ages(
     for row in table.rows:
         record = records.get(row.cells.get(layout.columns_id.lower(), ""))
         text = row.cells.get(AGE.lower(), "")
-        if record is None or record.birth is not None or text.lower() in layout.values_missing:
+        if record is None or record.birth is not None or is_word(text, layout.values_missing, table):
             continue
-        try:
-            age = float(text.replace(",", ".") if table.decimal_comma else text)
-        except ValueError:
-            age = _NAN
+        age = as_number(text, table)
         if not (math.isfinite(age) and 0 <= age <= _OLDEST):
             problems.error(
                 "bad-age",

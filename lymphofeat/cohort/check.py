@@ -20,6 +20,7 @@ from .layout import Layout, layout_of
 from .model import Cohort, Patient
 from .problems import Problem, Problems, beyond_the_first
 from .read import scan_cohort
+from .repeats import report_persons
 from .summary import Summary, summarise
 
 __all__ = ["CheckReport", "check_cohort"]
@@ -82,7 +83,7 @@ def check_cohort(
     problems = Problems(found)
     facts = _decode_all(cohort.images, workers or os.cpu_count() or 1, progress or Silent())
     bags = _by_patient(cohort, facts)
-    _check_persons(cohort, problems)
+    report_persons(cohort, problems)
     _check_files(bags, problems)
     _check_sizes(bags, facts, layout.images_smallest, problems)
     _check_modes(facts, problems)
@@ -123,29 +124,6 @@ def _by_patient(cohort: Cohort, facts: Sequence[ImageFacts]) -> Bags:
         bags.append((patient, facts[start : start + len(patient.images)]))
         start += len(patient.images)
     return bags
-
-
-def _check_persons(cohort: Cohort, problems: Problems) -> None:
-    """Records that may be one person: folds keep them together; across the parts nothing can."""
-    groups: dict[tuple[object, str], list[Patient]] = defaultdict(list)
-    for patient in cohort.patients:
-        if patient.birth and patient.sex:
-            groups[patient.birth, patient.sex].append(patient)
-    for (birth, sex), members in groups.items():
-        labels = {p.label for p in members if p.label >= 0}
-        doubts = []
-        if len({p.split for p in members}) > 1:
-            doubts.append(("person-in-both-parts", "and are in both parts"))
-        if len(labels) > 1:
-            doubts.append(("person-with-both-labels", "but have different labels"))
-        for code, doubt in doubts:
-            problems.warning(
-                code,
-                cohort.root,
-                None,
-                f"{' and '.join(p.id for p in members)} may be one person (born {birth}, sex {sex}) {doubt}",
-                "check whether they are",
-            )
 
 
 def _check_files(bags: Bags, problems: Problems) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from .fingerprint import digest
 from .model import Cohort, Patient
+from .persons import persons
 from .problems import Problems, Where, beyond_the_first
 
 __all__ = ["report_duplicates"]
@@ -35,12 +36,22 @@ def report_duplicates(
                 if path != file:
                     key = (owner.split, owner.id, patient.split, patient.id)
                     pairs.setdefault(key, (owner, patient, []))[2].append((path, file))
+    number = {(p.split, p.id): n for p, n in zip(cohort.patients, persons(cohort.table()), strict=True)}
     for owner, patient, paths in pairs.values():
-        _report(owner, patient, paths, problems, root)
+        one_person = number[owner.split, owner.id] == number[patient.split, patient.id]
+        _report(
+            owner, patient, paths, problems, root, share_folds=one_person and owner.split == patient.split
+        )
 
 
 def _report(
-    owner: Patient, patient: Patient, paths: list[tuple[Path, Path]], problems: Problems, root: Path | None
+    owner: Patient,
+    patient: Patient,
+    paths: list[tuple[Path, Path]],
+    problems: Problems,
+    root: Path | None,
+    *,
+    share_folds: bool,
 ) -> None:
     path, copy = paths[0]
     if owner is patient:
@@ -51,11 +62,5 @@ def _report(
     more = beyond_the_first(len(paths) - 1, "pair", f"{owner.id} and {patient.id}")
     message = f"is byte for byte the same file as {Where(path).text(root)}, an image of another patient{more}"
     remedy = "find out whose image it is and remove it from the other"
-    report = problems.warning if _share_folds(owner, patient) else problems.error
+    report = problems.warning if share_folds else problems.error
     report("duplicate-image", copy, None, message, remedy)
-
-
-def _share_folds(a: Patient, b: Patient) -> bool:
-    """Whether the two records count as one person within one part."""
-    one_person = bool(a.birth and a.sex) and (a.birth, a.sex) == (b.birth, b.sex)
-    return one_person and a.split == b.split

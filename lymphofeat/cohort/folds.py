@@ -1,35 +1,16 @@
 """Folds of patients: one person in one fold, the classes spread evenly, the same for the same seed."""
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .persons import persons
 
 __all__ = ["assign_folds", "assign_repeats", "persons"]
 
 Integers = NDArray[np.integer]
 
 _SHUFFLES = 32
-
-
-def persons(table: pd.DataFrame) -> NDArray[np.int64]:
-    """Number the persons of a cohort: records with the same date of birth and sex count as one person.
-
-    Two persons may share both by chance; joining them costs nothing, parting one person's records leaks.
-
-    Args:
-        table: the columns `birth` (ISO text, "" where missing) and `sex` ("M", "F", or "" where missing) of
-            `Cohort.table`; parsed dates, so that one day written in two ways is one day.
-
-    Returns:
-        (n_patients,) int64, numbered from 0 by first appearance. A record without date of birth or without
-        sex is a person of its own.
-    """
-    numbers: dict[tuple[str, str] | int, int] = {}
-    births, sexes = table["birth"].fillna("").astype(str), table["sex"].fillna("").astype(str)
-    keys = [(b, s) if b and s else row for row, (b, s) in enumerate(zip(births, sexes, strict=True))]
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
 def assign_folds(labels: Integers, persons: Integers, n_folds: int, seed: int) -> NDArray[np.int8]:

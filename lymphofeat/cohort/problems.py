@@ -1,13 +1,13 @@
 """What is wrong with a cohort, one sentence each: where it is, what it is, and the way out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ..errors import InputError
 
-__all__ = ["Problem", "Problems", "Where", "counted", "raise_errors"]
+__all__ = ["Problem", "Problems", "Where", "counted", "listing", "raise_errors"]
 
 Severity = Literal["error", "warning"]
 
@@ -63,6 +63,14 @@ class Problems:
 def counted(n: int, noun: str) -> str:
     """`1 image`, `2 images`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def listing(names: Sequence[str], most: int = 5) -> str:
+    """`P1`, `P1 and P2`, `P1, P2, P3 and 4 more`."""
+    shown = (
+        list(names[:most]) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
+    )
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
 
 
 def beyond_the_first(n: int, noun: str, owner: str) -> str:

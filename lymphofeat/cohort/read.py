@@ -3,16 +3,24 @@
 No image is opened here; `lymphofeat.cohort.check` does that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .alike import apart, look_alike
 from .folders import list_part
 from .layout import Layout, layout_of
 from .model import Cohort, Patient
 from .problems import Problem, Problems, Where, counted, raise_errors
-from .records import Record, merge_records, report_missing_columns, table_records
-from .tables import Table, read_table
+from .records import (
+    Record,
+    merge_records,
+    patient_table,
+    report_alike,
+    report_missing_columns,
+    table_records,
+)
+from .tables import Table
 
 __all__ = ["read_cohort", "scan_cohort"]
 
@@ -89,7 +97,7 @@ class _Scan:
             "clinical": self.layout.tables_clinical,
         }
         parsed = {
-            which: read_table(self.root / name, self.problems)
+            which: patient_table(self.root / name, self.layout, self.problems)
             for which, name in names.items()
             if name and (self.root / name).exists()
         }
@@ -122,8 +130,10 @@ class _Scan:
         merged = merge_records(judged, self.problems, self.root)
         if self.tables and "train" in parts.values():
             report_missing_columns(list(self.tables.values()), self.layout, self.problems)
-        listed = [self._listed(merged[name], part) for name, part in parts.items()]
-        listed += self._without_row(merged)
+        meant = self._meant(merged)
+        listed = [self._listed(merged[name], part, meant.get(name)) for name, part in parts.items()]
+        listed += self._without_row(merged, {name for name, _ in meant.values()})
+        report_alike([merged[p.id] for p in listed if p.images and p.id in merged], self.problems, self.root)
         in_order = sorted((p for p in listed if p.images), key=lambda p: p.split == "test")  # a stable sort
         return in_order
 
@@ -188,14 +198,33 @@ class _Scan:
             )
         return replace(record, label=-1)
 
-    def _listed(self, record: Record, part: str) -> Patient:
-        """A patient with a row; without images if there are none."""
+    def _meant(self, merged: Mapping[str, Record]) -> dict[str, tuple[str, str]]:
+        """ID without a folder → another one that looks like it and has a folder, and where that one stands."""
+        there = {name: part for part, folders in self.folders.items() for name in folders}
+        known = sorted(
+            there, key=lambda name: name not in merged
+        )  # of several, a folder without a row is meant
+        places = {
+            name: merged[name].where.text(self.root)
+            if name in merged
+            else Where(self.folder(there[name])).text(self.root)
+            for name in known
+        }
+        by_look = {look_alike(name): (name, place) for name, place in places.items()}
+        found = ((name, by_look.get(look_alike(name))) for name in merged if name not in there)
+        return {name: meant for name, meant in found if meant is not None}
+
+    def _listed(self, record: Record, part: str, meant: tuple[str, str] | None) -> Patient:
+        """A patient with a row; without images if there are none. `meant`: see `_meant`."""
         other = "test" if part == "train" else "train"
         images = self.folders[part].get(record.id)
         if images is None and self.has_folder(part):
             if record.id in self.folders[other]:
                 message = f"{record.id} is listed here, but its folder is {self.named(other, record.id)}"
                 self._error(record, "wrong-part", message, "move the folder or the row")
+            elif meant is not None:
+                message = f"{record.id} has no folder; {apart(record.id, 'this row', *meant)}"
+                self._error(record, "alike-ids", message, "give the patient one ID in tables and folders")
             else:
                 message = f"{record.id} has no folder {self.named(part, record.id)}"
                 self._error(record, "no-folder", message, "add the folder with its images or remove the row")
@@ -237,15 +266,15 @@ class _Scan:
     def _labels_exist(self) -> bool:
         return any(table.has(self.layout.columns_label) for table in self.tables.values())
 
-    def _without_row(self, merged: Mapping[str, Record]) -> list[Patient]:
-        """Patients that have a folder only, and those that have one in both parts."""
+    def _without_row(self, merged: Mapping[str, Record], told: Collection[str]) -> list[Patient]:
+        """Patients that have a folder only, and those that have one in both parts; `told`: reported already."""
         orphans = []
         for part in ("train", "test"):
             names = [name for name in self.folders[part] if name not in merged]
             orphans += [Patient(name, part, -1, self.folders[part][name]) for name in names]
             has_table = part in self.tables or "clinical" in self.tables
             if has_table and not self.unread:
-                self._report_orphans(part, names)
+                self._report_orphans(part, [name for name in names if name not in told])
             elif names and part == "test" and not self.unread:
                 self.problems.warning(
                     "no-table",

@@ -1,18 +1,28 @@
 """From table rows to clinical values: every cell checked, several tables' rows of a patient made one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from ..errors import InputError
+from .alike import alike_groups, difference, shown_id
 from .dates import age_at, parse_birth
 from .layout import LAYOUT_FILE, Layout
 from .problems import Problems, Where
-from .tables import Row, Table
+from .tables import Row, Table, needed_once, read_table
 
-__all__ = ["Record", "merge_records", "report_missing_columns", "table_records"]
+__all__ = [
+    "Record",
+    "as_number",
+    "is_word",
+    "merge_records",
+    "patient_table",
+    "report_alike",
+    "report_missing_columns",
+    "table_records",
+]
 
 _NAN = float("nan")
 _FEWEST, _MOST = (
@@ -35,6 +45,22 @@ class Record:
     sex: str = ""
     age: float = _NAN
     count: float = _NAN
+
+
+def patient_table(path: Path, layout: Layout, problems: Problems, *more: str) -> Table | None:
+    """Read a table of patients; None, with the reason in `problems`, where it cannot be used.
+
+    A column that is there more than once is an error if the layout or `more` names it, and of no interest else.
+    """
+    table = read_table(path, problems)
+    needed = (
+        layout.columns_id,
+        layout.columns_label,
+        layout.columns_sex,
+        layout.columns_birth,
+        layout.columns_count,
+    )
+    return table if table is not None and needed_once(table, (*needed, *more), problems) else None
 
 
 def table_records(table: Table, layout: Layout, problems: Problems) -> list[Record]:
@@ -81,7 +107,7 @@ class _Cells:
     def _text(self, column: str) -> str:
         """The cell, or "" where it says that the value is missing or the table has no such column."""
         text = self.row.cells.get(column.lower(), "") if column else ""
-        return "" if text.lower() in self.layout.values_missing else text
+        return "" if is_word(text, self.layout.values_missing, self.table) else text
 
     def _error(self, code: str, message: str, remedy: str) -> None:
         self.problems.error(code, self.table.path, self.row.number, message, remedy)
@@ -94,7 +120,7 @@ class _Cells:
         raw = self.row.cells.get(self.layout.columns_label.lower(), "") if self.layout.columns_label else ""
         vocabulary = (self.layout.values_reactive, self.layout.values_malignant, self.layout.values_unknown)
         for label, words in zip((0, 1, -1), vocabulary, strict=True):
-            if raw.lower() in words or _whole(raw) in words:
+            if is_word(raw, words, self.table):
                 return label, False
         if not self._text(self.layout.columns_label):
             return None, False
@@ -105,9 +131,9 @@ class _Cells:
 
     def _sex(self) -> str:
         text = self._text(self.layout.columns_sex)
-        if text.lower() in self.layout.values_male:
+        if is_word(text, self.layout.values_male, self.table):
             return "M"
-        if text.lower() in self.layout.values_female:
+        if is_word(text, self.layout.values_female, self.table):
             return "F"
         if text:
             remedy = f"write M or F, leave it empty, or list the word in {LAYOUT_FILE} under [values]"
@@ -140,10 +166,7 @@ class _Cells:
         text = self._text(self.layout.columns_count)
         if not text:
             return _NAN
-        try:
-            count = float(text.replace(",", ".") if self.table.decimal_comma else text)
-        except ValueError:
-            count = _NAN
+        count = as_number(text, self.table)
         if not math.isfinite(count):
             self._error(
                 "bad-count", f"lymphocyte count {text!r} is not a number", "correct it or leave it empty"
@@ -160,13 +183,23 @@ class _Cells:
         return count
 
 
-def _whole(text: str) -> str:
-    """`1.0` as `1`; anything else as it is."""
-    try:
-        number = float(text)
+def as_number(text: str, table: Table) -> float:
+    """The number that a cell of `table` holds; NaN if it holds none."""
+    try:  # Python also reads 1_000, which no table means
+        return float(text.replace(",", ".") if table.decimal_comma else text) if "_" not in text else _NAN
     except ValueError:
-        return text
-    return str(int(number)) if math.isfinite(number) and number == int(number) else text
+        return _NAN
+
+
+def is_word(text: str, words: Collection[str], table: Table) -> bool:
+    """Whether a cell holds one of these words: in any case, and a whole number however it is written.
+
+    Spreadsheets and pandas write the code 1 as `1.0` (`1,0`) once a value of the column is missing.
+    """
+    if text.lower() in words:
+        return True
+    number = as_number(text, table)
+    return math.isfinite(number) and number.is_integer() and number in {as_number(w, table) for w in words}
 
 
 def merge_records(tables: Sequence[Sequence[Record]], problems: Problems, root: Path) -> dict[str, Record]:
@@ -234,3 +267,19 @@ def report_missing_columns(tables: Sequence[Table], layout: Layout, problems: Pr
             f"no table has a column {column!r}, so that the {key} of every patient is missing",
             f"name the column in {LAYOUT_FILE} as `{key}` under [columns]",
         )
+
+
+def report_alike(records: Collection[Record], problems: Problems, root: Path) -> None:
+    """Warn of different IDs that look alike, as `11` and `0011`: they count as different patients."""
+    by_id = {record.id: record for record in records}
+    for group in alike_groups(by_id):
+        first, *others = group
+        for other in others:
+            problems.warning(
+                "alike-ids",
+                by_id[other].where.path,
+                by_id[other].where.row,
+                f"ID {shown_id(other, first)} looks like {shown_id(first, other)} of "
+                f"{by_id[first].where.text(root)} ({difference(first, other)}), and counts as another patient",
+                "give a patient one ID in all tables and folders, or two patients IDs that differ more",
+            )

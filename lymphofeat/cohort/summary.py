@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .folds import persons
 from .images import ImageFacts
 from .model import Cohort
+from .persons import persons
 
 __all__ = ["Summary", "summarise"]
 
@@ -26,7 +26,7 @@ class Summary:
     n_malignant: int
     n_train: int  # labelled part, labels 0, 1 and (in a faulty cohort) not known
     n_test: int
-    n_shared_persons: int  # persons (same date of birth and sex) with several records
+    shared_persons: Sequence[Sequence[str]]  # IDs of records that may be one person and share a fold
     n_images: int
     n_bytes: int
     images_per_patient: Quantiles
@@ -43,13 +43,12 @@ def summarise(cohort: Cohort, facts: Sequence[ImageFacts]) -> Summary:
     """Summarise a cohort of at least one patient and the facts of its images (undecodable ones count too)."""
     table = cohort.table()
     decoded = [fact for fact in facts if not fact.failure]
-    records = Counter(persons(table).tolist())
     return Summary(
         n_reactive=int((table["label"] == 0).sum()),
         n_malignant=int((table["label"] == 1).sum()),
         n_train=int((table["split"] == "train").sum()),
         n_test=int((table["split"] == "test").sum()),
-        n_shared_persons=sum(n > 1 for n in records.values()),
+        shared_persons=[list(ids) for _, ids in table["id"].groupby(persons(table)) if len(ids) > 1],
         n_images=len(facts),
         n_bytes=sum(fact.size for fact in facts),
         images_per_patient=_quantiles(table["n_images"].to_numpy()),

@@ -2,12 +2,13 @@
 
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .problems import Problems
 
-__all__ = ["Row", "Table", "read_table"]
+__all__ = ["Row", "Table", "needed_once", "read_table"]
 
 _SEPARATORS = ",;\t"
 
@@ -28,6 +29,10 @@ class Table:
     columns: tuple[str, ...]  # as the header writes them
     rows: tuple[Row, ...]
     decimal_comma: bool  # the separator is not the comma, so that `11,2` can mean 11.2
+    header_row: int = 1
+    repeated: frozenset[str] = (
+        frozenset()
+    )  # lower-case names that several columns have; no row holds their cells
 
     def has(self, column: str) -> bool:
         """Whether there is such a column, in any case."""
@@ -36,6 +41,8 @@ class Table:
 
 def read_table(path: Path, problems: Problems) -> Table | None:
     """Parse a delimited text file; blank lines are passed over, and so is nothing else.
+
+    Columns of one name are left out of the rows: whoever needs such a column says so (`needed_once`).
 
     UTF-8 with or without a byte order mark, UTF-16 with one, else Windows-1252 are read; the separator
     (comma, semicolon, tab) is the one that the header holds most of.
@@ -86,16 +93,7 @@ def _table(
 ) -> Table | None:
     (header_row, columns), body = records[0], records[1:]
     names = [name.lower() for name in columns]
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    if repeated:
-        problems.error(
-            "duplicate-column",
-            path,
-            header_row,
-            f"has the column {repeated[0]!r} more than once",
-            "remove one or rename it",
-        )
-        return None
+    repeated = frozenset(name for name in names if name and names.count(name) > 1)
     rows = []
     for number, cells in body:
         if len(cells) < len(names) or any(cells[len(names) :]):
@@ -107,5 +105,20 @@ def _table(
                 "complete the row, and quote texts that contain the separator",
             )
         padded = cells + [""] * (len(names) - len(cells))
-        rows.append(Row(number, {name: cell for name, cell in zip(names, padded, strict=False) if name}))
-    return Table(path, tuple(columns), tuple(rows), decimal_comma)
+        once = {name: cell for name, cell in zip(names, padded, strict=False) if name not in repeated}
+        rows.append(Row(number, {name: cell for name, cell in once.items() if name}))
+    return Table(path, tuple(columns), tuple(rows), decimal_comma, header_row, repeated)
+
+
+def needed_once(table: Table, columns: Iterable[str], problems: Problems) -> bool:
+    """Whether none of these columns is there more than once; each that is gets an error."""
+    wrong = sorted({name.lower() for name in columns} & table.repeated)
+    for name in wrong:
+        problems.error(
+            "duplicate-column",
+            table.path,
+            table.header_row,
+            f"has the column {name!r} more than once",
+            "remove one or rename it",
+        )
+    return not wrong

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ..cohort.audit import Shortcut
 from ..cohort.check import CheckReport
-from ..cohort.problems import Problem, counted
+from ..cohort.problems import Problem, counted, listing
 from ..cohort.summary import Summary
 
 __all__ = ["render_check"]
@@ -71,7 +71,7 @@ def _summary_rows(s: Summary) -> Iterator[tuple[str, str]]:
         f"{s.n_train + s.n_test}: {s.n_reactive} reactive, {s.n_malignant} malignant, {s.n_test} test"
         + (f", {unlabelled} training without label" if unlabelled else ""),
     )
-    yield "persons with several records", str(s.n_shared_persons)
+    yield "persons with several records", _joined(s.shared_persons)
     yield "images", f"{s.n_images:,} in {s.n_bytes / 1e6:,.1f} MB"
     yield "images per patient", _spread(s.images_per_patient, "{:.0f}")
     yield "age (years)", _spread(s.age, "{:.0f}")
@@ -81,6 +81,14 @@ def _summary_rows(s: Summary) -> Iterator[tuple[str, str]]:
     yield "missing values", _missing(s.missing)
     yield "image sizes", _listed((f"{w} × {h}", n) for (w, h), n in s.sizes)
     yield "image formats", _listed(s.formats)
+
+
+def _joined(groups: Sequence[Sequence[str]], most: int = 5) -> str:
+    """How many groups of records share a fold, and who is in the first ones."""
+    if not groups:
+        return "none seen"
+    words = [listing(ids) for ids in groups[:most]] + ["…"] * (len(groups) > most)
+    return f"{len(groups)}, whose records share a fold: {'; '.join(words)}"
 
 
 def _spread(quantiles: Sequence[float], form: str) -> str:

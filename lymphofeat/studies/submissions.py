@@ -204,8 +204,8 @@ def notes_on_sample(cohort: Path, ids: Sequence[str], id_column: str = "ID") -> 
     if table is None:
         return [f"{problems.found[0].sentence()} It was not compared."]
     name = next((c.lower() for c in table.columns if c.lower() in (id_column.lower(), "id")), None)
-    if name is None:
-        return [f"{path} has no column Id; it was not compared."]
+    if name is None or name in table.repeated:
+        return [f"{path} has no single column Id; it was not compared."]
     listed = [row.cells[name] for row in table.rows]
     places = {patient: place for place, patient in enumerate(ids)}
     strangers = [(row.number, row.cells[name]) for row in table.rows if row.cells[name] not in places]

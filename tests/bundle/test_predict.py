@@ -235,7 +235,55 @@ def test_rows_without_a_folder_are_told_of(model: Path, tmp_path: Path) -> None:
     write_table(tmp_path / "t.csv", [TABLE, "A,F,3/4/1940,12.5", "B,F,3/4/1940,12.5"])
     found = predict_folder(model, tmp_path / "new", tmp_path / "p.csv", clinical=tmp_path / "t.csv")
     assert list(found.table["id"]) == ["A"]
-    assert "has 1 rows of patients without a folder" in found.notes[-1]
+    assert "has 1 row of patients without a folder" in found.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("folder", "row", "message"),
+    [
+        ("11", "0011", r"t\.csv, row 2: '0011' in t\.csv, '11' in .*new: they differ in leading zeros"),
+        ("p3", "P3", "they differ in upper and lower case"),
+        ("P 3", "P3", "they differ in blanks"),
+        ("7", "7.0", r"they differ in a decimal \.0"),
+        ("Zo\u00e9", "Zoe\u0301", r"'Zoe\\u0301' in t\.csv, 'Zo\\xe9' in .*they differ in Unicode forms"),
+        ("A", "Q", r"no row is of a patient in .*new \(it has 'Q', the folder 'A'\)"),
+    ],
+)
+def test_a_table_of_other_ids_is_refused(
+    clinical_model: Path, model: Path, tmp_path: Path, folder: str, row: str, message: str
+) -> None:
+    patient(tmp_path / "new", folder)
+    write_table(tmp_path / "t.csv", [TABLE, f"{row},F,3/4/1940,12.5"])
+    for bundle in (model, clinical_model):
+        with pytest.raises(InputError, match=message):
+            predict_folder(bundle, tmp_path / "new", tmp_path / "p.csv", clinical=tmp_path / "t.csv")
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_one_row_under_another_form_of_the_id_is_refused_among_good_ones(tmp_path: Path) -> None:
+    for name in ("A", "11"):
+        patient(tmp_path / "new", name)
+    write_table(tmp_path / "t.csv", [TABLE, "A,F,3/4/1940,12.5", "0011,F,3/4/1940,12.5"])
+    with pytest.raises(InputError, match=r"row 3: '0011' in t\.csv, '11' in "):
+        read_patients(tmp_path / "new", tmp_path / "t.csv", REFERENCE_DATE, images=True)
+
+
+def test_folders_without_a_row_are_told_of(tmp_path: Path) -> None:
+    for name in "ABC":
+        patient(tmp_path / "new", name)
+    write_table(tmp_path / "t.csv", [TABLE, "A,F,3/4/1940,12.5"])
+    found = read_patients(tmp_path / "new", tmp_path / "t.csv", REFERENCE_DATE, images=True)
+    assert found.notes == (f"{tmp_path}/t.csv has no row of B and C, whose clinical values are missing.",)
+
+
+def test_only_the_columns_that_are_read_must_be_there_once(tmp_path: Path) -> None:
+    patient(tmp_path / "new", "A")
+    write_table(tmp_path / "t.csv", ["ID,X,x,AGE", "A,1,2,50.0"])
+    found = read_patients(tmp_path / "new", tmp_path / "t.csv", REFERENCE_DATE, images=True)
+    assert found.patients[0].age == 50
+    write_table(tmp_path / "t.csv", ["ID,AGE,age,GENDER", "A,50,51,F"])
+    with pytest.raises(InputError, match="row 1: has the column 'age' more than once"):
+        read_patients(tmp_path / "new", tmp_path / "t.csv", REFERENCE_DATE, images=True)
 
 
 def test_without_images_the_table_is_enough(clinical_model: Path, tmp_path: Path) -> None:

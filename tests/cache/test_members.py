@@ -31,7 +31,7 @@ def tables_of(
             "split": split,
             "label": known,
             "n_images": sizes,
-            "birth": [f"19{p:02d}-01-01" for p in people],
+            "birth": [f"19{p:02d}-05-17" for p in people],
             "date_order": "m/d/y",
             "sex": "F",
             "age": np.linspace(20, 80, n),

@@ -49,7 +49,7 @@ def test_the_summary_counts_what_was_drawn(tmp_path: Path) -> None:
     assert list(summary.sexes.items()) == [("M", 6), ("F", 5)]
     assert summary.sizes == [((128, 128), 49)]
     assert summary.formats == [("jpg RGB", 49)]
-    assert summary.n_shared_persons == 0
+    assert summary.shared_persons == []
 
 
 def test_the_report_does_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_one_image_in_two_records_of_one_person_is_a_warning(tmp_path: Path) -> 
     report = check_cohort(root)
     assert [(p.severity, p.code) for p in report.problems] == [("warning", "duplicate-image")]
     assert report.summary is not None
-    assert report.summary.n_shared_persons == 1
+    assert report.summary.shared_persons == [["P2", "P4"]]
 
 
 def test_a_cohort_without_readable_images_has_no_audit(tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """Folds: one person in one fold, both classes in each, an exact partition, the same every time."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
-from lymphofeat.cohort.folds import assign_folds, assign_repeats, persons
+from lymphofeat.cohort.folds import assign_folds, assign_repeats
 from lymphofeat.errors import InputError
 
 
@@ -63,17 +62,6 @@ def test_repeats_differ_and_begin_with_the_plain_folds() -> None:
     np.testing.assert_array_equal(repeats[:, 0], assign_folds(labels, np.arange(50), 5, 7))
     assert len({tuple(column) for column in repeats.T}) == 4
     np.testing.assert_array_equal(repeats[:, :2], assign_repeats(labels, np.arange(50), 5, 2, seed=7))
-
-
-def test_persons_share_a_number_only_when_birth_and_sex_are_known() -> None:
-    table = pd.DataFrame(
-        {
-            "birth": ["1950-02-01", "", "1950-02-01", "1950-02-01", "", "1950-02-01", "1950-02-01"],
-            "sex": ["F", "F", "M", "F", "F", "", ""],
-        }
-    )
-    assert persons(table).tolist() == [0, 1, 2, 0, 3, 4, 5]
-    assert persons(table).dtype == np.int64
 
 
 def test_too_few_persons_for_the_folds_is_a_sentence() -> None:

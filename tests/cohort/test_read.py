@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from lymphofeat.cohort import Layout, read_cohort
-from lymphofeat.cohort.folds import assign_folds, persons
+from lymphofeat.cohort.folds import assign_folds
 from lymphofeat.cohort.layout import LAYOUT_FILE
+from lymphofeat.cohort.persons import persons, placeholder_dates
 from lymphofeat.cohort.read import scan_cohort
 
 from ..helpers.tiny import edit, edit_row, tiny_cohort, write_table
@@ -138,6 +139,41 @@ def test_sex_in_any_case(text: str, sex: str, tmp_path: Path) -> None:
     assert read_cohort(root).patients[2].sex == sex
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_code_is_the_same_whether_or_not_pandas_made_it_a_float(separator: str, tmp_path: Path) -> None:
+    """A column of integers with a missing value is written as floats: `1.0`, in semicolon tables also `1,0`."""
+    root = tiny_cohort(tmp_path, n=8)
+    decimal = "." if separator == "," else ","
+    for name in ("clinical_annotation.csv", "trainset/trainset_true.csv", "testset/testset_data.csv"):
+        text = (root / name).read_text().replace(",", separator).replace(".", decimal)
+        rows = [line.split(separator) for line in text.splitlines()]
+        sex, label, count = (rows[0].index(c) for c in ("GENDER", "LABEL", "LYMPH_COUNT"))
+        for row in rows[1:]:
+            row[sex] = {"M": f"1{decimal}0", "F": f"2{decimal}0"}[row[sex]]
+            row[label] = f"{row[label]}{decimal}0"
+        rows[1][count] = f"999{decimal}0"
+        write_table(root / name, [separator.join(row) for row in rows])
+    (root / LAYOUT_FILE).write_text('[values]\nmale = [1]\nfemale = ["2"]\nmissing = ["", "999"]\n')
+    cohort, problems = scan_cohort(root)
+    assert problems == []
+    assert cohort is not None
+    assert [p.sex for p in cohort.patients] == ["M", "M", "F", "F", "M", "M", "F", "F"]
+    assert cohort.labels.tolist() == [0, 1, 0, 1, 0, 1, -1, -1]
+    assert math.isnan(cohort.patients[0].count)
+
+
+def test_a_repeated_column_that_nobody_reads_is_no_problem(tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path, n=8)
+    whole = read_cohort(root)
+    for name in ("clinical_annotation.csv", "trainset/trainset_true.csv"):
+        header, *rows = (root / name).read_text().splitlines()
+        write_table(root / name, [f"{header},Note,NOTE", *(f"{row},x,y" for row in rows)])
+    cohort, problems = scan_cohort(root)
+    assert problems == []
+    assert cohort is not None
+    assert cohort.table().equals(whole.table())
+
+
 def test_ids_stay_texts(tmp_path: Path) -> None:
     root = tiny_cohort(tmp_path, n=8)
     (root / "trainset/P2").rename(root / "trainset/007")
@@ -242,6 +278,7 @@ def test_one_person_in_two_date_formats_shares_a_fold(
             (root / "trainset" / f"P{number}_{record}" / "0.jpg").touch()
     write_table(root / "trainset/trainset_true.csv", ["ID,LABEL,GENDER,DOB,LYMPH_COUNT", *rows])
     cohort = read_cohort(root)
+    assume(not placeholder_dates(cohort.table()))
     numbers = persons(cohort.table())
     same_number = numbers[:, None] == numbers[None, :]
     assert (same_number == [[a == b for b in truth] for a in truth]).all()

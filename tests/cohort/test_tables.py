@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lymphofeat.cohort.problems import Problems
-from lymphofeat.cohort.tables import Table, read_table
+from lymphofeat.cohort.tables import Table, needed_once, read_table
 
 PLAIN = "ID,Name\nP1,Zoé\nP2,Ann\n"
 
@@ -51,11 +51,16 @@ def test_rows_are_numbered_by_lines_through_blanks_and_quoted_line_ends(tmp_path
     assert [(row.number, row.cells["id"]) for row in table.rows] == [(4, "P1"), (7, "P2")]
 
 
-def test_a_repeated_column_is_refused(tmp_path: Path) -> None:
+def test_a_repeated_column_matters_only_where_it_is_needed(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("ID,Dob,DOB\nP1,a,b\n")
+    path.write_text("ID,Dob,DOB,,\nP1,a,b,,\n")
     problems = Problems()
-    assert read_table(path, problems) is None
+    table = read_table(path, problems)
+    assert table is not None
+    assert problems.found == []
+    assert table.rows[0].cells == {"id": "P1"}
+    assert needed_once(table, ["ID", "sex", ""], problems)
+    assert not needed_once(table, ["ID", "Dob"], problems)
     assert "row 1: has the column 'dob' more than once" in str(problems.found[0])
 
 

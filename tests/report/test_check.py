@@ -38,7 +38,7 @@ def test_problems_come_by_severity_with_places_inside_the_cohort(tmp_path: Path)
     (root / "trainset/P5/[b]weird.jpg").write_bytes(b"")
     text = rendered(root)
     lines = text.splitlines()
-    assert lines.index("3 errors") < lines.index("2 warnings") < lines.index("What it holds")
+    assert lines.index("3 errors") < lines.index("3 warnings") < lines.index("What it holds")
     assert "✗ trainset/trainset_true.csv, row 6: date of birth: there is no day '2/30/1950'" in text
     assert "✗ trainset/P5/[b]weird.jpg: is empty (0 bytes); replace or remove the file." in text
     assert "! clinical_annotation.csv, row 5: lymphocyte count 0 is implausible" in text

@@ -1,0 +1,100 @@
+"""What `check` says of records that may be one person: who was joined, and who could not be judged."""
+
+from collections import defaultdict
+
+from .model import Cohort, Patient
+from .persons import persons, placeholder_dates
+from .problems import Problems, counted, listing
+
+__all__ = ["report_persons"]
+
+_MANY = 5  # records of one person from which on the date itself is in doubt
+
+
+def report_persons(cohort: Cohort, problems: Problems) -> None:
+    """Report records that were joined on thin grounds, joined across parts or labels, or could not be joined.
+
+    See `lymphofeat.cohort.persons` for the rule. Records of one person in both parts cannot be kept together.
+    """
+    table = cohort.table()
+    _report_unknown(cohort, problems)
+    for birth, n in placeholder_dates(table).items():
+        problems.warning(
+            "placeholder-date",
+            cohort.root,
+            None,
+            f"{n} records have the date of birth {birth}, which looks like a placeholder for one that is not known; "
+            "they do not count as one person, repeats among them cannot be seen, and their ages are wrong",
+            "leave a date that is not known empty",
+        )
+    groups: dict[int, list[Patient]] = defaultdict(list)
+    for patient, number in zip(cohort.patients, persons(table).tolist(), strict=True):
+        groups[number].append(patient)
+    for members in groups.values():
+        if len(members) > 1:
+            _report_joined(members, cohort, problems)
+            _report_doubts(members, cohort, problems)
+
+
+def _report_unknown(cohort: Cohort, problems: Problems) -> None:
+    unknown = [p.id for p in cohort.patients if p.birth is None]
+    if not unknown:
+        return
+    n = len(cohort.patients)
+    who = (
+        f"none of the {n} patients has a date of birth"
+        if len(unknown) == n
+        else f"{len(unknown)} of {n} patients have no date of birth ({listing(unknown)})"
+    )
+    problems.warning(
+        "no-birth",
+        cohort.root,
+        None,
+        f"{who}, so that several records of one person would not be noticed and could part into training and test",
+        "add the dates, or make sure that each of these persons is there once",
+    )
+
+
+def _report_joined(members: list[Patient], cohort: Cohort, problems: Problems) -> None:
+    """Joined though a sex is missing, or so many that the date may be a placeholder."""
+    birth, ids = members[0].birth, listing([p.id for p in members])
+    unknown = [p.id for p in members if not p.sex]
+    if unknown:
+        problems.warning(
+            "person-without-sex",
+            cohort.root,
+            None,
+            f"{ids} were born on {birth}, and the sex of {listing(unknown)} is missing, so that they may be one person "
+            "and share a fold",
+            "give the sex",
+        )
+    elif len(members) >= _MANY:
+        problems.warning(
+            "person-with-many-records",
+            cohort.root,
+            None,
+            f"{counted(len(members), 'record')} ({ids}) count as one person (born {birth}, sex {members[0].sex}) and "
+            "share a fold",
+            "leave the date empty if it stands for one that is not known",
+        )
+
+
+def _report_doubts(members: list[Patient], cohort: Cohort, problems: Problems) -> None:
+    """Records that may be one person, of both parts or of both labels: of each sex, with those of unknown sex."""
+    told = set()
+    for sex in sorted({p.sex for p in members if p.sex}) or [""]:
+        one = [p for p in members if p.sex in (sex, "")]
+        doubts = []
+        if len({p.split for p in one}) > 1:
+            doubts.append(("person-in-both-parts", "and are in both parts"))
+        if len({p.label for p in one if p.label >= 0}) > 1:
+            doubts.append(("person-with-both-labels", "but have different labels"))
+        who = " and ".join(p.id for p in one)
+        written = (
+            f"sex {sex}" + (" or missing" if any(not p.sex for p in one) else "") if sex else "sex missing"
+        )
+        for code, doubt in doubts:
+            if (code, who) not in told:
+                told.add((code, who))
+                message = f"{who} may be one person (born {one[0].birth}, {written}) {doubt}"
+                problems.warning(code, cohort.root, None, message, "check whether they are")
