@@ -67,12 +67,10 @@ class Learning:
 
 @dataclass(frozen=True)
 class _Fold:
-    """A fold's patients to learn from, by class, those to predict, and the encoding that is blind to it."""
+    """A fold's whole split, and its patients to learn from, by class."""
 
-    test: Indices
+    split: Split
     of_class: tuple[Indices, Indices]
-    encoding: str
-    digest: str
 
 
 def learning_curve(
@@ -107,7 +105,7 @@ def learning_curve(
     _check(metric, n_sizes, n_draws)
     labels = labels_of(cache)
     labelled = np.flatnonzero(labels >= 0)
-    folds = _folds(cache, family, labels, labelled)
+    folds = _folds(cache, family, labels)
     shares = _shares(folds, n_sizes)
     chosen = [params] * len(folds) if isinstance(params, Mapping) else list(params)
     if len(chosen) != len(folds):
@@ -121,7 +119,7 @@ def learning_curve(
         for share in shares:
             runs, size = [], 0.0
             for order in orders[: 1 if share == 1 else n_draws]:
-                splits = [_split(cache, fold, parts, share) for fold, parts in zip(folds, order, strict=True)]
+                splits = [_split(fold, parts, share) for fold, parts in zip(folds, order, strict=True)]
                 runs.append(_predicted(heads, splits, cache, labels, memo))
                 size = float(np.mean([len(split.train) for split in splits]))
                 progress.advance()
@@ -150,13 +148,11 @@ def _table(curve: LearningCurve, sizes: list[float], scores: list[Interval]) -> 
     return pd.DataFrame(rows)
 
 
-def _folds(cache: Cache, family: str, labels: NDArray[np.int8], labelled: Indices) -> list[_Fold]:
-    fold_of = cache.folds[labelled, 0]
+def _folds(cache: Cache, family: str, labels: NDArray[np.int8]) -> list[_Fold]:
     found = []
-    for k in np.unique(fold_of):
-        train, encoding = labelled[fold_of != k], cache.blind_encoding(family, {int(k)})
-        of_class = (train[labels[train] == 0], train[labels[train] == 1])
-        found.append(_Fold(labelled[fold_of == k], of_class, encoding.name, encoding.digest))
+    for split in cache.splits(family).values():
+        reactive, malignant = (split.train[labels[split.train] == label] for label in (0, 1))
+        found.append(_Fold(split, (reactive, malignant)))
     return found
 
 
@@ -178,9 +174,9 @@ def _orders(folds: list[_Fold], seed: int, draw: int) -> list[tuple[Indices, Ind
     return [(rng.permutation(fold.of_class[0]), rng.permutation(fold.of_class[1])) for fold in folds]
 
 
-def _split(cache: Cache, fold: _Fold, order: tuple[Indices, Indices], share: float) -> Split:
+def _split(fold: _Fold, order: tuple[Indices, Indices], share: float) -> Split:
     train = np.sort(np.concatenate([rows[: max(1, round(share * len(rows)))] for rows in order]))
-    return Split(cache.bags(fold.encoding), fold.digest, train, fold.test)
+    return fold.split.learning_from(train)
 
 
 def _predicted(
@@ -192,7 +188,7 @@ def _predicted(
     each = [(heads[0], splits)] if one_for_all else [(h, [s]) for h, s in zip(heads, splits, strict=True)]
     for head, some in each:
         with one_thread():
-            predicted = fit_predict(head, some, cache.patients, labels, memo)
+            predicted = fit_predict(head, some, cache.clinical, labels, memo)
         for split, values in zip(some, predicted, strict=True):
             p[split.test] = values
             decided[split.test] = values >= prior_cut(labels[split.train], balanced=weighs_equally(head))

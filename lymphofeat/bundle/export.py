@@ -216,7 +216,7 @@ class _Writer:
         self.folder.write("MODEL_CARD.md", card.encode())
 
     def _familiar(self, fit: FinalFit, labelled: NDArray[np.int64]) -> FamiliarImages:
-        means = patient_means(self.cache.bags(fit.encoding.name).select(labelled))
+        means = patient_means(fit.split.bags.select(labelled))  # to describe them: nobody is scored here
         inside = np.isin(labelled, fit.train)
         return FamiliarImages.fit(means[inside], means[~inside])
 

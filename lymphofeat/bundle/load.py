@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..cache.bags import Bags
+from ..cohort.clinical import clinical_frame
 from ..encoder.frozen import BlockEncoder
 from ..errors import BundleError
 from ..estimates.conformal import Conformal
@@ -97,6 +98,7 @@ class Bundle:
 
 def mixed(members: Sequence[Member], bags: Sequence[Bags], clinical: pd.DataFrame) -> Floats:
     """(n,) float64: averaged over the fits, weighted over the members."""
+    clinical = clinical_frame(clinical)
     total = np.zeros(len(clinical))
     with one_thread():
         for member in members:

@@ -158,7 +158,7 @@ def create_encoding(file: h5py.File, spec: EncodingSpec, n_images: int) -> None:
     """Add an empty, incomplete encoding to an open file, its space allocated and zeroed."""
     group = file["encodings"].create_group(spec.name)
     group.attrs.update({"spec": spec.to_json(), "complete": False, "digest": ""})
-    group.attrs["blind_to"] = EVERY_FOLD if spec.blind_to is None else json.dumps(sorted(spec.blind_to))
+    group.attrs["blind_to"] = blindness_text(spec.blind_to)
     for key, value in spec.about.items():
         group.attrs[key] = value if isinstance(value, str | int | float) else json.dumps(value)
     n_blocks = -(-n_images // spec.block)
@@ -230,6 +230,11 @@ def map_dataset(path: Path, dataset: h5py.Dataset, mode: str) -> NDArray[Any]:
             "run `lymphofeat extract` again."
         )
     return np.memmap(path, dtype=dataset.dtype, mode=mode, offset=offset, shape=dataset.shape)  # type: ignore[call-overload,no-any-return]
+
+
+def blindness_text(blind_to: frozenset[int] | None) -> str:
+    """`blind_to` as the attribute of an encoding's group has it, for those who read the file with other tools."""
+    return EVERY_FOLD if blind_to is None else json.dumps(sorted(blind_to))
 
 
 def blind_to_all(blind_to: frozenset[int] | None, held_out: Collection[int]) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import CacheError, LeakageError
+from ..cohort.clinical import clinical_frame
+from ..errors import CacheError, InputError, LeakageError
 from .bags import Bags
-from .layout import CohortTables, EncodingSpec, blind_to_all, map_dataset, open_checked, read_tables
+from .layout import (
+    CohortTables,
+    EncodingSpec,
+    blind_to_all,
+    blindness_text,
+    map_dataset,
+    open_checked,
+    read_tables,
+)
+from .split import Split
+
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -80,8 +92,13 @@ class Cache:
 
     @cached_property
     def patients(self) -> pd.DataFrame:
-        """One row per patient: the columns of `Cohort.table`, and `fold`."""
+        """One row per patient: the columns of `Cohort.table`, and `fold`. Not for heads, see `clinical`."""
         return self.tables.patients.assign(fold=self.folds[:, 0])
+
+    @cached_property
+    def clinical(self) -> pd.DataFrame:
+        """(n_patients,) rows of what heads may know beside the images; see `cohort.clinical.clinical_frame`."""
+        return clinical_frame(self.tables.patients)
 
     @property
     def folds(self) -> NDArray[np.int8]:
@@ -103,6 +120,12 @@ class Cache:
         """(n_patients,) int8: 0, 1, or −1 where not known."""
         return np.asarray(self.tables.patients["label"], dtype=np.int8)
 
+    @cached_property
+    def labelled(self) -> Indices:
+        """Rows of the patients of the labelled part whose label is known."""
+        train = (self.tables.patients["split"] == "train").to_numpy()
+        return np.flatnonzero(train & (self.labels >= 0))
+
     @property
     def families(self) -> list[str]:
         """Names of the encoding families, sorted."""
@@ -122,12 +145,110 @@ class Cache:
         return found
 
     def bags(self, name: str) -> Bags:
-        """All patients' bags under one encoding, in the cache's order, whatever its encoder saw.
+        """All patients' bags under one encoding, in the cache's order, whatever its encoder saw: to describe them.
 
-        For describing and for predicting; to score a fold, ask `blind_bags`.
+        What is fitted or scored comes from `split`.
         """
-        lengths = np.asarray(self.tables.patients["n_images"], dtype=np.int64)
-        return Bags(self.encodings[name].features, np.cumsum(lengths) - lengths, lengths)
+        return self._bags(self.encodings[name].features)
+
+    def split(
+        self,
+        family: str | None,
+        held_out: Collection[int],
+        *,
+        repeat: int = 0,
+        without: Collection[int] = (),
+    ) -> Split:
+        """Learn from the labelled patients outside some folds and predict those inside.
+
+        Every model that is fitted or scored on a cache gets its patients and its encoding here, or from `splits`,
+        `final_splits` and `predicting`, which rest on this.
+
+        Args:
+            family: an encoding family; its encoding that is blind to all folds named is chosen. None: no images, all
+                bags are of features of width 0.
+            held_out: the folds that are predicted.
+            repeat: the column of `folds` that they are of. Encoders are trained on column 0, so for any other one
+                only encodings without labels qualify.
+            without: folds that are neither learnt from nor predicted, and that the encoder must not have seen either
+                (the outer fold of nested cross-validation).
+
+        Returns:
+            A split whose `train` and `test` are rows of labelled patients, ascending.
+
+        Raises:
+            InputError: no labelled patient is in a fold of `held_out`.
+            CacheError: no such family.
+            LeakageError: every encoding of the family saw a label of one of the folds.
+        """
+        unseen = {*held_out, *without}
+        encoding = None if family is None else self.blind_encoding(family, unseen, repeat=repeat)
+        fold_of = self.folds[self.labelled, repeat]
+        absent = set(held_out) - {int(k) for k in fold_of}
+        if absent or not held_out:
+            raise InputError(
+                f"{self.path} has no fold {min(absent, default='')} of repeat {repeat} to hold out."
+            )
+        train = self.labelled[~np.isin(fold_of, list(unseen))]
+        test = self.labelled[np.isin(fold_of, list(held_out))]
+        if encoding is None:
+            return Split(self._bags(np.empty((self.tables.n_images, 0), dtype=np.float32)), "", train, test)
+        split = Split(self._bags(encoding.features), encoding.digest, train, train[:0], encoding.name)
+        return self.predicting(split, test)
+
+    def splits(self, family: str | None, *, repeat: int = 0) -> dict[int, Split]:
+        """Cross-validation: per fold of the labelled patients, ascending, `split` of this fold, with its raises."""
+        folds = np.unique(self.folds[self.labelled, repeat])
+        if not len(folds):
+            raise InputError(f"{self.path} holds no labelled patient to learn from.")
+        return {int(k): self.split(family, {int(k)}, repeat=repeat) for k in folds}
+
+    def final_splits(self, family: str, new: Indices | None = None) -> list[Split]:
+        """The fits of a model that is handed over; their probabilities are averaged.
+
+        Under encoders that saw no labels, one fit on all labelled patients. Under encoders trained per fold, one fit
+        for each encoder, on the encoder's training folds as in cross-validation.
+
+        Args:
+            family: an encoding family.
+            new: (n,) rows of the patients to predict, who must be new to all of it: the test part, or patients without
+                a label. None: nobody; `predicting` names them later.
+
+        Raises:
+            CacheError: no such family.
+            LeakageError: a fold has no encoding that is blind to it, or `new` names a patient that an encoder or a fit
+                learns from.
+        """
+        each = list(self.splits(family).values())
+        if all(self.encodings[split.encoding].blind_to is None for split in each):
+            each = [replace(each[0], train=self.labelled)]
+        nobody = np.empty(0, dtype=np.int64)
+        return [
+            self.predicting(replace(split, test=nobody), nobody if new is None else new) for split in each
+        ]
+
+    def predicting(self, split: Split, rows: Indices) -> Split:
+        """The split with the patients at `rows` to predict in place of its `test`.
+
+        Args:
+            split: of this cache.
+            rows: (n,) rows of patients, labelled or not.
+
+        Raises:
+            LeakageError: the encoder saw the label of one of them, or the fit learns from it.
+        """
+        blind_to = self.encodings[split.encoding].blind_to if split.encoding else None
+        known = np.isin(rows, split.train)
+        if blind_to is not None:
+            known |= np.isin(rows, self.labelled) & ~np.isin(self.folds[rows, 0], list(blind_to))
+        if known.any():
+            patient = self.tables.patients["id"].iloc[rows[int(np.argmax(known))]]
+            encoder = f" or its encoder {split.encoding}" if split.encoding else ""
+            raise LeakageError(
+                f"the model{encoder} learns from patient {patient} of {self.path}: a prediction there would measure "
+                "memory; predict patients of a held-out fold or of the test part."
+            )
+        return replace(split, test=rows)
 
     def blind_encoding(self, family: str, held_out: Collection[int], *, repeat: int = 0) -> Encoding:
         """The family's encoding whose encoder saw none of the labels of the folds `held_out`.
@@ -154,9 +275,9 @@ class Cache:
             f"of repeat {repeat}: scoring there would measure memory; {_way_to_blindness(len(held_out), repeat)}."
         )
 
-    def blind_bags(self, family: str, held_out: Collection[int], *, repeat: int = 0) -> Bags:
-        """All patients' bags under `blind_encoding(family, held_out, repeat=repeat)`, with its raises."""
-        return self.bags(self.blind_encoding(family, held_out, repeat=repeat).name)
+    def _bags(self, features: NDArray[np.float32]) -> Bags:
+        lengths = np.asarray(self.tables.patients["n_images"], dtype=np.int64)
+        return Bags(features, np.cumsum(lengths) - lengths, lengths)
 
 
 def _way_to_blindness(n_folds: int, repeat: int) -> str:
@@ -207,7 +328,28 @@ def _read_encoding(path: Path, group: Any) -> Encoding:
         spec = EncodingSpec.from_json(str(group.attrs["spec"]))
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise CacheError(f"{path}: {group.name} has a damaged description; extract again.") from error
+    _check_blindness(path, spec, group.attrs.get("blind_to"))
     features = np.asarray(map_dataset(path, group["features"], "r"))  # a plain array over the mapped pages
     own = group["end_to_end"][:] if "end_to_end" in group else None
     made = json.loads(group.attrs.get("made", "{}"))
     return Encoding(spec, str(group.attrs["digest"]), features, own, made)
+
+
+def _check_blindness(path: Path, spec: EncodingSpec, stated: str | None) -> None:
+    """Refuse an encoding of which the file says two different things about the labels that its encoder saw.
+
+    Args:
+        stated: the group's attribute `blind_to`; None in a file without it.
+    """
+    if stated is not None and stated != blindness_text(spec.blind_to):
+        problem = (
+            f"the attribute blind_to of its group says {stated}, its spec {blindness_text(spec.blind_to)}"
+        )
+    elif spec.blind_to is None and isinstance(spec.about.get("recipe"), dict):
+        problem = "it was fine-tuned by a recipe, which takes labels, and says that it saw none"
+    else:
+        return
+    raise CacheError(
+        f"{path}: what labels the encoder of {spec.name} saw is not certain: {problem}; the file was changed after it "
+        "was written, so use an unchanged copy, or run `lymphofeat extract` with another --cache."
+    )

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..cache.reader import Cache, open_cache
+from ..cache.split import Split
 from ..errors import InputError
 from ..studies.objective import one_thread
 from ..studies.plan import labels_of
@@ -75,18 +75,17 @@ def explain_patient(cache_path: Path, study_path: Path, patient: str) -> Explana
     row = _row_of(cache, patient)
     labels = labels_of(cache)
     fold = int(cache.folds[row, 0]) if labels[row] >= 0 else None
-    fits = _fits(cache, study, labels, fold)
-    bags = cache.bags(fits[0][0])
+    splits = _splits(cache, study.family, row, fold)
     found, probabilities, parts = [], [], []
     with one_thread():
-        for name, training in fits:
-            bags = cache.bags(name)
+        for split in splits:
+            bags, training = split.bags, split.train
             head: Any = build_head(study.best.params)
-            head.fit(bags.select(training), cache.patients.iloc[training], labels[training])
-            mine = bags.select(np.array([row])), cache.patients.iloc[[row]]
+            head.fit(bags.select(training), cache.clinical.iloc[training], labels[training])
+            mine = bags.select(np.array([row])), cache.clinical.iloc[[row]]
             found.append(image_contributions(head, *mine)[0])
             probabilities.append(float(head.predict_proba(*mine)[0, 1]))
-            parts.append(patient_parts(head, bags, cache.patients, row, training))
+            parts.append(patient_parts(head, bags, cache.clinical, row, training))
     weights = [one.weights for one in found if one.weights is not None]
     table = pd.DataFrame(
         {
@@ -96,8 +95,8 @@ def explain_patient(cache_path: Path, study_path: Path, patient: str) -> Explana
         }
     ).sort_values("contribution", ascending=False, kind="stable", ignore_index=True)
     return Explanation(
-        patient, int(cache.labels[row]) if fold is not None else -1, fold, study.best, len(fits),
-        min(len(training) for _, training in fits), float(np.mean(probabilities)), _cut(cache, study, fold),
+        patient, int(cache.labels[row]) if fold is not None else -1, fold, study.best, len(splits),
+        min(len(split.train) for split in splits), float(np.mean(probabilities)), _cut(cache, study, fold),
         _mean(parts), found[0].method, table,
     )  # fmt: skip
 
@@ -111,18 +110,11 @@ def _row_of(cache: Cache, patient: str) -> int:
     return int(rows[0])
 
 
-def _fits(
-    cache: Cache, study: StudySummary, labels: NDArray[np.int8], fold: int | None
-) -> list[tuple[str, NDArray[np.int64]]]:
-    """Name of the encoding and rows to train on, of each model."""
-    labelled = np.flatnonzero(labels >= 0)
-    fold_of = cache.folds[labelled, 0]
-    if fold is not None:
-        return [(cache.blind_encoding(study.family, {fold}).name, labelled[fold_of != fold])]
-    blind = {int(k): cache.blind_encoding(study.family, {int(k)}) for k in np.unique(fold_of)}
-    if all(encoding.blind_to is None for encoding in blind.values()):
-        return [(next(iter(blind.values())).name, labelled)]
-    return [(encoding.name, labelled[fold_of != k]) for k, encoding in blind.items()]
+def _splits(cache: Cache, family: str, row: int, fold: int | None) -> list[Split]:
+    """One per model, none of which knows the patient."""
+    if fold is None:
+        return cache.final_splits(family, np.array([row]))
+    return [cache.split(family, {fold})]
 
 
 def _names(cache: Cache, row: int) -> list[str]:

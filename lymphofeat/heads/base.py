@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -13,11 +12,12 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from ..cache.bags import Bags
+from ..cache.split import Split
+from ..cohort.clinical import clinical_frame
 
 __all__ = ["Head", "Memo", "SharesWork", "Split", "fit_predict", "map_splits"]
 
 Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
 S = TypeVar("S")
 T = TypeVar("T")
 # Training patients. With fewer, threads spend more on Python's lock than a second core brings.
@@ -28,29 +28,13 @@ class Head(Protocol):
     """What turns patients into probabilities; scikit-learn's estimator habits, clone-able."""
 
     def fit(self, bags: Bags, clinical: pd.DataFrame, y: NDArray[np.int8]) -> "Head":
-        """Learn from n patients: n bags, n rows (age, sex, count), (n,) labels 0 and 1; returns itself."""
+        """Learn from n patients: n bags, n rows of `clinical_frame`, (n,) labels 0 and 1; returns itself."""
 
     def predict_proba(self, bags: Bags, clinical: pd.DataFrame) -> Floats:
         """(n, 2) float64: probability of reactive, of malignant."""
 
     def get_params(self, *, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """One fit that a score asks for: learn from `train`, predict `test`.
-
-    Attributes:
-        bags: all patients of the cohort under an encoding that is blind to `test`.
-        key: digest of that encoding; equal keys mean equal features.
-        train, test: (n_train,), (n_test,) int64 rows of the cohort, disjoint.
-    """
-
-    bags: Bags
-    key: str
-    train: Indices
-    test: Indices
 
 
 class Memo:
@@ -126,13 +110,14 @@ def fit_predict(
     Args:
         head: an unfitted head.
         splits: what to fit on and to predict.
-        clinical: (n_patients) rows of the whole cohort.
+        clinical: (n_patients) rows of the whole cohort; the head is handed its clinical values and nothing else.
         y: (n_patients,) labels; only those of each split's `train` are read.
         memo: work kept from earlier calls with the same cohort.
 
     Returns:
         Per split, (n_test,) float64 probabilities of malignant.
     """
+    clinical = clinical_frame(clinical)
     if isinstance(head, SharesWork):
         return head.fit_predict_splits(splits, clinical, y, memo)
     probabilities = []

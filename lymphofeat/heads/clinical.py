@@ -11,11 +11,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import SplineTransformer
 from sklearn.utils.validation import check_is_fitted
 
+from ..cohort.clinical import CLINICAL_COLUMNS
 from ..errors import InputError
 
 __all__ = ["CLINICAL_COLUMNS", "SPLINES", "ClinicalFeatures"]
 
-CLINICAL_COLUMNS = ("age", "sex", "count")
 _VALUES = ("age", "log_count", "male")
 SPLINES = (None, "age", "log_count")
 # A counter's zero has no logarithm; a tenth of 10⁹/l lies below every count of a lymphocytosis.

@@ -1,6 +1,7 @@
 """Folds inside the training patients, for what a head must learn on predictions of patients it did not see."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from ..cohort.folds import persons
+from ..cohort.clinical import person_numbers
 from ..errors import InputError
 from .base import Split
 
@@ -22,7 +23,7 @@ def inner_folds(
 ) -> list[tuple[Indices, Indices]]:
     """Folds of the training patients, the classes spread evenly, each person in one fold.
 
-    Who may be one person is read from the columns `birth` and `sex`; without `birth`, every row is a person.
+    Who may be one person is read from the index of `clinical`, see `cohort.clinical.clinical_frame`.
     With fewer persons of a class than `n_folds`, there are as many folds as those.
 
     Args:
@@ -37,16 +38,14 @@ def inner_folds(
     Raises:
         InputError: a class has one person only, or a fold would leave one class to train on.
     """
-    who = persons(clinical) if "birth" in clinical.columns else np.arange(len(y))
+    who = person_numbers(clinical)
     fewest = min(len(np.unique(who[y == label])) for label in (0, 1))
     if fewest < 2:
         raise InputError(
             "One class has a single training patient, and this head needs two of each to learn on held-out patients; "
             "add patients, or use a head without inner folds, such as logistic."
         )
-    folds = _folds(
-        who.astype(np.int64).tobytes(), y.astype(np.int8).tobytes(), min(n_folds, fewest), random_state
-    )
+    folds = _folds(who.tobytes(), y.astype(np.int8).tobytes(), min(n_folds, fewest), random_state)
     if any(len(np.unique(y[train])) < 2 for train, _ in folds):
         raise InputError(
             "Held-out patients of this head would leave one class to train on, since some persons have several "
@@ -75,6 +74,6 @@ def inner_splits(
     """
     rows = split.train
     return [
-        Split(split.bags, split.key, rows[train], rows[test])
+        replace(split, train=rows[train], test=rows[test])
         for train, test in inner_folds(clinical.iloc[rows], y[rows], n_folds, random_state)
     ]

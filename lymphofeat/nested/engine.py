@@ -17,7 +17,7 @@ import numpy as np
 
 from ..cache.reader import Cache, open_cache
 from ..errors import StudyError
-from ..heads.base import Memo, Split, fit_predict
+from ..heads.base import Memo, fit_predict
 from ..progress import Progress, Silent
 from ..statistics import ClassWeights
 from ..studies.ledger import Ledger, open_ledger
@@ -179,14 +179,12 @@ def _refitted(
     best = summary.best
     labels = labels_of(view)
     labelled = np.flatnonzero(labels >= 0)
-    held_out = view.folds[labelled, run.drawing] == fold
-    encoding = view.blind_encoding(pipeline.family, {fold}, repeat=run.drawing)
-    split = Split(view.bags(encoding.name), encoding.digest, labelled[~held_out], labelled[held_out])
-    labels[labelled[held_out]] = -1
+    split = view.split(pipeline.family, {fold}, repeat=run.drawing)
+    labels[split.test] = -1
     with one_thread():
-        (probabilities,) = fit_predict(build_head(best.params), [split], view.patients, labels, memo)
+        (probabilities,) = fit_predict(build_head(best.params), [split], view.clinical, labels, memo)
     inner = np.full(len(labelled), np.nan)
-    inner[~held_out] = best.scores.probabilities[:, 0]
+    inner[np.isin(labelled, split.train)] = best.scores.probabilities[:, 0]
     return {
         "probabilities": pack(probabilities),
         "cut": best.cut,

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -10,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..cache.bags import Bags
 from ..cache.reader import Cache, Encoding
 from ..cache.writer import features_digest
 from ..errors import CacheError
@@ -66,15 +66,6 @@ class OutOfFold:
         return cls(unpack(entry["probabilities"]), unpack(entry["cuts"]), float(entry["seconds"]))
 
 
-@dataclass(frozen=True)
-class _Fold:
-    """Rows of a fold's labelled patients, of those left to train on, and the encoding that is blind to the fold."""
-
-    test: NDArray[np.int64]
-    train: NDArray[np.int64]
-    encoding: Encoding | None
-
-
 def predict(cache: Cache, system: System) -> OutOfFold:
     """Predict every labelled patient.
 
@@ -88,14 +79,16 @@ def predict(cache: Cache, system: System) -> OutOfFold:
         InputError: the labelled part lacks a class.
     """
     labels = labels_of(cache)
-    folds = _folds(cache, system, labels)
+    splits = list(cache.splits(system.family).values())
     probabilities, cuts = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
     start = time.perf_counter()
-    predicted = _own(folds, system) if system.head == END_TO_END else _by_heads(cache, system, folds, labels)
-    for fold, p in zip(folds, predicted, strict=True):
-        own_cut = system.head in (END_TO_END, "majority")
-        probabilities[fold.test] = p
-        cuts[fold.test] = _OWN_CUT if own_cut else prior_cut(labels[fold.train])
+    end_to_end = system.head == END_TO_END
+    predicted = _own(cache, system, splits) if end_to_end else _by_heads(cache, system, splits, labels)
+    for split, p in zip(splits, predicted, strict=True):
+        probabilities[split.test] = p
+        cuts[split.test] = (
+            _OWN_CUT if end_to_end or system.head == "majority" else prior_cut(labels[split.train])
+        )
     labelled = labels >= 0
     return OutOfFold(probabilities[labelled], cuts[labelled], time.perf_counter() - start)
 
@@ -106,43 +99,35 @@ def identity(cache: Cache, system: System) -> str:
     Raises:
         LeakageError, CacheError, InputError: as `predict`.
     """
-    folds = _folds(cache, system, labels_of(cache))
     heads = [{"head": type(h).__name__, **h.get_params()} for h in heads_of(system)]
-    used = [(fold.encoding.digest, _own_digest(fold.encoding)) for fold in folds if fold.encoding is not None]
+    used = [(encoding.digest, _own_digest(encoding)) for encoding in _encodings(cache, system)]
     state = json.dumps([__version__, RULES, system.head, heads, cache.fingerprint, used], sort_keys=True)
     return blake2b(state.encode(), digest_size=16).hexdigest()
 
 
 def encoder_seconds(cache: Cache, system: System) -> float:
     """Seconds that making the encodings behind a system took; 0 without any, NaN where they were not recorded."""
-    folds = _folds(cache, system, labels_of(cache))
-    made = {fold.encoding.name: fold.encoding.made for fold in folds if fold.encoding is not None}
+    made = {encoding.name: encoding.made for encoding in _encodings(cache, system)}
     return float(sum(float(m.get("seconds", np.nan)) for m in made.values()))
 
 
-def _folds(cache: Cache, system: System, labels: NDArray[np.int8]) -> list[_Fold]:
-    labelled = np.flatnonzero(labels >= 0)
-    fold_of = cache.folds[labelled, 0]
-    return [
-        _Fold(
-            labelled[fold_of == k],
-            labelled[fold_of != k],
-            None if system.family is None else cache.blind_encoding(system.family, {int(k)}),
-        )
-        for k in np.unique(fold_of)
-    ]
+def _encodings(cache: Cache, system: System) -> list[Encoding]:
+    """Of each fold, ascending; none where no image is looked at."""
+    splits = cache.splits(system.family).values()
+    return [cache.encodings[split.encoding] for split in splits if split.encoding]
 
 
-def _own(folds: list[_Fold], system: System) -> list[Floats]:
+def _own(cache: Cache, system: System, splits: Sequence[Split]) -> list[Floats]:
     predicted = []
-    for fold in folds:
-        if fold.encoding is None or fold.encoding.end_to_end is None:
-            name = system.family if fold.encoding is None else fold.encoding.name
+    for split in splits:
+        encoding = cache.encodings.get(split.encoding)
+        if encoding is None or encoding.end_to_end is None:
+            name = system.family if encoding is None else encoding.name
             raise CacheError(
                 f"{name} holds no probabilities of its own network; train it again with `lymphofeat extract "
                 f"--finetune`, or leave {system.name} out."
             )
-        predicted.append(fold.encoding.end_to_end[fold.test])
+        predicted.append(encoding.end_to_end[split.test])
     return predicted
 
 
@@ -150,17 +135,10 @@ def _own_digest(encoding: Encoding) -> str:
     return "" if encoding.end_to_end is None else features_digest(encoding.end_to_end)
 
 
-def _by_heads(cache: Cache, system: System, folds: list[_Fold], labels: NDArray[np.int8]) -> list[Floats]:
-    splits = [Split(*_bags(cache, fold.encoding), fold.train, fold.test) for fold in folds]
+def _by_heads(
+    cache: Cache, system: System, splits: Sequence[Split], labels: NDArray[np.int8]
+) -> list[Floats]:
     memo = Memo()
     with one_thread():
-        each = [fit_predict(head, splits, cache.patients, labels, memo) for head in heads_of(system)]
+        each = [fit_predict(head, splits, cache.clinical, labels, memo) for head in heads_of(system)]
     return [np.asarray(np.mean(of_fold, axis=0)) for of_fold in zip(*each, strict=True)]
-
-
-def _bags(cache: Cache, encoding: Encoding | None) -> tuple[Bags, str]:
-    if encoding is not None:
-        return cache.bags(encoding.name), encoding.digest
-    lengths = cache.tables.patients["n_images"].to_numpy(np.int64)  # bags of images that nobody looks at
-    empty = np.empty((cache.tables.n_images, 0), dtype=np.float32)
-    return Bags(empty, np.cumsum(lengths) - lengths, lengths), ""

@@ -48,7 +48,8 @@ class ScoringPlan:
     are neither learnt from nor predicted, and every encoding is blind to them too.
 
     Attributes:
-        clinical: the cache's patient table, all patients in its order.
+        ids: of all patients, in the cache's order.
+        clinical: their clinical values, what heads may know of them beside the images.
         labels: (n_patients,) int8, −1 for every patient outside the labelled part and in the fold that is left out,
             whatever the table says.
         labelled: (n,) rows of the labelled patients.
@@ -57,6 +58,7 @@ class ScoringPlan:
         scored: one plan per fold and repeat.
     """
 
+    ids: tuple[str, ...]
     clinical: pd.DataFrame
     labels: NDArray[np.int8]
     labelled: Indices
@@ -94,7 +96,8 @@ class ScoringPlan:
             draft = _RepeatDraft(cache, family, repeat, drawing, left_out, labels, labelled, splits)
             scored.extend(draft.folds())
         folds = cache.folds[:, drawings]
-        return cls(cache.patients, labels, labelled, folds, tuple(splits), tuple(scored))
+        ids = tuple(str(i) for i in cache.patients["id"])
+        return cls(ids, cache.clinical, labels, labelled, folds, tuple(splits), tuple(scored))
 
     @property
     def y(self) -> NDArray[np.int8]:
@@ -112,8 +115,8 @@ def labels_of(cache: Cache) -> NDArray[np.int8]:
     Raises:
         InputError: the labelled part lacks one of the classes.
     """
-    train = (cache.patients["split"] == "train").to_numpy()
-    labels = np.where(train, cache.labels, -1).astype(np.int8)
+    labels = np.full(len(cache.labels), -1, dtype=np.int8)
+    labels[cache.labelled] = cache.labels[cache.labelled]
     for value, name in enumerate(("reactive", "malignant")):
         if not (labels == value).any():
             raise InputError(f"{cache.path} holds no labelled {name} patient; tuning needs both classes.")
@@ -171,22 +174,20 @@ class _RepeatDraft:
                 f"Without fold {fold} of repeat {self.drawing}, the patients left to train on lack a class; "
                 f"{self.cache.path} needs fewer folds or more patients of the rarer class."
             )
-        return self._append((fold,), kept)
+        return self._append((fold,))
 
     def _pair(self, pair: tuple[int, int], kept: NDArray[np.bool_]) -> int | None:
         if not self._both_classes(kept):
             return None
         try:
-            return self._append(pair, kept)
+            return self._append(pair)
         except LeakageError:  # fine-tuned without encoders blind to two folds: the fold's cut is its prior
             return None
 
     def _both_classes(self, kept: NDArray[np.bool_]) -> bool:
         return len(np.unique(self.labels[self.labelled[kept]])) == 2
 
-    def _append(self, held_out: tuple[int, ...], kept: NDArray[np.bool_]) -> int:
-        unseen = held_out if self.left_out is None else (*held_out, self.left_out)
-        encoding = self.cache.blind_encoding(self.family, unseen, repeat=self.drawing)
-        bags = self.cache.bags(encoding.name)
-        self.splits.append(Split(bags, encoding.digest, self.labelled[kept], self.labelled[~kept]))
+    def _append(self, held_out: tuple[int, ...]) -> int:
+        without = () if self.left_out is None else (self.left_out,)
+        self.splits.append(self.cache.split(self.family, held_out, repeat=self.drawing, without=without))
         return len(self.splits) - 1

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from ..cache.reader import Cache, Encoding
+from ..cache.split import Split
 from ..heads.base import Head
 from .objective import one_thread
 from .plan import labels_of
@@ -25,11 +26,16 @@ class FinalFit:
 
     Attributes:
         encoding: what the heads see.
-        train: (n_train,) int64 rows of the cache that they learn from.
+        split: whom they learn from.
     """
 
     encoding: Encoding
-    train: NDArray[np.int64]
+    split: Split
+
+    @property
+    def train(self) -> NDArray[np.int64]:
+        """(n_train,) int64 rows of the cache that they learn from."""
+        return self.split.train
 
 
 @dataclass(frozen=True)
@@ -48,21 +54,12 @@ class Member:
 
 
 def final_fits(cache: Cache, family: str) -> list[FinalFit]:
-    """What is fitted on what.
-
-    Under encoders that saw no labels, one fit on all labelled patients. Under encoders trained per fold, each
-    encoder has its own fit on the encoder's training folds, as in cross-validation.
+    """What is fitted on what; see `Cache.final_splits`.
 
     Raises:
         LeakageError: a fold has no encoding that is blind to it.
-        InputError: the labelled part lacks a class.
     """
-    labelled = np.flatnonzero(labels_of(cache) >= 0)
-    fold_of = cache.folds[labelled, 0]
-    blind = {int(k): cache.blind_encoding(family, {int(k)}) for k in np.unique(fold_of)}
-    if all(encoding.blind_to is None for encoding in blind.values()):
-        return [FinalFit(encoding, labelled) for encoding in {e.digest: e for e in blind.values()}.values()]
-    return [FinalFit(encoding, labelled[fold_of != k]) for k, encoding in blind.items()]
+    return [FinalFit(cache.encodings[split.encoding], split) for split in cache.final_splits(family)]
 
 
 def fit_final(
@@ -75,8 +72,8 @@ def fit_final(
             head = build_head(params)
             heads = tuple(
                 clone(head).fit(
-                    cache.bags(fit.encoding.name).select(fit.train),
-                    cache.patients.iloc[fit.train],
+                    fit.split.bags.select(fit.train),
+                    cache.clinical.iloc[fit.train],
                     labels[fit.train],
                 )
                 for fit in fits
@@ -88,12 +85,16 @@ def fit_final(
 def predict_final(
     cache: Cache, fits: Sequence[FinalFit], members: Sequence[Member], rows: NDArray[np.int64]
 ) -> Floats:
-    """(n_rows,) float64 of malignant: averaged over the fits, weighted over the members."""
+    """(n_rows,) float64 of malignant: averaged over the fits, weighted over the members.
+
+    Raises:
+        LeakageError: one of the patients is not new to an encoder or a fit, see `Cache.predicting`.
+    """
+    splits = [cache.predicting(fit.split, rows) for fit in fits]
     total = np.zeros(len(rows))
     with one_thread():
         for member in members:
-            for fit, head in zip(fits, member.heads, strict=True):
-                bags = cache.bags(fit.encoding.name).select(rows)
-                p = head.predict_proba(bags, cache.patients.iloc[rows])[:, 1]
+            for split, head in zip(splits, member.heads, strict=True):
+                p = head.predict_proba(split.bags.select(rows), cache.clinical.iloc[rows])[:, 1]
                 total += member.weight * np.asarray(p, dtype=np.float64) / len(fits)
     return total

@@ -195,7 +195,7 @@ def made_from_cache(cache: Cache, family: str, repeats: int) -> dict[str, Any]:
 
 def _patients(plan: ScoringPlan) -> dict[str, Any]:
     return {
-        "ids": [str(i) for i in plan.clinical["id"].iloc[plan.labelled]],
+        "ids": [plan.ids[row] for row in plan.labelled],
         "labels": plan.y.tolist(),
         "folds": plan.folds[plan.labelled].tolist(),
     }

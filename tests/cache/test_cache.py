@@ -171,12 +171,12 @@ def test_blind_encodings_are_chosen_and_others_refused(tmp_path: Path) -> None:
     for fold, name in enumerate(names):
         assert cache.blind_encoding("tuned", {fold}).name == name
     with pytest.raises(LeakageError, match=r"encoding tuned .* has seen labels of folds 0, 1"):
-        cache.blind_bags("tuned", {0, 1})
+        cache.split("tuned", {0, 1})
     with pytest.raises(LeakageError, match="of repeat 1"):
-        cache.blind_bags("tuned", {0}, repeat=1)
+        cache.split("tuned", {0}, repeat=1)
     assert cache.blind_encoding("frozen", {0, 1, 2}, repeat=3).name == "frozen"
     with pytest.raises(CacheError, match="holds no encoding 'nosuch'; it holds frozen, tuned"):
-        cache.blind_bags("nosuch", {0})
+        cache.split("nosuch", {0})
 
 
 def test_the_encoding_that_learnt_most_is_chosen(tmp_path: Path) -> None:

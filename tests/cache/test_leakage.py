@@ -153,6 +153,6 @@ def test_one_encoder_on_all_patients_scores_high_and_is_refused(drawn: Cohort, t
     y, p = head_on(cache, lambda _: "wrong")
     assert auc(y, p) > 0.8  # by hand, past every check: labels that mean nothing are "predicted"
     with pytest.raises(LeakageError, match=r"encoding wrong \(wrong\) has seen labels of fold 0 of repeat 0"):
-        cache.blind_bags("wrong", {0})
+        cache.split("wrong", {0})
     with pytest.raises(LeakageError, match="has seen labels"):
         ScoringPlan.of(cache, "wrong")

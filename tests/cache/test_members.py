@@ -137,7 +137,7 @@ def test_the_cache_never_hands_out_an_encoding_that_saw_the_fold(
     fitting = [b for b in blind if repeat == 0 and held_out <= b]
     if not fitting:
         with pytest.raises(LeakageError, match=r"encoding x \(x0.*has seen labels of fold"):
-            cache.blind_bags("x", held_out, repeat=repeat)
+            cache.split("x", held_out, repeat=repeat)
         return
     chosen = cache.blind_encoding("x", held_out, repeat=repeat)
     assert held_out <= (chosen.blind_to or set())

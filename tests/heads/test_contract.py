@@ -1,6 +1,6 @@
 """What every family of the registry keeps to: its first points and some drawn ones, as heads."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from optuna.trial import FixedTrial
 from sklearn.base import clone
 
 from lymphofeat.cache.bags import Bags
+from lymphofeat.cohort.clinical import clinical_frame
 from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.errors import InputError
 from lymphofeat.heads import Memo, Split, fit_predict
@@ -69,7 +70,7 @@ def patients() -> Patients:
     table.loc[::7, "age"] = np.nan
     table.loc[1::9, "sex"] = ""
     table.loc[[2, 3], ["birth", "sex"]] = ["1950-01-02", "F"]  # one person twice
-    return Bags.from_list(cohort.bags), table, cohort.y
+    return Bags.from_list(cohort.bags), clinical_frame(table), cohort.y
 
 
 @pytest.fixture(scope="module")
@@ -175,9 +176,28 @@ def test_splits_together_equal_splits_apart(name: str, patients: Patients) -> No
     hidden = y.copy()
     hidden[splits[0].test] = -1
     np.testing.assert_allclose(
-        fit_predict(head, splits[:1], clinical, hidden, memo)[0], together[0], atol=1e-6
+        fit_predict(head, splits[:1], clinical, hidden, Memo())[0], together[0], atol=1e-6
     )
     assert not hasattr(head, "classes_")
+
+
+@each_head
+def test_training_patients_and_oneself_decide_and_nobody_else(name: str, patients: Patients) -> None:
+    """All that is known of the others is replaced, their labels too; nothing is remembered from before."""
+    bags, clinical, y = patients
+    rows = np.random.default_rng(6).permutation(N)
+    split = Split(bags, "k", np.sort(rows[12:]), np.sort(rows[:6]))  # six patients are in neither
+    (expected,) = fit_predict(HEADS[name], [split], clinical, y, Memo())
+    others = np.setdiff1d(np.arange(N), np.r_[split.train, split.test[:1]])
+    strange = Bags(bags.features.copy(), bags.starts, bags.lengths)
+    for row in others:
+        strange[row][:] = np.random.default_rng(row).normal(3.0, 9.0, strange[row].shape)
+    values, hidden = clinical.copy(), np.full_like(y, -1)
+    values.iloc[others, values.columns.get_indexer(["age", "count"])] = [3.0, 900.0]
+    values.iloc[others, values.columns.get_loc("sex")] = "M"
+    hidden[split.train] = y[split.train]
+    (found,) = fit_predict(HEADS[name], [replace(split, bags=strange, key="other")], values, hidden, Memo())
+    np.testing.assert_allclose(found[0], expected[0], atol=TOLERANCE)
 
 
 @each_head

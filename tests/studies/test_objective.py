@@ -160,7 +160,7 @@ class Plain(ClassifierMixin, BaseEstimator):
 
 
 class Spy(ClassifierMixin, BaseEstimator):
-    """Predicts one half, and notes which features and labels each fit was given."""
+    """Predicts one half, and notes which features and labels each fit was given; patients by their counts."""
 
     seen: list[dict[str, Any]]
 
@@ -168,12 +168,12 @@ class Spy(ClassifierMixin, BaseEstimator):
         self.log = log
 
     def fit(self, bags: Bags, clinical: pd.DataFrame, y: np.ndarray) -> "Spy":
-        self.entry_ = {"features": bags.features, "train": list(clinical["id"]), "y": y.copy()}
+        self.entry_ = {"features": bags.features, "train": list(clinical["count"]), "y": y.copy()}
         return self
 
     def predict_proba(self, bags: Bags, clinical: pd.DataFrame) -> np.ndarray:
         assert bags.features is self.entry_["features"]
-        Spy.seen.append(self.entry_ | {"test": list(clinical["id"])})
+        Spy.seen.append(self.entry_ | {"test": list(clinical["count"])})
         return np.full((len(bags), 2), 0.5)
 
 
@@ -181,7 +181,7 @@ def spied(cache: Cache, family: str) -> Iterator[tuple[str, set[int], dict[str, 
     """Per fit: the encoding's name, the folds of the patients that were predicted, and the note."""
     Spy.seen = []
     score_head(cache, family, Spy())
-    fold = dict(zip(cache.patients["id"], cache.folds[:, 0], strict=True))
+    fold = dict(zip(cache.patients["count"], cache.folds[:, 0], strict=True))
     for entry in Spy.seen:
         name = next(n for n, e in cache.encodings.items() if e.features is entry["features"])
         yield name, {int(fold[i]) for i in entry["test"]}, entry
@@ -190,8 +190,8 @@ def spied(cache: Cache, family: str) -> Iterator[tuple[str, set[int], dict[str, 
 @pytest.mark.parametrize("pairs", [True, False])
 def test_every_fold_is_predicted_from_an_encoding_that_is_blind_to_it(tmp_path: Path, *, pairs: bool) -> None:
     cache = open_cache(tuned_cache(tmp_path / "c.h5", pairs=pairs))
-    label = dict(zip(cache.patients["id"], cache.labels, strict=True))
-    fold = dict(zip(cache.patients["id"], cache.folds[:, 0], strict=True))
+    label = dict(zip(cache.patients["count"], cache.labels, strict=True))
+    fold = dict(zip(cache.patients["count"], cache.folds[:, 0], strict=True))
     fits = list(spied(cache, "tuned"))
     assert len(fits) == (4 + 6 if pairs else 4)
     for name, predicted, entry in fits:

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from ...cache.bags import Bags
-from ...cohort.folds import persons
+from ...cohort.clinical import person_numbers
 from ..base import Memo, Split
 from ..checks import check_both_classes, is_above, is_whole, refuse_bad_arguments
 from ..clinical import ClinicalFeatures
@@ -46,7 +46,7 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     All models of a call (splits × members) are trained together; how many threads share the work is
     `torch.get_num_threads()`, which changes the time only. The same seed gives the same result on the same machine.
     With `early_stopping`, patients are set aside from the training patients alone, records of one person together
-    (known by the table's `birth` and `sex`; without `birth`, every row is a person).
+    (known by the index of the clinical table, see `cohort.clinical.clinical_frame`).
 
     Args:
         inputs: "image", or "both": clinical values beside the bag's embedding.
@@ -191,7 +191,7 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _models(self, data: BagTensors, clinical: pd.DataFrame, y: NDArray[np.int8]) -> list[Model]:
         """One for each member, trained on the first len(y) bags of `data`."""
         train = np.arange(len(y))
-        who = persons(clinical) if "birth" in clinical.columns else train
+        who = person_numbers(clinical)
         seeds = np.random.SeedSequence(self.random_state).generate_state(self.members)
         return [Model(data, train, y, who, int(seed)) for seed in seeds]
 
