@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests run in two processes; without this, each would start a thread per core in every library.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test slow lint types format clean
+.PHONY: demo test slow soak lint types format clean
 
 demo: $(VENV)/installed
 	rm -rf demo && mkdir demo
@@ -21,6 +21,9 @@ test: $(VENV)/installed-dev
 
 slow: $(VENV)/installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow -o timeout=1800 $(PYTEST)
+
+soak: $(VENV)/installed-dev
+	$(ONE_THREAD) $(BIN)/python -m tests.soak $(SOAK)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
