@@ -3,7 +3,7 @@
 After Mitchell et al., *Model cards for model reporting*, FAT* 2019. Numbers of many patients together, nobody's own.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,12 @@ from ..report.study import describe_head
 from ..statistics import METRICS, ClassWeights, Interval, bootstrap_of_runs
 from ..studies.submit import FinalModel
 from ..studies.summary import words
+from .classes import Keeps, most_of
 from .evaluation import Reported
 from .familiar import FamiliarTable
 
 __all__ = ["Evidence", "model_card"]
 
-# Classes that keep rows of the training table itself, not only sums over patients.
-_KEEPS_PATIENTS = {"lymphofeat.heads.svm._Gaussian", "sklearn._BinaryGaussianProcessClassifierLaplace"}
 _OLD = 65.0  # years
 
 
@@ -64,7 +63,7 @@ def model_card(
     evidence: Evidence,
     about: Mapping[str, Any],
     table: FamiliarTable,
-    kinds: Collection[str],
+    kept: Mapping[str, Keeps],
 ) -> str:
     """The card as Markdown.
 
@@ -73,7 +72,7 @@ def model_card(
         evidence: what its scores rest on.
         about: `model.json`.
         table: ranges of the training patients.
-        kinds: names of the classes that the heads are made of.
+        kept: what each class in the bundle keeps of the training patients.
     """
     parts = [
         "# Model card: reactive or malignant lymphocytosis",
@@ -91,7 +90,7 @@ def model_card(
         "## Limits",
         _limits(about, table, evidence),
         "## What of the patients is inside",
-        _inside(kinds),
+        _inside(kept),
         "## Made with",
         ", ".join([f"lymphofeat {__version__}", *(f"{name} {v}" for name, v in about["versions"].items())])
         + ".",
@@ -221,7 +220,7 @@ def _limits(about: Mapping[str, Any], table: FamiliarTable, evidence: Evidence) 
     lines = [
         f"- {table.n} patients: differences of a few hundredths are noise.",
         "- Other laboratories, stains, cameras and crops were not tested. `predict` warns of patients whose images are "
-        "farther from the training patients than any of these was from the others; silence is no proof.",
+        "farther from the training patients than 19 of 20 of these are from the others; silence is no proof.",
         "- The count of lymphocytes alone separates many patients; those near the border are the hard ones.",
         "- Missing clinical values are replaced by the training median, with a warning.",
     ]
@@ -232,15 +231,17 @@ def _limits(about: Mapping[str, Any], table: FamiliarTable, evidence: Evidence) 
     return "\n".join(lines)
 
 
-def _inside(kinds: Collection[str]) -> str:
+def _inside(kept: Mapping[str, Keeps]) -> str:
     text = (
-        "No ID, no date of birth, no image, no file name. Weights, means, medians and knots were computed from the "
-        "training patients, and a median or an extreme knot may be the value of one of them."
+        "No ID, no date of birth, no image, no file name. Weights, means and directions were computed from the "
+        "training patients together. Ranges, medians, knots, thresholds of trees and steps of a calibration may each "
+        "be the value of one of them."
     )
-    if _KEEPS_PATIENTS & set(kinds):
+    if most_of(kept.values()) == "rows":
+        names = ", ".join(sorted(name.rpartition(".")[2] for name, keeps in kept.items() if keeps == "rows"))
         text += (
-            " **The heads are of a kernel kind and keep rows of the training table: pooled features and clinical "
-            "values of single patients are inside, age to the day among them where clinical values are used. Treat the "
-            "bundle like the patients' data.**"
+            f" **Heads of a kernel kind ({names}) keep rows of the training table: pooled features and clinical values "
+            "of single patients are inside, age to the day among them where clinical values are used. Treat the bundle "
+            "like the patients' data.**"
         )
     return text

@@ -1,17 +1,26 @@
 """The classes that a bundle may hold objects of: a list, not a search. A name outside it is never looked up.
 
-Heads are of any class that the package `lymphofeat.heads` defines, found by walking the installed package, so that a
-new head file needs no entry here. Everything else is named below. All are rebuilt without a call of `__init__` or
-`__setstate__`: an empty object, and its attributes put back.
+Heads are of any class in the package `lymphofeat.heads` that says in an attribute `keeps` of its own, not an inherited
+one, what it keeps of the training patients; they are found by walking the installed package, so that a new head file
+needs no entry here. Everything else is named below. All are rebuilt without a call of `__init__` or `__setstate__`: an
+empty object, and its attributes put back.
+
+What a class keeps of the training patients, in attributes of its own that are not objects of another class here:
+
+    "statistics"  numbers of all of them together: weights, means, variances, directions, its own arguments
+    "values"      some numbers may be one patient's: medians, knots, thresholds of trees, steps of a calibration
+    "rows"        rows of the table that it learnt from: the patients' data
+
+A model keeps what the class that keeps most does.
 """
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.gaussian_process import GaussianProcessClassifier
@@ -25,7 +34,9 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 from ..estimates.calibrators import CALIBRATORS
 from ..estimates.conformal import Conformal
 
-__all__ = ["Known", "known_classes", "name_of"]
+__all__ = ["FORMS_KEEP", "Keeps", "Known", "known_classes", "most_of", "name_of", "unknown_class"]
+
+Keeps = Literal["statistics", "values", "rows"]
 
 _HEADS = "lymphofeat.heads"
 
@@ -36,13 +47,21 @@ class Known:
 
     Attributes:
         type: the class.
+        keeps: what of the training patients; there is no default.
         dropped: attributes that predicting does not need and that are not data.
         finish: makes what was dropped again, if predicting does need it.
     """
 
     type: type
+    keeps: Keeps
     dropped: frozenset[str] = frozenset()
     finish: Callable[[Any], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.keeps not in get_args(Keeps):
+            raise TypeError(
+                f"{self.type.__qualname__}.keeps is one of {', '.join(get_args(Keeps))}, not {self.keeps!r}"
+            )
 
 
 def _interpolate(regression: Any) -> None:
@@ -50,19 +69,22 @@ def _interpolate(regression: Any) -> None:
 
 
 _LIBRARIES = (
-    Known(ConstantKernel),
-    Known(GaussianProcessClassifier),
-    Known(IsotonicRegression, frozenset({"f_"}), _interpolate),
-    Known(LinearDiscriminantAnalysis),
-    Known(Pipeline),
-    Known(Product),
-    Known(SimpleImputer),
-    Known(SplineTransformer),
-    Known(StandardScaler),
-    Known(_BinaryGaussianProcessClassifierLaplace, frozenset({"rng"})),
-    Known(Conformal),
-    *(Known(calibrator) for calibrator in CALIBRATORS.values()),
+    Known(ConstantKernel, "statistics"),
+    Known(GaussianProcessClassifier, "statistics"),
+    Known(IsotonicRegression, "values", frozenset({"f_"}), _interpolate),
+    Known(LinearDiscriminantAnalysis, "statistics"),
+    Known(Pipeline, "statistics"),
+    Known(Product, "statistics"),
+    Known(SimpleImputer, "values"),
+    Known(SplineTransformer, "values"),
+    Known(StandardScaler, "statistics"),
+    Known(_BinaryGaussianProcessClassifierLaplace, "rows", frozenset({"rng"})),
+    Known(Conformal, "values"),
+    *(Known(calibrator, "statistics") for calibrator in CALIBRATORS.values()),
 )
+
+# The same of the codec's forms that are no objects of these classes.
+FORMS_KEEP: Mapping[str, Keeps] = {"spline": "values", "trees": "values"}
 
 
 @cache
@@ -72,9 +94,21 @@ def known_classes() -> Mapping[str, Known]:
     for module in pkgutil.walk_packages(import_module(_HEADS).__path__, f"{_HEADS}."):
         if not module.ispkg:
             for one in vars(import_module(module.name)).values():
-                if inspect.isclass(one) and one.__module__ == module.name:
-                    found[name_of(one)] = Known(one)
+                if inspect.isclass(one) and one.__module__ == module.name and "keeps" in vars(one):
+                    found[name_of(one)] = Known(one, vars(one)["keeps"])
     return found
+
+
+def unknown_class(one: type) -> str:
+    """What to do so that objects of a class have a form; for the developer of a head."""
+    if one.__module__.startswith(f"{_HEADS}."):
+        return f"say in `{one.__name__}.keeps` what it keeps of the training patients (lymphofeat/bundle/classes.py)"
+    return "add the class to lymphofeat/bundle/classes.py if its attributes are numbers and arrays"
+
+
+def most_of(answers: Iterable[Keeps]) -> Keeps:
+    """What a whole keeps whose parts keep that."""
+    return max(answers, key=get_args(Keeps).index, default="statistics")
 
 
 def name_of(one: type) -> str:

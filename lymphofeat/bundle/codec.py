@@ -25,15 +25,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from ..arrays import STORED, storable
 from ..errors import BundleError
-from .classes import known_classes, name_of
+from .classes import FORMS_KEEP, Keeps, known_classes, name_of, unknown_class
 
-__all__ = ["Packed", "pack_object", "unpack_object"]
+__all__ = ["Packed", "kept_in", "pack_object", "unpack_object"]
 
 _DEEPEST = 64
-_DTYPES = frozenset(
-    {"float64", "float32", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"}
-)
 
 
 @dataclass
@@ -76,6 +74,21 @@ def unpack_object(packed: Packed) -> Any:
         raise BundleError(f"it holds an object that cannot be put together ({error!r})") from error
 
 
+def kept_in(tree: Any) -> dict[str, Keeps]:
+    """What each class, or form without a class, that a packed object is made of keeps of the training patients."""
+    if isinstance(tree, list):
+        return {name: keeps for item in tree for name, keeps in kept_in(item).items()}
+    if not isinstance(tree, dict):
+        return {}
+    found = kept_in(list(tree.values()))
+    form = str(tree.get("$"))
+    if form == "object":
+        found[str(tree["class"])] = known_classes()[tree["class"]].keeps
+    elif form in FORMS_KEEP:
+        found[form] = FORMS_KEEP[form]
+    return found
+
+
 class _Packer:
     def __init__(self, packed: Packed) -> None:
         self.packed = packed
@@ -104,7 +117,7 @@ class _Packer:
         if isinstance(value, np.dtype):
             return {"$": "dtype", "name": value.name}
         if isinstance(value, torch.Tensor):
-            return {"$": "tensor", "key": self._keep(value.detach().cpu().numpy(), path)}
+            return {"$": "tensor", "key": self._keep(_as_array(value, path), path)}
         if isinstance(value, np.generic) and value.dtype.kind in "US":
             return str(value)
         if isinstance(value, np.generic):
@@ -114,10 +127,11 @@ class _Packer:
         return {"$": "array", "key": self._keep(value, path)}
 
     def _keep(self, array: NDArray[Any], path: str) -> str:
-        if array.dtype.name not in _DTYPES:
-            raise BundleError(f"{path} is an array of {array.dtype}, which bundles have no form for.")
         key = f"{len(self.packed.arrays)}{path}"
-        self.packed.arrays[key] = np.ascontiguousarray(array).reshape(array.shape)
+        try:
+            self.packed.arrays[key] = storable(array)
+        except TypeError as error:
+            raise BundleError(f"{path} is {error}, which bundles have no form for.") from error
         return key
 
     def _object(self, value: Any, path: str, depth: int) -> Any:
@@ -133,8 +147,8 @@ class _Packer:
         known = known_classes().get(name)
         if known is None or known.type is not type(value):
             raise BundleError(
-                f"{path or 'the head'} is a {type(value).__name__}, which bundles have no form for; add the class to "
-                "lymphofeat/bundle/classes.py if its attributes are numbers and arrays, or export another head."
+                f"{path or 'the head'} is a {type(value).__name__}, which bundles have no form for; "
+                f"{unknown_class(type(value))}, or export another head."
             )
         state = {key: self.pack(part, f"{path}.{key}", depth + 1)
                  for key, part in vars(value).items() if key not in known.dropped}  # fmt: skip
@@ -176,7 +190,7 @@ class _Unpacker:
         return {self.unpack(k, depth + 1): self.unpack(v, depth + 1) for k, v in tree["items"]}
 
     def _dtype(self, tree: dict[str, Any], depth: int) -> Any:
-        if tree["name"] not in _DTYPES:
+        if tree["name"] not in STORED:
             raise BundleError(f"it holds the unknown dtype {tree['name']!r}")
         return np.dtype(tree["name"])
 
@@ -212,6 +226,15 @@ class _Unpacker:
         if known.finish is not None:
             known.finish(made)
         return made
+
+
+def _as_array(tensor: torch.Tensor, path: str) -> NDArray[Any]:
+    try:
+        return np.asarray(tensor.detach().cpu().resolve_conj().resolve_neg().numpy())
+    except (TypeError, RuntimeError) as error:  # a dtype that numpy lacks, or a sparse tensor
+        raise BundleError(
+            f"{path} is a tensor of {tensor.dtype}, {tensor.layout}, which bundles have no form for."
+        ) from error
 
 
 _FORMS = frozenset(

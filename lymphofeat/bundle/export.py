@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import safetensors.numpy
-import safetensors.torch
 from numpy.typing import NDArray
 
+from ..arrays import save_tensors
 from ..cache.bags import Bags
 from ..cache.reader import Cache, open_cache
 from ..cohort.dates import REFERENCE_DATE, age_at
@@ -28,11 +27,12 @@ from ..studies.refit import FinalFit, Member, final_fits, fit_final
 from ..studies.submit import FinalModel, final_model
 from ..studies.summary import load_study
 from .card import Evidence, model_card
+from .classes import Keeps
 from .codec import pack_object
 from .encoders import EncoderRecord, WhereWeights, find_network, record_of
 from .evaluation import read_evaluation
 from .familiar import FamiliarImages, FamiliarTable, patient_means
-from .load import MODEL, PROBE, TRAINING, encoder_file, head_stem, mixed
+from .load import DISTANCES, MODEL, PROBE, TRAINING, encoder_file, head_stem, mixed
 from .manifest import BundleFolder, new_bundle
 
 __all__ = ["ExportOptions", "ExportSummary", "export_bundle"]
@@ -184,41 +184,42 @@ class _Writer:
             network = find_network(self.cache, fit.encoding, self.options.where)
             records.append(record_of(self.cache, fit.encoding, network))
             if network is not None:
-                state = {key: value.contiguous() for key, value in network.state_dict().items()}
-                self.folder.write(encoder_file(number), safetensors.torch.save(state))
+                self.folder.write(encoder_file(number), save_tensors(network.state_dict()))
         return tuple(records)
 
     def write(self, members: Sequence[Member], encoders: Sequence[EncoderRecord]) -> None:
         """Write the rest."""
-        kinds = set()
+        kept: dict[str, Keeps] = {}
         for m, member in enumerate(members):
             for f, head in enumerate(member.heads):
                 packed = pack_object(head)
-                kinds |= _classes(packed.tree)
-                self.folder.write_packed(head_stem(m, f), packed)
+                kept |= self.folder.write_packed(head_stem(m, f), packed)
         oof = self.evidence.probabilities.mean(axis=1)
         if self.options.refer_error is not None:
             sets = split_conformal(self.evidence.y, oof, self.options.refer_error)
-            self.folder.write_packed("conformal", pack_object(sets))
+            kept |= self.folder.write_packed("conformal", pack_object(sets))
         if self.options.calibrate is not None:
             fitted = CALIBRATORS[self.options.calibrate]().fit(oof, self.evidence.y)
-            self.folder.write_packed("calibrator", pack_object(fitted))
+            kept |= self.folder.write_packed("calibrator", pack_object(fitted))
         labels = labels_of(self.cache)
         labelled = np.flatnonzero(labels >= 0)
         table = FamiliarTable.fit(self.cache.patients.iloc[labelled], labels[labelled])
-        familiar = [self._familiar(fit, labelled) for fit in self.fits] if encoders else []
+        familiar = self._familiar(labelled) if encoders else ()
         arrays = {k: v for number, one in enumerate(familiar) for k, v in one.arrays(str(number)).items()}
-        self.folder.write(TRAINING, safetensors.numpy.save(arrays))
+        self.folder.write_arrays(TRAINING, arrays)
         self._write_probe(members, familiar, table)
-        about = self._about(members, encoders, table)
+        about = self._about(members, encoders, table) | {"keeps": dict(sorted(kept.items()))}
         self.folder.write_json(MODEL, about)
-        card = model_card(self.model, self.evidence, about, table, kinds)
+        card = model_card(self.model, self.evidence, about, table, kept)
         self.folder.write("MODEL_CARD.md", card.encode())
 
-    def _familiar(self, fit: FinalFit, labelled: NDArray[np.int64]) -> FamiliarImages:
-        means = patient_means(fit.split.bags.select(labelled))  # to describe them: nobody is scored here
-        inside = np.isin(labelled, fit.train)
-        return FamiliarImages.fit(means[inside], means[~inside])
+    def _familiar(self, labelled: NDArray[np.int64]) -> tuple[FamiliarImages, ...]:
+        parts = []
+        for fit in self.fits:
+            means = patient_means(fit.split.bags.select(labelled))  # to describe them: nobody is scored here
+            inside = np.isin(labelled, fit.train)
+            parts.append((means[inside], means[~inside]))
+        return FamiliarImages.fit_all(parts)
 
     def _write_probe(
         self, members: Sequence[Member], familiar: Sequence[FamiliarImages], table: FamiliarTable
@@ -248,9 +249,10 @@ class _Writer:
             "probabilities": mixed(members, bags, clinical),
         }
         numbers |= {f"features.{n}": one for n, one in enumerate(features)}
-        self.folder.write(
-            PROBE, safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in numbers.items()})
-        )
+        numbers |= {
+            f"{DISTANCES}{n}": one.distances(patient_means(bags[n])) for n, one in enumerate(familiar)
+        }
+        self.folder.write_arrays(PROBE, numbers)
 
     def _about(
         self, members: Sequence[Member], encoders: Sequence[EncoderRecord], table: FamiliarTable
@@ -279,16 +281,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:  # installed under another name, such as a build without GPU
         return "of unknown version"
-
-
-def _classes(tree: Any) -> set[str]:
-    """Names of the classes that a packed object is made of."""
-    if isinstance(tree, list):
-        return set().union(*map(_classes, tree))
-    if not isinstance(tree, dict):
-        return set()
-    own = {str(tree["class"])} if tree.get("$") == "object" else set()
-    return own.union(*map(_classes, tree.values()))
 
 
 def _reference_date(cache: Cache) -> tuple[date, bool]:

@@ -3,9 +3,12 @@
 Images: the mean of a patient's features, and its Mahalanobis distance under the Gaussian of probabilistic principal
 component analysis (Tipping & Bishop, J. R. Stat. Soc. B 61, 1999): the covariance is kept along the widest axes and is
 one variance in all other directions, which is what shrinks it where there are more features than patients. That
-variance is measured on patients whom the axes were not found on. A patient is unlike the training images if it is
-farther away than every training patient was from the others, which a patient of the same kind is in about one of n + 1
-cases.
+variance is measured on patients whom the axes were not found on. So are the distances that others are compared with:
+each training patient's from axes that were found without that patient (of one that the axes know, it is too short). A
+patient is unlike the training images beyond the ⌈0.95 (n + 1)⌉-th smallest of these n distances, as at most one in
+twenty patients of the same kind is; with fewer than 20 training patients, beyond all of them, as about one of n + 1 is
+(split conformal prediction as in `estimates.conformal`, over folds: Vovk, *Cross-conformal predictors*, Annals of
+Mathematics and Artificial Intelligence 74, 2015).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +22,14 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import KFold
 
 from ..cache.bags import Bags
+from ..estimates.conformal import calibration_rank
 from ..heads.pooling import pool
 
-__all__ = ["FamiliarImages", "FamiliarTable", "patient_means", "unlike"]
+__all__ = ["WARNED", "FamiliarImages", "FamiliarTable", "patient_means", "unlike"]
 
 Floats = NDArray[np.float64]
+
+WARNED = 0.05  # the share of patients of the same kind that are called unlike the training images
 
 _MOST_AXES = 16
 _PATIENTS_PER_AXIS = 4
@@ -40,7 +46,7 @@ class FamiliarImages:
         axes: (q, D) orthonormal, of the standardised features.
         variances: (q,) along them.
         noise: the variance in any other direction.
-        limit: the largest distance of a training patient from the others.
+        limit: the distance beyond which a patient is unlike the training images.
     """
 
     mean: Floats
@@ -52,23 +58,47 @@ class FamiliarImages:
 
     @classmethod
     def fit(cls, train: Floats, held: Floats) -> "FamiliarImages":
-        """Learn from mean features of the patients that the heads learn from.
+        """Of a single encoder; see `fit_all`."""
+        return cls.fit_all([(train, held)])[0]
+
+    @classmethod
+    def fit_all(cls, parts: Sequence[tuple[Floats, Floats]]) -> tuple["FamiliarImages", ...]:
+        """Learn from mean features of the patients that the heads learn from; the encoders have one limit in common.
 
         Args:
-            train: (n, D), n ≥ 2.
-            held: (m, D) of labelled patients that neither encoder nor heads learn from; m = 0 where there are none,
-                and then parts of `train` stand in.
+            parts: per encoder, train (n, D), n ≥ 2, and held (m, D) of labelled patients that neither encoder nor
+                heads learn from; m = 0 where there are none, and then parts of `train` stand in.
         """
+        each = [cls._apart(train, held) for train, held in parts]
+        # The residuals of the patients that axes were found on are too small; those of others give the noise. All
+        # encoders share it: of the few patients that one encoder leaves, each would have a large part in its own.
+        beside = np.concatenate(
+            [one._split(means)[1] for _, known in each for one, means in known] or [np.empty(0)]
+        )
+        directions = [one.axes.shape[1] - len(one.axes) for one, _ in each]
+        noise = (
+            max(float(beside.mean()) / max(float(np.mean(directions)), 1), _LEAST_NOISE)
+            if len(beside)
+            else 1.0
+        )
+        far = [replace(one, noise=noise).distances(means) for _, known in each for one, means in known]
+        distances = np.sort(np.concatenate(far or [np.empty(0)]))
+        rank = min(calibration_rank(len(distances), WARNED), len(distances))
+        limit = float(distances[rank - 1]) if rank else np.inf  # of nobody known, nobody is unlike
+        return tuple(replace(one, noise=noise, limit=limit) for one, _ in each)
+
+    @classmethod
+    def _apart(
+        cls, train: Floats, held: Floats
+    ) -> tuple["FamiliarImages", list[tuple["FamiliarImages", Floats]]]:
+        """The summary of all, and pairs of a summary and of patients whom it does not know; noise and limit missing."""
         folds = [(a, b) for a, b in _parts(len(train)) if len(a) > 1]
         fewest = min((len(a) for a, _ in folds), default=len(train))
         kept = max(1, min(_MOST_AXES, fewest // _PATIENTS_PER_AXIS, train.shape[1]))
         whole = cls._of(train, kept)
-        seen = [(whole, held)] if len(held) else [(cls._of(train[a], kept), train[b]) for a, b in folds]
-        # The residuals of the patients that axes were found on are too small; those of others give the noise.
-        beside = np.concatenate([one._split(means)[1] for one, means in seen])
-        noise = max(float(beside.mean()) / max(train.shape[1] - kept, 1), _LEAST_NOISE)
-        far = [replace(one, noise=noise).distances(means).max() for one, means in seen]
-        return replace(whole, noise=noise, limit=float(max(far)))
+        if len(held):
+            return whole, [(whole, held)]
+        return whole, [(cls._of(train[a], kept), train[b]) for a, b in folds]
 
     @classmethod
     def _of(cls, train: Floats, kept: int) -> "FamiliarImages":
@@ -106,6 +136,23 @@ class FamiliarImages:
             arrays[f"{prefix}.{name}"] for name in ("mean", "scale", "axes", "variances", "noise_limit")
         )
         return cls(mean, scale, axes, variances, float(last[0]), float(last[1]))
+
+    def put_right(self) -> "FamiliarImages | None":
+        """What was meant, of a summary whose axes may have been stored as they lay in memory, in Fortran order.
+
+        Principal axes are orthonormal, and scikit-learn turns each so that its largest element is positive: hardly ever
+        can both readings be so. None where they are, or neither is.
+        """
+        ways = [self.axes, self.axes.reshape(self.axes.shape[::-1]).T]
+        if np.array_equal(ways[0], ways[1]):
+            return self
+        right = [axes for axes in ways if _principal(axes)]
+        return replace(self, axes=right[0]) if len(right) == 1 else None
+
+
+def _principal(axes: Floats) -> bool:
+    orthonormal = np.allclose(axes @ axes.T, np.eye(len(axes)), rtol=0, atol=1e-9)
+    return bool(orthonormal and (axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)] > 0).all())
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,27 @@ from ..studies.objective import one_thread
 from ..studies.refit import Member
 from .codec import unpack_object
 from .encoders import EncoderRecord, rebuild
-from .familiar import FamiliarImages, FamiliarTable
+from .familiar import FamiliarImages, FamiliarTable, patient_means
 from .manifest import BundleFiles
 
-__all__ = ["MODEL", "PROBE", "TRAINING", "Bundle", "encoder_file", "head_stem", "mixed", "open_bundle"]
+__all__ = [
+    "DISTANCES",
+    "MODEL",
+    "PROBE",
+    "TRAINING",
+    "Bundle",
+    "encoder_file",
+    "head_stem",
+    "mixed",
+    "open_bundle",
+]
 
 Floats = NDArray[np.float64]
 
 MODEL, TRAINING, PROBE = "model.json", "training.safetensors", "probe.safetensors"
+DISTANCES = (
+    "distances."  # in the probe, of the made-up patients from the training ones; bundles of before lack it
+)
 _AGREED = 1e-6  # between the probabilities here and those at the export
 
 
@@ -45,7 +58,8 @@ class Bundle:
         calibrator: of the probability, likewise.
         reference: the day on which ages are counted.
         table: ranges of the training patients.
-        images: per encoder, what their images were like.
+        images: per encoder, what their images were like; None where that was stored in a way that cannot be read.
+        notes: what has to be known of this bundle, in sentences.
     """
 
     files: BundleFiles
@@ -57,7 +71,8 @@ class Bundle:
     calibrator: Any
     reference: date
     table: FamiliarTable
-    images: tuple[FamiliarImages, ...]
+    images: tuple[FamiliarImages, ...] | None
+    notes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -167,7 +182,31 @@ def _bundle(files: BundleFiles, about: Mapping[str, Any]) -> Bundle:
         packed("calibrator") if about["calibrator"] else None,
         date.fromisoformat(about["reference_date"]),
         FamiliarTable.from_json(about["training"]),
-        tuple(FamiliarImages.from_arrays(arrays, str(n)) for n in range(len(encoders))),
+        *_images(files, arrays, len(encoders)),
+    )
+
+
+def _images(
+    files: BundleFiles, arrays: Mapping[str, Any], n: int
+) -> tuple[tuple[FamiliarImages, ...] | None, tuple[str, ...]]:
+    """What the training images were like, and a note where an earlier version stored it wrongly.
+
+    It wrote principal axes as they lay in memory, and took nearly everyone for unlike when it read them.
+    """
+    images = tuple(FamiliarImages.from_arrays(arrays, str(k)) for k in range(n))
+    if not n or f"{DISTANCES}0" in files.read_arrays(PROBE):  # which `_check_answers` compares
+        return images, ()
+    right = tuple(one for one in (image.put_right() for image in images) if one is not None)
+    if len(right) < n:
+        return None, (
+            f"{files.root} was written by an earlier version that stored the training images' summary wrongly, so no "
+            "patient can be compared with them; export the bundle again.",
+        )
+    if all(a.axes is b.axes for a, b in zip(images, right, strict=True)):
+        return images, ()
+    return right, (
+        f"{files.root} was written by an earlier version that stored the training images' summary in another order; it "
+        'was put right while reading. Earlier predictions wrongly called nearly everyone "unlike the training images".',
     )
 
 
@@ -184,6 +223,15 @@ def _check_answers(bundle: Bundle) -> None:
             f"{bundle.files.root}: on the made-up patients in it the model's probabilities differ by {worst:.1g} from "
             f"those at the export, so the installed libraries compute otherwise; install {_makers(bundle.about)}."
         )
+    for n, image in enumerate(bundle.images or ()):
+        expected = probe.get(f"{DISTANCES}{n}")
+        if expected is not None and not np.allclose(
+            image.distances(patient_means(bags[n])), expected, rtol=_AGREED
+        ):
+            raise BundleError(
+                f"{bundle.files.root}: the made-up patients in it are not as far from the training patients as at the "
+                f"export, so that no warning could be trusted; install {_makers(bundle.about)}, or export again."
+            )
 
 
 def _makers(about: Mapping[str, Any]) -> str:

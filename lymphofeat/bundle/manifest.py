@@ -17,14 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from .. import __version__
+from ..arrays import load_arrays, save_arrays
 from ..errors import BundleError, InputError
-from .codec import Packed
+from .classes import Keeps, most_of
+from .codec import Packed, kept_in
 
 __all__ = ["FORMAT", "MANIFEST", "BundleFiles", "BundleFolder", "new_bundle"]
 
@@ -37,10 +37,12 @@ class BundleFolder:
 
     Attributes:
         root: where it grows, beside its final place.
+        keeps: what the objects and the ranges in it keep of the training patients, see `classes.Keeps`.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.keeps: Keeps = "values"  # the training ranges, of every bundle
 
     def write(self, name: str, content: bytes) -> None:
         """Add a file."""
@@ -60,13 +62,23 @@ class BundleFolder:
         text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
         self.write(name, (text + "\n").encode())
 
-    def write_packed(self, stem: str, packed: Packed) -> None:
-        """Add an object's files: `<stem>.json`, `<stem>.safetensors`, and `<stem>-<key>.ubj` for trees."""
+    def write_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Add a safetensors file."""
+        self.write(name, save_arrays(arrays))
+
+    def write_packed(self, stem: str, packed: Packed) -> dict[str, Keeps]:
+        """Add an object's files: `<stem>.json`, `<stem>.safetensors`, and `<stem>-<key>.ubj` for trees.
+
+        Returns:
+            What each class in it keeps of the training patients.
+        """
         self.write_json(f"{stem}.json", {"tree": packed.tree, "trees": sorted(packed.trees)})
-        arrays = {key: np.ascontiguousarray(array) for key, array in packed.arrays.items()}
-        self.write(f"{stem}.safetensors", safetensors.numpy.save(arrays))
+        self.write_arrays(f"{stem}.safetensors", packed.arrays)
         for key, trees in packed.trees.items():
             self.write(f"{stem}-{key}.ubj", trees)
+        kept = kept_in(packed.tree)
+        self.keeps = most_of([self.keeps, *kept.values()])
+        return kept
 
     def close(self) -> str:
         """Write the manifest; its digest."""
@@ -75,6 +87,7 @@ class BundleFolder:
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "lymphofeat": __version__,
+            "keeps": self.keeps,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": files,
         }
@@ -147,7 +160,7 @@ class BundleFiles:
 
     Attributes:
         root: the folder.
-        manifest: format, version, date, files, digest.
+        manifest: format, version, date, what it keeps of the training patients, files, digest.
     """
 
     root: Path
@@ -218,7 +231,7 @@ class BundleFiles:
             BundleError: as `read`, or it is none.
         """
         try:
-            return dict(safetensors.numpy.load(self.read(name)))
+            return load_arrays(self.read(name))
         except (SafetensorError, KeyError, ValueError) as error:
             raise BundleError(
                 f"{self.root / name} is no safetensors file ({error}); export the bundle again."

@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 
 COLUMNS = ("id", "probability", "calibrated", "decision", "set", "warnings")
 _WORDS = ("reactive", "malignant")
+_NOT_COMPARED = "not compared with the training images"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def predict_folder(
     table = predict_patients(loaded, new, device=device, workers=workers, progress=progress)
     with written_beside(out, overwrite=force) as file:
         table.to_csv(file, index=False, lineterminator="\n")
-    return PredictSummary(out, loaded, table, new.notes)
+    return PredictSummary(out, loaded, table, (*loaded.notes, *new.notes))
 
 
 def predict_patients(
@@ -151,12 +152,13 @@ def _encoded(
 
 def _warnings(bundle: Bundle, bags: Sequence[Bags], clinical: pd.DataFrame) -> list[str]:
     strange = np.zeros(len(clinical), dtype=bool)
-    if bundle.sees_images:
+    said = [] if bundle.images is not None else [_NOT_COMPARED]
+    if bundle.images:
         distances = [one.distances(patient_means(bag)) for one, bag in zip(bundle.images, bags, strict=True)]
         strange = unlike(distances, bundle.images)
     texts = []
     for row, far in zip(clinical.to_dict("records"), strange, strict=True):
         values = {str(key): value for key, value in row.items()}
         found = bundle.table.warnings(values, images=bundle.sees_images, clinical=bundle.sees_clinical)
-        texts.append("; ".join(["unlike the training images"] * int(far) + found))
+        texts.append("; ".join([*said, *["unlike the training images"] * int(far), *found]))
     return texts

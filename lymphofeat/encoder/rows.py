@@ -23,6 +23,7 @@ import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from ..arrays import array_bytes
 from ..cores import usable_cores
 from ..errors import CacheError
 from ..progress import Progress, Silent
@@ -183,7 +184,7 @@ def _checksums(plan: RowPlan, path: Path) -> NDArray[np.uint32]:
     return np.fromfile(path, np.uint32, plan.n_blocks, offset=plan.n * plan.row_bytes)
 
 
-def _checksum(content: bytes | memoryview) -> int:
+def _checksum(content: bytes) -> int:
     return zlib.crc32(content) or 1  # 0 means: not written
 
 
@@ -250,7 +251,7 @@ def _pending(plan: RowPlan, path: Path) -> list[int]:
 def _write(file: Any, plan: RowPlan, block: int, rows: NDArray[Any]) -> None:
     if rows.shape != (len(plan.rows(block)), *plan.shape) or rows.dtype != np.dtype(plan.dtype):
         raise ValueError(f"block {block} is {rows.shape} {rows.dtype}, should be {plan.shape} {plan.dtype}")
-    content = np.ascontiguousarray(rows).data.cast("B")
+    content = array_bytes(rows)
     file.seek(plan.rows(block).start * plan.row_bytes)
     file.write(content)
     file.flush()  # the bytes reach the system before their checksum does: a kill leaves no false one

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
+from ..arrays import save_tensors
 from ..errors import WeightsError
 from ..files import written_beside
 from .augment import AugmentSpec, ColourPreprocessing
@@ -49,10 +49,9 @@ def save_trained(path: Path, network: PatientNetwork, recipe: Recipe, about: Map
     Raises:
         OSError: the disk is full; nothing is left of the file.
     """
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     metadata = {ABOUT: json.dumps({**about, "recipe": recipe.to_dict()}, sort_keys=True)}
     with written_beside(path) as beside:
-        beside.write_bytes(save(state, metadata))
+        beside.write_bytes(save_tensors(network.state_dict(), metadata))
 
 
 def is_trained(path: Path) -> bool:

@@ -23,7 +23,7 @@ from scipy.stats import beta
 from ..errors import InputError
 from ._checks import Floats, labels_and_probabilities, share
 
-__all__ = ["REFER", "Conformal", "split_conformal"]
+__all__ = ["REFER", "Conformal", "calibration_rank", "split_conformal"]
 
 REFER = -1
 
@@ -89,6 +89,14 @@ def split_conformal(
     return Conformal(error, confidence, np.array([_limit(scores, error, confidence) for scores in groups]))
 
 
+def calibration_rank(n: int, error: float) -> int:
+    """k = ⌈(n + 1)(1 − ε)⌉: a new value exceeds the k-th smallest of n exchangeable ones with probability ≤ ε.
+
+    n + 1 where they are too few for any to do.
+    """
+    return int(np.ceil((n + 1) * (1 - error) - 1e-9))  # a float: 19.000000000000004 means 19
+
+
 def _nonconformity(malignant: Floats) -> Floats:
     """(n,) probabilities of label 1 → (n, 2) nonconformity of label 0 and of label 1."""
     return np.column_stack([malignant, 1 - malignant])
@@ -97,9 +105,7 @@ def _nonconformity(malignant: Floats) -> Floats:
 def _limit(scores: Floats, error: float, confidence: float | None) -> float:
     n = len(scores)
     if confidence is None:
-        k = int(
-            np.ceil((n + 1) * (1 - error) - 1e-9)
-        )  # (n + 1)(1 − ε) is a float: 19.000000000000004 means 19
+        k = calibration_rank(n, error)
     else:
         ranks = np.arange(1, n + 1)
         enough = np.flatnonzero(beta.sf(1 - error, ranks, n + 1 - ranks) >= confidence)

@@ -32,6 +32,8 @@ class PrincipalAxes:
         axes: (P, q) float64, orthonormal columns over the standard deviation along the first; q = min(n − 1, P).
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     scaler: StandardScaler
     axes: Floats
 

@@ -37,6 +37,8 @@ class PooledXGBoost(PooledHead):
         random_state: of the shares.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     _rotate = False
 
     def __init__(

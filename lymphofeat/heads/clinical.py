@@ -40,6 +40,8 @@ class ClinicalFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         spline_: the fitted `SplineTransformer`; None without, or without four knots.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def __init__(self, *, interaction: bool = False, spline: str | None = None) -> None:
         self.interaction = interaction
         self.spline = spline

@@ -40,6 +40,8 @@ class Design:
             stay as they are.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     pooling: str
     inputs: str
     scale: bool
@@ -156,6 +158,8 @@ class FittedDesign:
         size: the scaler of the logarithm of the bag size.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     design: Design
     coordinates: Any
     axes: "PrincipalAxes | _AsTheyAre | None"
@@ -177,6 +181,8 @@ class FittedDesign:
 @dataclass(frozen=True)
 class _AsTheyAre:
     """Pooled features without any change."""
+
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
 
     @classmethod
     def fit(cls, pooled: Floats) -> "_AsTheyAre":

@@ -24,6 +24,8 @@ class PooledLDA(PooledHead):
             covariance, in (0, 1].
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def __init__(self, *, shrinkage: float | str = "auto", **options: Unpack[PooledOptions]) -> None:
         super().__init__(**options)
         self.shrinkage = shrinkage

@@ -33,6 +33,8 @@ class PooledGaussianProcess(PooledHead):
         amplitude: standard deviation of the latent log odds, > 0.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def __init__(
         self, *, width: float = 1.0, amplitude: float = 3.0, **options: Unpack[PooledOptions]
     ) -> None:
@@ -59,6 +61,8 @@ class PooledGaussianProcess(PooledHead):
 
 class _Shifted:
     """A classifier whose log odds are lowered by `shift`."""
+
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
 
     def __init__(self, classifier: Any, shift: float) -> None:
         self.classifier, self.shift = classifier, shift

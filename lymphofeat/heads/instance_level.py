@@ -60,6 +60,8 @@ class InstanceLevel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes_: (2,) the labels 0 and 1.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def __init__(
         self,
         *,
@@ -165,6 +167,8 @@ class InstanceLevel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 @dataclass(frozen=True)
 class _Model:
     """What `fit` learnt: coordinates, the images' regression, the clinical features, the patients' regression."""
+
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
 
     coordinates: "Coordinates"
     images: LogisticRegression

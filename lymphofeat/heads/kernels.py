@@ -18,6 +18,8 @@ _SAME = 1e-12
 class GaussianKernel(RBF):  # type: ignore[misc]
     """scikit-learn's kernel exp(−d² / (2 · length_scale²)), the same to rounding."""
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def __call__(self, X: Floats, Y: Floats | None = None, eval_gradient: bool = False) -> Any:  # noqa: FBT001, FBT002
         """(n, m) float64; by scikit-learn's own way where the gradient is asked for."""
         if eval_gradient:

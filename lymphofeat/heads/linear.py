@@ -23,6 +23,8 @@ class PooledLogistic(PooledHead):
         l1_ratio: share of the L1 penalty (Zou & Hastie, J. R. Stat. Soc. B 67, 2005), in [0, 1]; 0: L2 alone.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def __init__(self, *, C: float = 1.0, l1_ratio: float = 0.0, **options: Unpack[PooledOptions]) -> None:
         super().__init__(**options)
         self.C = C

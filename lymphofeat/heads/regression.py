@@ -23,6 +23,8 @@ class _Regression(LogisticRegression):  # type: ignore[misc]
     warns; the sparse solver warns after its last pass.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "_Regression":
         with _QUIET:
             super().fit(X, y, sample_weight)
@@ -55,6 +57,8 @@ _QUIET = _Quiet()
 
 class _Exact(_Regression):
     """Newton's steps, from near the optimum where the table is wide."""
+
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "_Exact":
         self.warm_start = X.shape[1] > _WIDE  # begin at coef_

@@ -44,6 +44,8 @@ class PooledSVM(PooledHead):
         random_state: of the inner folds.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def __init__(
         self,
         *,
@@ -94,6 +96,8 @@ class PooledSVM(PooledHead):
 class _Linear:
     """Decisions linear in the table: (p,) weights, and where they start."""
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     weights: Floats
     start: float
 
@@ -105,6 +109,8 @@ class _Linear:
 @dataclass(frozen=True)
 class _Gaussian:
     """Decisions of a Gaussian kernel: (k, p) support vectors, their (k,) coefficients, the kernel's gamma."""
+
+    keeps = "rows"  # of the training patients: see bundle/classes.py
 
     rows: Floats
     shares: Floats
@@ -121,6 +127,8 @@ _Machine = _Linear | _Gaussian
 
 class _Sigmoid:
     """A machine and the logistic function of its standardised decision values."""
+
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
 
     def __init__(self, machine: _Machine, link: LogisticRegression, mean: float, spread: float) -> None:
         self.machine, self.link, self.mean, self.spread = machine, link, mean, spread

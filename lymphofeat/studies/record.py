@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import storable
 from .objective import TrialScores
 
 __all__ = ["pack", "scores_from_attrs", "scores_to_attrs", "unpack"]
@@ -14,9 +15,9 @@ __all__ = ["pack", "scores_from_attrs", "scores_to_attrs", "unpack"]
 
 def pack(array: NDArray[Any]) -> dict[str, Any]:
     """An array as JSON: shape, little-endian dtype, base64 of its bytes in C order."""
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    data = base64.b64encode(np.ascontiguousarray(little).tobytes()).decode("ascii")
-    return {"shape": list(array.shape), "dtype": little.dtype.str, "base64": data}
+    values = storable(array)
+    data = base64.b64encode(values.tobytes()).decode("ascii")
+    return {"shape": list(array.shape), "dtype": values.dtype.str, "base64": data}
 
 
 def unpack(packed: Mapping[str, Any]) -> NDArray[Any]:

@@ -37,6 +37,8 @@ class LateFusion(FusedHead):
         weight: of the image head, in [0, 1].
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def __init__(
         self,
         *,

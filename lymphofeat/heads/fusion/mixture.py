@@ -41,6 +41,8 @@ class MixtureOfExperts(PooledHead):
         gate_C: the gate's, > 0; with a small one the gate is even, and the answer the average of both experts.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def __init__(self, *, C: float = 1.0, gate_C: float = 0.1, **options: Unpack[PooledOptions]) -> None:
         super().__init__(**options)
         self.C = C
@@ -75,6 +77,8 @@ class MixtureOfExperts(PooledHead):
 
 class _Mixture:
     """The fitted mixture: its parameters a, a₀, b, b₀, c, c₀ in a row, and the width of u."""
+
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
 
     def __init__(self, parameters: Floats, width: int) -> None:
         self.parameters, self.width = parameters, width

@@ -38,6 +38,8 @@ class StackedFusion(FusedHead):
         random_state: of the inner folds.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def __init__(
         self,
         *,

@@ -72,6 +72,8 @@ class AdditiveNetwork(Network):
 class AdditiveAttention(NeuralHead):
     """Additive attention; arguments as `NeuralHead`, `hidden` is the width of the attention and of ψ."""
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def _network(self) -> Network:
         return AdditiveNetwork(self.hidden)
 

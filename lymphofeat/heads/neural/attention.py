@@ -127,12 +127,16 @@ def _each_model(parameters: Parameters) -> list[dict[str, Tensor]]:
 class AttentionPooling(NeuralHead):
     """Attention pooling and a linear classifier; arguments as `NeuralHead`, `hidden` is the width of the attention."""
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def _network(self) -> Network:
         return AttentionNetwork(self.hidden, gated=False)
 
 
 class GatedAttention(NeuralHead):
     """Gated attention pooling and a linear classifier; arguments as `NeuralHead`, `hidden` as `AttentionPooling`."""
+
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
 
     def _network(self) -> Network:
         return AttentionNetwork(self.hidden, gated=True)

@@ -56,6 +56,8 @@ class DeepSetsNetwork(Network):
 class DeepSets(NeuralHead):
     """DeepSets with mean pooling; arguments as `NeuralHead`."""
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def _network(self) -> Network:
         return DeepSetsNetwork(self.hidden)
 

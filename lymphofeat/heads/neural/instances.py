@@ -42,6 +42,8 @@ class Coordinates:
             rotation.
     """
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     mean: Floats
     scale: Floats
     loadings: Floats | None

@@ -119,6 +119,8 @@ def _buckets(lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
 class InstanceTransformer(NeuralHead):
     """A two-layer transformer over instances; arguments as `NeuralHead`, `hidden` is the width of the layers."""
 
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
     def _network(self) -> Network:
         return TransformerNetwork(self.hidden)
 
