@@ -25,7 +25,7 @@ from lymphofeat.errors import LymphofeatError
 from lymphofeat.heads.base import Memo
 from lymphofeat.heads.registry import families
 from lymphofeat.studies.objective import score_head
-from lymphofeat.studies.refit import final_fits, fit_final, predict_final
+from lymphofeat.studies.refit import final_fits, fit_final
 from lymphofeat.studies.space import FAMILY, build_head
 from lymphofeat.studies.summary import load_study, load_trials
 
@@ -299,14 +299,12 @@ class _Run:
         _finite("scores", [*scores.values.values(), *scores.cuts.ravel()])
         fits = final_fits(cache, family)
         (member,) = fit_final(cache, fits, [(params, 1.0)])
-        rows = np.arange(len(cache.patients))
-        p = predict_final(cache, fits, [member], rows)
-        _probabilities("fitted on all", p)
-        again = type(member)(
-            member.params, member.weight, tuple(unpack_object(pack_object(head)) for head in member.heads)
-        )
-        if not np.array_equal(p, predict_final(cache, fits, [again], rows)):
-            raise Wrong("a head gives other probabilities after it was packed and unpacked")
+        for fit, head in zip(fits, member.heads, strict=True):
+            bags, clinical = fit.split.bags, cache.clinical
+            p = head.predict_proba(bags, clinical)
+            _probabilities("fitted on all", p)
+            if not np.array_equal(p, unpack_object(pack_object(head)).predict_proba(bags, clinical)):
+                raise Wrong("a head gives other probabilities after it was packed and unpacked")
         self.result.points.append(params)
         counts = Counter(self.result.trials)
         counts[str(params[FAMILY])] += 1
