@@ -95,16 +95,15 @@ def measure(task: Task) -> dict[str, Any]:
 
 def _truths(cache: Any, found: Any, y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """What the outer folds' heads reach on the new patients, on average, and what the best prediction reaches."""
-    from lymphofeat.heads.base import Memo, Split, fit_predict
+    from lymphofeat.heads.base import Memo, fit_predict
     from lymphofeat.statistics import auc, balanced_accuracy
     from lymphofeat.studies.space import build_head
 
-    labelled, new = np.flatnonzero(cache.labels >= 0), np.flatnonzero(cache.labels < 0)
-    bags, memo = cache.bags("drawn"), Memo()
+    new, memo = np.flatnonzero(cache.labels < 0), Memo()
     areas, accuracies = [], []
     for fold in found.folds_of_runs:
-        split = Split(bags, "drawn", np.delete(labelled, fold.rows), new)
-        (p,) = fit_predict(build_head(fold.params), [split], cache.patients, cache.labels, memo)
+        split = cache.predicting(cache.split("drawn", {fold.fold}, repeat=fold.repeat), new)
+        (p,) = fit_predict(build_head(fold.params), [split], cache.clinical, cache.labels, memo)
         areas.append(auc(y, p))
         accuracies.append(balanced_accuracy(y, p >= fold.cut))
     return {

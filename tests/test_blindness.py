@@ -16,6 +16,7 @@ from lymphofeat.nested import nested
 from lymphofeat.studies import submit, tune
 from lymphofeat.studies.compare import compare
 from lymphofeat.studies.objective import score_head
+from lymphofeat.studies.refit import final_fits, predict_final
 from lymphofeat.studies.space import build_head
 from lymphofeat.studies.summary import load_study
 
@@ -102,6 +103,14 @@ def test_other_folds_stay_in_use(made: tuple[Path, Path, Path]) -> None:
     assert explain_patient(seen, study, other).probability == explain_patient(cache, study, other).probability
     split = open_cache(seen).split("tuned", {0})
     np.testing.assert_array_equal(split.test, open_cache(cache).split("tuned", {0}).test)
+
+
+def test_a_final_model_predicts_nobody_whom_it_knows(made: tuple[Path, Path, Path]) -> None:
+    cache = open_cache(made[0])
+    fits = final_fits(cache, "tuned")
+    assert predict_final(cache, fits, [], np.flatnonzero(cache.patients["split"] == "test")).shape == (6,)
+    with pytest.raises(LeakageError, match="learns from patient P"):
+        predict_final(cache, fits, [], cache.labelled[:1])
 
 
 def test_frozen_encodings_know_no_folds(tmp_path: Path) -> None:

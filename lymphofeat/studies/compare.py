@@ -123,12 +123,15 @@ def _check_folds(recipe: str, n_folds: int) -> None:
 def _is_whole(cache: Cache, recipe: str) -> bool:
     """Whether the cache holds, for some weights, the recipe's encoders of all folds."""
     families = {s.family for s in systems_of(cache) if s.recipe == recipe}
-    folds = {int(k) for k in np.unique(cache.folds[labels_of(cache) >= 0, 0])}
-    return any(folds <= _blind_folds(cache, family) for family in families if family)
+    return any(_serves_all_folds(cache, family) for family in families if family)
 
 
-def _blind_folds(cache: Cache, family: str) -> set[int]:
-    return {int(k) for member in cache.members(family) for k in member.blind_to or ()}
+def _serves_all_folds(cache: Cache, family: str) -> bool:
+    try:
+        cache.splits(family)
+    except LeakageError:
+        return False
+    return True
 
 
 def _check_there(systems: Sequence[System], wanted: Sequence[str], cache: Path) -> None:
