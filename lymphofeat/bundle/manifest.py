@@ -5,7 +5,6 @@ careless changes. Who changes a file on purpose can also write a new manifest: t
 `predict` prints again is what two people compare.
 """
 
-import glob
 import hashlib
 import json
 import os
@@ -23,6 +22,8 @@ from safetensors import SafetensorError
 from .. import __version__
 from ..arrays import load_arrays, save_arrays
 from ..errors import BundleError, InputError
+from ..files import leftovers, move_into_place, sync, temporary_for
+from ..locks import locked
 from .classes import Keeps, most_of
 from .codec import Packed, kept_in
 
@@ -104,26 +105,42 @@ def new_bundle(out: Path, *, force: bool = False) -> Iterator[BundleFolder]:
 
     Raises:
         InputError: `out` exists, and either `force` is false or it is no bundle (before the block runs).
+        BundleError: another process exports to `out`, or its folder cannot be written.
     """
-    _clear_leftovers(out)
+    if out.name in ("", ".."):
+        raise InputError(
+            f"{out} cannot be replaced by a bundle; name the folder to make, such as {out / 'model'}."
+        )
+    _refuse_existing(out, force=force)
+    with locked(out, BundleError, way_out=", or give another OUT"):
+        _clear_leftovers(out)
+        with _replaced(out, force=force) as folder:
+            yield folder
+
+
+def _refuse_existing(out: Path, *, force: bool) -> None:
     if out.exists():
         if not force:
             raise InputError(f"{out} exists already; give --force to replace it, or another OUT.")
         if not (out / MANIFEST).is_file():
             raise InputError(f"{out} is no bundle, so --force does not replace it; give another OUT.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    old = out.with_name(f".{out.name}.{os.getpid()}.old")
-    shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def _replaced(out: Path, *, force: bool) -> Iterator[BundleFolder]:
+    _refuse_existing(out, force=force)
+    beside, old = temporary_for(out), temporary_for(out, "old")
     beside.mkdir()
     try:
         folder = BundleFolder(beside)
         yield folder
         if not (beside / MANIFEST).exists():
             folder.close()
+        for made in (beside, *(path for path in beside.rglob("*") if path.is_dir())):
+            sync(made)
         if out.exists():
             out.rename(old)
-        beside.rename(out)
+        move_into_place(beside, out)
     except BaseException:
         if old.exists() and not out.exists():
             old.rename(out)
@@ -134,24 +151,13 @@ def new_bundle(out: Path, *, force: bool = False) -> Iterator[BundleFolder]:
 
 
 def _clear_leftovers(out: Path) -> None:
-    for left in out.parent.glob(f".{glob.escape(out.name)}.*"):
-        number, _, kind = left.name.removeprefix(f".{out.name}.").partition(".")
-        if kind not in ("tmp", "old") or not number.isdecimal() or _alive(int(number)):
+    for left, target in leftovers(out.parent):
+        if target != out.name or not left.is_dir():
             continue
-        if kind == "old" and not out.exists():
+        if left.suffix == ".old" and not out.exists():
             left.rename(out)
         else:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Writing an encoding so that a kill at any moment loses at most the blocks in flight."""
 
 import contextlib
+import glob
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -11,11 +12,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from ..errors import CacheError, StaleCacheError
-from ..files import written_beside
+from ..files import check_place, leftovers, written_beside
+from ..locks import locked
 from .layout import (
     CohortTables,
     EncodingSpec,
@@ -35,7 +36,7 @@ def partial_path(cache: Path, name: str) -> Path:
 
 def partials(cache: Path) -> Iterator[tuple[Path, int, int]]:
     """The encodings of this cache that were begun and not finished: file, blocks done, blocks in all."""
-    for path in sorted(cache.parent.glob(f"{cache.name}.*.partial")):
+    for path in sorted(cache.parent.glob(f"{glob.escape(cache.name)}.*.partial")):
         with open_checked(path) as file:
             for group in file["encodings"].values():
                 yield path, int(group["done"][:].sum()), len(group["done"])
@@ -46,27 +47,23 @@ def writing(cache: Path) -> Iterator[None]:
     """Hold the cache's write lock, which the system drops when the process ends, however it ends.
 
     Raises:
-        CacheError: another process holds it.
+        InputError: `cache` is a folder.
+        CacheError: another process holds it, or the folder cannot be written.
     """
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(cache.with_name(f".{cache.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise CacheError(
-            f"{cache} is being written by another process; wait for it, or name another --cache."
-        ) from error
-    try:
+    check_place(cache)
+    with locked(cache, CacheError, way_out=", or name another --cache"):
         remove_leftovers(cache.parent, cache.name)
         yield
-    finally:
-        lock.release()
 
 
 def remove_leftovers(folder: Path, name: str) -> None:
-    """Remove what killed runs were writing beside files of `name`; nobody else writes while the lock is held."""
-    for leftover in folder.glob(f".{name}*.tmp"):
-        leftover.unlink(missing_ok=True)
+    """Remove what killed runs left of the cache `name` and of its partial files, or, if `name` is "", of all files.
+
+    Nobody else writes them while the cache's lock is held.
+    """
+    for path, target in leftovers(folder):
+        if not name or target == name or (target.startswith(f"{name}.") and target.endswith(".partial")):
+            path.unlink(missing_ok=True)
 
 
 class PartialEncoding:

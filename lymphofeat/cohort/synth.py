@@ -1,6 +1,5 @@
 """A drawn cohort in the challenge's layout, with the truth beside it, for tests, demonstrations and controls."""
 
-import os
 import shutil
 from datetime import date
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from ..errors import InputError
+from ..files import make_folder, move_into_place, temporary_for
 from ..progress import Progress, Silent
 from .cells import CELL_TYPES, MORPHOLOGY, draw_cells
 from .paint import draw_slide, paint_cell
@@ -47,10 +47,9 @@ def draw_cohort(out: Path, spec: SynthSpec, *, progress: Progress | None = None)
         raise InputError(f"{out} exists already and is not an empty folder; give another one, or remove it.")
     progress = progress or Silent()
     patients = draw_patients(spec, np.random.default_rng([spec.seed, 0]))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    make_folder(out.parent)
+    beside = temporary_for(out)
     progress.start("drawing cells", int(patients["n_images"].sum()), "images")
-    shutil.rmtree(beside, ignore_errors=True)  # a killed run of the same process number
     try:
         beside.mkdir()
         cells = [
@@ -58,7 +57,7 @@ def draw_cohort(out: Path, spec: SynthSpec, *, progress: Progress | None = None)
         ]
         _write_tables(beside, spec, patients)
         _write_csv(pd.concat(cells), beside / "truth_cells.csv")
-        beside.replace(out)
+        move_into_place(beside, out)
     finally:
         progress.stop()
         shutil.rmtree(beside, ignore_errors=True)

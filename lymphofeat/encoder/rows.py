@@ -7,25 +7,26 @@ power cut left half on the disk fail their checksum, they are computed again.
 """
 
 import errno
+import math
 import mmap
 import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from ..arrays import array_bytes
 from ..cores import usable_cores
 from ..errors import CacheError
+from ..files import move_into_place
+from ..locks import locked
 from ..progress import Progress, Silent
 
 __all__ = ["RowPlan", "StoredRows", "open_rows"]
@@ -139,7 +140,7 @@ def open_rows(
         CacheError: it cannot be written, or does not read back as written.
     """
     progress = progress or Silent()
-    with _alone(plan.path, progress):
+    with locked(plan.path, CacheError, patience=math.inf, tell=progress.note):
         if not _whole(plan):
             try:
                 _grow(plan, compute, workers or usable_cores(), (what, unit, per_unit), progress)
@@ -149,22 +150,6 @@ def open_rows(
                     f"{plan.size / 1e9:.2f} GB: free space, or give another --cache, and run the command again."
                 ) from error
     return StoredRows(plan)
-
-
-@contextmanager
-def _alone(path: Path, progress: Progress) -> Iterator[None]:
-    """Wait for another process that makes the same file; the system drops its lock however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress.note(f"waiting for another process that is writing {path}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _whole(plan: RowPlan) -> bool:
@@ -210,7 +195,7 @@ def _grow(
         raise CacheError(
             f"{plan.partial} did not read back as written; check the disk, run the command again."
         )
-    plan.partial.replace(plan.path)
+    move_into_place(plan.partial, plan.path)
 
 
 def _create(plan: RowPlan) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ..errors import StudyError
+from ..files import sync
+from ..locks import locked
 
 __all__ = ["Ledger", "open_ledger"]
 
@@ -41,10 +41,13 @@ class Ledger:
         """
         line = json.dumps({"key": key, **entry}) + "\n"
         try:
+            new = not self.path.exists()
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
+            if new:
+                sync(self.path.parent)
         except OSError as error:
             raise StudyError(
                 f"{self.path} cannot be written ({error.strerror}); make room or free the file, then give the same "
@@ -60,18 +63,8 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
     Raises:
         StudyError: another process holds it, its folder cannot be written, or it is no ledger.
     """
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise StudyError(f"{path} is in use by another process; wait for it.") from error
-    except OSError as error:
-        raise StudyError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
-    try:
+    with locked(path, StudyError, doing="in use"):
         yield Ledger(path, _read(path))
-    finally:
-        lock.release()
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

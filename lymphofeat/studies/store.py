@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import StudyError
-from ..files import written_beside
+from ..files import check_place, leftovers, written_beside
+from ..locks import locked
 from .rows import Row, read_rows, scoring_seconds
 
 __all__ = ["Store", "create_store", "open_store", "owned"]
@@ -98,9 +98,9 @@ def create_store(
         StudyError: the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{path.name}.*.tmp*"):  # by a run that was killed right here
-            left.unlink(missing_ok=True)
+        for left, target in leftovers(path.parent):
+            if target == path.name:  # by a run that was killed right here
+                left.unlink(missing_ok=True)
         with written_beside(path) as beside, _storage(beside, create=True) as storage:
             study = optuna.create_study(storage=storage, study_name=_STUDY, direction=direction)
             study.set_user_attr(_MADE_FROM, {"format": _FORMAT, **made_from})
@@ -144,22 +144,12 @@ def owned(path: Path) -> Iterator[None]:
     """Hold the study for this process; the system gives it back when the process ends, however it ends.
 
     Raises:
+        InputError: `path` is a folder.
         StudyError: another process holds it, or its folder cannot be written.
     """
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise StudyError(
-            f"{path} is being tuned by another process; wait for it, or name another --study."
-        ) from error
-    except OSError as error:
-        raise StudyError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
-    try:
+    check_place(path)
+    with locked(path, StudyError, doing="being tuned", way_out=", or name another --study"):
         yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

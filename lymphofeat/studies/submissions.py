@@ -1,29 +1,25 @@
 """What was submitted: the log beside the studies, the range a test set would show, and the table's last check.
 
 Every look at a leaderboard is a look at the test labels, and the best of many looks is best partly by luck. So a
-submission is written only together with its line in the log.
+submission is written only together with its line in the log; see `journal`.
 """
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import ArrayLike, NDArray
 
 from ..cohort.problems import Problems
 from ..cohort.tables import read_table
 from ..errors import InputError, StudyError
-from ..files import written_beside
 from ..statistics import ClassWeights, Interval, weighted_score
 
 __all__ = [
     "Submission",
-    "appended",
     "check_table",
     "expected_range",
     "log_path",
@@ -91,42 +87,6 @@ def read_log(path: Path) -> list[Submission]:
             "submissions then begins anew)."
         )
     return [Submission(*row) for row in rows]
-
-
-@contextmanager
-def appended(path: Path) -> Iterator[list[Submission]]:
-    """Yield the log's lines; what the block appends to them is in the file when the block ends well.
-
-    Raises:
-        StudyError: the log cannot be read or written; its file stays as it was.
-    """
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    with _told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    try:
-        with _told(path):
-            lines = read_log(path)
-        yield lines
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(line) for line in lines)
-        with _told(path), written_beside(path) as beside:
-            beside.write_text(text.getvalue(), encoding="utf-8", newline="")
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StudyError(
-            f"{path} cannot be written ({error.strerror or error}), and no submission is written without its line "
-            "in the log; make room or free the folder."
-        ) from error
 
 
 def expected_range(

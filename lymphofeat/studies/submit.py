@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError
-from ..files import refuse_existing, written_beside
+from ..files import make_folder, refuse_existing, sync, temporary_for
 from ..progress import Progress, Silent
 from ..statistics import Interval
 from .ensemble import CAVEAT, Ensemble, select_ensemble
+from .journal import end_interrupted, open_log, pending_path
 from .refit import FinalFit, final_fits, fit_final, predict_final
 from .store import open_store
 from .study import check_made_from, made_from_cache
-from .submissions import Submission, appended, check_table, expected_range, log_path, notes_on_sample
+from .submissions import Submission, check_table, expected_range, log_path, notes_on_sample
 from .summary import StudySummary, TrialSummary, load_study, load_trials, words
 
 __all__ = ["FinalModel", "SubmissionSummary", "final_model", "probabilities_path", "submit"]
@@ -156,6 +157,8 @@ def submit(
         CacheError, StudyError: no usable cache or study, they do not belong together, or the log cannot be written
             (nothing was).
     """
+    progress = progress or Silent()
+    end_interrupted(log_path(study_path), progress.note)
     beside = probabilities_path(out) if probabilities else None
     targets = [path for path in (out, beside) if path is not None]
     for path in targets:
@@ -173,8 +176,8 @@ def submit(
     p = predict_final(cache, fits, members, test)
     tables = {"Predicted": (p >= model.cut).astype(np.int8), "Probability": p}
     written = _Written(cache, model, fits, ids, out, log_path(study_path))
-    (progress or Silent()).note(_outlook(written.expected, model, len(ids)))
-    lines = written.write(dict(zip(targets, tables.items(), strict=False)), force=force)
+    progress.note(_outlook(written.expected, model, len(ids)))
+    lines = written.write(dict(zip(targets, tables.items(), strict=False)), force=force, tell=progress.note)
     same = [line for line in lines if line.cohort == cache.fingerprint]
     return SubmissionSummary(
         out, beside, study, ids, p, model.cut, len(fits), model.ensemble, written.expected, written.log,
@@ -197,6 +200,11 @@ def probabilities_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}-probabilities.csv")
 
 
+def _is_noted(temporary: Path, pending: Path) -> bool:
+    """Whether an interrupted submission's note names the file, which whoever ends the submission then needs."""
+    return pending.exists() and temporary.name in pending.read_text(encoding="utf-8")
+
+
 class _Written:
     """The files of one submission, which take their places together with the log's line or not at all."""
 
@@ -212,21 +220,30 @@ class _Written:
         self.cache, self.model, self.fits, self.ids, self.out, self.log = cache, model, fits, ids, out, log
         self.expected = model.expected(len(ids))
 
-    def write(self, tables: dict[Path, tuple[str, Any]], *, force: bool) -> list[Submission]:
-        """The log's lines, the new one last.
-
-        On leaving, the last opened file is renamed first: the log, whose failure takes the tables with it.
-        """
-        with ExitStack() as stack:
-            digests = []
+    def write(
+        self, tables: dict[Path, tuple[str, Any]], *, force: bool, tell: Callable[[str], None]
+    ) -> list[Submission]:
+        """The log's lines, the new one last."""
+        temporaries = {path: temporary_for(path) for path in tables}
+        try:
             for path, (column, values) in tables.items():
-                file = stack.enter_context(written_beside(path, overwrite=force))
-                pd.DataFrame({"Id": self.ids, column: values}).to_csv(file, index=False, lineterminator="\n")
-                check_table(file, self.ids, column)
-                digests.append(hashlib.sha256(file.read_bytes()).hexdigest())
-            lines = stack.enter_context(appended(self.log))
-            lines.append(self._line(digests[0]))
-        return lines
+                self._write_table(temporaries[path], column, values)
+            digest = hashlib.sha256(temporaries[self.out].read_bytes()).hexdigest()
+            with open_log(self.log, tell) as log:
+                for path in tables:
+                    refuse_existing(path, overwrite=force)
+                log.add(self._line(digest), [(temporaries[path], path) for path in tables], force=force)
+                return log.lines
+        finally:
+            if not _is_noted(temporaries[self.out], pending_path(self.log)):
+                for temporary in temporaries.values():
+                    temporary.unlink(missing_ok=True)
+
+    def _write_table(self, file: Path, column: str, values: Any) -> None:
+        make_folder(file.parent)
+        pd.DataFrame({"Id": self.ids, column: values}).to_csv(file, index=False, lineterminator="\n")
+        check_table(file, self.ids, column)
+        sync(file)
 
     def _line(self, sha256: str) -> Submission:
         return Submission(

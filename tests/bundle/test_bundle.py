@@ -1,7 +1,6 @@
 """Bundles end to end: they say what `submit` says, hold nobody's data, and are written whole or not at all."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -160,7 +160,7 @@ def test_what_exists_is_replaced_on_demand_only(cache: Path, studies: Made, tmp_
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(InputError, match="is no bundle, so --force does not replace it"):
         export_bundle(cache, studies["clinical"], tmp_path / "mine", force=True)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "mine"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".m.lock", "m", "mine"]
 
 
 def test_a_failure_midway_leaves_the_old_bundle(
@@ -176,7 +176,7 @@ def test_a_failure_midway_leaves_the_old_bundle(
     with pytest.raises(OSError, match="No space"):
         export_bundle(cache, studies["clinical"], out, force=True)
     assert open_bundle(out).digest == first.digest
-    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".m.lock", "m"]
 
 
 def dead_process() -> int:
@@ -190,14 +190,14 @@ def test_what_killed_exports_left_is_cleared(cache: Path, studies: Made, tmp_pat
     first = export_bundle(cache, studies["clinical"], out)
     dead = dead_process()
     out.rename(tmp_path / f".m.{dead}.old")  # killed between the two renames
-    for left in (f".m.{dead}.tmp", f".m.{os.getppid()}.tmp", ".m.mine.tmp"):
+    for left in (f".m.{dead}.tmp", f".m.{uuid4().hex}.tmp", ".m.mine.tmp", f".m2.{uuid4().hex}.tmp"):
         (tmp_path / left).mkdir()
     with pytest.raises(InputError, match="exists already"):
         export_bundle(cache, studies["clinical"], out)
     assert open_bundle(out).digest == first.digest
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
-        [f".m.{os.getppid()}.tmp", ".m.mine.tmp", "m"]
-    )
+    kept = [p.name for p in tmp_path.iterdir() if not p.name.startswith(".m2.")]
+    assert sorted(kept) == [".m.lock", ".m.mine.tmp", "m"]
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_encoders_that_are_gone_or_others(cache: Path, studies: Made, tmp_path: Path) -> None:
