@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from .errors import LymphofeatError
 from .files import make_folder
 
-__all__ = ["holder", "locked"]
+__all__ = ["held_by_another", "holder", "locked"]
 
 _PATIENCE = 1.0  # seconds of waiting that need no word
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -86,6 +86,15 @@ def holder(path: Path) -> str:
                 numbers.append(int(words[4]))
     confirmed = [number for number in dict.fromkeys(numbers) if _has_open(number, path)]
     return ", ".join(f"process {number}{_program(number)}" for number in confirmed)
+
+
+def held_by_another(path: Path) -> str:
+    """A sentence on a file that another program has locked."""
+    who = holder(path)
+    return (
+        f"{path} is locked by another program{f' ({who})' if who else ''}; close it there, or wait, and run the "
+        "command again. The file itself is not at fault."
+    )
 
 
 def _has_open(process: int, path: Path) -> bool:

@@ -164,7 +164,9 @@ def test_interrupted_is_exit_code_one(run: Run, tmp_path: Path, monkeypatch) -> 
 
     (tmp_path / "data").mkdir()
     monkeypatch.setattr("lymphofeat.cohort.check.check_cohort", interrupt)
-    assert run("check") == Ran(1, "", "\nInterrupted; the same command goes on from here.\n")
+    assert run("check") == Ran(
+        1, "", "\nInterrupted; no file is half-written. The same command begins anew.\n"
+    )
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:

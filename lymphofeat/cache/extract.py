@@ -153,6 +153,8 @@ def extract_frozen(
     check_settings(settings)
     device = choose_device(settings.device)
     weights = load_weights(backbone_named(settings.backbone), settings.weights, settings.seed)
+    if weights.note:
+        progress.note(weights.note)
     tables = cohort_tables(cohort, settings, progress)
     spec = _spec(settings, weights, device)
     with writing(cache):

@@ -28,6 +28,7 @@ import lymphofeat
 from ..cohort.folds import assign_repeats, persons
 from ..cohort.model import TABLE_COLUMNS
 from ..errors import CacheError
+from .refusal import damaged, why_no_cache
 
 FORMAT = 1
 TEXT = h5py.string_dtype()
@@ -178,29 +179,42 @@ def open_checked(path: Path) -> h5py.File:
     """Open a file of this format for reading.
 
     Raises:
-        CacheError: no such file, not HDF5, truncated, not a cache, or of a format this version does not know.
+        CacheError: no such file, locked, not HDF5, truncated, not a cache, or of a format this version does not know.
     """
-    if not path.exists():
-        raise CacheError(f"{path}: no such cache; make it with `lymphofeat extract COHORT --cache {path}`.")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise CacheError(
-            f"{path} is not a readable HDF5 file ({error}); delete it and run `lymphofeat extract` again."
-        ) from error
-    found = file.attrs.get("format")
-    if found != FORMAT or "encodings" not in file:
+        raise CacheError(why_no_cache(path, str(error))) from error
+    try:
+        found, whole = file.attrs.get("format"), "encodings" in file
+    except (OSError, RuntimeError, KeyError) as error:
         file.close()
-        what = "is not a lymphofeat cache" if found is None else f"has cache format {found}"
+        raise CacheError(why_no_cache(path, str(error))) from error
+    if found is None or not whole:
+        file.close()
+        raise CacheError(f"{path} is an HDF5 file of another program, not a cache; name another --cache.")
+    if found != FORMAT:
+        file.close()
         raise CacheError(
-            f"{path} {what}, and this is lymphofeat {lymphofeat.__version__}, which reads format {FORMAT}; "
-            "name another --cache or install the version that wrote it."
+            f"{path} has cache format {found}, and this is lymphofeat {lymphofeat.__version__}, which reads format "
+            f"{FORMAT}; name another --cache or install the version that wrote it."
         )
     return file
 
 
 def read_tables(file: h5py.File) -> CohortTables:
-    """The cohort part of an open cache."""
+    """The cohort part of an open cache.
+
+    Raises:
+        CacheError: it is damaged.
+    """
+    try:
+        return _tables(file)
+    except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
+        raise CacheError(damaged(Path(file.filename), error)) from error
+
+
+def _tables(file: h5py.File) -> CohortTables:
     group, images = file["patients"], file["images"]
     columns = {
         c: group[c].asstr()[:].astype(object) if c in TEXT_COLUMNS else group[c][:] for c in TABLE_COLUMNS
@@ -226,8 +240,8 @@ def map_dataset(path: Path, dataset: h5py.Dataset, mode: str) -> NDArray[Any]:
     offset = dataset.id.get_offset()
     if offset is None:
         raise CacheError(
-            f"{path}: {dataset.name} is not stored contiguously; the file was rewritten by another program, "
-            "run `lymphofeat extract` again."
+            f"{path}: {dataset.name} is not stored contiguously, so the file was rewritten by another program; put the "
+            "original in its place, or move it away and run `lymphofeat extract` again."
         )
     return np.memmap(path, dtype=dataset.dtype, mode=mode, offset=offset, shape=dataset.shape)  # type: ignore[call-overload,no-any-return]
 

@@ -23,6 +23,7 @@ from .layout import (
     open_checked,
     read_tables,
 )
+from .refusal import damaged, incomplete
 from .split import Split
 
 Indices = NDArray[np.int64]
@@ -303,11 +304,9 @@ def open_cache(path: Path) -> Cache:
             raise CacheError(f"{path} holds no encoding; run `lymphofeat extract`.")
         for encoding in encodings.values():
             if encoding.features.shape != (tables.n_images, encoding.dim):
-                raise CacheError(f"{path}: encoding {encoding.name} does not fit the images; extract again.")
+                raise CacheError(damaged(path, f"encoding {encoding.name} does not fit the images"))
             if encoding.end_to_end is not None and encoding.end_to_end.shape != (len(tables.patients),):
-                raise CacheError(
-                    f"{path}: encoding {encoding.name} does not fit the patients; extract again."
-                )
+                raise CacheError(damaged(path, f"encoding {encoding.name} does not fit the patients"))
         return Cache(
             path=path,
             tables=tables,
@@ -320,14 +319,11 @@ def open_cache(path: Path) -> Cache:
 
 def _read_encoding(path: Path, group: Any) -> Encoding:
     if not group.attrs["complete"] or not group["done"][:].all():
-        raise CacheError(
-            f"{path}: encoding {group.name.rsplit('/', 1)[-1]} is not complete; "
-            "run the `lymphofeat extract` command that began it again."
-        )
+        raise CacheError(incomplete(path, group.name.rsplit("/", 1)[-1]))
     try:
         spec = EncodingSpec.from_json(str(group.attrs["spec"]))
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise CacheError(f"{path}: {group.name} has a damaged description; extract again.") from error
+        raise CacheError(damaged(path, f"{group.name} has no description that can be read")) from error
     _check_blindness(path, spec, group.attrs.get("blind_to"))
     features = np.asarray(map_dataset(path, group["features"], "r"))  # a plain array over the mapped pages
     own = group["end_to_end"][:] if "end_to_end" in group else None

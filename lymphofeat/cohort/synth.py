@@ -44,7 +44,7 @@ def draw_cohort(out: Path, spec: SynthSpec, *, progress: Progress | None = None)
     """
     out = Path(out).absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists already and is not an empty folder; give another one, or remove it.")
+        raise InputError(f"{out} exists already and is not an empty folder; give another one.")
     progress = progress or Silent()
     patients = draw_patients(spec, np.random.default_rng([spec.seed, 0]))
     make_folder(out.parent)

@@ -80,5 +80,5 @@ def look_into_checkpoint(path: Path, *, whole: bool = False) -> TrainingState:
         return TrainingState(**torch.load(path, map_location="cpu", weights_only=True, mmap=not whole))
     except Exception as error:  # torch.load and pickle raise many kinds on a damaged file
         raise StaleCacheError(
-            f"{path} is damaged ({type(error).__name__}); delete it, or give --force, to train this encoder anew."
+            f"{path} is damaged ({type(error).__name__}); move it away, or give --force, to train this encoder anew."
         ) from error

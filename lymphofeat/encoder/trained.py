@@ -76,7 +76,7 @@ def trained_about(path: Path) -> dict[str, Any]:
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
         raise WeightsError(
             f"{path} is not a fine-tuned encoder of this program, or damaged ({error}); name a file that `lymphofeat "
-            "extract` keeps beside the cache, or delete it to have it trained again."
+            "extract` keeps beside the cache, or move it away to have it trained again."
         ) from error
 
 
@@ -94,7 +94,7 @@ def load_trained(path: Path) -> TrainedEncoder:
         with safe_open(path, "pt") as file:
             network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
     except (SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"{path} is damaged ({error}); delete it to have it trained again.") from error
+        raise WeightsError(f"{path} is damaged ({error}); move it away to have it trained again.") from error
     spec: AugmentSpec = recipe.augment
     preprocessing = ColourPreprocessing(
         recipe.training.crop, backbone.mean, backbone.std, spec.grey, spec.normalise_stain

@@ -5,7 +5,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from .backbones import Backbone, untrained
 from .trained import is_trained
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
+OWN_PREFIXES = ("module.", "_orig_mod.")  # what torch itself puts before names: DataParallel, torch.compile
+_MOST_FAULTS = 5  # that are listed one by one
 DOWNLOAD_PATIENCE = 30.0  # seconds without a byte
 
 
@@ -34,12 +36,14 @@ class LoadedWeights:
         label: "imagenet", "random<seed>", or the file's stem; names the encoding.
         origin: one phrase for people.
         digest: hex digest of all tensors, independent of the file that carried them.
+        note: what was done to the names in the file, as a sentence; "" if nothing was.
     """
 
     network: nn.Module
     label: str
     origin: str
     digest: str
+    note: str = ""
 
 
 def load_weights(backbone: Backbone, weights: str, seed: int | None = None) -> LoadedWeights:
@@ -67,8 +71,16 @@ def load_weights(backbone: Backbone, weights: str, seed: int | None = None) -> L
         origin = backbone.imagenet if backbone.imagenet_state else f"torchvision {backbone.imagenet}"
         return _loaded(network, "imagenet", origin)
     path = Path(weights)
-    _fit(network, _without_classifier(read_state(path), backbone), path, backbone)
-    return _loaded(network, re.sub(r"[^A-Za-z0-9._+-]", "_", path.stem), f"file {path.name}")
+    named = _unwrapped(path, _read(path))
+    state = _without_own_prefixes(named)
+    _fit(network, _without_classifier(state, backbone), path, backbone)
+    loaded = _loaded(network, re.sub(r"[^A-Za-z0-9._+-]", "_", path.stem), f"file {path.name}")
+    removed = [prefix for prefix in OWN_PREFIXES if any(key.startswith(prefix) for key in named)]
+    if not removed:
+        return loaded
+    return replace(
+        loaded, note=f"{path}: the names of its weights are read without {removed[0]}, which torch added."
+    )
 
 
 def _loaded(network: nn.Module, label: str, origin: str) -> LoadedWeights:
@@ -150,7 +162,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         WeightsError: no such file, or no plain weights in it.
         LeakageError: the file is an encoder that `extract` fine-tuned.
     """
-    return _unwrapped(path, _read(path))
+    return _without_own_prefixes(_unwrapped(path, _read(path)))
 
 
 def _unwrapped(path: Path, raw: Any) -> dict[str, Tensor]:
@@ -161,7 +173,14 @@ def _unwrapped(path: Path, raw: Any) -> dict[str, Tensor]:
         raw = raw[wrapper]
     if not isinstance(raw, Mapping) or not raw or not all(isinstance(v, Tensor) for v in raw.values()):
         raise WeightsError(f"{path} holds no state dict (names → tensors); save the network's state_dict().")
-    return {str(key).removeprefix("module."): value for key, value in raw.items()}
+    return {str(key): value for key, value in raw.items()}
+
+
+def _without_own_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The names without what torch put before them, however often, in the same order."""
+    own = re.compile(f"(?:{'|'.join(map(re.escape, OWN_PREFIXES))})+")
+    short = {key[found.end() :] if (found := own.match(key)) else key: value for key, value in state.items()}
+    return short if len(short) == len(state) else dict(state)  # two networks of which one is wrapped
 
 
 def _without_classifier(state: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
@@ -170,8 +189,9 @@ def _without_classifier(state: Mapping[str, Tensor], backbone: Backbone) -> dict
 
 
 def _fit(network: nn.Module, state: dict[str, Tensor], path: Path, backbone: Backbone) -> None:
-    """Load `state` strictly, naming every key that does not fit."""
+    """Load `state` strictly, naming the prefix that all names share, or else the keys that do not fit."""
     wanted = network.state_dict()
+    _refuse_prefix(state, wanted, path, backbone)
     optional = {key for key in wanted if key.endswith("num_batches_tracked")}
     faults = [
         f"missing {key} {tuple(wanted[key].shape)}" for key in wanted if key not in state.keys() | optional
@@ -184,8 +204,38 @@ def _fit(network: nn.Module, state: dict[str, Tensor], path: Path, backbone: Bac
     ]
     faults += [f"{key} is not finite" for key, value in state.items() if not torch.isfinite(value).all()]
     if faults:
+        shown = faults[:_MOST_FAULTS] if len(faults) > _MOST_FAULTS + 1 else faults
+        more = [f"and {len(faults) - len(shown)} more"] if len(shown) < len(faults) else []
         raise WeightsError(
             f"{path} is not a {backbone.name} (torchvision's names): {len(faults)} keys do not fit; "
-            "give the weights of this network, or its --backbone.\n  " + "\n  ".join(faults)
+            "give the weights of this network, or its --backbone.\n  " + "\n  ".join(shown + more)
         )
     network.load_state_dict(state, strict=False)
+
+
+def _refuse_prefix(
+    state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path, backbone: Backbone
+) -> None:
+    """Tell of a network that lies in the file under a prefix, as a part of a larger one.
+
+    A prefix that is not torch's own is not taken off: of a file with several networks, which one is meant is for the
+    user to say.
+    """
+    first = next(iter(wanted))
+    if first in state:
+        return
+    prefixes = {key.removesuffix(first) for key in state if key.endswith(f".{first}")}
+    needed = [key for key in wanted if not key.endswith("num_batches_tracked")]
+    found = [
+        prefix
+        for prefix in sorted(prefixes)
+        if all(prefix + key in state and state[prefix + key].shape == wanted[key].shape for key in needed)
+    ]
+    if found:
+        prefix = found[0]
+        others = f" (others begin with {' and '.join(found[1:])})" if found[1:] else ""
+        raise WeightsError(
+            f"{path} holds the weights of a {backbone.name} under names that begin with {prefix!r}{others}; save them "
+            f"without it and give that file: torch.save({{name.removeprefix({prefix!r}): w for name, w in "
+            f"state_dict.items() if name.startswith({prefix!r})}}, FILE)."
+        )

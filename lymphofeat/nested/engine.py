@@ -217,6 +217,6 @@ def _read(ledger: Ledger, key: str, view: Cache, run: Run, fold: int) -> NestedF
         )
     except (KeyError, ValueError, TypeError) as error:
         raise StudyError(
-            f"{ledger.path} holds a damaged entry of fold {fold} ({error!r}); delete the file, and the same command "
+            f"{ledger.path} holds a damaged entry of fold {fold} ({error!r}); move the file away, and the same command "
             "makes it again from the searches, which are kept."
         ) from error

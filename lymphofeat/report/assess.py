@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ..assess import Assessment
 from ..files import written_beside
 from .assess_answer import answer
 from .assess_cells import SHOWN, cells
+from .printing import PlainTable, show
 
 __all__ = ["assessment_json", "render_assessment", "write_assessment", "write_json"]
 
@@ -23,20 +22,22 @@ __all__ = ["assessment_json", "render_assessment", "write_assessment", "write_js
 def render_assessment(assessment: Assessment, console: Console) -> None:
     """Print the answer, then the tables; 80 columns suffice."""
     for sentence in answer(assessment):
-        console.print(f"• {escape(sentence)}")
+        show(console, f"• {sentence}")
     for name, shown in SHOWN.items():
         if name in assessment.tables and len(assessment.tables[name]):
-            console.print()
-            console.print(f"[bold]{escape(shown.caption)}[/bold]")
-            console.print(_table(list(shown.columns), cells(shown, assessment.tables[name])))
+            show(console)
+            show(console, (shown.caption, "bold"))
+            show(console, _table(list(shown.columns), cells(shown, assessment.tables[name])))
     if assessment.notes:
-        console.print()
+        show(console)
     for note in assessment.notes:
-        console.print(f"[yellow]{escape(note)}[/yellow]")
+        show(console, (note, "yellow"))
 
 
 def write_assessment(assessment: Assessment, folder: Path, *, force: bool = False) -> list[Path]:
-    """Write `evaluate.md`, `evaluate.json` and `<table>.csv` into `folder`, which is made if need be; all or none.
+    """Write `evaluate.md`, `evaluate.json` and `<table>.csv` into `folder`, which is made if need be.
+
+    All are whole before the first of them takes its place.
 
     Args:
         force: replace files that exist.
@@ -113,13 +114,13 @@ def _value(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
-    table.add_column(escape(titles[0]), style="cyan", overflow="fold")
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> PlainTable:
+    table = PlainTable(padding=(0, 1, 0, 0), header_style="")
+    table.add_column(titles[0], style="cyan", overflow="fold")
     for title in titles[1:]:
-        table.add_column(escape(title), justify="right", overflow="fold")
+        table.add_column(title, justify="right", overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*row)
     return table
 
 

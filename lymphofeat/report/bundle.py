@@ -3,10 +3,10 @@
 from collections import Counter
 
 from rich.console import Console
-from rich.markup import escape
 
 from ..bundle.export import ExportSummary
 from ..bundle.predict import PredictSummary
+from .printing import show
 from .study import describe_head
 
 __all__ = ["render_export", "render_predictions"]
@@ -15,23 +15,25 @@ __all__ = ["render_export", "render_predictions"]
 def render_export(summary: ExportSummary, console: Console) -> None:
     """Print what is in the bundle, and by which digest it is known again."""
     size = summary.n_bytes / 1e6
-    console.print(f"[bold]Wrote {escape(str(summary.path))}[/bold]: {size:.1f} MB, SHA-256 {summary.digest}")
+    show(console, (f"Wrote {summary.path}", "bold"), f": {size:.1f} MB, SHA-256 {summary.digest}")
     for trial, weight in summary.model.members:
-        console.print(f"  {weight:.2f} × trial {trial.number}: {escape(describe_head(trial))}")
+        show(console, f"  {weight:.2f} × trial {trial.number}: {describe_head(trial)}")
     fits = "one fit" if summary.n_fits == 1 else f"{summary.n_fits} fits"
     if summary.encoders:
         first = summary.encoders[0]
         noun = "encoder" if len(summary.encoders) == 1 else "encoders"
-        console.print(
-            escape(f"{fits} of each, {len(summary.encoders)} {noun}: {first.backbone}, {first.origin}")
-        )
+        show(console, f"{fits} of each, {len(summary.encoders)} {noun}: {first.backbone}, {first.origin}")
     else:
-        console.print(f"{fits} of each; no image is looked at")
+        show(console, f"{fits} of each; no image is looked at")
     if not summary.nested:
-        console.print(
-            "[yellow]The card's scores are of the very patients that the heads were chosen on, and it says so.[/yellow]"
+        show(
+            console,
+            (
+                "The card's scores are of the very patients that the heads were chosen on, and it says so.",
+                "yellow",
+            ),
         )
-    console.print("For whom it is, and what it cannot do: MODEL_CARD.md in it.")
+    show(console, "For whom it is, and what it cannot do: MODEL_CARD.md in it.")
 
 
 def render_predictions(summary: PredictSummary, console: Console) -> None:
@@ -41,15 +43,13 @@ def render_predictions(summary: PredictSummary, console: Console) -> None:
         f"{decisions[word]} {word}" for word in ("reactive", "malignant", "refer") if decisions[word]
     )
     n = len(summary.table)
-    console.print(
-        f"[bold]Wrote {escape(str(summary.path))}[/bold]: {n} {'patient' if n == 1 else 'patients'}, {listed}"
-    )
-    console.print(escape(f"Model {summary.bundle.files.root}, SHA-256 {summary.bundle.digest}"))
+    show(console, (f"Wrote {summary.path}", "bold"), f": {n} {'patient' if n == 1 else 'patients'}, {listed}")
+    show(console, f"Model {summary.bundle.files.root}, SHA-256 {summary.bundle.digest}")
     for note in summary.notes:
-        console.print(escape(note))
+        show(console, note)
     kinds = Counter(text.partition(" (")[0].partition(" outside")[0].strip("0123456789. ")
                     for row in summary.table["warnings"] for text in row.split("; ") if text)  # fmt: skip
     if kinds:
         warned = int((summary.table["warnings"] != "").sum())
         each = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common())
-        console.print(f"[yellow]{warned} of {n} with warnings: {escape(each)}[/yellow]")
+        show(console, (f"{warned} of {n} with warnings: {each}", "yellow"))

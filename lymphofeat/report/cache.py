@@ -5,54 +5,66 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from ..cache.extract import ExtractSummary
 from ..cache.reader import Cache
 from ..encoder.checkpoint import TrainingState
+from .printing import PlainTable, show
 
 
 def render_extract(summary: ExtractSummary, console: Console) -> None:
     """Where the features are, how fast they came, and what to know about them."""
     s = summary
-    console.print(f"{s.cache}: encoding [bold]{s.encoding}[/], {s.n_images:,} images × {s.dim} features")
-    console.print(f"  weights: {s.origin}")
+    show(
+        console,
+        f"{s.cache}: encoding ",
+        (s.encoding, "bold"),
+        f", {s.n_images:,} images × {s.dim} features",
+    )
+    show(console, f"  weights: {s.origin}")
     if s.n_before == s.n_images:
-        console.print("  it was complete already; nothing to do")
+        show(console, "  it was complete already; nothing to do")
         return
     resumed = f"; {s.n_before:,} were there from an earlier run" if s.n_before else ""
-    console.print(
-        f"  {s.n_images - s.n_before:,} images in {s.seconds:.1f} s, {s.rate:.0f} images/s{resumed}"
+    show(
+        console, f"  {s.n_images - s.n_before:,} images in {s.seconds:.1f} s, {s.rate:.0f} images/s{resumed}"
     )
     if s.untrained:
-        console.print(
+        show(
+            console,
             "  The encoder is untrained: its features are random projections of the pixels, "
-            "a control, not a pretrained encoder."
+            "a control, not a pretrained encoder.",
         )
     if np.isfinite(s.bfloat16_error):
-        console.print(
-            f"  bfloat16 against float32 on the first images: relative error {s.bfloat16_error:.2%}"
+        show(
+            console, f"  bfloat16 against float32 on the first images: relative error {s.bfloat16_error:.2%}"
         )
     if s.slow_bfloat16:
-        console.print("  This processor has no bfloat16 arithmetic; --dtype float32 is faster here.")
+        show(console, "  This processor has no bfloat16 arithmetic; --dtype float32 is faster here.")
 
 
 def render_cache(cache: Cache, console: Console) -> None:
     """What a cache holds: the cohort, the folds, the encodings."""
     patients = cache.patients
     labelled = cache.labels >= 0
-    console.print(f"[bold]{cache.path}[/]: cache format 1, lymphofeat {cache.version}, made {cache.created}")
-    console.print(f"  cohort   {cache.tables.source or 'imported features'}")
-    console.print(
+    show(
+        console,
+        (f"{cache.path}", "bold"),
+        f": cache format 1, lymphofeat {cache.version}, made {cache.created}",
+    )
+    show(console, f"  cohort   {cache.tables.source or 'imported features'}")
+    show(
+        console,
         f"  patients {len(patients)}: {(cache.labels == 1).sum()} malignant, {(cache.labels == 0).sum()} reactive, "
-        f"{(~labelled).sum()} without label; {cache.tables.n_images:,} images"
+        f"{(~labelled).sum()} without label; {cache.tables.n_images:,} images",
     )
     sizes = np.bincount(cache.folds[labelled, 0])
-    console.print(
+    show(
+        console,
         f"  folds    {len(sizes)} of {'/'.join(str(n) for n in sizes)} patients, seed {cache.fold_seed}, "
-        f"{cache.folds.shape[1]} repeats"
+        f"{cache.folds.shape[1]} repeats",
     )
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table = PlainTable(padding=(0, 2))
     for column in ("encoding", "features", "weights", "dtype", "blind to"):
         table.add_column(column)
     for name, encoding in sorted(cache.encodings.items()):
@@ -62,14 +74,14 @@ def render_cache(cache: Cache, console: Console) -> None:
         table.add_row(
             name + mark, str(encoding.dim), str(about.get("weights", "")), str(about.get("dtype", "")), blind
         )
-    console.print(table)
+    show(console, table)
 
 
 def render_partials(waiting: Sequence[tuple[Path, int, int]], console: Console) -> None:
     """Encodings that were begun and wait for the same command; see `lymphofeat.cache.writer.partials`."""
     for path, done, total in waiting:
-        console.print(
-            f"{path}: incomplete, {done} of {total} blocks; run the same `lymphofeat extract` again."
+        show(
+            console, f"{path}: incomplete, {done} of {total} blocks; run the same `lymphofeat extract` again."
         )
 
 
@@ -77,8 +89,9 @@ def render_trainings(trainings: Iterable[tuple[Path, TrainingState]], console: C
     """Encoders under way; see `lymphofeat.cache.family.trainings_under_way`."""
     for path, state in trainings:
         best = state.history[state.best_epoch - 1]
-        console.print(
+        show(
+            console,
             f"{path.stem}: in training, {state.epoch} epoch{'s' * (state.epoch > 1)} done, the best with balanced "
             f"accuracy {best['balanced_accuracy']:.3f} on its validation patients; the same `lymphofeat extract` "
-            "goes on."
+            "goes on.",
         )

@@ -5,62 +5,67 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from ..cohort.audit import Shortcut
 from ..cohort.check import CheckReport
 from ..cohort.problems import Problem, counted, listing
 from ..cohort.summary import Summary
+from .printing import PlainTable, show
 
-__all__ = ["render_check"]
+__all__ = ["render_check", "render_errors"]
 
 
 def render_check(report: CheckReport, console: Console) -> None:
     """Write the report: errors, warnings, the summary, the shortcut audit, and the verdict as last line."""
-    console.print(Text.assemble(("Cohort ", "bold"), str(report.root)))
+    show(console, ("Cohort ", "bold"), str(report.root))
     _print_problems("error", report.errors, report.root, console)
     _print_problems("warning", report.warnings, report.root, console)
     if report.summary is not None:
-        console.print()
-        console.print(_summary_table(report.summary))
-        console.print()
+        show(console)
+        show(console, _summary_table(report.summary))
+        show(console)
         _print_audit(report.audit, console)
-    console.print()
-    console.print(_verdict(report))
+    show(console)
+    show(console, _verdict(report))
+
+
+def render_errors(report: CheckReport, console: Console) -> None:
+    """Write the errors only."""
+    for problem in report.errors:
+        show(console, f"Error: {problem.sentence(report.root)}", wrap=False)
 
 
 def _print_problems(severity: str, problems: Sequence[Problem], root: Path, console: Console) -> None:
     if not problems:
         return
     style = "bold red" if severity == "error" else "bold yellow"
-    console.print()
-    console.print(Text(counted(len(problems), severity), style=style))
+    show(console)
+    show(console, (counted(len(problems), severity), style))
     for problem in problems:
-        line = Table.grid(padding=(0, 1, 0, 0))
-        line.add_column(width=1)
+        line = PlainTable(show_header=False, padding=(0, 1, 0, 0))
+        line.add_column(width=1, style=style)
         line.add_column(overflow="fold")
-        line.add_row(Text("✗" if severity == "error" else "!", style=style), Text(problem.sentence(root)))
-        console.print(line)
+        line.add_row("✗" if severity == "error" else "!", problem.sentence(root))
+        show(console, line)
 
 
-def _verdict(report: CheckReport) -> Text:
+def _verdict(report: CheckReport) -> tuple[str, str]:
     errors, warnings = len(report.errors), len(report.warnings)
     if errors:
         which = "it" if errors == 1 else "them"
-        return Text(f"{counted(errors, 'error')}: correct {which} before going on.", style="bold red")
+        return f"{counted(errors, 'error')}: correct {which} before going on.", "bold red"
     if warnings:
         which = "warning" if warnings == 1 else f"{warnings} warnings"
-        return Text(f"The cohort can be used; read the {which} above.", style="bold yellow")
-    return Text("The cohort can be used; nothing is wrong with it.", style="bold green")
+        return f"The cohort can be used; read the {which} above.", "bold yellow"
+    return "The cohort can be used; nothing is wrong with it.", "bold green"
 
 
-def _summary_table(summary: Summary) -> Table:
-    table = Table(title="What it holds", title_justify="left", show_header=False, box=None, pad_edge=False)
+def _summary_table(summary: Summary) -> PlainTable:
+    table = PlainTable(title="What it holds", show_header=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
     for name, text in _summary_rows(summary):
-        table.add_row(name, Text(text))
+        table.add_row(name, text)
     return table
 
 
@@ -113,31 +118,32 @@ def _missing(missing: Mapping[str, int]) -> str:
 
 def _print_audit(audit: Sequence[Shortcut], console: Console) -> None:
     if not audit:
-        console.print("No shortcut audit: it needs two labelled patients of each class.")
+        show(console, "No shortcut audit: it needs two labelled patients of each class.")
         return
-    table = Table(title="Shortcut audit", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = PlainTable(title="Shortcut audit")
     table.add_column("what must not decide", style="cyan")
     table.add_column("AUC alone", justify="right")
     table.add_column("95 % interval")
     table.add_column("larger in")
     for shortcut in audit:
         table.add_row(
-            Text(shortcut.name),
+            shortcut.name,
             f"{shortcut.auc.value:.2f}",
             f"{shortcut.auc.low:.2f} – {shortcut.auc.high:.2f}",
             shortcut.higher_in,
             style="bold" if shortcut.separates else "",
         )
-    console.print(table)
-    console.print()
+    show(console, table)
+    show(console)
     for shortcut in audit:
         if shortcut.separates:
-            console.print(Text(shortcut.sentence))
+            show(console, shortcut.sentence)
     n_separating = sum(shortcut.separates for shortcut in audit)
-    console.print(
-        Text(
+    show(
+        console,
+        (
             f"{n_separating} of {len(audit)} separate the classes (their interval excludes 0.5); "
             "about one in twenty would by chance.",
-            style="dim",
-        )
+            "dim",
+        ),
     )

@@ -8,8 +8,6 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ..files import written_beside
 from ..statistics import Interval
@@ -17,6 +15,7 @@ from ..studies.comparison import Comparison, Measured
 from ..studies.summary import words
 from .conclusions import conclusions
 from .numbers import difference_text, interval_text
+from .printing import PlainTable, show
 
 __all__ = ["comparison_table", "render_comparison", "write_comparison"]
 
@@ -28,17 +27,17 @@ _SCORES = ("system", "balanced accuracy", "AUC", "log loss ↓", "seconds")
 
 def render_comparison(comparison: Comparison, console: Console) -> None:
     """Print scores, differences and the conclusions; 100 columns suffice."""
-    console.print(f"[bold]Compared {len(comparison.measured)} systems[/] in {escape(comparison.source)}")
-    console.print(escape(_measured_on(comparison)))
+    show(console, (f"Compared {len(comparison.measured)} systems", "bold"), f" in {comparison.source}")
+    show(console, _measured_on(comparison))
     scores = [_score_cells(m) for m in comparison.measured]
-    console.print(_table(_SCORES, scores, console.width))
-    console.print(_table(_difference_titles(comparison), _difference_rows(comparison), console.width))
+    show(console, _table(_SCORES, scores, console.width))
+    show(console, _table(_difference_titles(comparison), _difference_rows(comparison), console.width))
     for sentence in [*conclusions(comparison), *comparison.left_out]:
-        console.print(f"• {escape(sentence)}")
+        show(console, f"• {sentence}")
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
-    """Write `compare.csv` and `compare.md` into `folder`, which is made if need be; both or neither.
+    """Write `compare.csv` and `compare.md` into `folder`, which is made if need be; both are whole before one is there.
 
     Returns:
         The two paths.
@@ -153,18 +152,18 @@ def _pipes(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> PlainTable:
     """Numbers stay in one piece; a name that finds no room is broken, before its head if that is enough."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table = PlainTable(padding=(0, 1, 0, 0))
     table.add_column(titles[0], overflow="fold")
     for title in titles[1:]:
-        table.add_column(escape(title), justify="right", no_wrap=True)
+        table.add_column(title, justify="right", no_wrap=True)
     columns = list(zip(titles, *rows, strict=True))[1:]
     taken = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
     room = width - sum(taken) - len(taken)
     for name, *cells in rows:
         broken = name.replace("/", "/\n") if len(name) > room else name
-        table.add_row(*map(escape, [broken, *cells]))
+        table.add_row(broken, *cells)
     return table
 
 

@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ..explain import Explanation
 from ..files import written_beside
 from .assess_cells import number
+from .printing import PlainTable, show
 from .study import describe_head
 
 __all__ = ["render_explanation", "write_explanation"]
@@ -29,18 +28,20 @@ def render_explanation(explanation: Explanation, console: Console, *, top: int =
     e = explanation
     said = _CLASSES[int(e.probability >= e.cut)]
     truth = f", labelled {_CLASSES[e.label]}" if e.label in _CLASSES else ""
-    console.print(
-        f"[bold]Patient {escape(e.id)}[/bold]: probability of malignant {e.probability:.3f}, cut {e.cut:.3f}: "
-        f"{said}{truth}"
+    show(
+        console,
+        (f"Patient {e.id}", "bold"),
+        f": probability of malignant {e.probability:.3f}, cut {e.cut:.3f}: {said}{truth}",
     )
-    console.print(escape(f"Head (trial {e.trial.number}): {describe_head(e.trial)}; {_blind(e)}"))
-    console.print(
+    show(console, f"Head (trial {e.trial.number}): {describe_head(e.trial)}; {_blind(e)}")
+    show(
+        console,
         f"Log-odds {number(e.parts.logit, 2, signed=True)} = typical {number(e.parts.base, 2, signed=True)}, images "
-        f"{number(e.parts.image, 2, signed=True)}, clinical values {number(e.parts.clinical, 2, signed=True)}"
+        f"{number(e.parts.image, 2, signed=True)}, clinical values {number(e.parts.clinical, 2, signed=True)}",
     )
-    console.print(_METHODS[e.method])
+    show(console, _METHODS[e.method])
     if e.method != "none":
-        console.print(_table(e.images, top))
+        show(console, _table(e.images, top))
 
 
 def write_explanation(explanation: Explanation, path: Path, *, force: bool = False) -> None:
@@ -61,7 +62,7 @@ def _blind(e: Explanation) -> str:
     return f"fitted on all {e.n_trained_on} labelled patients"
 
 
-def _table(images: pd.DataFrame, top: int) -> Table:
+def _table(images: pd.DataFrame, top: int) -> PlainTable:
     """The images that pull hardest to either side, beside each other; an image pulls to one side only."""
     known = images[images["contribution"].notna()]
     sides = (
@@ -69,7 +70,7 @@ def _table(images: pd.DataFrame, top: int) -> Table:
         known[known["contribution"] < 0].iloc[::-1].head(top),
     )
     weighed = bool(images["attention"].notna().any())
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = PlainTable()
     for title in ("towards malignant", "towards reactive"):
         table.add_column(title, style="cyan", overflow="fold")
         table.add_column("", justify="right", no_wrap=True)
@@ -85,7 +86,7 @@ def _table(images: pd.DataFrame, top: int) -> Table:
                 ]
             else:
                 cells += ["", ""]
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
     return table
 
 

@@ -5,25 +5,27 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from ..cache.finetune import FinetuneSummary, encoders_folder
 from ..encoder.estimate import duration
 from ..encoder.recipe import Recipe
+from .printing import PlainTable, show
 
 
 def render_finetune(summary: FinetuneSummary, console: Console) -> None:
     """Which encoders there are now, and what their inner validation said."""
     s = summary
-    console.print(
-        f"{s.cache}: family [bold]{s.family}[/], {len(s.best)} fine-tuned encoders, {s.n_images:,} images each"
+    show(
+        console,
+        f"{s.cache}: family ",
+        (s.family, "bold"),
+        f", {len(s.best)} fine-tuned encoders, {s.n_images:,} images each",
     )
-    console.print(f"  recipe {s.recipe.name}, started from: {s.origin}")
+    show(console, f"  recipe {s.recipe.name}, started from: {s.origin}")
     if s.n_before == len(s.best):
-        console.print("  they were complete already; nothing to do")
+        show(console, "  they were complete already; nothing to do")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table = PlainTable(padding=(0, 2))
     table.add_column("encoder", no_wrap=True)
     for column in ("epoch kept", "inner balanced accuracy", "inner AUC"):
         table.add_column(column, justify="right")
@@ -34,27 +36,29 @@ def render_finetune(summary: FinetuneSummary, console: Console) -> None:
             f"{record['balanced_accuracy']:.3f}",
             f"{record['auc']:.3f}",
         )
-    console.print(table)
+    show(console, table)
     before = f"; {s.n_before} encoders were there from an earlier run" if s.n_before else ""
-    console.print(f"  {duration(s.seconds)}{before}; the networks are in {encoders_folder(s.cache)}/")
-    console.print(
+    show(console, f"  {duration(s.seconds)}{before}; the networks are in {encoders_folder(s.cache)}/")
+    show(
+        console,
         "  Inner values chose the epoch, so they flatter; `lymphofeat tune` and `compare` score on folds that the "
-        "encoders never saw."
+        "encoders never saw.",
     )
 
 
 def render_recipes(recipes: Sequence[Recipe], console: Console) -> None:
     """One line per recipe."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table = PlainTable(padding=(0, 2))
     table.add_column("recipe", no_wrap=True)
     table.add_column("epochs", justify="right")
     table.add_column("what it is")
     for recipe in recipes:
         table.add_row(recipe.name, str(recipe.training.epochs), recipe.title)
-    console.print(table)
-    console.print(
+    show(console, table)
+    show(
+        console,
         "`lymphofeat recipes NAME` shows all settings of one, in the form of a recipe file; docs/recipes.md says why "
-        "they are as they are."
+        "they are as they are.",
     )
 
 
@@ -67,4 +71,4 @@ def render_recipe(recipe: Recipe, console: Console) -> None:
             f"{key} = {json.dumps(value, ensure_ascii=False)}"
             for key, value in asdict(getattr(recipe, section)).items()
         ]
-    console.print(Text("\n".join(lines)), soft_wrap=True)
+    show(console, "\n".join(lines), wrap=False)

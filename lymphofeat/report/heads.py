@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ..heads.fitted_pooling import FITTED_POOLINGS
 from ..heads.pooling import POOLINGS
 from ..heads.registry import HeadFamily
+from .printing import PlainTable, show
 
 __all__ = ["SHORTCUT_NOTE", "render_heads"]
 
@@ -21,7 +21,7 @@ _COST_NOTE = "Cost of one trial: cheap is tenths of a second, moderate about a s
 
 def render_heads(families: Mapping[str, HeadFamily], console: Console) -> None:
     """Print every family with a sentence, its source, inputs and cost; then the poolings."""
-    table = Table(title="Heads", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = PlainTable(title="Heads")
     table.add_column("name", style="cyan", no_wrap=True)
     table.add_column("what it is, and its source")
     table.add_column("cost", no_wrap=True)
@@ -29,20 +29,20 @@ def render_heads(families: Mapping[str, HeadFamily], console: Console) -> None:
         inputs = ", ".join(family.inputs)
         about = Text.assemble(family.summary, ("\n" + family.source, "dim"), (f"\ninputs: {inputs}", "dim"))
         table.add_row(family.name, about, family.cost)
-    console.print(table)
-    console.print()
-    console.print(_poolings())
-    console.print()
+    show(console, table)
+    show(console)
+    show(console, _poolings())
+    show(console)
     for note in (_COST_NOTE, SHORTCUT_NOTE):
-        console.print(Text(note))
+        show(console, note)
 
 
-def _poolings() -> Table:
-    table = Table(title="Poolings", title_justify="left", box=None, pad_edge=False, header_style="bold")
+def _poolings() -> PlainTable:
+    table = PlainTable(title="Poolings")
     table.add_column("name", style="cyan", no_wrap=True)
     table.add_column("what a bag becomes")
     about = {name: pooling.about for name, pooling in POOLINGS.items()}
     about |= {name: pooling.about for name, pooling in FITTED_POOLINGS.items()}
     for name in sorted(about):
-        table.add_row(name, Text(about[name]))
+        table.add_row(name, about[name])
     return table

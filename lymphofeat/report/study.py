@@ -3,8 +3,6 @@
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ..statistics import METRICS
 from ..studies.ensemble import CAVEAT, Ensemble
@@ -14,6 +12,7 @@ from ..studies.space import FAMILY
 from ..studies.submit import SubmissionSummary
 from ..studies.summary import StudySummary, TrialSummary, words
 from .numbers import compact_difference, compact_interval
+from .printing import PlainTable, show
 
 __all__ = ["describe_head", "render_study", "render_submission"]
 
@@ -25,38 +24,35 @@ def render_study(summary: StudySummary, console: Console) -> None:
     """Print the best trial beside the controls, the best of each family, and that all of them were selected."""
     noun = "trial" if summary.n_trials == 1 else "trials"
     pruned = f", {summary.n_pruned} of them stopped early" if summary.n_pruned else ""
-    console.print(
-        f"[bold]Study {escape(str(summary.path))}[/bold]: {summary.n_trials} finished {noun}{pruned}"
-    )
-    console.print(
-        escape(f"Measured on {summary.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
-    )
-    console.print(_scores_table(summary))
+    show(console, (f"Study {summary.path}", "bold"), f": {summary.n_trials} finished {noun}{pruned}")
+    show(console, f"Measured on {summary.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
+    show(console, _scores_table(summary))
     best = summary.best
-    console.print(f"Best head (trial {best.number}): {escape(describe_head(best))}")
+    show(console, f"Best head (trial {best.number}): {describe_head(best)}")
     shown = ("balanced_accuracy", "auc", "log_loss")
     deviations = ", ".join(f"{words(metric)} {best.fold_sd[metric]:.3f}" for metric in shown)
-    console.print(f"Standard deviation over the {best.scores.cuts.size} folds: {deviations}")
-    console.print(escape(summary.cut_note))
+    show(console, f"Standard deviation over the {best.scores.cuts.size} folds: {deviations}")
+    show(console, summary.cut_note)
     if len(summary.leaderboard) > 1:
-        console.print()
-        console.print(_leaderboard(summary))
-    console.print()
-    console.print(escape(_importance(summary)))
-    console.print(escape(f"Next: {next_step(summary)}"))
-    console.print(f"[yellow]{escape(summary.caveat)}[/yellow]")
+        show(console)
+        show(console, _leaderboard(summary))
+    show(console)
+    show(console, _importance(summary))
+    show(console, f"Next: {next_step(summary)}")
+    show(console, (summary.caveat, "yellow"))
 
 
 def render_submission(summary: SubmissionSummary, console: Console) -> None:
     """Print what was written, by which heads, what they reached in cross-validation, and how often it was done."""
     malignant, n_test = int(summary.predicted.sum()), len(summary.ids)
     noun = "patient" if n_test == 1 else "patients"
-    console.print(
-        f"[bold]Wrote {escape(str(summary.path))}[/bold]: {n_test} test {noun}, {malignant} called malignant "
-        f"(probability ≥ {summary.cut:.3f})"
+    show(
+        console,
+        (f"Wrote {summary.path}", "bold"),
+        f": {n_test} test {noun}, {malignant} called malignant (probability ≥ {summary.cut:.3f})",
     )
     if summary.probabilities_path is not None:
-        console.print(f"Wrote {escape(str(summary.probabilities_path))}: their probabilities")
+        show(console, f"Wrote {summary.probabilities_path}: their probabilities")
     study = summary.study
     fitted = (
         f"fitted once on all {study.n_patients} labelled patients"
@@ -64,29 +60,27 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
         else f"averaged over {summary.n_models} fits, each head on its encoder's training patients"
     )
     if summary.ensemble is None:
-        console.print(f"Head (trial {study.best.number}): {escape(describe_head(study.best))}; {fitted}")
+        show(console, f"Head (trial {study.best.number}): {describe_head(study.best)}; {fitted}")
         scores = ", ".join(
             f"{words(metric)} {compact_interval(study.best.interval(metric))}" for metric in METRICS
         )
-        console.print(escape(f"In cross-validation: {scores}"))
+        show(console, f"In cross-validation: {scores}")
     else:
         _render_ensemble(summary.ensemble, fitted, console)
-    console.print(
-        escape(f"Measured on {study.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
-    )
-    console.print(f"[yellow]{escape(study.caveat if summary.ensemble is None else CAVEAT)}[/yellow]")
+    show(console, f"Measured on {study.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
+    show(console, (study.caveat if summary.ensemble is None else CAVEAT, "yellow"))
     for note in summary.notes:
-        console.print(escape(note))
-    console.print(escape(_counted(summary)))
+        show(console, note)
+    show(console, _counted(summary))
 
 
 _RULE = {"single": "best head alone", "families": "best of each family", "greedy": "greedy selection"}
 
 
 def _render_ensemble(ensemble: Ensemble, fitted: str, console: Console) -> None:
-    console.print(f"Average of {len(ensemble.members)} heads ({_RULE[ensemble.rule]}); {fitted}:")
+    show(console, f"Average of {len(ensemble.members)} heads ({_RULE[ensemble.rule]}); {fitted}:")
     for trial, weight in ensemble.members:
-        console.print(f"  {weight:.2f} × trial {trial.number}: {escape(describe_head(trial))}")
+        show(console, f"  {weight:.2f} × trial {trial.number}: {describe_head(trial)}")
     table = _table(words(ensemble.metric))
     for column in ("heads", "selected", "nested"):
         table.add_column(column, justify="right" if column == "heads" else "left", no_wrap=True)
@@ -95,12 +89,11 @@ def _render_ensemble(ensemble: Ensemble, fitted: str, console: Console) -> None:
         style = "bold" if choice.rule == ensemble.rule else ""
         table.add_row(_RULE[choice.rule], str(len(choice.weights)), *scores, style=style)
     table.add_row("rule chosen, too", "", "", compact_interval(ensemble.nested))
-    console.print(table)
-    console.print(
-        escape(
-            f"Nested, the ensemble minus the best head alone: {compact_difference(ensemble.difference)}"
-            + _undecided(ensemble)
-        )
+    show(console, table)
+    show(
+        console,
+        f"Nested, the ensemble minus the best head alone: {compact_difference(ensemble.difference)}"
+        + _undecided(ensemble),
     )
 
 
@@ -143,7 +136,7 @@ def _value(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _scores_table(summary: StudySummary) -> Table:
+def _scores_table(summary: StudySummary) -> PlainTable:
     """A row per metric, so that 80 columns suffice however many metrics there are."""
     columns: list[tuple[str, TrialSummary | None]] = [
         ("best", summary.best),
@@ -160,7 +153,7 @@ def _scores_table(summary: StudySummary) -> Table:
     return table
 
 
-def _leaderboard(summary: StudySummary) -> Table:
+def _leaderboard(summary: StudySummary) -> PlainTable:
     table = _table("best of each family")
     table.add_column("trials", justify="right")
     table.add_column("best", justify="right")
@@ -179,8 +172,8 @@ def _leaderboard(summary: StudySummary) -> Table:
     return table
 
 
-def _table(first: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+def _table(first: str) -> PlainTable:
+    table = PlainTable()
     table.add_column(first, style="cyan", no_wrap=True)
     return table
 

@@ -188,7 +188,7 @@ def _found(cache: Cache, system: System, ledger: Ledger) -> OutOfFold:
         return OutOfFold.from_json(entry)
     except (KeyError, ValueError, TypeError) as error:
         raise StudyError(
-            f"{ledger.path} holds a damaged entry of {system.name} ({error!r}); delete the file to begin anew."
+            f"{ledger.path} holds a damaged entry of {system.name} ({error!r}); move the file away to begin anew."
         ) from error
 
 

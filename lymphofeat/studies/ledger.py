@@ -82,7 +82,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
             entries[entry.pop("key")] = entry
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise StudyError(
-                f"{path}, line {number}: not what lymphofeat writes there; delete the file to begin anew."
+                f"{path}, line {number}: not what lymphofeat writes there; move the file away to begin anew."
             ) from error
     return entries
 

@@ -7,6 +7,7 @@ Samplers work on a copy in memory, which the file is the source of. Only the pro
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import StudyError
 from ..files import check_place, leftovers, written_beside
-from ..locks import locked
+from ..kinds import inspect_path, sqlite_is_locked
+from ..locks import held_by_another, holder, locked
 from .rows import Row, read_rows, scoring_seconds
 
 __all__ = ["Store", "create_store", "open_store", "owned"]
@@ -28,6 +30,7 @@ _MADE_FROM, _PATIENTS = "made_from", "patients"
 _FORMAT = 2  # of a trial's parameters and attributes; 1 knew one family of heads
 # Seconds to wait for another process's transaction, a reader's for one; Optuna's documentation raises it too.
 _BUSY_TIMEOUT = 60.0
+_PATIENCE = 2.0  # seconds to wait for it before anything was computed
 
 
 class Store:
@@ -80,9 +83,10 @@ class Store:
         try:
             return self._storage.create_new_trial(self._study_id, template_trial=trial)
         except (StorageInternalError, SQLAlchemyError) as error:
+            who = holder(self.path) if sqlite_is_locked(error) else ""
             raise StudyError(
-                f"{self.path} cannot be written ({_cause(error)}); make room or free the file, then give the "
-                "same command again: the finished trials are kept."
+                f"{self.path} cannot be written ({_cause(error)}{f' by {who}' if who else ''}); make room or free the "
+                "file, then give the same command again: the finished trials are kept."
             ) from error
 
 
@@ -116,18 +120,14 @@ def open_store(path: Path) -> Iterator[Store]:
     Raises:
         StudyError: no file, or not a study that `lymphofeat tune` made.
     """
-    if not path.is_file():
-        raise StudyError(f"There is no study {path}; run `lymphofeat tune` first, or name another --study.")
+    _look_before(path)
     foreign = f"{path} is not a study that `lymphofeat tune` made; name another --study."
-    with path.open("rb") as file:
-        if file.read(16) != b"SQLite format 3\x00":
-            raise StudyError(foreign)
     with contextlib.ExitStack() as stack:
         try:
             storage = stack.enter_context(_storage(path, create=False))
             store = Store(path, storage)
         except (KeyError, StorageInternalError, SQLAlchemyError) as error:
-            raise StudyError(foreign) from error
+            raise StudyError(held_by_another(path) if sqlite_is_locked(error) else foreign) from error
         except RuntimeError as error:  # Optuna's tables are of another release; its message says what to do
             raise StudyError(f"{path} was written by another Optuna: {error}") from error
         if store.made_from.get("format") != _FORMAT:
@@ -166,6 +166,37 @@ def _storage(path: Path, *, create: bool) -> Iterator[optuna.storages.RDBStorage
         finally:
             storage.remove_session()
             storage.engine.dispose()
+
+
+def _look_before(path: Path) -> None:
+    """Refuse at once what is no study, or is held by another process, with the way out that fits.
+
+    Raises:
+        StudyError: it is.
+    """
+    end = time.monotonic() + _PATIENCE
+    while (kind := inspect_path(path)).name == "locked" and time.monotonic() < end:
+        time.sleep(0.05)
+    match kind.name:
+        case "missing":
+            raise StudyError(
+                f"There is no study {path}; run `lymphofeat tune` first, or name another --study."
+            )
+        case "locked":
+            raise StudyError(held_by_another(path))
+        case "damaged-sqlite":
+            raise StudyError(
+                f"{path} is damaged ({kind.cause}); put a good copy in its place, or begin a new study with --study "
+                "NAME."
+            )
+        case "unreadable":
+            raise StudyError(f"{path} cannot be read ({kind.cause}); check its permissions and the disk.")
+        case "study" | "sqlite" if kind.name == "study" or kind.cause:
+            return  # Optuna says more
+        case _:
+            raise StudyError(
+                f"{path} is not a study that `lymphofeat tune` made: it is {kind.phrase}; name another --study."
+            )
 
 
 def _connector(path: Path, *, create: bool) -> Callable[[], sqlite3.Connection]:

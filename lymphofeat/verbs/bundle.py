@@ -5,23 +5,24 @@ from pathlib import Path
 import click
 
 from .common import Say, cache_option, study_option, study_path, verb
+from .paths import GivenPath, NewFile, NewFolder
 
 PREDICTIONS = Path("predictions.csv")
 
 
 @verb(example="lymphofeat export model --ensemble 10 --refer-error 0.1")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=NewFolder("model"))
 @cache_option
 @study_option
 @click.option("--ensemble", type=click.IntRange(1), metavar="N",
               help="Average N heads of the study, as `submit --ensemble`; by default the best head alone.")  # fmt: skip
-@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--weights", type=GivenPath(), metavar="FILE",
               help="Of the frozen encoder, if it is no longer where `extract` found it.")  # fmt: skip
-@click.option("--encoders", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--encoders", type=GivenPath(), metavar="DIR",
               help="The fine-tuned encoders, if they are no longer beside the cache.")  # fmt: skip
 @click.option("--refer-error", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="SHARE",
               help="Refer patients who cannot be decided at this error; by default everyone is decided.")  # fmt: skip
-@click.option("--evaluation", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--evaluation", type=GivenPath(), metavar="FILE",
               help="evaluate.json of the same pipeline: its nested scores go on the card.")  # fmt: skip
 @click.option("--calibrate", type=click.Choice(["platt", "beta", "isotonic"]),
               help="Also give a calibrated probability.")  # fmt: skip
@@ -55,12 +56,12 @@ def export(
 
 
 @verb(example="lymphofeat predict model patients --clinical patients.csv")
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--clinical", type=click.Path(path_type=Path), metavar="CSV",
+@click.argument("bundle", type=GivenPath())
+@click.argument("folder", type=GivenPath())
+@click.option("--clinical", type=GivenPath(), metavar="CSV",
               help="Table with ID, GENDER, DOB or AGE, LYMPH_COUNT.")  # fmt: skip
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=PREDICTIONS, show_default=True, help="The CSV."
+    "--out", type=NewFile("predictions.csv"), default=PREDICTIONS, show_default=True, help="The CSV."
 )
 @click.option("--device", default="auto", show_default=True,
               type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute.")  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from .common import Say, cohort_argument, cohort_folder, verb
+from .paths import NewFolder
 
 
 @verb(example="lymphofeat check data")
@@ -17,16 +18,18 @@ def check(say: Say, cohort: Path | None) -> None:
     $LYMPHOFEAT_COHORT, else data/. Exit code 2 if something stops the work, 0 with warnings only.
     """
     from ..cohort.check import check_cohort
-    from ..report.check import render_check
+    from ..report.check import render_check, render_errors
 
     report = check_cohort(cohort_folder(cohort), progress=say.progress())
     render_check(report, say.console)
+    if say.quiet:
+        render_errors(report, say.errors)
     if report.errors:
         sys.exit(2)
 
 
 @verb(example="lymphofeat synth data --patients 40 --seed 1")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=NewFolder("data"))
 @click.option("--patients", default=40, show_default=True, type=click.IntRange(6), help="Records to draw.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Same seed, same bytes.")
 @click.option("--overlap", default=0.25, show_default=True, type=click.FloatRange(0, 1),
@@ -45,4 +48,4 @@ def synth(
         patients=patients, seed=seed, overlap=overlap, signal=signal, images_range=images  # type: ignore[arg-type]
     )  # fmt: skip
     folder = draw_cohort(out, spec, progress=say.progress())
-    say.console.print(f"Drew {patients} patients in {folder}; the truth is in its truth_*.csv.")
+    say.line(f"Drew {patients} patients in {folder}; the truth is in its truth_*.csv.")

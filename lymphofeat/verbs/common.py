@@ -2,16 +2,21 @@
 
 import logging
 import os
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from .. import __version__
 from ..errors import InputError
+from ..kinds import path_kind
+from ..report.printing import Part, PlainTable, Stream, show, terminal
+from .paths import GivenPath, StudyName
 
 METRICS = [
     "balanced_accuracy",
@@ -30,20 +35,64 @@ Command = Callable[..., None]
 
 
 class Say:
-    """How much a verb says: results on standard output, progress on standard error."""
+    """How much a verb says: results on standard output, progress on standard error.
+
+    Attributes:
+        quiet: errors only.
+        console: for results; silent if `quiet`.
+        errors: for what is wrong with the input; not silent.
+    """
 
     def __init__(self, *, verbose: bool, quiet: bool) -> None:
-        self.console = Console(quiet=quiet, highlight=False)
-        self._quiet, self._bar_shown = quiet, (True if verbose else None)
+        self._out = Stream(sys.stdout)
+        self.quiet = quiet
+        self.console = terminal(self._out, quiet=quiet)
+        self.errors = terminal(sys.stderr)
+        self._bar_shown = True if verbose else None
         if verbose:
             logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
+
+    def line(self, *parts: Part | PlainTable, wrap: bool = True) -> None:
+        """Print a result; see `show`."""
+        show(self.console, *parts, wrap=wrap)
 
     def progress(self) -> Any:
         """A bar, if standard error is a terminal or -v asks for one; notes, unless -q forbids them."""
         from ..progress import Silent
         from ..report.progress import Bar
 
-        return Silent() if self._quiet else Bar(shown=self._bar_shown)
+        return Silent() if self.quiet else Bar(shown=self._bar_shown)
+
+    @contextmanager
+    def speaking(self) -> Iterator[None]:
+        """For the verb's work: what libraries warn of is no error, and a lost report is.
+
+        Raises:
+            ClickException: the report could not be written to standard output.
+        """
+        disabled = logging.root.manager.disable
+        with warnings.catch_warnings():
+            if self.quiet:
+                warnings.simplefilter("ignore")
+                logging.disable(logging.WARNING)
+            try:
+                yield
+            finally:
+                logging.disable(disabled)
+        if self._out.lost is not None:
+            raise click.ClickException(
+                f"The command is done, but its report could not be written to standard output ({self._out.lost})."
+            )
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C during a verb."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        """Print it below the line that the terminal's ^C is on."""
+        print(f"\nInterrupted; {self.message}", file=file or sys.stderr)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -66,15 +115,38 @@ def verbs() -> None:
     """
 
 
-def verb(*, example: str, name: str | None = None) -> Callable[[Command], click.Command]:
-    """Register a verb: its example, -v and -q, and `say` as its first argument."""
+Resumes = Callable[[Mapping[str, Any]], bool]
+
+
+def always(arguments: Mapping[str, Any]) -> bool:
+    """A verb that goes on where it was stopped, whatever its arguments."""
+    return True
+
+
+def never(arguments: Mapping[str, Any]) -> bool:
+    """A verb that begins anew."""
+    return False
+
+
+def verb(
+    *, example: str, name: str | None = None, resumes: Resumes = never
+) -> Callable[[Command], click.Command]:
+    """Register a verb: its example, -v and -q, and `say` as its first argument.
+
+    Args:
+        example: a command line that works.
+        name: by default the function's.
+        resumes: whether, with these arguments, the same command goes on where it was stopped.
+    """
 
     def register(function: Command) -> click.Command:
         @wraps(function)
         def run(*, verbose: bool, quiet: bool, **arguments: Any) -> None:
             if verbose and quiet:
                 raise click.UsageError("-v and -q exclude each other; give one of them.")
-            function(Say(verbose=verbose, quiet=quiet), **arguments)
+            say = Say(verbose=verbose, quiet=quiet)
+            with _stopped(resumes=resumes(arguments)), say.speaking():
+                function(say, **arguments)
 
         options = [
             click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
@@ -88,12 +160,30 @@ def verb(*, example: str, name: str | None = None) -> Callable[[Command], click.
     return register
 
 
-cohort_argument = click.argument("cohort", type=click.Path(path_type=Path), required=False)
+@contextmanager
+def _stopped(*, resumes: bool) -> Iterator[None]:
+    """Say of an interruption, and of what the system refuses, what is true for this verb."""
+    try:
+        yield
+    except (click.Abort, KeyboardInterrupt):
+        raise Interrupted(
+            "the same command goes on from here."
+            if resumes
+            else "no file is half-written. The same command begins anew."
+        ) from None
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        kept = "; what was finished is kept, and the same command goes on" if resumes else ""
+        raise click.ClickException(f"{error}{kept}. Mend this and run the command again.") from error
+
+
+cohort_argument = click.argument("cohort", type=GivenPath(), required=False)
 cache_option = click.option(
-    "--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True, help="The feature cache."
+    "--cache", type=GivenPath(), default=CACHE, show_default=True, help="The feature cache."
 )
 study_option = click.option(
-    "--study", default="study", show_default=True, metavar="NAME",
+    "--study", type=StudyName(), default="study", show_default=True, metavar="NAME",
     help="The study's name (studies/NAME.db) or file (ending in .db).",
 )  # fmt: skip
 
@@ -104,7 +194,9 @@ def cohort_folder(given: Path | None) -> Path:
     Raises:
         InputError: it is not there.
     """
-    folder = given or Path(os.environ.get(COHORT_VARIABLE) or COHORT_FOLDER)
+    folder = given or Path(os.environ.get(COHORT_VARIABLE) or COHORT_FOLDER).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is {path_kind(folder)}, and a cohort is a folder; name that.")
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such folder; put the cohort there (trainset/, testset/, clinical_annotation.csv), name it "

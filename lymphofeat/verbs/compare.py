@@ -5,20 +5,19 @@ from typing import Any
 
 import click
 
-from .common import METRICS, STUDIES, Say, cache_option, cohort_folder, names, verb
+from .common import METRICS, STUDIES, Say, always, cache_option, cohort_folder, names, verb
+from .paths import GivenPath, GivenText, OutFolder
 
 
-@verb(example="lymphofeat compare data --systems default,frozen --out comparison")
-@click.argument("source", metavar="[COHORT|CACHE]", type=click.Path(path_type=Path), required=False)
+@verb(example="lymphofeat compare data --systems default,frozen --out comparison", resumes=always)
+@click.argument("source", metavar="[COHORT|CACHE]", type=GivenPath(), required=False)
 @cache_option
 @click.option("--systems", default="", metavar="NAME,…",
               help="Systems, encodings, recipes, heads, or frozen, fine-tuned; by default all.")  # fmt: skip
 @click.option("--metric", default="balanced_accuracy", show_default=True,
               type=click.Choice(METRICS), help="What decides the best.")  # fmt: skip
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Write compare.csv and compare.md there."
-)
-@click.option("--weights", metavar="imagenet|FILE",
+@click.option("--out", type=OutFolder(), metavar="DIR", help="Write compare.csv and compare.md there.")
+@click.option("--weights", type=GivenText(), metavar="imagenet|FILE",
               help="Also their frozen encoding; recipes start from them (by default from imagenet).")  # fmt: skip
 @click.option("--device", default="auto", show_default=True,
               type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute.")  # fmt: skip
@@ -60,4 +59,4 @@ def compare(
         )  # fmt: skip
     render_comparison(comparison, say.console)
     if out is not None:
-        say.console.print("Wrote " + " and ".join(map(str, write_comparison(comparison, out))))
+        say.line("Wrote " + " and ".join(map(str, write_comparison(comparison, out))))

@@ -6,23 +6,32 @@ from typing import Any
 import click
 
 from .common import Say, cache_option, cohort_argument, cohort_folder, verb
+from .paths import GivenText
 
 
-@verb(example="lymphofeat extract data --weights resnet18.pth --train-from layer4")
+@verb(
+    example="lymphofeat extract data --weights resnet18.pth --train-from layer4",
+    resumes=lambda given: not given["force"],
+)
 @cohort_argument
 @cache_option
 @click.option("--frozen", is_flag=True, help="Only the encoder as it is: no labels used, minutes.")
 @click.option("--finetune", is_flag=True, help="Only the fine-tuned encoders, one per fold.")
-@click.option("--recipe", default="default", show_default=True, metavar="NAME|FILE.toml",
+@click.option("--recipe", type=GivenText(), default="default", show_default=True, metavar="NAME|FILE.toml",
               help="How to fine-tune; see `lymphofeat recipes`.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1), help="Of each encoder; by default the recipe's.")
 @click.option("--train-from", type=click.Choice(["all", "layer3", "layer4", "fc"]),
               help="Train only from here on, on stored activations; by default the recipe's.")  # fmt: skip
 @click.option("--nested", is_flag=True, help="Also encoders blind to two folds, for nested cross-validation.")
-@click.option("--name", metavar="NAME", help="Of the fine-tuned family; by default from recipe and weights.")
-@click.option("--weights", default="imagenet", show_default=True, metavar="imagenet|none|FILE",
+@click.option(
+    "--name",
+    type=GivenText(),
+    metavar="NAME",
+    help="Of the fine-tuned family; by default from recipe and weights.",
+)
+@click.option("--weights", type=GivenText(), default="imagenet", show_default=True, metavar="imagenet|none|FILE",
               help="torchvision's own, none (untrained: a control, needs --seed), or a file.")  # fmt: skip
-@click.option("--backbone", help="The network; by default the recipe's, else resnet18.")
+@click.option("--backbone", type=GivenText(), help="The network; by default the recipe's, else resnet18.")
 @click.option("--seed", type=click.IntRange(0), help="Of random weights and of training (0 by default).")
 @click.option(
     "--crop", type=click.IntRange(32), help="Centre crop, pixels; by default the recipe's, else 112."
@@ -66,7 +75,7 @@ def extract(
 
 
 @verb(example="lymphofeat recipes pooled")
-@click.argument("name", metavar="[NAME|FILE.toml]", required=False)
+@click.argument("name", type=GivenText(), metavar="[NAME|FILE.toml]", required=False)
 def recipes(say: Say, name: str | None) -> None:
     """List the recipes of `extract --finetune`, or show all settings of one."""
     from ..encoder.recipe_file import find_recipe, list_recipes

@@ -6,13 +6,16 @@ from typing import Any
 import click
 
 from ..errors import InputError
-from .common import METRICS, Say, cache_option, names, study_option, study_path, verb
+from .common import METRICS, Say, always, cache_option, names, study_option, study_path, verb
+from .paths import GivenText, NewFile, OutFolder
 
 
-@verb(example="lymphofeat evaluate --trials 50 --jobs 2 --out evaluation")
+@verb(example="lymphofeat evaluate --trials 50 --jobs 2 --out evaluation", resumes=always)
 @cache_option
 @study_option
-@click.option("--encoding", help="Which features of the cache; by default those computed last.")
+@click.option(
+    "--encoding", type=GivenText(), help="Which features of the cache; by default those computed last."
+)
 @click.option("--trials", default=50, show_default=True, type=click.IntRange(1), help="Of each search.")
 @click.option("--repeats", default=1, show_default=True, type=click.IntRange(1),
               help="Drawings of the folds. Each costs as much again; 5 show how stable the choices are.")  # fmt: skip
@@ -28,10 +31,10 @@ from .common import METRICS, Say, cache_option, names, study_option, study_path,
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the searches.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1),
               help="Processes; the numbers are the same.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--out", type=OutFolder(), metavar="DIR",
               help="Write evaluate.md, evaluate.json and a CSV of each table there.")  # fmt: skip
 @click.option(
-    "--json", "record", type=click.Path(path_type=Path), metavar="FILE", help="Write all tables there."
+    "--json", "record", type=NewFile("evaluate.json"), metavar="FILE", help="Write all tables there."
 )
 @click.option("--learning-curve", is_flag=True,
               help="Also what more patients would bring: the chosen heads on fewer and fewer of them.")  # fmt: skip
@@ -65,7 +68,7 @@ def evaluate(
         if path is not None and path.exists() and not force:
             raise InputError(f"{path} exists already; give --force to replace it, or another place.")
     plan = plan_evaluation(cache, family=encoding, heads=names(families), jobs=jobs, **options)
-    say.console.print(plan.sentence, soft_wrap=True)
+    say.line(plan.sentence, wrap=False)
     folder = study_path(study).with_suffix("")
     evaluation = carry_out(
         plan, folder.with_name(f"{folder.name}-nested"), jobs=jobs, progress=say.progress()
@@ -80,6 +83,6 @@ def evaluate(
     render_assessment(found, say.console)
     if record is not None:
         write_json(found, record, force=force)
-        say.console.print(f"Wrote {record}")
+        say.line(f"Wrote {record}")
     if out is not None:
-        say.console.print("Wrote " + ", ".join(map(str, write_assessment(found, out, force=force))))
+        say.line("Wrote " + ", ".join(map(str, write_assessment(found, out, force=force))))

@@ -5,16 +5,17 @@ from pathlib import Path
 import click
 
 from .common import Say, cache_option, study_option, study_path, verb
+from .paths import GivenText, NewFile
 
 
 @verb(example="lymphofeat explain P12 --top 9")
-@click.argument("patient", metavar="PATIENT-ID")
+@click.argument("patient", type=GivenText(), metavar="PATIENT-ID")
 @cache_option
 @study_option
 @click.option(
     "--top", default=9, show_default=True, type=click.IntRange(1), help="Images shown of either side."
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.csv", help="Write all images there.")
+@click.option("--out", type=NewFile("images.csv"), metavar="FILE.csv", help="Write all images there.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 def explain(
     say: Say, patient: str, cache: Path, study: str, top: int, out: Path | None, *, force: bool
@@ -33,4 +34,4 @@ def explain(
     render_explanation(explanation, say.console, top=top)
     if out is not None:
         write_explanation(explanation, out, force=force)
-        say.console.print(f"Wrote {out}")
+        say.line(f"Wrote {out}")

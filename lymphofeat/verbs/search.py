@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from .common import CACHE, METRICS, Say, cache_option, names, study_option, study_path, verb
+from .common import CACHE, METRICS, Say, always, cache_option, names, study_option, study_path, verb
+from .paths import GivenPath, GivenText
 
 
 @verb(example="lymphofeat heads")
@@ -18,7 +19,7 @@ def heads(say: Say) -> None:
 
 
 @verb(example="lymphofeat info cache/features.h5")
-@click.argument("file", type=click.Path(path_type=Path), default=CACHE)
+@click.argument("file", type=GivenPath(), default=CACHE)
 def info(say: Say, file: Path) -> None:
     """Say what a cache (.h5) or a study (.db) holds; by default, cache/features.h5."""
     if file.suffix == ".db":
@@ -39,7 +40,7 @@ def info(say: Say, file: Path) -> None:
     render_trainings(trainings_under_way(file), say.console)
 
 
-@verb(example="lymphofeat tune --trials 200 --jobs 2")
+@verb(example="lymphofeat tune --trials 200 --jobs 2", resumes=always)
 @cache_option
 @study_option
 @click.option("--trials", default=200, show_default=True, type=click.IntRange(1),
@@ -49,7 +50,9 @@ def info(say: Say, file: Path) -> None:
 @click.option("--class-weights", metavar="REACTIVE,MALIGNANT",
               help="What a patient weighs in balanced accuracy, as a leaderboard fixes it; by default none: such that "
               "the classes weigh the same.")  # fmt: skip
-@click.option("--encoding", help="Which features of the cache; by default those computed last.")
+@click.option(
+    "--encoding", type=GivenText(), help="Which features of the cache; by default those computed last."
+)
 @click.option(
     "--families", default="", metavar="NAME,…", help="Of heads; by default all, see `lymphofeat heads`."
 )

@@ -5,14 +5,13 @@ from pathlib import Path
 import click
 
 from .common import SUBMISSION, Say, cache_option, study_option, study_path, verb
+from .paths import NewFile
 
 
 @verb(example="lymphofeat submit --out submission.csv --probabilities")
 @cache_option
 @study_option
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=SUBMISSION, show_default=True, help="The CSV."
-)
+@click.option("--out", type=NewFile("submission.csv"), default=SUBMISSION, show_default=True, help="The CSV.")
 @click.option("--probabilities", is_flag=True, help="Write Id,Probability beside it.")
 @click.option("--ensemble", type=click.IntRange(1), metavar="N",
               help="Average N heads of the study, chosen on its out-of-fold predictions.")  # fmt: skip

@@ -53,6 +53,57 @@ def test_every_form_of_file_gives_the_same_encoder(tmp_path: Path, state, form: 
     assert loaded.digest == state_digest(headless)
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod."])
+def test_what_torch_puts_before_names_is_taken_off_and_said(tmp_path: Path, state, prefix: str) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({prefix + key: value for key, value in state.items()}, path)
+    loaded = load_weights(RESNET18, str(path))
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.network(images()), expected(state), rtol=0, atol=0)
+    assert f"{path}: the names of its weights are read without" in loaded.note
+    assert loaded.origin == "file w.pth"  # part of what an encoding is: as before
+    torch.save(state, path)
+    assert load_weights(RESNET18, str(path)).note == ""
+
+
+@pytest.mark.parametrize("prefix", ["backbone.", "encoder.", "model.net.", "features[0]."])
+def test_another_prefix_is_named_with_the_way_out(tmp_path: Path, state, prefix: str) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({prefix + key: value for key, value in state.items()} | {"head.weight": torch.zeros(2)}, path)
+    with pytest.raises(WeightsError) as refused:
+        load_weights(RESNET18, str(path))
+    message = str(refused.value)
+    assert f"under names that begin with {prefix!r}; save them without it" in message
+    assert f"name.removeprefix({prefix!r})" in message
+    assert len(message.splitlines()) <= 4
+    kept = {name.removeprefix(prefix): w for name, w in torch.load(path).items() if name.startswith(prefix)}
+    torch.save(kept, path)
+    load_weights(RESNET18, str(path))
+
+
+def test_of_two_networks_in_a_file_both_prefixes_are_named(tmp_path: Path, state) -> None:
+    path = tmp_path / "w.pth"
+    torch.save(
+        {f"{part}.{key}": value for part in ("student", "teacher") for key, value in state.items()}, path
+    )
+    with pytest.raises(WeightsError, match=r"begin with 'student\.' \(others begin with teacher\.\)"):
+        load_weights(RESNET18, str(path))
+    both = dict(state) | {f"module.{key}": value for key, value in state.items()}
+    torch.save(both, path)
+    with pytest.raises(WeightsError, match=r"unexpected module\."):
+        load_weights(RESNET18, str(path))
+
+
+def test_a_network_that_does_not_fit_is_told_in_a_few_lines(tmp_path: Path, state) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({f"odd.{key}x": value for key, value in state.items()}, path)
+    with pytest.raises(WeightsError, match="keys do not fit") as refused:
+        load_weights(RESNET18, str(path))
+    lines = str(refused.value).splitlines()
+    assert len(lines) <= 8
+    assert lines[-1].strip().startswith("and 2")
+
+
 def test_random_weights_are_repeatable_and_leave_the_global_generator_alone() -> None:
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
