@@ -43,7 +43,7 @@ class Tuned:
             entry.family: (costs.get(entry.family, COSTS[-1]), runs(entry.trial))
             for entry in study.leaderboard
         }
-        return cls(study.ids, runs(study.best), study.n_trials, each)
+        return cls(study.ids, runs(study.best), study.n_scored, each)
 
 
 def optimism_table(

@@ -15,13 +15,14 @@ from ..cache.bags import Bags
 from ..cache.split import Split
 from ..cohort.clinical import clinical_frame
 
-__all__ = ["Head", "Memo", "SharesWork", "Split", "fit_predict", "map_splits"]
+__all__ = ["Head", "Memo", "SharesWork", "Split", "check_probabilities", "fit_predict", "map_splits"]
 
 Floats = NDArray[np.float64]
 S = TypeVar("S")
 T = TypeVar("T")
 # Training patients. With fewer, threads spend more on Python's lock than a second core brings.
 _LARGE = 512
+_ROUNDING = 1e-9
 
 
 class Head(Protocol):
@@ -116,10 +117,37 @@ def fit_predict(
 
     Returns:
         Per split, (n_test,) float64 probabilities of malignant.
+
+    Raises:
+        FloatingPointError: some are NaN, or outside 0 to 1.
+        Exception: whatever the head cannot be fitted for.
     """
     clinical = clinical_frame(clinical)
     if isinstance(head, SharesWork):
-        return head.fit_predict_splits(splits, clinical, y, memo)
+        probabilities = head.fit_predict_splits(splits, clinical, y, memo)
+    else:
+        probabilities = _one_by_one(head, splits, clinical, y)
+    for p in probabilities:
+        check_probabilities(head, p)
+    return probabilities
+
+
+def check_probabilities(head: Head, p: Floats) -> None:
+    """Refuse probabilities that are none: no score may be made of them.
+
+    Raises:
+        FloatingPointError: some are NaN, or outside 0 to 1 (by more than rounding).
+    """
+    wrong = ~((p > -_ROUNDING) & (p < 1 + _ROUNDING))  # NaN as well
+    if wrong.any():
+        raise FloatingPointError(
+            f"{type(head).__name__} gave {wrong.sum()} of {len(p)} patients a probability that is NaN or outside 0–1."
+        )
+
+
+def _one_by_one(
+    head: Head, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8]
+) -> list[Floats]:
     probabilities = []
     for split in splits:
         model = clone(head).fit(split.bags.select(split.train), clinical.iloc[split.train], y[split.train])

@@ -35,17 +35,26 @@ class PooledLDA(PooledHead):
         return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=self.shrinkage, priors=priors)
 
     def _train(self, table: NDArray[np.float64], y: NDArray[np.int8], clinical: pd.DataFrame) -> Any:
-        if np.bincount(y, minlength=2).min() < 2:
-            raise InputError(
-                "One class has a single training patient, and a covariance needs two of each; add patients, or use "
-                "another head, such as logistic."
-            )
+        check_two_of_each(clinical, y)
         return self._classifier().fit(table, y)
 
     def _legal(self) -> Legal:
         number = isinstance(self.shrinkage, float | int) and not isinstance(self.shrinkage, bool)
         legal = self.shrinkage == "auto" or (number and 0 < float(self.shrinkage) <= 1)
         return super()._legal() | {"shrinkage": (legal, "'auto' or a number above 0 and up to 1")}
+
+
+def check_two_of_each(clinical: pd.DataFrame, y: NDArray[np.int8]) -> None:
+    """Refuse training patients that have no covariance within their classes.
+
+    Raises:
+        InputError: a class has one patient only.
+    """
+    if np.bincount(y, minlength=2).min() < 2:
+        raise InputError(
+            "One class has a single training patient, and lda needs two of each for a covariance; add patients, or use "
+            "another head, such as logistic."
+        )
 
 
 def suggest(draws: Draws) -> dict[str, Any]:
@@ -75,4 +84,5 @@ FAMILY = HeadFamily(
         },
     ),
     inputs=INPUTS,
+    check=check_two_of_each,
 )  # fmt: skip

@@ -227,4 +227,5 @@ FAMILY = HeadFamily(
     space=suggest,
     build=build,
     first=({"inputs": "image", **_FIRST}, {"inputs": "both", **_FIRST}),
+    check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),
 )

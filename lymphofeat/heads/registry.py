@@ -11,6 +11,10 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from ..errors import InputError
 from .base import Head
 
@@ -71,6 +75,10 @@ class Under:
         return self._trial.suggest_categorical(self._prefix + name, self._among.get(name, choices))
 
 
+def _any_patients(clinical: pd.DataFrame, y: NDArray[np.int8]) -> None:
+    """Two classes suffice."""
+
+
 @dataclass(frozen=True)
 class HeadFamily:
     """Heads of one kind: what they are, where they come from, and which of them are worth trying.
@@ -86,6 +94,8 @@ class HeadFamily:
         first: sensible points by the short names that `space` draws, to be tried before anything is known.
         inputs: what it can be given: "clinical", "image", "both". A family with more than one draws it as "inputs";
             one with a single one does not draw it.
+        check: (clinical rows, labels of training patients) → raises `InputError` where no head of the family can be
+            fitted on them; `tune` then leaves the family out. Both classes are there.
     """
 
     name: str
@@ -96,6 +106,7 @@ class HeadFamily:
     build: Callable[[Mapping[str, Any]], Head]
     first: tuple[Mapping[str, Any], ...] = ()
     inputs: tuple[str, ...] = _INPUTS
+    check: Callable[[pd.DataFrame, NDArray[np.int8]], object] = _any_patients
 
     def suggest(self, trial: Draws, fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Draw a point from a trial, whose parameters are called "<family>.<name>".

@@ -178,4 +178,5 @@ FAMILY = HeadFamily(
     build=build,
     first=(_FIRST, _FIRST | {"pooling": "mean+std"}),
     inputs=INPUTS,
+    check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),
 )

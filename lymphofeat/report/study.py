@@ -25,6 +25,8 @@ def render_study(summary: StudySummary, console: Console) -> None:
     noun = "trial" if summary.n_trials == 1 else "trials"
     pruned = f", {summary.n_pruned} of them stopped early" if summary.n_pruned else ""
     show(console, (f"Study {summary.path}", "bold"), f": {summary.n_trials} finished {noun}{pruned}")
+    for line in (*summary.failures, *summary.left_out.values()):
+        show(console, line)
     show(console, f"Measured on {summary.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
     show(console, _scores_table(summary))
     best = summary.best

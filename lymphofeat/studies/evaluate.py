@@ -1,8 +1,10 @@
 """Scoring one point: what a process does again and again, whether it is the only one or one of many."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from ..cores import cores_each
 from ..heads.base import Memo
 from ..heads.registry import COSTS
 from ..statistics import ClassWeights
+from .failures import attrs_of, concerns_all
 from .objective import score_plan, weighs_equally
 from .plan import ScoringPlan
 from .pruning import Hopeless, Rival, Watcher
@@ -21,6 +24,8 @@ from .space import build_head, cost_of
 __all__ = ["Evaluator", "Outcome", "Setting", "Task"]
 
 _MEMO_BYTES = 1 << 30  # of all processes together
+# More than searches go side by side: a nested cross-validation's outer folds, and a few more.
+_PLANS, _VIEWS = 32, 4
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Setting:
         Raises:
             InputError: the shuffled labels cannot be divided into folds.
         """
-        return cache if self.shuffle is None else shuffled(cache, self.shuffle)
+        return _seen(cache, self.shuffle)
 
     def plan(self, view: Cache) -> ScoringPlan:
         """All fits behind a trial's score.
@@ -94,10 +99,11 @@ class Outcome:
     Attributes:
         number: the task's.
         started: when.
-        attrs: the trial's user attributes; empty if it was stopped.
-        value: the study's metric; of a stopped trial on the patients until then.
+        attrs: the trial's user attributes; empty if it was stopped, the error's if it failed.
+        value: the study's metric; of a stopped trial on the patients until then; NaN if it failed.
         steps: of a trial that was watched, the metric after so many folds.
         pruned: whether it was stopped.
+        failed: whether the head could not be scored.
     """
 
     number: int
@@ -106,6 +112,7 @@ class Outcome:
     value: float
     steps: dict[int, float] = field(default_factory=dict)
     pruned: bool = False
+    failed: bool = False
 
 
 class Evaluator:
@@ -117,21 +124,33 @@ class Evaluator:
     """
 
     def __init__(self, plans: Mapping[Setting, ScoringPlan] | None = None, processes: int = 1) -> None:
-        self._plans = dict(plans or {})
-        self._views: dict[tuple[Path, int | None], Cache] = {}
+        self._given = dict(plans or {})
+        # The last ones only: a permutation test has hundreds of both.
+        self._planned = lru_cache(_PLANS)(self._made)
+        self._view = lru_cache(_VIEWS)(_viewed)
         self._memo = Memo(_MEMO_BYTES // processes, cores_each(processes))
 
     def __call__(self, task: Task) -> Outcome:
-        """Score a point.
+        """Score a point; a head that cannot be fitted, or that gives no probabilities, is a failed trial.
 
         Heads that take tenths of a second are not watched: stopping them would save nothing.
 
         Raises:
             InputError, CacheError, LeakageError: as `open_cache`, `Setting.view` and `Setting.plan`.
+            StudyError, OSError: what every trial would meet; see `failures.concerns_all`.
         """
         started = datetime.now()
-        setting, plan, head = task.setting, self._plan(task.setting), build_head(task.params)
-        watcher = None
+        plan = self._given.get(task.setting) or self._planned(task.setting)
+        try:
+            return self._scored(task, plan, started)
+        except Exception as error:  # noqa: BLE001 - whatever a head fails with is kept with its trial
+            ends = concerns_all(error)
+            if ends is not None:
+                raise ends from error.__cause__ if ends is error else error
+            return Outcome(task.number, started, attrs_of(error), math.nan, failed=True)
+
+    def _scored(self, task: Task, plan: ScoringPlan, started: datetime) -> Outcome:
+        setting, head, watcher = task.setting, build_head(task.params), None
         if task.rival is not None and task.dearness > 0:
             balanced = weighs_equally(head)
             watcher = Watcher(plan, setting.metric, setting.class_weights, task.rival, balanced=balanced)
@@ -143,12 +162,17 @@ class Evaluator:
             value = watcher.steps[max(watcher.steps)]
             return Outcome(task.number, started, {}, value, watcher.steps, pruned=True)
         steps = {} if watcher is None else watcher.steps
+        if not all(map(math.isfinite, scores.values.values())):
+            raise FloatingPointError(f"The scores are not finite: {scores.values}")
         return Outcome(task.number, started, scores_to_attrs(scores), scores.values[setting.metric], steps)
 
-    def _plan(self, setting: Setting) -> ScoringPlan:
-        if setting not in self._plans:
-            seen = setting.cache, setting.shuffle
-            if seen not in self._views:
-                self._views[seen] = setting.view(open_cache(setting.cache))
-            self._plans[setting] = setting.plan(self._views[seen])
-        return self._plans[setting]
+    def _made(self, setting: Setting) -> ScoringPlan:
+        return setting.plan(self._view(setting.cache, setting.shuffle))
+
+
+def _viewed(path: Path, shuffle: int | None) -> Cache:
+    return _seen(open_cache(path), shuffle)
+
+
+def _seen(cache: Cache, shuffle: int | None) -> Cache:
+    return cache if shuffle is None else shuffled(cache, shuffle)

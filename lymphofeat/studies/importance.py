@@ -47,7 +47,7 @@ class Importance:
 
 def importance_of(rows: Sequence[Row], direction: Literal["maximize", "minimize"]) -> Importance:
     """Importance over the complete trials; of very many, over as many as suffice, evenly spread."""
-    complete = [row for row in rows if not row.pruned]
+    complete = [row for row in rows if row.complete]
     used = complete[:: max(1, -(-len(complete) // _MOST_TRIALS))]
     if len(used) < _LEAST_TRIALS or len({row.value for row in used}) == 1:
         return Importance({}, len(used))

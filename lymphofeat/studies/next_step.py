@@ -45,7 +45,7 @@ def next_step(summary: StudySummary) -> str:
 def _leads(summary: StudySummary, before: int) -> bool:
     """Whether the best trial beats all complete ones with numbers below `before` by about half a standard error."""
     sign = 1 if DIRECTIONS[summary.metric] == "maximize" else -1
-    earlier = sorted(sign * row.value for row in summary.rows if not row.pruned and row.number < before)
+    earlier = sorted(sign * row.value for row in summary.rows if row.complete and row.number < before)
     if not earlier:
         return True
     interval = summary.best.interval(summary.metric)

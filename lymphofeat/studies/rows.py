@@ -4,6 +4,7 @@ Ten thousand trials with their predictions take Optuna seconds and most of a gig
 take a fraction of it. The tables are those of the storage's schema, which Optuna checks when it opens a file.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,19 +24,19 @@ SELECT t.trial_id, t.state, v.value, n.value_json
 FROM trials t
 LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0
 LEFT JOIN trial_user_attributes n ON n.trial_id = t.trial_id AND n.key = :number
-WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED')
+WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL')
 ORDER BY t.trial_id
 """
 _PARAMS = """
 SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json
 FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id
-WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED')
+WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL')
 ORDER BY p.param_id
 """
 _STEPS = """
 SELECT i.trial_id, i.step, i.intermediate_value
 FROM trial_intermediate_values i JOIN trials t ON t.trial_id = i.trial_id
-WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED')
+WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL')
 ORDER BY i.step
 """
 _SECONDS = """
@@ -56,6 +57,7 @@ class Row:
         pruned: whether it was stopped; then `value` is not comparable with that of others.
         params, distributions: its point.
         steps: the metric after so many folds, if it was watched.
+        failed: whether its head could not be scored; then `value` is NaN.
     """
 
     trial_id: int
@@ -65,12 +67,19 @@ class Row:
     params: dict[str, Any] = field(default_factory=dict)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     steps: dict[int, float] = field(default_factory=dict)
+    failed: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was scored to the end, so that it may be the best."""
+        return not (self.pruned or self.failed)
 
     def trial(self) -> FrozenTrial:
         """As an Optuna trial without attributes."""
+        state = TrialState.PRUNED if self.pruned else TrialState.COMPLETE
         return create_trial(
-            state=TrialState.PRUNED if self.pruned else TrialState.COMPLETE,
-            value=self.value,
+            state=TrialState.FAIL if self.failed else state,
+            value=None if self.failed else self.value,
             params=self.params,
             distributions=self.distributions,
             intermediate_values=self.steps,
@@ -78,7 +87,9 @@ class Row:
 
 
 def read_rows(storage: optuna.storages.RDBStorage, study_id: int) -> list[Row]:
-    """The complete and pruned trials of a study, by number.
+    """The complete, pruned and failed trials of a study, by number.
+
+    Trials of earlier versions that failed have no number: they were scored again.
 
     Raises:
         KeyError, ValueError, TypeError: what is there is not what `tune` writes.
@@ -87,10 +98,13 @@ def read_rows(storage: optuna.storages.RDBStorage, study_id: int) -> list[Row]:
     with storage.engine.connect() as connection:
         rows = {row.trial_id: row for row in _trials(connection, study_id)}
         for trial_id, name, value, distribution in connection.execute(text(_PARAMS), {"study": study_id}):
-            row, known = rows[trial_id], _distribution(distribution)
+            row, known = rows.get(trial_id), _distribution(distribution)
+            if row is None:
+                continue
             row.params[name], row.distributions[name] = known.to_external_repr(value), known
         for trial_id, step, value in connection.execute(text(_STEPS), {"study": study_id}):
-            rows[trial_id].steps[step] = value
+            if trial_id in rows:
+                rows[trial_id].steps[step] = value
     return sorted(rows.values(), key=lambda row: row.number)
 
 
@@ -104,7 +118,11 @@ def scoring_seconds(storage: optuna.storages.RDBStorage, study_id: int, trials: 
 def _trials(connection: Connection, study_id: int) -> Iterator[Row]:
     query = connection.execute(text(_TRIALS), {"study": study_id, "number": NUMBER})
     for trial_id, state, value, number in query:
-        yield Row(trial_id, int(number), float(value), state == TrialState.PRUNED.name)
+        if state == TrialState.FAIL.name:
+            if number is not None:
+                yield Row(trial_id, int(number), math.nan, pruned=False, failed=True)
+        else:
+            yield Row(trial_id, int(number), float(value), pruned=state == TrialState.PRUNED.name)
 
 
 @cache

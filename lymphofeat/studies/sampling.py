@@ -77,10 +77,15 @@ class Proposals:
         self._told = 0
 
     def tell(self, trial: FrozenTrial) -> None:
-        """Take a finished (complete or pruned) trial in; its number is the number of trials told before."""
+        """Take a finished (complete, pruned or failed) trial in; its number is the number of trials told before.
+
+        Optuna's samplers do not look at failed trials, and would go on where nothing can be fitted. So a failed one is
+        handed on as stopped before its first fold, which is worse than all others.
+        """
+        state = TrialState.PRUNED if trial.state == TrialState.FAIL else trial.state
         self._study.add_trial(
             create_trial(
-                state=trial.state, value=trial.value, params=trial.params, distributions=trial.distributions,
+                state=state, value=trial.value, params=trial.params, distributions=trial.distributions,
                 intermediate_values=trial.intermediate_values,
             )
         )  # fmt: skip

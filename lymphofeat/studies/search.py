@@ -1,12 +1,13 @@
 """The loop of a search: propose a batch, score what is missing of it, keep each trial as soon as it is known."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from optuna.trial import FrozenTrial, TrialState, create_trial
-
+from ..errors import StudyError
 from ..progress import Progress
 from .evaluate import Outcome, Setting, Task
+from .failures import ERROR, cause_of, is_unexpected
 from .objective import DIRECTIONS, weighs_equally
 from .pruning import Rival
 from .record import unpack
@@ -27,14 +28,27 @@ class Search:
         setting: what its trials have in common.
         proposals: of a fresh memory; it is told of the trials that the file holds.
         prune: whether hopeless heads are stopped.
+        left_out: families that are not searched, with a sentence each.
     """
 
-    def __init__(self, store: Store, setting: Setting, proposals: Proposals, *, prune: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        setting: Setting,
+        proposals: Proposals,
+        *,
+        prune: bool,
+        left_out: Mapping[str, str] | None = None,
+    ) -> None:
         self._store, self._setting, self._proposals, self._prune = store, setting, proposals, prune
+        self.left_out = dict(left_out or {})
         self._done = {row.number: row for row in store.rows()}
         self._same: dict[str, int] = {}  # point → number of the first trial that scored it
         self._rival_of: tuple[int, Rival] | None = None
         self._wanted: dict[int, Proposal] = {}  # of the batch under way
+        self._failed: dict[
+            int, Outcome
+        ] = {}  # of the batch under way; kept when it is known that it may go on
         for number in sorted(self._done):
             self._same.setdefault(point_key(self._done[number].params), number)
 
@@ -61,6 +75,7 @@ class Search:
         numbers = range(first, first + BATCH)
         done = all(number in self._done for number in numbers)
         batch = [] if done else self._proposals.next_batch()
+        self._failed = {}
         self._wanted = {p.number: p for p in batch if p.number < trials and p.number not in self._done}
         rival = self._rival(first) if self._prune and self._wanted else None
         new: dict[str, int] = {}
@@ -69,19 +84,26 @@ class Search:
                 new.setdefault(proposal.key, proposal.number)
         return [Task(self._setting, number, self._wanted[number].params, rival) for number in new.values()]
 
-    def take(self, result: Outcome | Failure) -> None:
-        """Keep what came of a task of the batch."""
-        if isinstance(result, Failure):
-            self._store.add(_failed(self._wanted[result.number], result))
+    def take(self, outcome: Outcome) -> None:
+        """Keep what came of a task of the batch; a failed one when the batch is finished."""
+        if outcome.failed:
+            self._failed[outcome.number] = outcome
         else:
-            self._keep(self._wanted[result.number], result)
+            self._keep(self._wanted[outcome.number], outcome)
 
     def finish(self, first: int) -> tuple[int, bool]:
-        """Keep the batch's points that needed no scoring, and tell the sampler of the batch.
+        """Keep the batch's failed points and those that needed no scoring, and tell the sampler of the batch.
 
         Returns:
             How many points needed no scoring, and whether there may be more batches.
+
+        Raises:
+            StudyError: most of the batch failed alike, for a reason that no head foresees; none of these is kept, so
+                that they are scored again when it is mended.
         """
+        self._refuse_failures_of_all(first)
+        for number, outcome in sorted(self._failed.items()):
+            self._keep(self._wanted[number], outcome)
         copies = [p for p in self._wanted.values() if p.number not in self._done]
         for proposal in copies:
             self._keep(proposal, self._copy(proposal))
@@ -92,10 +114,23 @@ class Search:
             self._proposals.tell(self._done[number].trial())
         return len(copies), True
 
+    def _refuse_failures_of_all(self, first: int) -> None:
+        attrs = [outcome.attrs for outcome in self._failed.values()]
+        earlier = (self._done.get(number) for number in range(first, first + BATCH))
+        attrs += [self._store.attrs(row.trial_id) for row in earlier if row is not None and row.failed]
+        causes = Counter(cause_of(one) for one in attrs if is_unexpected(one))
+        for cause, times in causes.most_common(1):
+            if self._failed and times > BATCH // 2:
+                error = next(one[ERROR] for one in attrs if cause_of(one) == cause)
+                raise StudyError(
+                    f"{times} trials of {BATCH} failed alike, so the fault is not in one head: {error}. The finished "
+                    "trials are kept; once it is mended, the same command scores these again."
+                )
+
     def _keep(self, proposal: Proposal, outcome: Outcome) -> None:
         row = Row(
             -1, proposal.number, outcome.value, outcome.pruned, proposal.params, proposal.distributions,
-            outcome.steps,
+            outcome.steps, outcome.failed,
         )  # fmt: skip
         trial = row.trial()
         trial.datetime_start = outcome.started
@@ -110,7 +145,9 @@ class Search:
         attrs = self._store.attrs(source.trial_id)
         attrs.pop(NUMBER)
         attrs["same_as"] = source.number
-        return Outcome(proposal.number, datetime.now(), attrs, source.value, source.steps, source.pruned)
+        return Outcome(
+            proposal.number, datetime.now(), attrs, source.value, source.steps, source.pruned, source.failed
+        )  # fmt: skip
 
     def _rival(self, before: int) -> Rival | None:
         """The best of the complete trials with lower numbers; of equals the first."""
@@ -128,7 +165,7 @@ class Search:
         return self._rival_of[1]
 
     def _complete(self, before: int) -> Iterator[Row]:
-        return (row for row in self._done.values() if row.number < before and not row.pruned)
+        return (row for row in self._done.values() if row.number < before and row.complete)
 
 
 def run_together(searches: Sequence[Search], trials: int, workers: Workers, progress: Progress) -> None:
@@ -143,8 +180,9 @@ def run_together(searches: Sequence[Search], trials: int, workers: Workers, prog
         progress: told of every trial.
 
     Raises:
-        StudyError: a file cannot be written, or processes were killed again and again.
-        Exception: what a head failed with; the failed trial is recorded, and the others of its batch are kept.
+        StudyError: a file cannot be written, processes were killed again and again, or most trials of a batch failed
+            alike.
+        LeakageError, CacheError, InputError, OSError: what every trial would meet; the others of its batch are kept.
     """
     going = list(searches)
     for first in range(0, trials, BATCH):
@@ -152,10 +190,10 @@ def run_together(searches: Sequence[Search], trials: int, workers: Workers, prog
         tasks = [task for search in going for task in search.begin(first, trials)]
         failures: list[Failure] = []
         for task, result in workers.run(tasks):
-            by_setting[task.setting].take(result)
             if isinstance(result, Failure):
                 failures.append(result)
             else:
+                by_setting[task.setting].take(result)
                 progress.advance()
         if failures:
             raise min(failures, key=lambda failure: failure.number).error
@@ -167,12 +205,3 @@ def run_together(searches: Sequence[Search], trials: int, workers: Workers, prog
             if more:
                 still_going.append(search)
         going = still_going
-
-
-def _failed(proposal: Proposal, failure: Failure) -> FrozenTrial:
-    return create_trial(
-        state=TrialState.FAIL,
-        params=proposal.params,
-        distributions=proposal.distributions,
-        user_attrs={"error": repr(failure.error)},
-    )

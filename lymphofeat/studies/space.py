@@ -5,8 +5,8 @@ makes meaningless is not drawn.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from hashlib import blake2b
@@ -14,18 +14,23 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from optuna.trial import FixedTrial
 
 from ..errors import InputError
 from ..heads.base import Head
 from ..heads.registry import Draws, HeadFamily, families
 
-__all__ = ["FAMILY", "INPUTS", "Space", "build_head", "cost_of", "family_of"]
+__all__ = ["FAMILY", "INPUTS", "LEFT_OUT", "Space", "build_head", "cost_of", "family_of"]
 
 FAMILY = "family"  # the parameter that says which family a point belongs to
 INPUTS = ("clinical", "image", "both")
+# Where a study keeps the families that cannot be fitted on its folds, with a sentence each; absent if there are none.
+LEFT_OUT = "left_out"
 _BASELINE = "logistic"  # the head to beat: tried first, whatever else there is
 _PROBES = 200  # random points behind a space's digest
+_PLENTY = 10  # patients of a class, with which no family is asked whether that is enough
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,37 @@ class Space:
                     "or give another --inputs."
                 )
         return cls(tuple(name for name in fitting if not names or name in names), allowed)
+
+    def unfit(self, trainings: Sequence[tuple[pd.DataFrame, NDArray[np.int8]]]) -> dict[str, str]:
+        """The families of which no head can be fitted on one of the training parts, with a sentence each.
+
+        Args:
+            trainings: clinical rows and labels of the patients that a head is fitted on.
+        """
+        # Where there are more, no family has ever too few of a class, and asking all of them takes a second.
+        few = [one for one in trainings if np.bincount(one[1], minlength=2).min() < _PLENTY]
+        found: dict[str, str] = {}
+        for name in self.families:
+            for clinical, y in few:
+                try:
+                    families()[name].check(clinical, y)
+                except InputError as error:
+                    found[name] = (
+                        f"The heads {name!r} are left out: in some folds they cannot be fitted. {error}"
+                    )
+                    break
+        return found
+
+    def without(self, names: Collection[str]) -> "Space":
+        """The space without some families.
+
+        Raises:
+            ValueError: none is left.
+        """
+        left = tuple(name for name in self.families if name not in names)
+        if not left:
+            raise ValueError("no family of heads is left")
+        return replace(self, families=left)
 
     def suggest(self, trial: Draws) -> dict[str, Any]:
         """Draw a point, the family first.

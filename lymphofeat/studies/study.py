@@ -18,7 +18,7 @@ from .objective import DIRECTIONS
 from .plan import ScoringPlan
 from .sampling import SAMPLERS, Proposals
 from .search import Search
-from .space import Space
+from .space import LEFT_OUT, Space
 from .store import Store, create_store, open_store, owned, quiet_optuna
 from .summary import StudySummary, load_study
 from .workers import workers
@@ -97,8 +97,11 @@ def tune(
     cache = open_cache(cache_path)
     setting = Setting(cache_path, family_in(cache, family), repeats, metric, class_weights)
     tuning = Tuning(study_path, setting, space, seed, sampler, prune)
+    told = progress or Silent()
     with tuning.search(cache) as search, workers(jobs, {setting: setting.plan(cache)}) as scorers:
-        search.run(trials, scorers, progress or Silent())
+        for sentence in search.left_out.values():
+            told.note(sentence)
+        search.run(trials, scorers, told)
     return load_study(study_path)
 
 
@@ -155,14 +158,25 @@ class Tuning:
             StudyError: the study was made from something else, is in use, or cannot be written.
         """
         made_from, direction = self.made_from(view), DIRECTIONS[self.setting.metric]
-        patients = None if self.path.exists() else _patients(self.setting.plan(view))
+        plan = None if self.path.exists() else self.setting.plan(view)
+        left_out = {} if plan is None else self._left_out(plan)
         with owned(self.path), quiet_optuna():
-            if patients is not None and not self.path.exists():
-                create_store(self.path, made_from, patients, direction)
+            if plan is not None and not self.path.exists():
+                also = {LEFT_OUT: left_out} if left_out else {}
+                create_store(self.path, made_from | also, _patients(plan), direction)
             with open_store(self.path) as store:
                 check_made_from(store, made_from)
-                proposals = Proposals(self.space, direction, self.sampler, self.seed)
-                yield Search(store, self.setting, proposals, prune=self.prune)
+                # As the study was begun: a sampler cannot be told of families that are not in its space.
+                left_out = dict(store.made_from.get(LEFT_OUT, {}))
+                proposals = Proposals(self.space.without(left_out), direction, self.sampler, self.seed)
+                yield Search(store, self.setting, proposals, prune=self.prune, left_out=left_out)
+
+    def _left_out(self, plan: ScoringPlan) -> dict[str, str]:
+        trainings = [(plan.clinical.iloc[s.train], plan.labels[s.train]) for s in plan.splits]
+        found = self.space.unfit(trainings)
+        if len(found) == len(self.space.families):
+            raise InputError("\n".join(["No heads are left to search.", *found.values()]))
+        return found
 
 
 def check_made_from(store: Store, now: Mapping[str, Any]) -> None:

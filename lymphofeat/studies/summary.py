@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from ..errors import InputError, StudyError
 from ..heads.cut import prior_cut, steady_cut
 from ..statistics import METRICS, Bootstrap, ClassWeights, Interval, bootstrap_of_runs
+from .failures import ERROR, REASON, FailedTrial, in_words
 from .importance import Importance, importance_of
 from .objective import DIRECTIONS, TrialScores, decide, weighs_equally
 from .record import scores_from_attrs
 from .rows import Row
-from .space import FAMILY, build_head
+from .space import FAMILY, LEFT_OUT, build_head
 from .store import Store, open_store
 
 __all__ = ["FamilyBest", "StudySummary", "TrialSummary", "load_study", "load_trials", "words"]
@@ -124,8 +125,9 @@ class StudySummary:
         best_clinical, best_image: the best with clinical values only and with images only; None if not tried.
         leaderboard: the best of each family, best first; families without a complete trial are left out.
         ids: the labelled patients' IDs, in the order of `TrialSummary.y`.
-        rows: the finished trials by number, without what they were scored on.
+        rows: the finished trials by number, without what they were scored on; stopped and failed ones among them.
         seconds: of scoring, all processes and runs of the program together.
+        failed: those whose head could not be scored, and why.
     """
 
     path: Path
@@ -137,11 +139,27 @@ class StudySummary:
     ids: tuple[str, ...]
     rows: tuple[Row, ...]
     seconds: float = 0.0
+    failed: tuple[FailedTrial, ...] = ()
 
     @property
     def n_trials(self) -> int:
-        """Finished trials, pruned ones among them."""
+        """Finished trials, pruned and failed ones among them."""
         return len(self.rows)
+
+    @property
+    def n_scored(self) -> int:
+        """Trials that the best one was selected among: all but the failed ones."""
+        return self.n_trials - len(self.failed)
+
+    @property
+    def failures(self) -> list[str]:
+        """How many trials failed, and by cause why; empty where none did."""
+        return in_words(self.failed, self.n_trials)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Families that were not searched since they cannot be fitted on these folds, with a sentence each."""
+        return dict(self.made_from.get(LEFT_OUT, {}))
 
     @property
     def n_pruned(self) -> int:
@@ -204,7 +222,7 @@ class StudySummary:
     def caveat(self) -> str:
         """That the best score was selected, which it must not be quoted without."""
         return (
-            f"Trial {self.best.number} was selected as the best of {self.n_trials} by {words(self.metric)} on these "
+            f"Trial {self.best.number} was selected as the best of {self.n_scored} by {words(self.metric)} on these "
             "very folds, so its scores are optimistic and the intervals do not cover the selection; only "
             "`lymphofeat evaluate`, which repeats the search inside every outer fold, is free of it."
         )
@@ -238,12 +256,12 @@ def load_study(path: Path, trials: int | None = None) -> StudySummary:
         trials: read the first so many only, as if the search had ended there.
 
     Raises:
-        StudyError: no file, not a study of `tune`, without a finished trial, or damaged.
+        StudyError: no file, not a study of `tune`, without a trial that was scored to its end, or damaged.
     """
     with open_store(path) as store:
         rows = [row for row in store.rows() if trials is None or row.number < trials]
-        if all(row.pruned for row in rows):
-            raise StudyError(f"{path} holds no finished trial yet; run `lymphofeat tune` on it.")
+        if not any(row.complete for row in rows):
+            raise StudyError(_without_result(store, rows))
         try:
             return _summary(store, rows)
         except (KeyError, TypeError, InputError, ValueError) as error:
@@ -253,7 +271,7 @@ def load_study(path: Path, trials: int | None = None) -> StudySummary:
 
 
 def load_trials(path: Path) -> list[TrialSummary]:
-    """Every complete trial of a study, by number, with what it was scored on; pruned ones are left out.
+    """Every complete trial of a study, by number, with what it was scored on; pruned and failed ones are left out.
 
     Raises:
         StudyError: as `load_study`.
@@ -261,7 +279,7 @@ def load_trials(path: Path) -> list[TrialSummary]:
     with open_store(path) as store:
         read, rows = _Reader(store), store.rows()
         try:
-            return [read.trial(row) for row in rows if not row.pruned]
+            return [read.trial(row) for row in rows if row.complete]
         except (KeyError, TypeError, ValueError) as error:
             raise StudyError(
                 f"{path} holds a trial that cannot be read ({error!r}); begin a new study."
@@ -270,7 +288,7 @@ def load_trials(path: Path) -> list[TrialSummary]:
 
 def _summary(store: Store, rows: list[Row]) -> StudySummary:
     sign = 1 if DIRECTIONS[store.made_from["metric"]] == "maximize" else -1
-    complete = [row for row in rows if not row.pruned]
+    complete = [row for row in rows if row.complete]
     read = _Reader(store)
 
     def best(wanted: Callable[[Row], bool] = lambda _: True) -> Row | None:
@@ -292,6 +310,28 @@ def _summary(store: Store, rows: list[Row]) -> StudySummary:
         ids=tuple(store.patients["ids"]),
         rows=tuple(rows),
         seconds=store.seconds(1 + max(row.number for row in rows)),
+        failed=_failed(store, rows),
+    )
+
+
+def _failed(store: Store, rows: Iterable[Row]) -> tuple[FailedTrial, ...]:
+    found = []
+    for row in rows:
+        if row.failed:
+            attrs = store.attrs(row.trial_id)
+            found.append(FailedTrial(row.number, str(row.params[FAMILY]), attrs[REASON], attrs[ERROR]))
+    return tuple(found)
+
+
+def _without_result(store: Store, rows: list[Row]) -> str:
+    failures = in_words(_failed(store, rows), len(rows))
+    if not failures:
+        return f"{store.path} holds no finished trial yet; run `lymphofeat tune` on it."
+    return "\n".join(
+        [
+            f"{store.path} holds no trial that was scored to its end; add patients or name other --families.",
+            *failures,
+        ]
     )
 
 
@@ -303,7 +343,7 @@ def _leaderboard(rows: Iterable[Row], sign: int, read: "_Reader") -> tuple[Famil
         family = str(row.params[FAMILY])
         n_trials[family] += 1
         n_pruned[family] += row.pruned
-        if not row.pruned and (family not in best or sign * row.value > sign * best[family].value):
+        if row.complete and (family not in best or sign * row.value > sign * best[family].value):
             best[family] = row
     ranked = sorted(best.items(), key=lambda item: (-sign * item[1].value, item[1].number))
     return tuple(

@@ -32,7 +32,7 @@ _SECONDS_TO_END = 5.0
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that ended with an error.
+    """A task that could not be scored for a reason that is not its head's, so that the search ends.
 
     Attributes:
         number: the task's.
@@ -217,7 +217,7 @@ def _serve(pipe: Connection, jobs: int) -> None:
 def _scored(score: Callable[[Task], Outcome], task: Task) -> Outcome | Failure:
     try:
         return score(task)
-    except Exception as error:  # noqa: BLE001 - recorded with the trial, then raised by who asked
+    except Exception as error:  # noqa: BLE001 - raised by who asked
         return Failure(task.number, error)
 
 
@@ -232,5 +232,5 @@ def _killed(task: Task, member: _Member) -> str:
     code = member.process.exitcode
     return (
         f"Two processes ended (exit code {code}) while they scored trial {task.number}; most often the memory is used "
-        "up: give fewer --jobs. The finished trials are kept."
+        "up: give fewer --jobs. The finished trials are kept, and the same command scores this one again."
     )

@@ -152,7 +152,7 @@ def test_a_point_that_was_scored_is_not_scored_again(
     assert rows[2][3] == rows[0][3] | {"same_as": 0, "number": 2}
 
 
-def test_a_failure_is_recorded_raised_and_without_influence(
+def test_a_failure_of_the_search_is_raised_and_without_influence(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score_plan = evaluate_module.score_plan
@@ -161,24 +161,17 @@ def test_a_failure_is_recorded_raised_and_without_influence(
     def fails_once(*arguments: Any) -> Any:
         calls.append(1)
         if len(calls) == 18:
-            raise FloatingPointError("made to fail")
+            raise OSError("made to fail")
         return score_plan(*arguments)
 
     monkeypatch.setattr(evaluate_module, "score_plan", fails_once)
-    with pytest.raises(FloatingPointError):
+    with pytest.raises(OSError, match="made to fail"):
         quick(cache, tmp_path / "failed.db", trials=LEARNT, seed=4)
     assert [number for number, *_ in trials_of(tmp_path / "failed.db")] == [*range(17), *range(18, LEARNT)]
     quick(cache, tmp_path / "failed.db", trials=LEARNT, seed=4)
     monkeypatch.setattr(evaluate_module, "score_plan", score_plan)
     quick(cache, tmp_path / "whole.db", trials=LEARNT, seed=4)
     assert trials_of(tmp_path / "failed.db") == trials_of(tmp_path / "whole.db")
-    with sqlite3.connect(tmp_path / "failed.db") as database:
-        failed = database.execute(
-            "SELECT value_json FROM trial_user_attributes a JOIN trials t ON t.trial_id = a.trial_id "
-            "WHERE t.state = 'FAIL' AND a.key = 'error'"
-        ).fetchall()
-    database.close()
-    assert ["made to fail" in error for (error,) in failed] == [True]
 
 
 def test_a_full_disk_ends_in_a_sentence_and_keeps_what_is_there(

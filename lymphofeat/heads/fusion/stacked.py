@@ -13,7 +13,7 @@ from ...cache.bags import Bags
 from ..base import Head, Memo, Split, fit_predict
 from ..checks import check_both_classes, is_above, is_whole
 from ..gaussian_process import FAMILY as GP
-from ..inner import inner_splits
+from ..inner import inner_folds, inner_splits
 from ..linear import FAMILY as LOGISTIC
 from ..pooling import POOLINGS
 from ..registry import Draws, HeadFamily
@@ -24,6 +24,8 @@ from .parts import FIRST_PARTS, FusedHead, parts_of, suggest_parts
 __all__ = ["FAMILY", "StackedFusion"]
 
 Floats = NDArray[np.float64]
+
+_INNER_FOLDS = 5
 
 
 class StackedFusion(FusedHead):
@@ -47,7 +49,7 @@ class StackedFusion(FusedHead):
         clinical: Head | None = None,
         class_weight: str | None = None,
         C: float = 1.0,
-        inner_folds: int = 5,
+        inner_folds: int = _INNER_FOLDS,
         random_state: int = 0,
     ) -> None:
         super().__init__(image=image, clinical=clinical, class_weight=class_weight)
@@ -150,4 +152,5 @@ FAMILY = HeadFamily(
     build=build,
     first=({**FIRST_PARTS, "C": 1.0},),
     inputs=("both",),
+    check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),
 )

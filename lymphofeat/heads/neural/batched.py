@@ -84,15 +84,19 @@ def train_models(
 
     Raises:
         InputError: early stopping with too few patients of a class.
+        FloatingPointError: a training went to infinity, so that nothing was learnt.
     """
     trained = torch.empty((len(models), layout.size))
     # Several groups for each core, or cores would stand idle; never by their number, which must not change a bit.
     size = min(network.group, max(1, len(models) // 4))
-    positions = _groups(models, schedule, size)
-    groups = [_Group(network, layout, schedule, [models[k] for k in numbers]) for numbers in positions]
+    learners = [_Learner(model, schedule) for model in models]
+    positions = _groups(learners, size)
+    groups = [_Group(network, layout, schedule, [learners[k] for k in numbers]) for numbers in positions]
     run_all(groups, workers)
     for numbers, group in zip(positions, groups, strict=True):
         trained[numbers] = group.best
+    if not all(group.learnt for group in groups):
+        raise FloatingPointError("A training went to infinity; a smaller learning rate may help.")
     return trained
 
 
@@ -121,16 +125,12 @@ def _runs(data: BagTensors, bags: Indices) -> Iterator[Pack]:
         first = last
 
 
-def _groups(models: Sequence[Model], schedule: Schedule, size: int) -> list[list[int]]:
-    """Positions of models that take equally many steps, at most `size` together."""
-    by_steps: dict[int, list[int]] = {}
-    for k, model in enumerate(models):
-        by_steps.setdefault(-(-len(model.y) // schedule.batch_size), []).append(k)
-    return [alike[i : i + size] for alike in by_steps.values() for i in range(0, len(alike), size)]
-
-
 class _Learner:
-    """What one model of a group learns from and is watched on."""
+    """What one model of a group learns from and is watched on.
+
+    Attributes:
+        steps: minibatches of an epoch.
+    """
 
     def __init__(self, model: Model, schedule: Schedule) -> None:
         train, y = model.train, model.y
@@ -140,6 +140,8 @@ class _Learner:
             kept, watched = set_aside(y, model.persons, schedule.watched, model.seed)
         self.watched, watched_y = train[watched], y[watched]
         train, y = train[kept], y[kept]
+        # Only now: as many patients in two models may leave different numbers after some were set aside.
+        self.steps = -(-len(y) // schedule.batch_size)
         self.train, self.y = train, y.astype(np.float32)
         counts = np.bincount(y, minlength=2)
         shares = len(y) / (2 * np.maximum(counts, 1)) if schedule.balanced else np.ones(2)
@@ -157,25 +159,41 @@ class _Learner:
         return float((self.watched_weight * each).mean())
 
 
+def _groups(learners: Sequence[_Learner], size: int) -> list[list[int]]:
+    """Positions of models that take equally many steps in an epoch, at most `size` together."""
+    by_steps: dict[int, list[int]] = {}
+    for k, one in enumerate(learners):
+        by_steps.setdefault(one.steps, []).append(k)
+    return [alike[i : i + size] for alike in by_steps.values() for i in range(0, len(alike), size)]
+
+
 class _Group:
     """Models that are trained by the same launches; a `schedule.Training`."""
 
-    def __init__(self, network: Network, layout: Layout, schedule: Schedule, models: Sequence[Model]) -> None:
+    def __init__(
+        self, network: Network, layout: Layout, schedule: Schedule, learners: Sequence[_Learner]
+    ) -> None:
         self._network, self._layout, self._schedule = network, layout, schedule
-        self._learners = [_Learner(m, schedule) for m in models]
-        self._flat = torch.stack([layout.draw(m.seed) for m in models])
+        self._learners = learners
+        self._flat = torch.stack([layout.draw(one.seed) for one in learners])
         self._views = layout.views(self._flat)
         self._gradient = torch.zeros_like(self._flat)
         self._gradient_views = layout.views(self._gradient)
         self._moments = torch.zeros(2, *self._flat.shape)
         self._taken = torch.zeros(())
         self.best = self._flat
-        self._best_loss = np.full(len(models), np.inf)
-        self._best_epoch = np.zeros(len(models), dtype=np.int64)
+        self._best_loss = np.full(len(learners), np.inf)
+        self._best_epoch = np.zeros(len(learners), dtype=np.int64)
         if schedule.watched > 0:
             self.best = self.best.clone()
         self._epoch = -1
         self._next_epoch()
+
+    @property
+    def learnt(self) -> bool:
+        """Whether every model has finite values, and with early stopping a finite loss after some epoch."""
+        watched = self._schedule.watched == 0 or bool(np.isfinite(self._best_loss).all())
+        return watched and bool(torch.isfinite(self.best).all())
 
     def step(self) -> bool:
         """Gradient of the present minibatches and the optimiser's step; whether there is another minibatch."""

@@ -196,6 +196,8 @@ class _Moments:
 
 
 def _chunks(patients: Indices, lengths: Indices) -> Iterator[Indices]:
-    """Runs of patients of about `_CHUNK_ROWS` rows."""
+    """Runs of patients of about `_CHUNK_ROWS` rows; a larger bag may be a run of its own."""
     rows = np.cumsum(lengths[patients])
-    yield from np.split(patients, np.searchsorted(rows, np.arange(_CHUNK_ROWS, rows[-1], _CHUNK_ROWS)))
+    runs = np.split(patients, np.searchsorted(rows, np.arange(_CHUNK_ROWS, rows[-1], _CHUNK_ROWS)))
+    # A bag that reaches over several multiples leaves nothing between them.
+    yield from (run for run in runs if len(run))

@@ -1,5 +1,7 @@
 """Coordinates of instances against their formula, patient by patient."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -9,13 +11,15 @@ from lymphofeat.heads import Memo, Split
 from lymphofeat.heads.neural.instances import coordinates_of, coordinates_of_splits
 
 
-@pytest.fixture
-def bags() -> Bags:
+def drawn(lengths: Sequence[int]) -> Bags:
     rng = np.random.default_rng(0)
     mix = rng.normal(size=(7, 7))
-    return Bags.from_list(
-        [(rng.normal(size=(n, 7)) @ mix + 50).astype(np.float32) for n in rng.integers(1, 20, 30)]
-    )
+    return Bags.from_list([(rng.normal(size=(n, 7)) @ mix + 50).astype(np.float32) for n in lengths])
+
+
+@pytest.fixture
+def bags() -> Bags:
+    return drawn(np.random.default_rng(0).integers(1, 20, 30).tolist())
 
 
 def naive(bags: Bags, pca: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -39,6 +43,21 @@ def test_equals_the_formula(bags: Bags, pca: int | None) -> None:
     # Of each axis, only the direction is free.
     signs = np.sign((rows * expected).sum(axis=0))
     np.testing.assert_allclose(rows * signs * np.sqrt(widths.mean()), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [[2100] + [5] * 19, [5] * 19 + [2100], [9000, 1, 9000], [2048] * 3, [1] * 30, [2047, 1, 1, 4096, 3]],
+    ids=str,
+)
+def test_bags_of_any_size_equal_the_formula(lengths: list[int]) -> None:
+    """More images than are summed at a time, in one bag or in all of them, and single ones."""
+    bags = drawn(lengths)
+    for pca in (None, 3):
+        expected, widths = naive(bags, pca)
+        rows = coordinates_of(bags, pca).transform(bags).numpy()
+        signs = np.sign((rows * expected).sum(axis=0))
+        np.testing.assert_allclose(rows * signs * np.sqrt(widths.mean()), expected, atol=1e-3)
 
 
 def test_splits_share_sums_and_keep_their_own_coordinates(bags: Bags) -> None:
