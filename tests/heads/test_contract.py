@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from optuna.trial import FixedTrial
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.cohort.clinical import clinical_frame
@@ -15,6 +15,7 @@ from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.errors import InputError
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.base import SharesWork
+from lymphofeat.heads.linear import PooledLogistic
 from lymphofeat.heads.registry import COSTS, HeadFamily, families
 
 N, DIM = 36, 6
@@ -47,8 +48,23 @@ def _shortened(head: Any) -> Any:
     return head.set_params(**{k: v for k, v in short.items() if k in head.get_params()})
 
 
+class Plain(ClassifierMixin, BaseEstimator):
+    """A head without `fit_predict_splits`, which is optional."""
+
+    def __init__(self, *, inputs: str = "both") -> None:
+        self.inputs = inputs
+
+    def fit(self, bags: Bags, clinical: pd.DataFrame, y: np.ndarray) -> "Plain":
+        self.inner_ = PooledLogistic(inputs=self.inputs).fit(bags, clinical, y)
+        self.classes_ = self.inner_.classes_
+        return self
+
+    def predict_proba(self, bags: Bags, clinical: pd.DataFrame) -> np.ndarray:
+        return self.inner_.predict_proba(bags, clinical)
+
+
 def _heads() -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {"plain": Plain(), "plain-image": Plain(inputs="image")}
     for name, family in families().items():
         for number, point in enumerate(family.first):
             drawn = family.suggest(FixedTrial(family.enqueued(point)))
@@ -114,6 +130,11 @@ def test_first_points_name_all_that_is_drawn(family: HeadFamily) -> None:
         assert drawn.params == family.enqueued(point)
 
 
+def test_the_quick_way_over_splits_is_optional() -> None:
+    assert not isinstance(HEADS["plain"], SharesWork)
+    assert isinstance(HEADS["logistic-first-0"], SharesWork)
+
+
 def test_names_and_order_of_families() -> None:
     costs = [COSTS.index(family.cost) for family in families().values()]
     assert costs == sorted(costs)
@@ -165,8 +186,6 @@ def test_splits_together_equal_splits_apart(name: str, patients: Patients) -> No
     splits = [Split(bags, "k", np.sort(rows[9:]), np.sort(rows[:9])),
               Split(bags, "k", np.sort(rows[:-9]), np.sort(rows[-9:]))]  # fmt: skip
     head = HEADS[name]
-    if not isinstance(head, SharesWork):
-        pytest.fail(f"{name} is fitted split by split, and every family so far has a quicker way")
     memo = Memo()
     together = fit_predict(head, splits, clinical, y, memo)
     for split, p in zip(splits, together, strict=True):
