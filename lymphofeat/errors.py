@@ -6,8 +6,19 @@ exception that each class also is.
 """
 
 
+def printable(text: str) -> str:
+    r"""Text with file names in it, fit to be written: a byte that is not UTF-8 becomes `\xe4`.
+
+    Python holds such a byte of a file name as half a character, which no file and no terminal takes.
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 class LymphofeatError(Exception):
     """Base of all errors that are the input's fault, not the program's."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class InputError(LymphofeatError, ValueError):

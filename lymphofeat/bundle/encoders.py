@@ -52,6 +52,7 @@ class EncoderRecord:
         block: images a pass.
         origin: of its weights, for people.
         digest: of its tensors; "" for colour.
+        bits: how many bits the training images of 16 used; None where they had 8, or used all 16.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class EncoderRecord:
     block: int
     origin: str
     digest: str
+    bits: int | None = None
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "EncoderRecord":
@@ -100,6 +102,7 @@ def record_of(cache: Cache, encoding: Encoding, network: nn.Module | None) -> En
         block=encoding.spec.block,
         origin=origin,
         digest="" if network is None else state_digest(network.state_dict()),
+        bits=None if seen.get("bits") is None else int(seen["bits"]),
     )
 
 

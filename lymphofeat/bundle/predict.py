@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -10,12 +11,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..cache.bags import Bags
+from ..cohort.decoding import bit_depth
 from ..cohort.model import Patient
+from ..cohort.reading import reading_notes
 from ..encoder.frozen import Block, BlockEncoder, choose_device, encode_blocks
+from ..encoder.pixels import read_block
 from ..errors import InputError
 from ..estimates.conformal import REFER
 from ..files import refuse_existing, written_beside
 from ..progress import Progress, Silent
+from .encoders import EncoderRecord
 from .familiar import patient_means, unlike
 from .load import Bundle, open_bundle
 from .patients import NewPatients, check_images, read_patients
@@ -80,7 +85,8 @@ def predict_folder(
     table = predict_patients(loaded, new, device=device, workers=workers, progress=progress)
     with written_beside(out, overwrite=force) as file:
         table.to_csv(file, index=False, lineterminator="\n")
-    return PredictSummary(out, loaded, table, (*loaded.notes, *new.notes))
+    notes = (*loaded.notes, *new.notes, *_reading_notes(loaded, new.patients))
+    return PredictSummary(out, loaded, table, notes)
 
 
 def predict_patients(
@@ -118,11 +124,11 @@ def _bags(
     if not bundle.sees_images:
         nothing = Bags(np.empty((len(images), 0), dtype=np.float32), starts, lengths)
         return [nothing] * bundle.n_fits
-    target = choose_device(device)
+    target, found = choose_device(device), bit_depth(images)
     progress.start("encoding", len(images) * len(bundle.encoders), "images")
     try:
         encoded = (
-            _encoded(bundle.encoder(number, target), images, record.block, workers, progress)
+            _encoded(bundle.encoder(number, target), images, record, record.bits or found, workers, progress)
             for number, record in enumerate(bundle.encoders)
         )
         return [Bags(features, starts, lengths) for features in encoded]
@@ -133,10 +139,23 @@ def _bags(
         progress.stop()
 
 
+def _reading_notes(bundle: Bundle, patients: Sequence[Patient]) -> tuple[str, ...]:
+    if not bundle.sees_images:
+        return ()
+    images = [image for patient in patients for image in patient.images]
+    return reading_notes(images, min(record.crop for record in bundle.encoders), bundle.encoders[0].bits)
+
+
 def _encoded(
-    encoder: BlockEncoder, images: Sequence[Path], size: int, workers: int | None, progress: Progress
+    encoder: BlockEncoder,
+    images: Sequence[Path],
+    record: EncoderRecord,
+    bits: int,
+    workers: int | None,
+    progress: Progress,
 ) -> NDArray[np.float32]:
-    """(n_images, D) features, `size` images a pass."""
+    """(n_images, D) features."""
+    size = record.block
     blocks: list[Block] = [(first, images[first : first + size]) for first in range(0, len(images), size)]
     parts: dict[int, NDArray[np.float32]] = {}
     lock = Lock()
@@ -146,7 +165,7 @@ def _encoded(
             parts[first] = features
             progress.advance(len(features))
 
-    encode_blocks(encoder, blocks, sink, workers=workers)
+    encode_blocks(encoder, blocks, sink, workers=workers, read=partial(read_block, bits=bits))
     return np.concatenate([parts[first] for first, _ in blocks])
 
 

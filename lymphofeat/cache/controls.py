@@ -7,6 +7,7 @@ from pathlib import Path
 from ..cohort.model import Cohort
 from ..encoder.backbones import BACKBONES
 from ..encoder.colour_statistics import ColourStatistics
+from ..encoder.pixels import recorded_depth
 from ..progress import Progress, Silent
 from .extract import ExtractSettings, cohort_tables, extract_frozen, fill, fresh_cache, holds, whole_seconds
 from .layout import EncodingSpec
@@ -97,7 +98,7 @@ def extract_colour(
         "recipe": "frozen",
         "backbone": COLOUR,
         "weights": "none: mean and deviation of each channel",
-        "preprocessing": {"crop": settings.crop},
+        "preprocessing": {"crop": settings.crop, **recorded_depth(cohort.images)},
         "dtype": "float32",
     }
     spec = EncodingSpec(COLOUR, COLOUR, encoder.dim, settings.batch_size, None, about)

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial as partial_of
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,10 @@ from ..encoder.frozen import (
     encode_blocks,
     has_fast_bfloat16,
 )
-from ..encoder.pixels import Preprocessing, read_block
+from ..encoder.pixels import Preprocessing, read_block, recorded_depth
 from ..encoder.pixelstore import PixelStore
 from ..encoder.weights import LoadedWeights, load_weights
-from ..errors import InputError, StaleCacheError
+from ..errors import InputError, StaleCacheError, printable
 from ..progress import Progress, Silent
 from .layout import CohortTables, EncodingSpec, draw_folds
 from .reader import Cache, open_cache
@@ -112,10 +113,10 @@ def cohort_tables(cohort: Cohort, settings: ExtractSettings, progress: Progress)
         folds=draw_folds(patients, settings.n_folds, settings.n_repeats, settings.fold_seed),
         fold_seed=settings.fold_seed,
         fingerprint=cohort_fingerprint(cohort, digests),
-        names=[image.name for image in images],
+        names=[printable(image.name) for image in images],
         sizes=image_sizes(images).tolist(),
         digests=digests,
-        source=str(cohort.root.resolve()),
+        source=printable(str(cohort.root.resolve())),
     )
 
 
@@ -156,7 +157,7 @@ def extract_frozen(
     if weights.note:
         progress.note(weights.note)
     tables = cohort_tables(cohort, settings, progress)
-    spec = _spec(settings, weights, device)
+    spec = _spec(settings, weights, device, recorded_depth(cohort.images))
     with writing(cache):
         if not force and holds(cache, tables, spec):
             return _summary(cache, settings, spec, weights, tables.n_images, tables.n_images, 0.0)
@@ -169,7 +170,7 @@ def extract_frozen(
     summary = _summary(cache, settings, spec, weights, tables.n_images, n_before, seconds)
     if settings.dtype == "float32":
         return summary
-    error = _bfloat16_error(cohort, settings, encoder)
+    error = _bfloat16_error(cohort, settings, encoder, bits_of(spec))
     return replace(summary, bfloat16_error=error, slow_bfloat16=not has_fast_bfloat16(device))
 
 
@@ -198,7 +199,9 @@ def _preprocessing(settings: ExtractSettings) -> Preprocessing:
     return Preprocessing(settings.crop, backbone.mean, backbone.std)
 
 
-def _spec(settings: ExtractSettings, weights: LoadedWeights, device: torch.device) -> EncodingSpec:
+def _spec(
+    settings: ExtractSettings, weights: LoadedWeights, device: torch.device, depth: Mapping[str, int]
+) -> EncodingSpec:
     backbone, preprocessing = backbone_named(settings.backbone), _preprocessing(settings)
     label = weights.label.removeprefix(f"{backbone.name}-")
     crop = "" if settings.crop == ExtractSettings.crop else f"-crop{settings.crop}"
@@ -212,6 +215,7 @@ def _spec(settings: ExtractSettings, weights: LoadedWeights, device: torch.devic
             "crop": preprocessing.crop,
             "mean": list(preprocessing.mean),
             "std": list(preprocessing.std),
+            **depth,
         },
         "dtype": settings.dtype,
         "device": device.type,
@@ -254,6 +258,11 @@ def holds(cache: Path, tables: CohortTables, spec: EncodingSpec) -> bool:
     return True
 
 
+def bits_of(spec: EncodingSpec) -> int:
+    """How many bits of 16-bit images an encoding uses; see `lymphofeat.cohort.decoding.bit_depth`."""
+    return int(spec.about["preprocessing"].get("bits", 16))
+
+
 def whole_seconds(seconds: float, n_before: int, n_images: int) -> float:
     """What an unbroken run would have taken, by the rate of this one; NaN if there was nothing left to do."""
     return seconds * n_images / (n_images - n_before) if n_before < n_images else float("nan")
@@ -271,7 +280,7 @@ def fill(
     images, total = cohort.images, partial.tables.n_images
     blocks: list[Block]
     if pixels is None:
-        read: Read = read_block
+        read: Read = partial_of(read_block, bits=bits_of(partial.spec))
         blocks = [(b, images[partial.rows(b)]) for b in partial.pending]
     else:
         read = pixels.centre
@@ -313,8 +322,8 @@ def _summary(
     return ExtractSummary(cache, spec.name, n_images, n_before, spec.dim, seconds, weights.origin, untrained)
 
 
-def _bfloat16_error(cohort: Cohort, settings: ExtractSettings, encoder: FrozenEncoder) -> float:
-    pixels = read_block(cohort.images[: settings.batch_size], settings.crop)
+def _bfloat16_error(cohort: Cohort, settings: ExtractSettings, encoder: FrozenEncoder, bits: int) -> float:
+    pixels = read_block(cohort.images[: settings.batch_size], settings.crop, bits)
     weights = load_weights(backbone_named(settings.backbone), settings.weights, settings.seed)
     exact = FrozenEncoder(weights.network, encoder.preprocessing, encoder.device, torch.float32)(pixels)
     return float(np.linalg.norm(encoder(pixels) - exact) / np.linalg.norm(exact))

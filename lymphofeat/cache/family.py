@@ -20,7 +20,7 @@ from ..encoder.backbones import BACKBONES, backbone_named
 from ..encoder.checkpoint import TrainingState, look_into_checkpoint
 from ..encoder.frozen import DTYPES, FrozenEncoder, choose_device
 from ..encoder.networks import PatientNetwork, clinical_values
-from ..encoder.pixels import Preprocessing
+from ..encoder.pixels import Preprocessing, recorded_depth
 from ..encoder.pixelstore import PixelStore, open_pixels
 from ..encoder.recipe import Recipe
 from ..encoder.recipe_file import find_recipe, recipe_names
@@ -109,6 +109,7 @@ class Family:
         self.name = name or family_name(recipe, self.weights.label, settings.dtype)
         preprocessing = Preprocessing(recipe.training.crop, self.backbone.mean, self.backbone.std)
         self.augmenter = Augmenter(recipe.augment, preprocessing)
+        self.depth = recorded_depth(cohort.images)
         self.folder = encoders_folder(cache)
         self.values = clinical_values(tables.patients, recipe.clinical.values)
         self._building = threading.Lock()
@@ -134,6 +135,7 @@ class Family:
                 "std": list(inference.std),
                 "grey": inference.grey,
                 "normalise_stain": inference.normalise_stain,
+                **self.depth,
             },
             "dtype": self.settings.dtype,
             "device": self.device.type,
@@ -249,7 +251,8 @@ class Family:
         """Where batches come from, for all members alike."""
         self._pixels = pixels = open_pixels(
             self.cohort.images, self.tables.digests, self.cache.parent, self.augmenter.side,
-            crop=self.recipe.training.crop, workers=self.workers, progress=self.progress,
+            crop=self.recipe.training.crop, bits=self.depth.get("bits", 16), workers=self.workers,
+            progress=self.progress,
         )  # fmt: skip
         if self.recipe.training.train_from == "all":
             return PixelSource(pixels, self.augmenter, self.device)

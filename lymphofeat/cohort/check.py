@@ -14,12 +14,14 @@ from pathlib import Path
 
 from ..progress import Progress, Silent
 from .audit import Shortcut, audit_cohort
+from .decoding import depth_of
 from .duplicates import report_duplicates
-from .images import ImageFacts, look_at
+from .images import ImageFacts, look_at, scaled
 from .layout import Layout, layout_of
 from .model import Cohort, Patient
 from .problems import Problem, Problems, beyond_the_first
 from .read import scan_cohort
+from .reading import Seen, crop_notice, depth_notice, pages_notice
 from .repeats import report_persons
 from .summary import Summary, summarise
 
@@ -87,6 +89,8 @@ def check_cohort(
     _check_files(bags, problems)
     _check_sizes(bags, facts, layout.images_smallest, problems)
     _check_modes(facts, problems)
+    facts = _check_reading(facts, layout.images_smallest, problems)
+    bags = _by_patient(cohort, facts)
     report_duplicates(cohort, [fact.digest for fact in facts], problems, root)
     decoded = {p.id: [fact for fact in bag if not fact.failure] for p, bag in bags}
     return CheckReport(root, tuple(problems.found), summarise(cohort, facts), audit_cohort(cohort, decoded))
@@ -159,15 +163,30 @@ def _check_sizes(bags: Bags, facts: Sequence[ImageFacts], smallest: int, problem
                 problems.warning("odd-size", paths[0], None, message, remedy)
 
 
+def _check_reading(facts: Sequence[ImageFacts], crop: int, problems: Problems) -> list[ImageFacts]:
+    """Warn of what a reader leaves out; the facts with colours of deep images as the encoder will scale them."""
+    seen = [Seen(f.path, f.width, f.height, f.pages, f.deep) for f in facts if not f.failure]
+    largest = max((fact.largest for fact in facts), default=0)
+    bits = depth_of(largest)
+    for code, notice in (
+        ("crop", crop_notice(seen, crop)),
+        ("pages", pages_notice(seen)),
+        ("bit-depth", depth_notice(seen, bits, largest)),
+    ):
+        if notice is not None:
+            problems.warning(code, notice.path, None, notice.message, notice.remedy)
+    return [scaled(fact, bits) for fact in facts]
+
+
 def _check_modes(facts: Sequence[ImageFacts], problems: Problems) -> None:
     """One warning per odd colour mode of the whole cohort; numbers of 32 bits have no agreed scale."""
     by_mode: dict[str, list[Path]] = defaultdict(list)
     for fact in facts:
-        if not fact.failure and fact.mode != "RGB":
+        if not fact.failure and fact.mode != "RGB" and not fact.mode.startswith("I;16"):
             by_mode[fact.mode].append(fact.path)
     for mode, paths in by_mode.items():
         more = beyond_the_first(len(paths) - 1, "image", "the cohort")
-        words = "16-bit grey" if mode.startswith("I;16") else _CONVERTED.get(mode, "")
+        words = _CONVERTED.get(mode, "")
         message = f"is not RGB but {mode}{f' ({words})' if words else ''}{more}"
         if mode in ("I", "F"):
             problems.error("image-mode", paths[0], None, message, "save as 8-bit RGB")

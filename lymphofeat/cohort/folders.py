@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from .layout import LAYOUT_FILE, Layout
-from .problems import Problems, counted
+from .problems import Problems, beyond_the_first, counted
 
 __all__ = ["list_part"]
 
@@ -21,12 +21,24 @@ def list_part(folder: Path, layout: Layout, problems: Problems) -> dict[str, tup
     if not folder.is_dir():
         return {}
     patients: dict[str, tuple[Path, ...]] = {}
-    stray = []
+    stray, unreadable = [], []
     for entry in _entries(folder, problems):
         if entry.is_dir():
-            patients[entry.name] = _images(Path(entry.path), layout, problems)
+            name = _as_id(entry.name)
+            if name != entry.name:
+                unreadable.append(Path(entry.path))
+            patients[name] = _images(Path(entry.path), layout, problems)
         elif _is_image(entry.name, layout):
             stray.append(entry.name)
+    if unreadable:
+        problems.error(
+            "folder-name",
+            unreadable[0],
+            None,
+            "has a name that is not UTF-8, as a ZIP from Windows leaves it, so that no ID can be compared with it"
+            f"{beyond_the_first(len(unreadable) - 1, 'folder', folder.name)}",
+            f"rename it (`convmv -r -f cp1252 -t utf8 --notest {folder}` renames all)",
+        )
     if stray:
         problems.warning(
             "stray-images",
@@ -36,6 +48,15 @@ def list_part(folder: Path, layout: Layout, problems: Problems) -> dict[str, tup
             "put each into the folder named after its patient's ID",
         )
     return patients
+
+
+def _as_id(name: str) -> str:
+    """A folder's name; one that is not UTF-8 as Windows may have meant it, so that its row finds it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("cp1252", "replace")
+    return name
 
 
 def _images(folder: Path, layout: Layout, problems: Problems) -> tuple[Path, ...]:

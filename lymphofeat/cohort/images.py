@@ -1,35 +1,16 @@
 """One look into an image file: whether it decodes, and what its bytes and pixels show from afar."""
 
-import io
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
+from .decoding import BadImageError, Picture, decode
 from .fingerprint import digest
 
-__all__ = ["ImageFacts", "look_at"]
+__all__ = ["ImageFacts", "look_at", "scaled"]
 
-_MOST_PIXELS = 50_000_000  # a cell's crop has 50 thousand; beyond this a file is a slide, or an attack
-
-# What Pillow's decoders raise on bytes that are no image, or not all of one.
-_DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 _VALUES = np.arange(256, dtype=np.float64)
 
 
@@ -44,7 +25,11 @@ class ImageFacts:
         failure: why it does not decode, as the end of a sentence; "" when it does. The rest is empty then.
         width, height: pixels.
         mode: Pillow's mode of the file: "RGB", "L", …
-        mean, deviation: (3,) of the red, green and blue values 0 … 255 over the pixels.
+        pages: 1, or how many pictures the file holds; the first is meant.
+        deep: a channel has 16 bits.
+        largest: the largest value of a deep image, found or declared; 0 for others.
+        mean, deviation: (3,) of the red, green and blue values 0 … 255 over the pixels; of a deep image, of the values
+            divided by 256.
     """
 
     path: Path
@@ -54,6 +39,9 @@ class ImageFacts:
     width: int = 0
     height: int = 0
     mode: str = ""
+    pages: int = 1
+    deep: bool = False
+    largest: int = 0
     mean: tuple[float, ...] = (float("nan"),) * 3
     deviation: tuple[float, ...] = (float("nan"),) * 3
 
@@ -65,27 +53,43 @@ def look_at(path: Path) -> ImageFacts:
     except OSError as error:
         return ImageFacts(path, failure=f"cannot be read ({error.strerror})")
     size, code = len(content), digest(content)
-    if not content:
-        return ImageFacts(path, size, code, "is empty (0 bytes)")
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            width, height, mode = image.width, image.height, image.mode
-            if width * height > _MOST_PIXELS:
-                return ImageFacts(path, size, code, f"is {width} × {height} pixels, too large for a cell")
-            image.load()
-            mean, deviation = _colour(image)
-    except UnidentifiedImageError:
-        return ImageFacts(path, size, code, "is not an image")
-    except _DECODE_ERRORS as error:
-        return ImageFacts(path, size, code, f"is truncated or damaged ({error})")
-    return ImageFacts(path, size, code, "", width, height, mode, mean, deviation)
+        picture = decode(content, path)
+        mean, deviation = _colour(picture)
+    except BadImageError as error:
+        return ImageFacts(path, size, code, error.reason)
+    image, deep = picture.image, picture.deep is not None
+    return ImageFacts(
+        path,
+        size,
+        code,
+        "",
+        image.width,
+        image.height,
+        image.mode,
+        picture.pages,
+        deep,
+        picture.largest,
+        mean,
+        deviation,
+    )
 
 
-def _colour(image: Image.Image) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each RGB channel, from the exact counts of its 256 values."""
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))  # as the encoder scales it
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
+def scaled(facts: ImageFacts, bits: int) -> ImageFacts:
+    """The facts of a deep image whose values use `bits` bits, its colours from 0 to 255; others as they are."""
+    if not facts.deep or bits == 16:
+        return facts
+    factor = 2.0 ** (16 - bits)
+    mean, deviation = (tuple(v * factor for v in values) for values in (facts.mean, facts.deviation))
+    return replace(facts, mean=mean, deviation=deviation)
+
+
+def _colour(picture: Picture) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each RGB channel; of 8-bit images from the exact counts of its 256 values."""
+    if picture.deep is not None:
+        values = np.broadcast_to(np.atleast_3d(picture.deep / 256), (*picture.deep.shape[:2], 3))
+        return tuple(values.mean(axis=(0, 1)).tolist()), tuple(values.std(axis=(0, 1)).tolist())
+    rgb = picture.as_rgb()
     counts: NDArray[np.float64] = np.array(rgb.histogram(), dtype=np.float64).reshape(3, 256)
     n_pixels = rgb.width * rgb.height
     mean = counts @ _VALUES / n_pixels

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ..errors import InputError
+from ..errors import InputError, printable
 
 __all__ = ["Problem", "Problems", "Where", "counted", "listing", "raise_errors"]
 
@@ -39,7 +39,7 @@ class Problem:
 
     def sentence(self, root: Path | None = None) -> str:
         """`place: what is wrong; what to do.`"""
-        return f"{self.where.text(root)}: {self.message}; {self.remedy}."
+        return printable(f"{self.where.text(root)}: {self.message}; {self.remedy}.")
 
     def __str__(self) -> str:
         return self.sentence()

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from ..cohort.decoding import bit_depth, read_picture
 from ..errors import InputError
 
 
@@ -32,18 +32,23 @@ class Preprocessing:
         return scaled.to(dtype).permute(0, 3, 1, 2)
 
 
-def read_crop(path: Path, crop: int) -> NDArray[np.uint8]:
+def read_crop(path: Path, crop: int, bits: int = 16) -> NDArray[np.uint8]:
     """Decode an image file and cut its centre: (crop, crop, 3) uint8 RGB.
 
-    Grey, palette, CMYK and RGBA images are converted to RGB, 16-bit grey ones scaled to 8 bits.
+    Grey, palette, CMYK and RGBA images are converted to RGB, channels of 16 bits scaled to 8.
+
+    Args:
+        path: the file.
+        crop: pixels.
+        bits: how many of 16 bits are used; see `lymphofeat.cohort.decoding.bit_depth`.
 
     Raises:
         InputError: not an image, damaged, of 32-bit values, or smaller than the crop.
     """
-    return read_centre(path, crop, crop)
+    return read_centre(path, crop, crop, bits)
 
 
-def read_centre(path: Path, side: int, crop: int) -> NDArray[np.uint8]:
+def read_centre(path: Path, side: int, crop: int, bits: int = 16) -> NDArray[np.uint8]:
     """Decode an image file and cut or mirror-pad it to `side` around its centre: (side, side, 3) uint8 RGB.
 
     With `side` − `crop` even, the centre crop of the result is `read_crop` of the file.
@@ -51,23 +56,15 @@ def read_centre(path: Path, side: int, crop: int) -> NDArray[np.uint8]:
     Raises:
         InputError: not an image, damaged, of 32-bit values, or smaller than `crop`.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if min(width, height) < crop:
-                raise InputError(f"{path} is {width} × {height} pixels, smaller than --crop {crop}.")
-            left, top = (width - side) // 2, (height - side) // 2
-            box = (max(left, 0), max(top, 0), min(left + side, width), min(top + side, height))
-            if image.mode in ("I", "F"):
-                raise InputError(
-                    f"{path} holds 32-bit values of unknown range; save it with 8 bits per channel."
-                )
-            centre = image.crop(box)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{path} cannot be decoded ({error}); replace or remove it, and see `lymphofeat check` for all of them."
-        ) from error
-    pixels = _as_rgb(centre)
+    picture = read_picture(path)
+    width, height = picture.image.size
+    if min(width, height) < crop:
+        raise InputError(f"{path} is {width} × {height} pixels, smaller than --crop {crop}.")
+    if picture.image.mode in ("I", "F"):
+        raise InputError(f"{path} holds 32-bit values of unknown range; save it with 8 bits per channel.")
+    left, top = (width - side) // 2, (height - side) // 2
+    box = (max(left, 0), max(top, 0), min(left + side, width), min(top + side, height))
+    pixels = picture.pixels(box, bits)
     if pixels.shape[:2] == (side, side):
         return pixels
     rows = (max(-top, 0), max(top + side - height, 0))
@@ -75,15 +72,14 @@ def read_centre(path: Path, side: int, crop: int) -> NDArray[np.uint8]:
     return np.pad(pixels, (rows, columns, (0, 0)), mode="reflect")
 
 
-def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I;16"):
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+def recorded_depth(images: Sequence[Path]) -> dict[str, int]:
+    """What an encoding records of `bit_depth`: nothing for images of 8 bits, or that use all 16."""
+    bits = bit_depth(images)
+    return {} if bits == 16 else {"bits": bits}
 
 
-def read_block(paths: Sequence[Path], crop: int) -> Tensor:
-    """Decode several files: (B, crop, crop, 3) uint8.
+def read_block(paths: Sequence[Path], crop: int, bits: int = 16) -> Tensor:
+    """Decode several files: (B, crop, crop, 3) uint8; arguments as of `read_crop`.
 
     Raises:
         InputError: as `read_crop`.
@@ -91,5 +87,5 @@ def read_block(paths: Sequence[Path], crop: int) -> Tensor:
     pixels = torch.empty((len(paths), crop, crop, 3), dtype=torch.uint8)
     target = pixels.numpy()
     for row, path in enumerate(paths):
-        target[row] = read_crop(path, crop)
+        target[row] = read_crop(path, crop, bits)
     return pixels

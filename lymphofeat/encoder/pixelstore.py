@@ -69,6 +69,7 @@ def open_pixels(
     side: int,
     *,
     crop: int | None = None,
+    bits: int = 16,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> PixelStore:
@@ -82,6 +83,7 @@ def open_pixels(
         folder: where the cache lies.
         side: pixels; images smaller than that are padded by reflection.
         crop: the smallest image side that is accepted; by default half of `side`, what one reflection can fill.
+        bits: how many of 16 bits a channel are used; see `lymphofeat.cohort.decoding.bit_depth`.
         workers: threads, by default one per core.
         progress: is told of images as they come.
 
@@ -96,10 +98,13 @@ def open_pixels(
         raise InputError("the cohort has no images, so there are no pixels to store.")
     least = crop if crop is not None else side // 2 + 1
     digest = blake2b("\n".join(digests).encode(), digest_size=16).hexdigest()
-    plan = RowPlan(folder / f"pixels-{side}-{digest[:16]}.u8", len(images), (side, side, 3), "uint8", _BLOCK)
+    depth = "" if bits == 16 else f"-{bits}bit"
+    plan = RowPlan(
+        folder / f"pixels-{side}-{digest[:16]}{depth}.u8", len(images), (side, side, 3), "uint8", _BLOCK
+    )
 
     def decode(rows: range) -> NDArray[np.uint8]:
-        return np.stack([read_centre(images[row], side, least) for row in rows])
+        return np.stack([read_centre(images[row], side, least, bits) for row in rows])
 
     stored = open_rows(plan, decode, what="decoding", unit="images", workers=workers, progress=progress)
     return PixelStore(side, digest, stored)

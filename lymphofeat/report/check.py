@@ -10,6 +10,7 @@ from ..cohort.audit import Shortcut
 from ..cohort.check import CheckReport
 from ..cohort.problems import Problem, counted, listing
 from ..cohort.summary import Summary
+from ..errors import printable
 from .printing import PlainTable, show
 
 __all__ = ["render_check", "render_errors"]
@@ -17,7 +18,7 @@ __all__ = ["render_check", "render_errors"]
 
 def render_check(report: CheckReport, console: Console) -> None:
     """Write the report: errors, warnings, the summary, the shortcut audit, and the verdict as last line."""
-    show(console, ("Cohort ", "bold"), str(report.root))
+    show(console, ("Cohort ", "bold"), printable(str(report.root)))
     _print_problems("error", report.errors, report.root, console)
     _print_problems("warning", report.warnings, report.root, console)
     if report.summary is not None:

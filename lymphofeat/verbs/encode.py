@@ -57,6 +57,7 @@ def extract(
     from ..cache.extract import extract_frozen
     from ..cache.finetune import extract_finetuned, settings_from
     from ..cohort.read import read_cohort
+    from ..cohort.reading import reading_notes
     from ..report.cache import render_extract
     from ..report.finetune import render_finetune
 
@@ -66,6 +67,8 @@ def extract(
         )
     settings = settings_from(**options)
     found, progress = read_cohort(cohort_folder(cohort)), say.progress()
+    for note in reading_notes(found.images, settings.extract.crop):
+        progress.note(note)
     if not finetune:
         summary = extract_frozen(found, cache, settings.extract, force=force, progress=progress)
         render_extract(summary, say.console)

@@ -56,6 +56,15 @@ def _mode(mode: str) -> Callable[[Path], None]:
     return mutate
 
 
+def _pages(root: Path) -> None:
+    with Image.open(_image(root)) as image:
+        first = image.copy()
+    first.save(
+        _image(root).with_suffix(".tif"), save_all=True, append_images=[first.rotate(90), first.rotate(180)]
+    )
+    _image(root).unlink()
+
+
 def _copy(source: str, target: str) -> Callable[[Path], object]:
     return lambda root: shutil.copy(_image(root, source), _image(root, target, 2))
 
@@ -408,6 +417,27 @@ BAD_INPUTS = [
         _mode("RGBA"),
         "trainset/P3/000001.png: is not RGB but RGBA (with transparency)",
         "it is converted",
+        "warning",
+    ),
+    BadInput(
+        "several pages",
+        _pages,
+        "trainset/P3/000001.tif: holds 3 pages, of which only the first is read; 2 of 3 pages are left out (66.7 %)",
+        "save pages that show cells",
+        "warning",
+    ),
+    BadInput(
+        "a field instead of a cell",
+        _resize(2592),
+        "is 2592 × 2592 pixels, of which the centre crop of 112 × 112 leaves out 99.8 %",
+        "check that the cell lies in the middle",
+        "warning",
+    ),
+    BadInput(
+        "16 bits",
+        _mode("I;16"),
+        "trainset/P3/000001.tif: has 16 bits a channel; the largest value of all is",
+        "save the images with 8 bits a channel",
         "warning",
     ),
     BadInput(
