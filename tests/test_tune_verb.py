@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lymphofeat import statistics
+from lymphofeat.cache import save_cache
+from lymphofeat.studies.space import Space
 from lymphofeat.verbs.common import METRICS
 
-from .helpers.caches import frozen_cache
+from .helpers.caches import features, frozen_cache, patients
 from .helpers.verbs import Run, runner
 
 
@@ -45,6 +48,29 @@ def test_without_clinical_values_no_head_sees_them(run: Run) -> None:
     shown = run("tune", "--show").out
     assert "Best head" in shown
     assert "age, sex, count" not in shown
+
+
+def test_failed_trials_and_families_left_out_are_counted_and_shown(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = patients(12, 2)
+    table["label"] = np.where(table["split"] == "train", (np.arange(14) % 4 == 0).astype(int), -1)
+    save_cache(tmp_path / "few.h5", table, {"frozen": features(table)}, n_folds=3)
+    tried = ["tune", "--cache", "few.h5", "--families", "lda,logistic", "--trials", "12"]
+    left_out = run(*tried, "--study", "few")
+    assert left_out.code == 0, left_out.err
+    assert "The heads 'lda' are left out" in left_out.err
+    monkeypatch.setattr(Space, "unfit", lambda *_: {})
+    failed = run(*tried, "--study", "failed")
+    assert failed.code == 0, failed.err
+    for name, tuned, sentence in (
+        ("few", left_out, "The heads 'lda' are left out: in some folds they cannot be fitted."),
+        ("failed", failed, "of 12 trials failed: lda: One class has a single training patient"),
+    ):
+        assert sentence in " ".join(tuned.out.split())
+        assert (
+            run("tune", "--show", "--study", name).out == tuned.out == run("info", f"studies/{name}.db").out
+        )
 
 
 @pytest.mark.parametrize(

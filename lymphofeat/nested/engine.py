@@ -7,27 +7,29 @@ the fold as well as to the inner one. Inner folds are the drawing's other folds.
 import contextlib
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..cache.reader import Cache, open_cache
 from ..errors import StudyError
-from ..heads.base import Memo, fit_predict
+from ..heads.base import Memo, Split, fit_predict
 from ..progress import Progress, Silent
 from ..statistics import ClassWeights
+from ..studies.failures import in_words, raise_if_all
 from ..studies.ledger import Ledger, open_ledger
-from ..studies.objective import one_thread
+from ..studies.objective import DIRECTIONS, one_thread
 from ..studies.plan import labels_of
 from ..studies.record import pack, unpack
 from ..studies.search import Search, run_together
 from ..studies.space import FAMILY, Space, build_head
 from ..studies.study import Tuning, check_arguments, family_in
-from ..studies.summary import StudySummary, load_study
+from ..studies.summary import StudySummary, TrialSummary, load_study, load_trials
 from ..studies.workers import Workers, workers
 from .pipeline import Pipeline, Run, folds_of, runs_of
 from .result import Nested, NestedFold
@@ -101,6 +103,7 @@ class Engine:
         crew: who scores trials; processes stay over all searches.
         ledger: the finished outer folds.
         progress: told of every trial.
+        noted: what the user was told already.
     """
 
     cache: Cache
@@ -108,6 +111,7 @@ class Engine:
     crew: Workers
     ledger: Ledger
     progress: Progress
+    noted: set[str] = field(default_factory=set)
 
     def run(self, pipeline: Pipeline, runs: Sequence[Run]) -> Nested:
         """All outer folds of all runs.
@@ -156,12 +160,23 @@ class Engine:
         """The searches, side by side, each until it has `trials` finished trials."""
         with contextlib.ExitStack() as stack:
             searches: list[Search] = [stack.enter_context(t.search(view)) for t in tunings]
+            self._note(sentence for search in searches for sentence in search.left_out.values())
             done = sum(min(search.n_done, trials) for search in searches)
             self.progress.start(what, trials * len(searches), "trial", done)
             try:
                 run_together(searches, trials, self.crew, self.progress)
             finally:
                 self.progress.stop()
+            failed = [one for search in searches for one in search.failed(trials)]
+            for line in in_words(failed, trials * len(searches)):
+                self.progress.note(f"{what}: {line}" if not line.startswith(" ") else line)
+
+    def _note(self, sentences: Iterable[str]) -> None:
+        """Tell the user each sentence once, however many searches it is true of."""
+        for sentence in sentences:
+            if sentence not in self.noted:
+                self.noted.add(sentence)
+                self.progress.note(sentence)
 
 
 def _key(tuning: Tuning, view: Cache, trials: int) -> str:
@@ -173,16 +188,20 @@ def _key(tuning: Tuning, view: Cache, trials: int) -> str:
 def _refitted(
     view: Cache, pipeline: Pipeline, run: Run, fold: int, study: Path, memo: Memo
 ) -> dict[str, Any]:
-    """What the ledger keeps of an outer fold: the best head, fitted on all other patients, on the fold's."""
+    """What the ledger keeps of an outer fold: the best head, fitted on all other patients, on the fold's.
+
+    A head that cannot be fitted on them, although it could on fewer, counts as failed: the next best one is taken.
+
+    Raises:
+        StudyError: none can.
+    """
     start = time.perf_counter()
     summary = load_study(study, pipeline.trials)
-    best = summary.best
     labels = labels_of(view)
     labelled = np.flatnonzero(labels >= 0)
     split = view.split(pipeline.family, {fold}, repeat=run.drawing)
     labels[split.test] = -1
-    with one_thread():
-        (probabilities,) = fit_predict(build_head(best.params), [split], view.clinical, labels, memo)
+    best, probabilities = _best_that_fits(summary, split, view, labels, memo)
     inner = np.full(len(labelled), np.nan)
     inner[np.isin(labelled, split.train)] = best.scores.probabilities[:, 0]
     return {
@@ -194,6 +213,33 @@ def _refitted(
         "n_trials": summary.n_trials,
         "seconds": summary.seconds + time.perf_counter() - start,
     }
+
+
+def _best_that_fits(
+    summary: StudySummary, split: Split, view: Cache, labels: NDArray[np.int8], memo: Memo
+) -> tuple[TrialSummary, NDArray[np.float64]]:
+    for trial in _ranked(summary):
+        try:
+            with one_thread():
+                (probabilities,) = fit_predict(build_head(trial.params), [split], view.clinical, labels, memo)
+        except Exception as error:  # noqa: BLE001 - whatever a head fails with, the next one may not
+            raise_if_all(error)
+        else:
+            return trial, probabilities
+    raise StudyError(
+        f"None of the heads of {summary.path} can be fitted on all patients outside the outer fold."
+    )
+
+
+def _ranked(summary: StudySummary) -> Iterator[TrialSummary]:
+    """The complete trials, the best first; the others are read when they are asked for."""
+    yield summary.best
+    sign = 1 if DIRECTIONS[summary.metric] == "maximize" else -1
+    complete = sorted(
+        (row for row in summary.rows if row.complete), key=lambda row: (-sign * row.value, row.number)
+    )
+    trials = {trial.number: trial for trial in load_trials(summary.path)}
+    yield from (trials[row.number] for row in complete[1:])
 
 
 def _read(ledger: Ledger, key: str, view: Cache, run: Run, fold: int) -> NestedFold:

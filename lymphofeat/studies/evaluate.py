@@ -14,7 +14,7 @@ from ..cores import cores_each
 from ..heads.base import Memo
 from ..heads.registry import COSTS
 from ..statistics import ClassWeights
-from .failures import attrs_of, concerns_all
+from .failures import attrs_of, raise_if_all
 from .objective import score_plan, weighs_equally
 from .plan import ScoringPlan
 from .pruning import Hopeless, Rival, Watcher
@@ -144,9 +144,7 @@ class Evaluator:
         try:
             return self._scored(task, plan, started)
         except Exception as error:  # noqa: BLE001 - whatever a head fails with is kept with its trial
-            ends = concerns_all(error)
-            if ends is not None:
-                raise ends from error.__cause__ if ends is error else error
+            raise_if_all(error)
             return Outcome(task.number, started, attrs_of(error), math.nan, failed=True)
 
     def _scored(self, task: Task, plan: ScoringPlan, started: datetime) -> Outcome:

@@ -4,9 +4,10 @@ A head that cannot be fitted costs its trial, not the search. The trial keeps th
 trials that were asked for, and its point is not proposed again.
 """
 
+import contextlib
 import re
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ __all__ = [
     "attrs_of",
     "cause_of",
     "concerns_all",
+    "head_errors",
     "in_words",
     "is_unexpected",
+    "raise_if_all",
 ]
 
 # User attributes of a failed trial: what happened in a sentence, and the error's type and text.
@@ -59,6 +62,37 @@ def concerns_all(error: Exception) -> Exception | None:
         sentence = f"The memory is used up ({_text(error)}); give fewer --jobs, or free some."
         return StudyError(f"{sentence} The finished trials are kept.")
     return error if isinstance(error, LeakageError | CacheError | StudyError | OSError) else None
+
+
+def raise_if_all(error: Exception) -> None:
+    """Raise what ends the search; nothing where the error is that of one head.
+
+    Raises:
+        LeakageError, CacheError, StudyError, OSError: see `concerns_all`.
+    """
+    ends = concerns_all(error)
+    if ends is error:
+        raise error
+    if ends is not None:
+        raise ends from error
+
+
+@contextlib.contextmanager
+def head_errors(family: str) -> Iterator[None]:
+    """Turn what a selected head fails with into a sentence.
+
+    Raises:
+        StudyError: the head cannot be fitted or gives no probabilities.
+        LeakageError, CacheError, OSError: what every head would meet.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise_if_all(error)
+        raise StudyError(
+            f"The selected head ({family}) failed on these patients, although it did not in cross-validation: "
+            f"{attrs_of(error)[REASON]} Search again without it: name other --families and a new --study."
+        ) from error
 
 
 def attrs_of(error: Exception) -> dict[str, str]:

@@ -10,10 +10,11 @@ from sklearn.base import clone
 
 from ..cache.reader import Cache, Encoding
 from ..cache.split import Split
-from ..heads.base import Head
+from ..heads.base import Head, check_probabilities
+from .failures import head_errors
 from .objective import one_thread
 from .plan import labels_of
-from .space import build_head
+from .space import FAMILY, build_head
 
 __all__ = ["FinalFit", "Member", "final_fits", "fit_final", "predict_final"]
 
@@ -65,19 +66,22 @@ def final_fits(cache: Cache, family: str) -> list[FinalFit]:
 def fit_final(
     cache: Cache, fits: Sequence[FinalFit], points: Sequence[tuple[Mapping[str, Any], float]]
 ) -> list[Member]:
-    """Fit the head of each (parameters, weight) on every fit."""
+    """Fit the head of each (parameters, weight) on every fit.
+
+    Raises:
+        StudyError: a head cannot be fitted on these patients, although it could on fewer.
+    """
     labels, members = labels_of(cache), []
+
+    def fitted(params: Mapping[str, Any], fit: FinalFit) -> Head:
+        bags, clinical = fit.split.bags.select(fit.train), cache.clinical.iloc[fit.train]
+        head: Head = clone(build_head(params)).fit(bags, clinical, labels[fit.train])
+        return head
+
     with one_thread():
         for params, weight in points:
-            head = build_head(params)
-            heads = tuple(
-                clone(head).fit(
-                    fit.split.bags.select(fit.train),
-                    cache.clinical.iloc[fit.train],
-                    labels[fit.train],
-                )
-                for fit in fits
-            )
+            with head_errors(str(params[FAMILY])):
+                heads = tuple(fitted(params, fit) for fit in fits)
             members.append(Member(dict(params), weight, heads))
     return members
 
@@ -89,12 +93,15 @@ def predict_final(
 
     Raises:
         LeakageError: one of the patients is not new to an encoder or a fit, see `Cache.predicting`.
+        StudyError: a head gives no probabilities.
     """
     splits = [cache.predicting(fit.split, rows) for fit in fits]
     total = np.zeros(len(rows))
     with one_thread():
         for member in members:
             for split, head in zip(splits, member.heads, strict=True):
-                p = head.predict_proba(split.bags.select(rows), cache.clinical.iloc[rows])[:, 1]
+                with head_errors(str(member.params[FAMILY])):
+                    p = head.predict_proba(split.bags.select(rows), cache.clinical.iloc[rows])[:, 1]
+                    check_probabilities(head, p)
                 total += member.weight * np.asarray(p, dtype=np.float64) / len(fits)
     return total

@@ -7,7 +7,7 @@ from datetime import datetime
 from ..errors import StudyError
 from ..progress import Progress
 from .evaluate import Outcome, Setting, Task
-from .failures import ERROR, cause_of, is_unexpected
+from .failures import ERROR, FailedTrial, cause_of, is_unexpected
 from .objective import DIRECTIONS, weighs_equally
 from .pruning import Rival
 from .record import unpack
@@ -69,6 +69,10 @@ class Search:
     def n_done(self) -> int:
         """Finished trials."""
         return len(self._done)
+
+    def failed(self, trials: int) -> tuple[FailedTrial, ...]:
+        """Those of the trials 0 to `trials` − 1 whose head could not be scored."""
+        return self._store.failed(self._done[number] for number in sorted(self._done) if number < trials)
 
     def begin(self, first: int, trials: int) -> list[Task]:
         """The tasks of the batch that begins at number `first`; a point that was scored before is not scored again."""

@@ -8,7 +8,7 @@ Samplers work on a copy in memory, which the file is the source of. Only the pro
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,9 @@ from ..errors import StudyError
 from ..files import check_place, leftovers, written_beside
 from ..kinds import inspect_path, sqlite_is_locked
 from ..locks import held_by_another, holder, locked
+from .failures import ERROR, REASON, FailedTrial
 from .rows import Row, read_rows, scoring_seconds
+from .space import FAMILY
 
 __all__ = ["Store", "create_store", "open_store", "owned"]
 
@@ -51,7 +53,7 @@ class Store:
         self.patients: dict[str, Any] = dict(attrs[_PATIENTS])
 
     def rows(self) -> list[Row]:
-        """The complete and pruned trials by number, without their attributes; failed ones are left out.
+        """The complete, pruned and failed trials by number, without their attributes.
 
         Raises:
             StudyError: the file is damaged, or holds trials that `tune` did not write.
@@ -62,6 +64,15 @@ class Store:
             raise StudyError(
                 f"{self.path} holds a trial that cannot be read ({error!r}); begin a new study."
             ) from error
+
+    def failed(self, rows: Iterable[Row]) -> tuple[FailedTrial, ...]:
+        """Those of the trials whose head could not be scored, and why."""
+        found = []
+        for row in rows:
+            if row.failed:
+                attrs = self.attrs(row.trial_id)
+                found.append(FailedTrial(row.number, str(row.params[FAMILY]), attrs[REASON], attrs[ERROR]))
+        return tuple(found)
 
     def seconds(self, trials: int) -> float:
         """Seconds of scoring behind the trials 0 to `trials` − 1, all processes and runs of the program together."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, StudyError
 from ..heads.cut import prior_cut, steady_cut
 from ..statistics import METRICS, Bootstrap, ClassWeights, Interval, bootstrap_of_runs
-from .failures import ERROR, REASON, FailedTrial, in_words
+from .failures import FailedTrial, in_words
 from .importance import Importance, importance_of
 from .objective import DIRECTIONS, TrialScores, decide, weighs_equally
 from .record import scores_from_attrs
@@ -310,21 +310,12 @@ def _summary(store: Store, rows: list[Row]) -> StudySummary:
         ids=tuple(store.patients["ids"]),
         rows=tuple(rows),
         seconds=store.seconds(1 + max(row.number for row in rows)),
-        failed=_failed(store, rows),
+        failed=store.failed(rows),
     )
 
 
-def _failed(store: Store, rows: Iterable[Row]) -> tuple[FailedTrial, ...]:
-    found = []
-    for row in rows:
-        if row.failed:
-            attrs = store.attrs(row.trial_id)
-            found.append(FailedTrial(row.number, str(row.params[FAMILY]), attrs[REASON], attrs[ERROR]))
-    return tuple(found)
-
-
 def _without_result(store: Store, rows: list[Row]) -> str:
-    failures = in_words(_failed(store, rows), len(rows))
+    failures = in_words(store.failed(rows), len(rows))
     if not failures:
         return f"{store.path} holds no finished trial yet; run `lymphofeat tune` on it."
     return "\n".join(

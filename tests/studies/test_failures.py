@@ -15,7 +15,10 @@ from lymphofeat.cache import save_cache
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import CacheError, InputError, LeakageError, StudyError
 from lymphofeat.heads.base import Memo, Split, fit_predict
+from lymphofeat.heads.boosting import PooledXGBoost
+from lymphofeat.heads.discriminant import PooledLDA
 from lymphofeat.heads.registry import families
+from lymphofeat.nested import engine, nested
 from lymphofeat.studies import evaluate as evaluate_module
 from lymphofeat.studies import load_study, submit, tune
 from lymphofeat.studies.evaluate import Evaluator, Setting, Task
@@ -212,6 +215,58 @@ def test_a_study_that_was_begun_with_such_heads_goes_on(
     assert summary.failures[0].startswith(f"{len(summary.failed)} of 16 trials failed: lda: One class has")
 
 
+def test_two_processes_keep_the_same_failures_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = single_class_cache(tmp_path / "c.h5")
+    monkeypatch.setattr(Space, "unfit", lambda *_: {})
+    one, two = (tune(cache, tmp_path / f"{jobs}.db", trials=12, heads=QUICK, jobs=jobs) for jobs in (1, 2))
+    assert one.failed
+    assert one.failed == two.failed
+    assert trials_of(tmp_path / "1.db") == trials_of(tmp_path / "2.db")
+
+
+@pytest.mark.usefixtures("brittle")
+def test_a_nested_search_goes_on_and_says_how_many_failed(cache: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    found = nested(cache, tmp_path, heads=("brittle", "lda"), trials=7, progress=notes)
+    assert np.isfinite(found.probabilities).all()
+    assert all(fold.params.get("brittle.way", "none") == "none" for fold in found.folds_of_runs)
+    searches = len(found.folds_of_runs)
+    assert f"image + clinical: {5 * searches} of {7 * searches} trials failed:" in notes.said
+
+
+def test_a_selected_head_that_cannot_be_fitted_on_the_outer_fold_gives_way_to_the_next(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits, turns = engine.fit_predict, []
+
+    def fails_first(*arguments: Any) -> Any:
+        turns.append(1)
+        if len(turns) == 1:
+            raise np.linalg.LinAlgError("singular matrix")
+        return fits(*arguments)
+
+    expected = nested(cache, tmp_path / "whole", heads=["logistic"], trials=4)
+    monkeypatch.setattr(engine, "fit_predict", fails_first)
+    found = nested(cache, tmp_path / "broken", heads=["logistic"], trials=4)
+    assert found.folds_of_runs[0].params != expected.folds_of_runs[0].params
+    for one, other in zip(found.folds_of_runs[1:], expected.folds_of_runs[1:], strict=True):
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+def test_a_selected_head_that_fails_on_all_patients_gets_a_sentence(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune(cache, tmp_path / "s.db", trials=2, heads=["lda"])
+
+    def breaks(*_: Any) -> None:
+        raise np.linalg.LinAlgError("singular matrix")
+
+    monkeypatch.setattr(PooledLDA, "fit", breaks)
+    with pytest.raises(StudyError, match=r"selected head \(lda\) failed on these patients.*singular matrix"):
+        submit(cache, tmp_path / "s.db", tmp_path / "out.csv")
+    assert not list(tmp_path.glob("*.csv"))
+
+
 class Notes:
     """A progress that keeps its notes."""
 
@@ -324,8 +379,6 @@ def test_a_watched_head_that_fails_is_a_failed_trial(
 
 
 def failing_folds(monkeypatch: pytest.MonkeyPatch, after: int) -> list[int]:
-    from lymphofeat.heads.boosting import PooledXGBoost
-
     train, calls = PooledXGBoost._train, []
 
     def breaks(self: Any, *arguments: Any) -> Any:
