@@ -22,7 +22,7 @@ from .helpers.verbs import Ran, Run, runner
 
 EXTRACT = ("extract", "--frozen", "--weights", "none", "--seed", "0", "--crop", "64", "--folds", "3")
 GOES_ON = "\nInterrupted; the same command goes on from here.\n"
-BEGINS_ANEW = "\nInterrupted; no file is half-written. The same command begins anew.\n"
+BEGINS_ANEW = "\nInterrupted; no file is half-written. Give the command again.\n"
 RESUMING = {"extract", "tune", "compare", "evaluate"}
 
 
@@ -66,7 +66,10 @@ def test_every_verb_promises_what_it_keeps(run: Run, name: str) -> None:
 
 
 def test_force_begins_anew_and_says_so(run: Run) -> None:
-    assert stopped(KeyboardInterrupt(), run, "extract", "--force").err == BEGINS_ANEW
+    assert (
+        stopped(KeyboardInterrupt(), run, "extract", "--force").err
+        == "\nInterrupted; give the command again.\n"
+    )
 
 
 def interrupted(run: Run, *arguments: str) -> Ran:

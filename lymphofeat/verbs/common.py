@@ -124,7 +124,7 @@ def always(arguments: Mapping[str, Any]) -> bool:
 
 
 def never(arguments: Mapping[str, Any]) -> bool:
-    """A verb that begins anew."""
+    """A verb whose files are whole or not there, and that begins anew."""
     return False
 
 
@@ -145,7 +145,7 @@ def verb(
             if verbose and quiet:
                 raise click.UsageError("-v and -q exclude each other; give one of them.")
             say = Say(verbose=verbose, quiet=quiet)
-            with _stopped(resumes=resumes(arguments)), say.speaking():
+            with _stopped(goes_on=resumes(arguments), whole=resumes is never), say.speaking():
                 function(say, **arguments)
 
         options = [
@@ -161,20 +161,17 @@ def verb(
 
 
 @contextmanager
-def _stopped(*, resumes: bool) -> Iterator[None]:
+def _stopped(*, goes_on: bool, whole: bool) -> Iterator[None]:
     """Say of an interruption, and of what the system refuses, what is true for this verb."""
+    way = "no file is half-written. Give the command again." if whole else "give the command again."
     try:
         yield
     except (click.Abort, KeyboardInterrupt):
-        raise Interrupted(
-            "the same command goes on from here."
-            if resumes
-            else "no file is half-written. The same command begins anew."
-        ) from None
+        raise Interrupted("the same command goes on from here." if goes_on else way) from None
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        kept = "; what was finished is kept, and the same command goes on" if resumes else ""
+        kept = "; what was finished is kept, and the same command goes on" if goes_on else ""
         raise click.ClickException(f"{error}{kept}. Mend this and run the command again.") from error
 
 

@@ -22,7 +22,9 @@ def heads(say: Say) -> None:
 @click.argument("file", type=GivenPath(), default=CACHE)
 def info(say: Say, file: Path) -> None:
     """Say what a cache (.h5) or a study (.db) holds; by default, cache/features.h5."""
-    if file.suffix == ".db":
+    from ..kinds import inspect_path
+
+    if file.suffix == ".db" or inspect_path(file).name == "study":
         from ..report.study import render_study
         from ..studies import load_study
 
