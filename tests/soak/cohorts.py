@@ -142,7 +142,7 @@ def image_folder(plan: CohortPlan, folder: Path) -> SynthSpec:
         seed=plan.number,
         test_fraction=plan.test / n,
         malignant_fraction=min(max(plan.malignant / labelled, 0.1), 0.9),
-        size=int(rng.choice([64, 80, 96])),
+        size=int(rng.choice([112, 128, 160])),
         images_range=(min(plan.lengths), max(plan.lengths)),
         overlap=float(rng.choice([0, 0.25, 1])),
         signal=str(rng.choice(["image", "clinical", "both", "none"])),

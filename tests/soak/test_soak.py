@@ -26,7 +26,7 @@ QUICK = 7  # a cohort without per-fold encoders or long bags
 MANY = range(200)
 
 
-@pytest.mark.parametrize("number", [3, 7])
+@pytest.mark.parametrize("number", [3, 18])  # features with a long bag; image files
 def test_cohorts_go_through(number: int, tmp_path: Path) -> None:
     result = soak(SEED, number, tmp_path, short=True)
     assert not result.failures, result.failures
@@ -34,7 +34,7 @@ def test_cohorts_go_through(number: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [1, 8])
+@pytest.mark.parametrize("number", [1, 7, 8])
 def test_more_cohorts_go_through(number: int, tmp_path: Path) -> None:
     result = soak(SEED, number, tmp_path)
     assert not result.failures, result.failures
