@@ -118,8 +118,9 @@ class Picture:
             BadImageError: it has a palette or a transparency that cannot be converted.
         """
         with _words_for(self.path):
-            part = self.image if box is None else self.image.crop(box)
-            return part if part.mode == "RGB" else part.convert("RGB")
+            # All of it before the cut: whether a file can be converted must not depend on the crop.
+            rgb = self.image if self.image.mode == "RGB" else self.image.convert("RGB")
+            return rgb if box is None else rgb.crop(box)
 
     def pixels(self, box: tuple[int, int, int, int], bits: int = 16) -> NDArray[np.uint8]:
         """(height, width, 3) uint8: the part inside `box`.
@@ -180,7 +181,9 @@ def _words_for(path: Path) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImageError(path, "has too many pixels for a cell") from error
     except _DECODE_ERRORS as error:
-        raise BadImageError(path, f"is truncated or damaged ({error or type(error).__name__})") from error
+        raise BadImageError(
+            path, f"is truncated or damaged ({str(error) or type(error).__name__})"
+        ) from error
 
 
 def _decoded(content: bytes, path: Path) -> Picture:

@@ -81,6 +81,15 @@ def test_a_good_picture_with_a_large_profile_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_crop(tmp_path / "a.png", 40), noise())
 
 
+def test_a_palette_image_without_its_palette_is_a_sentence(tmp_path: Path) -> None:
+    """Pillow decodes it and fails to convert it; whether it does must not depend on the crop."""
+    rows = b"".join(b"\0" + bytes(range(40)) for _ in range(40))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 40, 8, 3, 0, 0, 0))
+    body = chunk(b"tRNS", b"\xff\xff\0") + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + body)
+    assert read_alike(tmp_path / "a.png") == "is truncated or damaged (AssertionError)"
+
+
 @pytest.mark.parametrize("offset", [3, 10_000, 2**31, 2**32 - 1])
 def test_a_tiff_with_a_wrong_offset_is_a_sentence(offset: int, tmp_path: Path) -> None:
     buffer = io.BytesIO()
