@@ -7,12 +7,12 @@ resample is a row of integer weights, so that all resamples of a score are a few
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
+from .intervals import SEEN, Interval, Unseen, unseen, widened
 
 __all__ = [
     "METRICS",
@@ -43,14 +43,6 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]
 
 
-class Interval(NamedTuple):
-    """A score on all patients, and the bounds of its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 @dataclass(frozen=True)
 class Bootstrap:
     """A score on all patients and on every resample of them.
@@ -59,20 +51,26 @@ class Bootstrap:
         value: on all patients.
         resampled: (B,) float64, on each resample. The same seed and labels draw the same resamples, so two
             systems' scores on the same patients may be subtracted resample by resample.
+        beyond: what a sample without any error, or without any success, cannot see (`intervals`).
     """
 
     value: float
     resampled: Floats
+    beyond: Unseen = SEEN
 
     def __sub__(self, other: "Bootstrap") -> "Bootstrap":
         """The paired difference of two scores on the same patients, metric and seed."""
-        return Bootstrap(self.value - other.value, self.resampled - other.resampled)
+        beyond = SEEN if other is self else self.beyond.less(other.beyond)
+        return Bootstrap(self.value - other.value, self.resampled - other.resampled, beyond)
 
     def interval(self, confidence: float = 0.95) -> Interval:
-        """The value with its percentile interval of that coverage, in (0, 1)."""
+        """The value with its percentile interval of that coverage, in (0, 1).
+
+        Where no resample differs from a score of 0 or 1, the bounds are the exact ones of `intervals`, or NaN.
+        """
         tail = (1 - confidence) / 2
         low, high = np.quantile(self.resampled, [tail, 1 - tail])
-        return Interval(self.value, float(low), float(high))
+        return widened(Interval(self.value, float(low), float(high)), self.beyond, confidence)
 
 
 def auc(y: ArrayLike, score: ArrayLike) -> float:
@@ -177,8 +175,8 @@ def bootstrap_interval(
 ) -> Interval:
     """The score on all patients with its stratified percentile bootstrap interval.
 
-    At a perfect AUC (1.0) every resample is perfect too, and the interval has no width: the bootstrap cannot
-    see beyond the sample.
+    At a perfect AUC or balanced accuracy (1.0) every resample is perfect too: the bounds are then exact ones, see
+    `intervals`; for average precision and log loss they are NaN, not known.
 
     Args:
         metric: one of `METRICS`.
@@ -225,7 +223,9 @@ def bootstrap(
     judged = decision if metric == "balanced_accuracy" and decision is not None else p
     labels, values = _checked(y, judged, metric)
     resampled = statistic(labels, values, _resampled(labels, n_resamples, seed))
-    return Bootstrap(float(statistic(labels, values, _once(labels))[0]), resampled)
+    value = float(statistic(labels, values, _once(labels))[0])
+    beyond = unseen(metric, value, int((~labels).sum()), int(labels.sum()), class_weights)
+    return Bootstrap(value, resampled, beyond)
 
 
 def bootstrap_of_runs(
@@ -245,7 +245,10 @@ def bootstrap_of_runs(
         bootstrap(metric, y, one, decision=decision, class_weights=class_weights)
         for one, decision in zip(p.T, decisions.T, strict=True)
     ]
-    return Bootstrap(float(np.mean([b.value for b in each])), np.mean([b.resampled for b in each], axis=0))
+    value = float(np.mean([b.value for b in each]))
+    malignant = int((np.asarray(y) == 1).sum())
+    beyond = unseen(metric, value, len(np.asarray(y)) - malignant, malignant, class_weights)
+    return Bootstrap(value, np.mean([b.resampled for b in each], axis=0), beyond)
 
 
 def weighted_score(

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..estimates import holm, mcnemar, paired_bootstrap, resample
+from ..estimates import holm, mcnemar, resample
 from ..nested.result import Nested
 from ..statistics import Interval
 from ..studies.objective import DIRECTIONS
-from .runs import Runs, check_same_patients, corrected_over_folds
+from .runs import Runs, check_same_patients, compare_runs, corrected_over_folds
 
 __all__ = [
     "COMPARED",
@@ -121,9 +121,7 @@ def differences(
         there = Runs.of(other)
         apart = mcnemar(main.y, _majority(here), _majority(there))
         for metric in COMPARED:
-            tested = paired_bootstrap(
-                here.weighted(metric), there.weighted(metric), main.y, n_resamples=n_resamples, seed=seed
-            )
+            tested = compare_runs(here, there, metric, n_resamples=n_resamples, seed=seed)
             found.append(
                 Difference(
                     main.name,

@@ -138,9 +138,10 @@ def evaluate(
         engine = Engine(plan.cache, folder, crew, ledger, progress or Silent())
         main = engine.run(plan.main, runs)
         tuned = engine.selected(plan.main, runs[0].seed)
+        selected = engine.on_one_scale(plan.main, tuned, runs[0].seed)
         others = tuple(engine.run(control, runs) for control in plan.controls)
         permutation = permute(engine, plan.main, main, runs[0], plan.permute) if plan.permute > 0 else None
-    assessment = assess(main, others, plan.cache.patients, Tuned.of(tuned), notes=plan.notes)
+    assessment = assess(main, others, plan.cache.patients, Tuned.of(tuned, selected), notes=plan.notes)
     if permutation is not None:
         assessment = assessment.with_table("permutation", _table(permutation), _sentence(permutation))
     return Evaluation(main, others, tuned, permutation, assessment)

@@ -1,16 +1,15 @@
 """How much better the selected score looks than the nested one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from ..estimates import paired_bootstrap
 from ..heads.registry import COSTS, families
-from ..nested.result import Nested
+from ..nested.result import Nested, NestedFold
 from ..statistics import METRICS, score
 from ..studies.summary import StudySummary, TrialSummary
-from .runs import Runs
+from .runs import Runs, compare_runs
 
 __all__ = ["Tuned", "optimism_table"]
 
@@ -21,7 +20,8 @@ class Tuned:
 
     Attributes:
         ids: (n,) the labelled patients.
-        best: out-of-fold predictions of the selected trial, a run per drawing of the folds.
+        best: out-of-fold predictions of the selected trial, a run per drawing of the folds; with `ranks` where its
+            folds were brought to one scale as those of nested cross-validation are.
         n_trials: among how many it was selected.
         of_families: per family of heads its cost (one of `heads.registry.COSTS`) and the predictions of its best trial.
     """
@@ -32,8 +32,14 @@ class Tuned:
     of_families: dict[str, tuple[str, Runs]]
 
     @classmethod
-    def of(cls, study: StudySummary) -> "Tuned":
-        """What a finished study selected."""
+    def of(cls, study: StudySummary, on_one_scale: Nested | None = None) -> "Tuned":
+        """What a finished study selected.
+
+        Args:
+            study: the study.
+            on_one_scale: the selected trial's folds with inner predictions, see `Engine.on_one_scale`; without, its
+                probabilities are ranked as they are.
+        """
 
         def runs(trial: TrialSummary) -> Runs:
             return Runs(trial.y, trial.scores.probabilities, trial.decisions)
@@ -43,7 +49,8 @@ class Tuned:
             entry.family: (costs.get(entry.family, COSTS[-1]), runs(entry.trial))
             for entry in study.leaderboard
         }
-        return cls(study.ids, runs(study.best), study.n_scored, each)
+        best = runs(study.best) if on_one_scale is None else Runs.of(on_one_scale)
+        return cls(study.ids, best, study.n_scored, each)
 
 
 def optimism_table(
@@ -52,11 +59,18 @@ def optimism_table(
     """One row per metric: metric, nested, tuned, optimism with bounds, inner, outer, inner_optimism.
 
     `optimism` is tuned − nested (for losses nested − tuned: positive always flatters the tuned score), with its paired
-    95 % percentile interval by patient; empty without `tuned`. `inner` is the mean selected score inside the
-    training parts of the outer folds, `outer` the mean score of the same heads on the folds themselves; their
-    difference needs no search beside the nested one. Folds of one class have no outer score and are left out.
+    95 % percentile interval by patient; empty without `tuned`. What asks for the order of patients only (AUC, average
+    precision) is compared like with like: both on one scale (`Nested.scores`), or both as they are where `tuned` has no
+    `ranks`; `nested` is then that of the probabilities as they are.
+
+    `inner` is the mean selected score inside the training parts of the outer folds, `outer` the mean score of the same
+    heads on the folds themselves; their difference needs no search beside the nested one. Of AUC and average precision
+    both are means of single folds' scores, where no two heads' probabilities are ranked together. Folds of one class
+    have no score and are left out.
     """
     here = Runs.of(main)
+    if tuned is not None and tuned.best.ranks is None:
+        here = replace(here, ranks=None)
     rows = []
     for metric in METRICS:
         sign = -1 if metric in ("log_loss", "brier") else 1
@@ -64,9 +78,7 @@ def optimism_table(
         row |= dict.fromkeys(("optimism", "optimism_low", "optimism_high"), float("nan"))
         if tuned is not None:
             there = tuned.best
-            compared = paired_bootstrap(
-                there.weighted(metric), here.weighted(metric), main.y, n_resamples=n_resamples, seed=seed
-            ).difference
+            compared = compare_runs(there, here, metric, n_resamples=n_resamples, seed=seed).difference
             low, high = sorted((sign * compared.low, sign * compared.high))
             row |= {"tuned": there.value(metric), "optimism": sign * compared.value}
             row |= {"optimism_low": low, "optimism_high": high}
@@ -81,9 +93,22 @@ def _inside(main: Nested, metric: str, sign: int) -> dict[str, float]:
         y = main.y[fold.rows]
         if metric in fold.tuned and len(np.unique(y)) == 2:
             p = fold.probabilities
-            inner.append(fold.tuned[metric])
+            inner.append(_selected_inside(main, fold, metric))
             outer.append(score(metric, y, p >= fold.cut if metric == "balanced_accuracy" else p))
     if not inner:
         return dict.fromkeys(("inner", "outer", "inner_optimism"), float("nan"))
     mean_inner, mean_outer = float(np.mean(inner)), float(np.mean(outer))
     return {"inner": mean_inner, "outer": mean_outer, "inner_optimism": sign * (mean_inner - mean_outer)}
+
+
+def _selected_inside(main: Nested, fold: NestedFold, metric: str) -> float:
+    """The score of the head that was chosen inside a fold's training part, there.
+
+    The inner folds are the run's other ones; where all of them hold both classes, what asks for the order only is the
+    mean of their own scores, as it is on the fold itself.
+    """
+    others = [other.rows for other in main.folds_of_runs if other.run == fold.run and other.fold != fold.fold]
+    whole = all(len(np.unique(main.y[rows])) == 2 and not np.isnan(fold.inner[rows]).any() for rows in others)
+    if metric not in ("auc", "average_precision") or not whole:
+        return fold.tuned[metric]
+    return float(np.mean([score(metric, main.y[rows], fold.inner[rows]) for rows in others]))

@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ..errors import InputError
-from ..estimates import DESCRIBED, corrected_t, describe, statistic
+from ..estimates import DESCRIBED, corrected_t, describe, paired_bootstrap, statistic
 from ..estimates.bca import Weighted, bca_interval
+from ..estimates.paired import Compared
+from ..intervals import Interval, Unseen, unseen, widened
 from ..nested.result import Nested
-from ..statistics import Interval, score
+from ..statistics import METRICS, score
 
-__all__ = ["NOT_KNOWN", "Runs", "check_same_patients", "corrected_over_folds"]
+__all__ = ["NOT_KNOWN", "Runs", "check_same_patients", "compare_runs", "corrected_over_folds"]
 
 Floats = NDArray[np.float64]
 
 NOT_KNOWN = Interval(float("nan"), float("nan"), float("nan"))
+_CONFIDENCE = 0.95
 _COUNTED = ("sensitivity", "specificity")
 # What only the order of the patients decides.
 _RANKED = ("auc", "average_precision", "sensitivity_at_95_specificity", "specificity_at_95_sensitivity")
@@ -157,7 +160,8 @@ def corrected_over_folds(nested: Nested, metric: str) -> Interval:
     """The mean score of a fold with its corrected t interval, seeds of one drawing of the folds averaged first.
 
     Returns:
-        `NOT_KNOWN` where a fold holds one class only or drawings differ in the number of folds.
+        Bounds of a score that is 1 (or 0) in every fold are the exact ones of `lymphofeat.intervals`. `NOT_KNOWN` where
+        a fold holds one class only or drawings differ in the number of folds.
     """
     scores: dict[tuple[int, int], list[float]] = {}
     for fold in nested.folds_of_runs:
@@ -170,4 +174,38 @@ def corrected_over_folds(nested: Nested, metric: str) -> Interval:
     rows = [[np.mean(s) for (r, _), s in sorted(scores.items()) if r == repeat] for repeat in repeats]
     if len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
         return NOT_KNOWN
-    return corrected_t(np.array(rows))
+    found = corrected_t(np.array(rows), unit=metric != "log_loss")
+    if not np.isnan(found.low):
+        return found
+    # Every fold is flawless, or every one fails. In the mean of k folds a patient of a class weighs most where a fold
+    # has fewest of it, and as much as if every fold had as few.
+    counts = [np.bincount(nested.y[fold.rows], minlength=2) for fold in nested.folds_of_runs]
+    reactive, malignant = (len(rows[0]) * int(fewest) for fewest in np.min(counts, axis=0))
+    beyond = unseen(metric, found.value, reactive, malignant)
+    return widened(Interval(found.value, found.value, found.value), beyond, _CONFIDENCE)
+
+
+def compare_runs(
+    first: Runs, second: Runs, metric: str, *, n_resamples: int = 2000, seed: int = 0
+) -> Compared:
+    """The paired bootstrap of two pipelines on the same patients.
+
+    Of two different ones that are both without error, or without success, no resample differs; the interval is then how
+    far their true scores may be from these (`lymphofeat.intervals`).
+    """
+    one, other = first.weighted(metric), second.weighted(metric)
+    found = paired_bootstrap(one, other, first.y, n_resamples=n_resamples, seed=seed)
+    same = all(
+        np.array_equal(getattr(first, name), getattr(second, name)) for name in ("probabilities", "decisions")
+    )
+    if same or metric not in METRICS:
+        return found
+    beyond = _unseen(metric, first.value(metric), first.y).less(
+        _unseen(metric, second.value(metric), first.y)
+    )
+    return Compared(widened(found.difference, beyond, _CONFIDENCE), found.p_value)
+
+
+def _unseen(metric: str, value: float, y: NDArray[np.int8]) -> Unseen:
+    malignant = int(y.sum())
+    return unseen(metric, value, len(y) - malignant, malignant)

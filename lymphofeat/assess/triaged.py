@@ -17,8 +17,7 @@ from scipy.special import expit
 
 from ..estimates import REFER, Conformal, PlattCalibrator, Triage, share_interval, split_conformal, triage
 from ..estimates._logistic import log_odds
-from ..estimates.bca import bca_interval
-from ..estimates.risk_coverage import aurc, risk_coverage
+from ..estimates.risk_coverage import aurc, aurc_interval, risk_coverage
 from ..nested.result import Nested
 from ..statistics import Interval
 from .calibrated import inner_of
@@ -85,7 +84,7 @@ def risk_coverage_table(nested: Nested, *, n_resamples: int = 2000, seed: int = 
     def area(weights: Floats) -> Floats:
         return np.asarray(np.mean([of_run(weights) for of_run in areas], axis=0))
 
-    interval = bca_interval(area, nested.y, n_resamples=n_resamples, seed=seed)
+    interval = aurc_interval(area, nested.y, n_resamples=n_resamples, seed=seed)
     return pd.DataFrame(
         {
             "coverage": _COVERAGES,

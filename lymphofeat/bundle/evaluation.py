@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..report.numbers import interval_text
 from ..statistics import Interval
 from ..studies.summary import StudySummary, words
 
@@ -56,7 +57,7 @@ class Reported:
     def markdown(self) -> str:
         """A table and what it was measured on."""
         lines = ["| score | value [95 % interval] |", "|---|---|"]
-        lines += [f"| {words(metric)} | {_text(interval)} |" for metric, interval in self.scores]
+        lines += [f"| {words(metric)} | {interval_text(interval)} |" for metric, interval in self.scores]
         runs = "" if self.n_runs == 1 else f" × {self.n_runs} runs"
         return "\n".join(lines) + (
             f"\n\nNested cross-validation of the pipeline ({self.pipeline}, encodings {self.encoding}) on {self.n} "
@@ -93,8 +94,3 @@ def read_evaluation(path: Path) -> Reported:
 
 def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
-
-
-def _text(interval: Interval) -> str:
-    value, low, high = ("—" if x != x else f"{x:.3f}" for x in interval)
-    return f"{value} [{low}, {high}]"

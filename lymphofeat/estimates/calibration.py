@@ -20,6 +20,7 @@ from ..statistics import Interval, resample_weights
 from ._checks import Floats, Labels, labels_and_probabilities, share
 from ._logistic import fit_logistic, log_odds
 from .bca import Weighted
+from .exact import errors_unseen
 
 __all__ = [
     "N_BINS",
@@ -87,6 +88,8 @@ def calibration_error_interval(
     away = resample_weights(labels, n_resamples, seed) @ excess / len(labels) - here
     reach = float(np.quantile(np.abs(away).sum(axis=1), confidence))
     error = float(np.abs(here).sum())
+    if reach == 0:  # probabilities 0 and 1 that were all right, or all wrong: no resample differs
+        reach = errors_unseen(len(labels), confidence)
     return Interval(error, max(0.0, error - reach), min(1.0, error + reach))
 
 

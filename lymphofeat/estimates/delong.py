@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 
 from ..errors import InputError
-from ..statistics import Interval
+from ..intervals import Interval, unseen, widened
 from ._checks import Floats, share
 from .exact import flawless_auc
 from .paired import Compared
@@ -86,7 +86,8 @@ def delong_test(y: ArrayLike, first: ArrayLike, second: ArrayLike, confidence: f
     Args:
         y: (n,) labels 0 and 1, at least two patients of each.
         first, second: (n,) scores of the two systems.
-        confidence: coverage of the interval, which is difference ± z √(var + var' − 2 cov).
+        confidence: coverage of the interval, which is difference ± z √(var + var' − 2 cov), ended at −1 and 1; of two
+            AUCs of 0 or 1 by different scores, how far these may lie from the truth (`lymphofeat.intervals`).
 
     Returns:
         p is 1 where the two order all patients alike: nothing speaks for a difference.
@@ -96,7 +97,11 @@ def delong_test(y: ArrayLike, first: ArrayLike, second: ArrayLike, confidence: f
     areas, covariance = delong_covariance(y, scores)
     difference = float(areas[0] - areas[1])
     error = np.sqrt(max(float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]), 0.0))
-    interval = Interval(difference, difference - z * error, difference + z * error)
+    interval = Interval(difference, max(difference - z * error, -1.0), min(difference + z * error, 1.0))
     if error == 0:
+        if not np.array_equal(*rankdata(scores, axis=1)):
+            n1 = int((np.asarray(y) == 1).sum())
+            one, other = (unseen("auc", float(area), len(np.asarray(y)) - n1, n1) for area in areas)
+            interval = widened(interval, one.less(other), confidence)
         return Compared(interval, 1.0 if difference == 0 else 0.0)
     return Compared(interval, float(2 * norm.sf(abs(difference) / error)))

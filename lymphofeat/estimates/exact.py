@@ -8,10 +8,17 @@ import numpy as np
 from scipy.stats import beta
 
 from ..errors import InputError
-from ..statistics import Interval
+from ..intervals import Interval, unseen, widened
 from ._checks import share
 
-__all__ = ["flawless_auc", "flawless_balanced_accuracy", "lower_bound", "share_interval", "upper_bound"]
+__all__ = [
+    "errors_unseen",
+    "flawless_auc",
+    "flawless_balanced_accuracy",
+    "lower_bound",
+    "share_interval",
+    "upper_bound",
+]
 
 
 def share_interval(k: int, n: int, confidence: float = 0.95) -> Interval:
@@ -34,22 +41,23 @@ def upper_bound(k: int, n: int, confidence: float) -> float:
 
 
 def flawless_auc(n_reactive: int, n_malignant: int, confidence: float = 0.95) -> Interval:
-    """An AUC of 1 with its lower bound, at the level of a two-sided interval.
-
-    Matched at random, the patients make m = min(n₀, n₁) independent pairs, each ordered rightly with probability A;
-    all of them are with A^m. So A < (tail)^(1/m) shows a flawless sample less often than the tail.
-    """
-    tail = (1 - share("confidence of an interval", confidence)) / 2
-    return Interval(1.0, float(tail ** (1 / min(n_reactive, n_malignant))), 1.0)
+    """An AUC of 1 with its lower bound, at the level of a two-sided interval, see `lymphofeat.intervals`."""
+    return _flawless("auc", n_reactive, n_malignant, confidence)
 
 
 def flawless_balanced_accuracy(n_reactive: int, n_malignant: int, confidence: float = 0.95) -> Interval:
-    """A balanced accuracy of 1 with its lower bound, at the level of a two-sided interval.
+    """A balanced accuracy of 1 with its lower bound, at the level of a two-sided interval, likewise."""
+    return _flawless("balanced_accuracy", n_reactive, n_malignant, confidence)
 
-    All are decided rightly with probability s₀^n₀ s₁^n₁ ≤ (s₀ s₁)^m ≤ ((s₀ + s₁)/2)^(2m), m = min(n₀, n₁).
-    """
-    tail = (1 - share("confidence of an interval", confidence)) / 2
-    return Interval(1.0, float(tail ** (1 / (2 * min(n_reactive, n_malignant)))), 1.0)
+
+def errors_unseen(n: int, confidence: float = 0.95) -> float:
+    """The largest share of errors that n patients, however drawn from two classes, show none of, two-sided level."""
+    return float(1 - ((1 - share("confidence of an interval", confidence)) / 2) ** (1 / n))
+
+
+def _flawless(metric: str, n_reactive: int, n_malignant: int, confidence: float) -> Interval:
+    share("confidence of an interval", confidence)
+    return widened(Interval(1.0, 1.0, 1.0), unseen(metric, 1.0, n_reactive, n_malignant), confidence)
 
 
 def _counted(k: int, n: int) -> None:

@@ -31,6 +31,7 @@ class LearningCurve:
         ceiling, reach, decay: a, b, c.
         draws: (B, 3) the same, fitted to each draw of the scores.
         sizes: (S,) the numbers of patients that it was fitted on.
+        bounds: of the score; the law knows none below, where few patients are.
     """
 
     ceiling: float
@@ -38,14 +39,16 @@ class LearningCurve:
     decay: float
     draws: Floats
     sizes: Floats
+    bounds: tuple[float, float] = (0.0, 1.0)
 
     def at(self, n: float, confidence: float = 0.95) -> Interval:
         """The score with n patients; beyond `sizes` the law is taken on trust, and the interval does not say so."""
-        return self._interval(lambda a, b, c: a - b * n**-c, confidence)
+        return self._interval(lambda a, b, c: np.clip(a - b * n**-c, *self.bounds), confidence)
 
     def gain(self, n_from: float, n_to: float, confidence: float = 0.95) -> Interval:
         """What going from one number of patients to another brings."""
-        return self._interval(lambda a, b, c: b * (n_from**-c - n_to**-c), confidence)
+        width = self.bounds[1] - self.bounds[0]
+        return self._interval(lambda a, b, c: np.clip(b * (n_from**-c - n_to**-c), -width, width), confidence)
 
     def _interval(self, of: _OfParameters, confidence: float) -> Interval:
         tail = (1 - share("confidence of an interval", confidence)) / 2
@@ -86,7 +89,7 @@ def fit_learning_curve(
         variance, variance.max() * 1e-3
     )  # a size that happens not to vary is not certain
     a, b, c = _fit(n, s[None], weights, bounds)[0]
-    return LearningCurve(float(a), float(b), float(c), _fit(n, d, weights, bounds), n)
+    return LearningCurve(float(a), float(b), float(c), _fit(n, d, weights, bounds), n, bounds)
 
 
 def _fit(n: Floats, scores: Floats, weights: Floats, bounds: tuple[float, float]) -> Floats:

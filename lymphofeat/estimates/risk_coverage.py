@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike
 from ..statistics import Interval
 from ._checks import Floats, labels_and_probabilities, share
 from .bca import Weighted, bca_interval
+from .exact import errors_unseen
 from .triage import sureness
 
-__all__ = ["RiskCoverage", "aurc", "risk_coverage"]
+__all__ = ["RiskCoverage", "aurc", "aurc_interval", "risk_coverage"]
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,27 @@ def risk_coverage(
         decided / n,
         wrong[last] / decided,
         least[last],
-        bca_interval(area, labels, n_resamples=n_resamples, confidence=confidence, seed=seed),
+        aurc_interval(area, labels, n_resamples=n_resamples, confidence=confidence, seed=seed),
         float(least.mean()),
     )
+
+
+def aurc_interval(
+    area: Weighted, y: ArrayLike, *, n_resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+) -> Interval:
+    """An area's stratified BCa interval; arguments as of `bca_interval`.
+
+    Where nobody is wrong, no resample differs. At coverage c at most q/c of the decided are wrong if q of all are, so
+    the area is at most q (1 − ln q), and q is the share of errors that as many patients could hide
+    (`exact.errors_unseen`). Where everybody is wrong, the same from above.
+    """
+    found = bca_interval(area, y, n_resamples=n_resamples, confidence=confidence, seed=seed)
+    q = errors_unseen(len(np.asarray(y)), confidence)
+    if found.value == 0:
+        return Interval(0.0, 0.0, float(q * (1 - np.log(q))))
+    if found.value == 1:
+        return Interval(1.0, float(1 - q * (1 - np.log(q))), 1.0)
+    return found
 
 
 def aurc(y: ArrayLike, p: ArrayLike, cut: float = 0.5) -> Weighted:

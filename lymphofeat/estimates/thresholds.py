@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..statistics import Interval
 from ._checks import Floats, Labels, labels_and_decisions, labels_and_probabilities, share
 from .bca import bca_interval
-from .exact import lower_bound, share_interval
+from .exact import errors_unseen, lower_bound, share_interval
 
 __all__ = ["OperatingPoint", "cost_cut", "mean_cost", "operating_point", "sensitive_cut"]
 
@@ -59,6 +59,9 @@ def mean_cost(
 ) -> Interval:
     """Cost per patient of the decisions, with its stratified BCa interval.
 
+    Where none is wrong, no resample differs; the upper bound is then the cost of the worse error for the largest share
+    of errors that as many patients could hide (`exact.errors_unseen`); likewise where all are.
+
     Args:
         y, decision: (n,) 0 and 1; both classes present.
         missed, false_alarm: as for `cost_cut`.
@@ -70,7 +73,13 @@ def mean_cost(
     def cost(weights: Floats) -> Floats:
         return np.asarray(weights @ each / weights.sum(axis=1))
 
-    return bca_interval(cost, labels, confidence=confidence, seed=seed)
+    found = bca_interval(cost, labels, confidence=confidence, seed=seed)
+    hidden = max(missed, false_alarm) * errors_unseen(len(labels), confidence)
+    if (labels == decided).all():
+        return Interval(found.value, 0.0, hidden)
+    if (labels != decided).all():
+        return Interval(found.value, max(0.0, found.value - hidden), found.value)
+    return found
 
 
 def operating_point(y: ArrayLike, p: ArrayLike, cut: float, confidence: float = 0.95) -> OperatingPoint:

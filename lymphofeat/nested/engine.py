@@ -23,8 +23,8 @@ from ..progress import Progress, Silent
 from ..statistics import ClassWeights
 from ..studies.failures import in_words, raise_if_all
 from ..studies.ledger import Ledger, open_ledger
-from ..studies.objective import DIRECTIONS, one_thread
-from ..studies.plan import labels_of
+from ..studies.objective import DIRECTIONS, inner_probabilities, one_thread
+from ..studies.plan import ScoringPlan, labels_of
 from ..studies.record import pack, unpack
 from ..studies.search import Search, run_together
 from ..studies.space import FAMILY, Space, build_head
@@ -142,6 +142,50 @@ class Engine:
         tuning = pipeline.selected(self.folder, seed)
         self._search([tuning], pipeline.view(self.cache), pipeline.trials, f"{pipeline.name}, all folds")
         return load_study(tuning.path, pipeline.trials)
+
+    def on_one_scale(self, pipeline: Pipeline, study: StudySummary, seed: int) -> Nested:
+        """What `selected` selected, its folds' predictions as those of outer folds: with inner ones beside them.
+
+        Each fold's are by the selected head from models without the fold and one other, as in nested cross-validation,
+        so that `Nested.scores` brings both to one scale in the same way. Its scores stay those of a selected head.
+
+        Raises:
+            InputError, CacheError, LeakageError, StudyError: as `tune`.
+        """
+        view, best = pipeline.view(self.cache), study.best
+        tuning = pipeline.selected(self.folder, seed)
+        key = _key(tuning, view, pipeline.trials)
+        plan = ScoringPlan.of(view, pipeline.family, 1)
+        if self.ledger.get(key) is None:
+            inner = inner_probabilities(plan, build_head(best.params), Memo())
+            packed = [None if one is None else pack(one[plan.labelled]) for one in inner]
+            self.ledger.add(key, {"of": str(tuning.path.relative_to(self.folder)), "inner": packed})
+        entry = self.ledger.get(key) or {}
+        nothing = np.full(len(plan.labelled), np.nan)
+        try:
+            found = [nothing if one is None else unpack(one) for one in entry["inner"]]
+        except (KeyError, ValueError, TypeError) as error:
+            raise _damaged(self.ledger, "of the selected head", error) from error
+        folds = tuple(
+            NestedFold(
+                run=0,
+                repeat=0,
+                seed=seed,
+                fold=fold.fold,
+                rows=np.flatnonzero(best.folds[:, 0] == fold.fold),
+                probabilities=best.scores.probabilities[best.folds[:, 0] == fold.fold, 0],
+                cut=float(best.scores.cuts[0, number]),
+                inner=found[number],
+                params=best.params,
+                family=str(best.params[FAMILY]),
+                tuned=best.scores.values,
+                n_trials=study.n_trials,
+                seconds=study.seconds,
+            )
+            for number, fold in enumerate(plan.scored)
+        )
+        inputs = pipeline.space.inputs
+        return Nested(pipeline.name, pipeline.family, inputs, pipeline.metric, study.ids, best.y, folds)
 
     def _folds(self, pipeline: Pipeline, view: Cache, run: Run) -> list[NestedFold]:
         tunings = {fold: pipeline.search(self.folder, run, fold) for fold in folds_of(view, run.drawing)}
@@ -262,7 +306,11 @@ def _read(ledger: Ledger, key: str, view: Cache, run: Run, fold: int) -> NestedF
             seconds=float(entry["seconds"]),
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise StudyError(
-            f"{ledger.path} holds a damaged entry of fold {fold} ({error!r}); move the file away, and the same command "
-            "makes it again from the searches, which are kept."
-        ) from error
+        raise _damaged(ledger, f"of fold {fold}", error) from error
+
+
+def _damaged(ledger: Ledger, what: str, error: Exception) -> StudyError:
+    return StudyError(
+        f"{ledger.path} holds a damaged entry {what} ({error!r}); move the file away, and the same command makes it "
+        "again from the searches, which are kept."
+    )

@@ -26,6 +26,7 @@ __all__ = [
     "TrialScores",
     "Watch",
     "decide",
+    "inner_probabilities",
     "one_thread",
     "score_head",
     "score_plan",
@@ -145,6 +146,21 @@ def score_plan(
     return TrialScores(probabilities, cuts, inner, folds, values)
 
 
+def inner_probabilities(plan: ScoringPlan, head: Head, memo: Memo) -> list[Floats | None]:
+    """For each fold of `plan.scored`, what its training patients get from models that saw neither them nor the fold.
+
+    Returns:
+        (n_patients,) float64 out-of-fold probabilities each, NaN for whom the fold does not train on; None where an
+        encoding or a class is lacking for one of the models.
+    """
+    numbers = sorted({number for fold in plan.scored for number in fold.inner or ()})
+    splits = [plan.splits[number] for number in numbers]
+    with one_thread():
+        each = fit_predict(head, splits, plan.clinical, plan.labels, memo)
+    predicted = dict(zip(numbers, each, strict=True))
+    return [None if fold.inner is None else _inner(plan, fold, predicted) for fold in plan.scored]
+
+
 def _predicted(plan: ScoringPlan, head: Head, memo: Memo, watch: Watch | None) -> dict[int, Floats]:
     """Per split of the plan, its probabilities."""
     predicted: dict[int, Floats] = {}
@@ -186,10 +202,16 @@ def _cut(
     prior = prior_cut(plan.labels[fold.train], balanced=balanced, class_weights=class_weights)
     if fold.inner is None:
         return prior
-    inner = np.full(len(plan.labels), np.nan)
-    for number in fold.inner:
-        inner[plan.splits[number].test] = predicted[number]
+    inner = _inner(plan, fold, predicted)
     return steady_cut(plan.labels[fold.train], inner[fold.train], prior=prior, class_weights=class_weights)
+
+
+def _inner(plan: ScoringPlan, fold: FoldPlan, predicted: Mapping[int, Floats]) -> Floats:
+    inner = np.full(len(plan.labels), np.nan)
+    for number in fold.inner or ():
+        inner[plan.splits[number].test] = predicted[number]
+    inner[plan.splits[fold.outer].test] = np.nan  # whom these models have not seen either
+    return inner
 
 
 def _scores(

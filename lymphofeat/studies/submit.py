@@ -187,10 +187,9 @@ def submit(
 
 
 def _outlook(expected: Interval, model: FinalModel, n_test: int) -> str:
-    half = (expected.high - expected.low) / 2
     return (
         f"A test set of {n_test} patients like those of cross-validation would show a {words(model.study.metric)} of "
-        f"{expected.value:.3f} ± {half:.2f} ({expected.low:.2f} to {expected.high:.2f}) in 95 of 100 cases, if that "
+        f"{expected.value:.3f} ({expected.low:.2f} to {expected.high:.2f}) in 95 of 100 cases, if that "
         "score were the true one; it was selected, and the true one is lower."
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit, logit
 
 from lymphofeat.assess import Tuned, assess
 from lymphofeat.assess.optimism import optimism_table
@@ -13,6 +14,7 @@ from lymphofeat.assess.runs import Runs
 from lymphofeat.assess.stability import choices_table, patients_table, stability_table
 from lymphofeat.assess.subgroups import subgroups_of, subgroups_table
 from lymphofeat.errors import InputError
+from lymphofeat.nested.result import Nested
 from lymphofeat.statistics import score
 from lymphofeat.studies import tune
 
@@ -25,7 +27,7 @@ FEW = {"n_resamples": 100}
 def tuned(better: float = 0.0, seed: int = 0, runs: int = 1) -> Tuned:
     """A tuned result on the patients of `nested`, with so much more strength."""
     one = nested(strength=2 + better, seed=seed, runs=runs)
-    found = Runs(one.y, one.probabilities, one.decisions)
+    found = Runs.of(one)
     return Tuned(one.ids, found, 50, {"logistic": ("cheap", found), "attention": ("dear", found)})
 
 
@@ -72,16 +74,68 @@ def test_optimism_is_tuned_minus_nested_and_flatters_when_positive() -> None:
     table = optimism_table(main, selected).set_index("metric")
     for metric in ("auc", "log_loss"):
         sign = -1 if metric == "log_loss" else 1
-        nested_values = main.scores if metric == "auc" else main.probabilities
-        gain = sign * (
-            score(metric, main.y, selected.best.probabilities[:, 0])
-            - score(metric, main.y, nested_values[:, 0])
-        )
+        values = "ranks" if metric == "auc" else "probabilities"
+        there, here = (getattr(runs, values)[:, 0] for runs in (selected.best, Runs.of(main)))
+        gain = sign * (score(metric, main.y, there) - score(metric, main.y, here))
         row = table.loc[metric]
         assert row["optimism"] == pytest.approx(gain)
         assert 0 < row["optimism_low"] < gain < row["optimism_high"]
-    inner = np.mean([score("auc", main.y[f.rows], f.probabilities) for f in main.folds_of_runs])
-    assert table.loc["auc", "inner_optimism"] == pytest.approx(0.9 - inner)
+    outer = np.mean([score("brier", main.y[f.rows], f.probabilities) for f in main.folds_of_runs])
+    assert table.loc["brier", "inner_optimism"] == pytest.approx(outer - 0.9)
+
+
+def test_a_head_that_was_not_selected_has_no_optimism() -> None:
+    """The same predictions on both sides, heads of different folds unequally sure and moved against each other."""
+    main = unequal(nested())
+    table = optimism_table(main, Tuned(main.ids, Runs.of(main), 1, {})).set_index("metric")
+    assert table[["optimism", "optimism_low", "optimism_high"]].abs().to_numpy().max() == 0
+    as_they_are = Runs(main.y, main.probabilities, main.decisions)
+    assert Runs.of(main).value("auc") > as_they_are.value("auc") + 0.05  # or the comparison would be easy
+    table = optimism_table(main, Tuned(main.ids, as_they_are, 1, {})).set_index("metric")
+    assert table["optimism"].abs().max() == 0
+    assert table.loc["auc", "nested"] == pytest.approx(as_they_are.value("auc"))
+
+
+def test_inside_the_folds_single_folds_are_compared() -> None:
+    """Moving the inner predictions of a fold against the others', as another head would, changes nothing."""
+    main, moved = nested(), nested()
+    shifted = tuple(replace(f, inner=shift(f.inner, moved, f.fold)) for f in moved.folds_of_runs)
+    for metric in ("auc", "average_precision"):
+        one, other = (
+            optimism_table(n, None).set_index("metric").loc[metric, "inner"]
+            for n in (main, replace(moved, folds_of_runs=shifted))
+        )
+        assert one == pytest.approx(other)
+        each = [
+            score(metric, main.y[g.rows], f.inner[g.rows])
+            for f in main.folds_of_runs
+            for g in main.folds_of_runs
+            if f.fold != g.fold
+        ]
+        assert one == pytest.approx(np.mean(each))
+
+
+def unequal(main: Nested) -> Nested:
+    """The same ranks within each fold, the folds' heads moved and stretched by amounts of their own."""
+    return replace(
+        main,
+        folds_of_runs=tuple(
+            replace(
+                f,
+                probabilities=expit((1 + f.fold) * logit(f.probabilities) + 2 * (f.fold - 2)),
+                inner=expit((1 + f.fold) * logit(f.inner) + 2 * (f.fold - 2)),
+            )
+            for f in main.folds_of_runs
+        ),
+    )
+
+
+def shift(inner: np.ndarray, main: Nested, fold: int) -> np.ndarray:
+    found = logit(inner)
+    for other in main.folds_of_runs:
+        if other.fold != fold:
+            found[other.rows] += 0.7 * other.fold
+    return np.asarray(expit(found))
 
 
 def test_the_simplest_family_is_the_cheapest_of_equals() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logit
 from sklearn.datasets import make_moons
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -150,11 +151,15 @@ def test_corrected_t_gives_the_published_example() -> None:
 
 def test_corrected_t_is_wider_than_the_plain_one_by_its_factor() -> None:
     scores = np.random.default_rng(0).normal(0.8, 0.05, (4, 5))
-    found = corrected_t(scores)
+    found = corrected_t(scores, unit=False)
     plain = 2.093024 * scores.std(ddof=1) / np.sqrt(20)  # t₁₉ at 97.5 %
     assert found.value == pytest.approx(scores.mean())
     assert (found.high - found.low) / (2 * plain) == pytest.approx(np.sqrt(1 + 20 / 4), rel=1e-6)
     assert corrected_t_test(scores, scores) == ((0.0, 0.0, 0.0), 1.0)
+    logits = logit(corrected_t(scores))
+    assert (logits[2] - logits[1]) / (2 * plain) == pytest.approx(
+        np.sqrt(1 + 20 / 4) / (found.value * (1 - found.value)), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("bad", [np.ones(5), np.ones((3, 1)), np.array([[0.5, np.nan]])])

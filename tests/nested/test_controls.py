@@ -1,5 +1,6 @@
 """Which pipelines stand beside the one that is evaluated, and what is said where one is lacking."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from lymphofeat.assess.evaluate import evaluate, plan_evaluation
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.nested.controls import frozen_twin, untrained_twin
+from lymphofeat.statistics import auc
 
 from ..helpers.caches import frozen_cache, tuned_cache
 from ..helpers.compared import RANDOM, add_encoding, compared_cache
@@ -93,6 +95,18 @@ def test_heads_that_take_images_only_leave_clinical_values_to_logistic_regressio
     assert (
         "For clinical only, logistic is searched: of the heads additive none takes these alone." in plan.notes
     )
+
+
+def test_a_search_with_nothing_to_choose_from_has_no_optimism(cache: Cache, tmp_path: Path) -> None:
+    """One trial: every search takes the same head, so what is selected and what is nested are the same predictions."""
+    plan = plan_evaluation(cache.path, family="good", heads=["logistic"], trials=1)
+    found = evaluate(plan, tmp_path)
+    assert len({json.dumps(fold.params, sort_keys=True) for fold in found.main.folds_of_runs}) == 1
+    table = found.assessment.tables["optimism"].set_index("metric")
+    assert table[["optimism", "optimism_low", "optimism_high"]].abs().to_numpy().max() < 1e-9
+    raw = auc(found.main.y, found.main.probabilities[:, 0])
+    assert table.loc["auc", "tuned"] == pytest.approx(auc(found.main.y, found.main.scores[:, 0]))
+    assert table.loc["auc", "tuned"] != pytest.approx(raw)  # or the scales would not matter here
 
 
 def test_evaluation_holds_all_pipelines_and_goes_on_with_what_it_has(cache: Cache, tmp_path: Path) -> None:
