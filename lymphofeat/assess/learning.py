@@ -8,8 +8,8 @@ it. Scores, not predictions, are averaged over the drawings. An inverse power la
 The parameters are held fixed at all sizes, for each fold those that were chosen without it (nested cross-validation),
 so that the last score is the nested one of the probabilities as they are (for the AUC not on one scale, as `evaluate`
 prints it: that takes inner predictions at every size). One head for all folds was selected on these very predictions:
-its last score is optimistic and the curve too steep. Either way the parameters were chosen with all training patients; a
-search on few of them would do worse, and its curve would rise more.
+its last score is optimistic and the curve too steep. Either way the parameters were chosen with all training patients:
+a search on few of them would do worse, and its curve would rise more.
 """
 
 from collections.abc import Mapping, Sequence
