@@ -284,10 +284,13 @@ def _version(package: str) -> str:
 
 
 def _reference_date(cache: Cache) -> tuple[date, bool]:
-    """The day on which the cache's ages were counted, and whether its dates of birth and ages agree on it.
+    """The day on which the cache's ages were counted, and whether that is certain.
 
-    It is the default one or that of the cohort's own layout; a cache does not keep it.
+    A cache of an earlier version does not keep it: then the default one or that of the cohort's own layout, if dates of
+    birth and ages agree on it.
     """
+    if cache.tables.reference:
+        return date.fromisoformat(cache.tables.reference), True
     candidates = [REFERENCE_DATE]
     if cache.tables.source and Path(cache.tables.source).is_dir():
         candidates.append(layout_of(Path(cache.tables.source)).ages_reference)

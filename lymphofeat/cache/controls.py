@@ -9,7 +9,16 @@ from ..encoder.backbones import BACKBONES
 from ..encoder.colour_statistics import ColourStatistics
 from ..encoder.pixels import recorded_depth
 from ..progress import Progress, Silent
-from .extract import ExtractSettings, cohort_tables, extract_frozen, fill, fresh_cache, holds, whole_seconds
+from .extract import (
+    ExtractSettings,
+    cohort_tables,
+    correct_values,
+    extract_frozen,
+    fill,
+    holds,
+    open_fresh,
+    whole_seconds,
+)
 from .layout import EncodingSpec
 from .reader import Cache, Encoding, open_cache
 from .writer import PartialEncoding, writing
@@ -75,7 +84,8 @@ def add_controls(
     settings, progress = with_folds_of(cache, settings or ExtractSettings()), progress or Silent()
     tables = cohort_tables(cohort, settings, progress)
     with writing(cache):
-        found = fresh_cache(cache, tables)
+        found, tables = open_fresh(cache, tables)
+        correct_values(found, tables)
     for control in missing_controls(found, settings):
         if control is None:
             extract_colour(cohort, cache, settings, progress=progress)
@@ -103,7 +113,8 @@ def extract_colour(
     }
     spec = EncodingSpec(COLOUR, COLOUR, encoder.dim, settings.batch_size, None, about)
     with writing(cache):
-        if holds(cache, tables, spec):
+        found, tables = open_fresh(cache, tables)
+        if holds(found, spec):
             return
         partial = PartialEncoding(cache, tables, spec)
         n_before = partial.n_done

@@ -25,14 +25,16 @@ from ..encoder.frozen import (
     encode_blocks,
     has_fast_bfloat16,
 )
+from ..encoder.identity import difference
 from ..encoder.pixels import Preprocessing, read_block, recorded_depth
 from ..encoder.pixelstore import PixelStore
 from ..encoder.weights import LoadedWeights, load_weights
 from ..errors import InputError, StaleCacheError, printable
 from ..progress import Progress, Silent
+from .changes import check_fresh, with_kept_folds
 from .layout import CohortTables, EncodingSpec, draw_folds
 from .reader import Cache, open_cache
-from .writer import PartialEncoding, check_fresh, describe_difference, update_tables, writing
+from .writer import PartialEncoding, update_tables, writing
 
 FLUSH_EVERY = 30.0  # seconds of work that a power cut may cost
 
@@ -46,7 +48,9 @@ class ExtractSettings:
         weights: "imagenet", "none", or a file.
         seed: of the random weights; required with "none".
         crop: pixels, the side of the centre crop.
-        dtype: "float32" or "bfloat16", of the arithmetic; features are stored as float32.
+        dtype: "float32" or "bfloat16", of the arithmetic; features are stored as float32. Where the device has no
+            bfloat16 instructions, "bfloat16" means float32 as well, and the encodings say so.
+        emulate_bfloat16: use bfloat16 even there, many times slower, as when another machine's run is to be repeated.
         device: "auto", "cpu", "cuda" or "mps".
         batch_size: images that go through the network together.
         n_folds, n_repeats, fold_seed: how the patients are divided; the same for all encodings of a cache.
@@ -57,6 +61,7 @@ class ExtractSettings:
     seed: int | None = None
     crop: int = 112
     dtype: str = "float32"
+    emulate_bfloat16: bool = False
     device: str = "auto"
     batch_size: int = 64
     n_folds: int = 5
@@ -76,7 +81,7 @@ class ExtractSummary:
         origin: where the weights came from.
         untrained: the features are random projections.
         bfloat16_error: ‖bfloat16 − float32‖ / ‖float32‖ over the first block; NaN with float32.
-        slow_bfloat16: the machine has no bfloat16 arithmetic, so that float32 would be faster.
+        slow_bfloat16: bfloat16 was emulated, so that float32 would be faster.
     """
 
     cache: Path
@@ -117,6 +122,7 @@ def cohort_tables(cohort: Cohort, settings: ExtractSettings, progress: Progress)
         sizes=image_sizes(images).tolist(),
         digests=digests,
         source=printable(str(cohort.root.resolve())),
+        reference=cohort.reference.isoformat(),
     )
 
 
@@ -133,7 +139,8 @@ def extract_frozen(
     """Compute the frozen encoding of a cohort and put it into the cache file `cache`.
 
     An encoding that is there already is left as it is; one that was interrupted goes on, with the same result,
-    bit for bit, as an unbroken run on the same machine and device.
+    bit for bit, as an unbroken run on the same machine and device. Where images were replaced or removed since, it
+    goes on with the blocks that hold none of them.
 
     Args:
         cohort: patients and image files.
@@ -156,10 +163,18 @@ def extract_frozen(
     weights = load_weights(backbone_named(settings.backbone), settings.weights, settings.seed)
     if weights.note:
         progress.note(weights.note)
-    tables = cohort_tables(cohort, settings, progress)
-    spec = _spec(settings, weights, device, recorded_depth(cohort.images))
+    tables, depth = cohort_tables(cohort, settings, progress), recorded_depth(cohort.images)
     with writing(cache):
-        if not force and holds(cache, tables, spec):
+        found, tables = open_fresh(cache, tables, force=force)
+        spec = _spec(settings, weights, device, depth)
+        there = not force and holds(found, spec)
+        if not there and lacks_bfloat16(settings, device):
+            progress.note(float32_instead(spec.name))
+            settings = replace(settings, dtype="float32")
+            spec = _spec(settings, weights, device, depth)
+            there = not force and holds(found, spec)
+        if there:
+            correct_values(found, tables)
             return _summary(cache, settings, spec, weights, tables.n_images, tables.n_images, 0.0)
         partial = PartialEncoding(cache, tables, spec, anew=force)
         n_before = partial.n_done
@@ -194,6 +209,19 @@ def check_settings(settings: ExtractSettings) -> None:
             raise InputError(f"{name} is {getattr(settings, name)}; it must be at least {least}.")
 
 
+def lacks_bfloat16(settings: ExtractSettings, device: torch.device) -> bool:
+    """Whether bfloat16 is asked for where the device lacks it, and float32 will do."""
+    return settings.dtype == "bfloat16" and not (settings.emulate_bfloat16 or has_fast_bfloat16(device))
+
+
+def float32_instead(name: str) -> str:
+    """What to tell a user of whom `lacks_bfloat16` is true."""
+    return (
+        f"{name}: this machine has no bfloat16 instructions and would be many times slower with it, so float32 is "
+        "used; --emulate-bfloat16 insists on bfloat16."
+    )
+
+
 def _preprocessing(settings: ExtractSettings) -> Preprocessing:
     backbone = backbone_named(settings.backbone)
     return Preprocessing(settings.crop, backbone.mean, backbone.std)
@@ -224,36 +252,53 @@ def _spec(
     return EncodingSpec(name, name, backbone.dim, settings.batch_size, None, about)
 
 
-def fresh_cache(cache: Path, tables: CohortTables) -> Cache | None:
-    """The cache, with the clinical values of `tables`; None if there is none. Use inside `writing(cache)`.
+def open_fresh(
+    cache: Path, tables: CohortTables, *, force: bool = False
+) -> tuple[Cache | None, CohortTables]:
+    """The cache, if there is one, and `tables` with the folds that are in use there. Use inside `writing(cache)`.
+
+    Args:
+        cache: the file; it is only read.
+        tables: of the cohort as it is now.
+        force: take the cache of another cohort as well; what does not fit is left out when it is written next.
 
     Raises:
         StaleCacheError: it is of another cohort.
     """
     if not cache.exists():
-        return None
+        return None, tables
     found = open_cache(cache)
-    check_fresh(cache, found.tables, tables)
-    if found.fingerprint == tables.digest():
-        return found
-    update_tables(cache, tables)  # clinical values were corrected; features do not depend on them
-    return open_cache(cache)
+    tables = with_kept_folds(found.tables, tables)
+    if not force:
+        check_fresh(cache, found.tables, tables)
+    return found, tables
 
 
-def holds(cache: Path, tables: CohortTables, spec: EncodingSpec) -> bool:
+def correct_values(found: Cache | None, tables: CohortTables) -> None:
+    """Bring corrected clinical values into a cache, which keeps its encodings: most encoders see images only.
+
+    Encodings of those that were trained on the former values are stale from then on; see `Cache.stale`.
+    """
+    if found is not None and (found.fingerprint, found.tables.reference) != (
+        tables.digest(),
+        tables.reference,
+    ):
+        update_tables(found.path, tables)
+
+
+def holds(found: Cache | None, spec: EncodingSpec) -> bool:
     """Whether the cache holds this very encoding.
 
     Raises:
-        StaleCacheError: it is of another cohort, or holds an encoding of that name with other settings.
+        StaleCacheError: it holds an encoding of that name with other settings.
     """
-    found = fresh_cache(cache, tables)
-    encoding = None if found is None else found.encodings.get(spec.name)
-    if encoding is None:
+    encoding = None if found is None else {**found.encodings, **found.stale}.get(spec.name)
+    if found is None or encoding is None:
         return False
-    if replace(encoding.spec, block=spec.block) != spec:
+    if differing := difference(encoding.spec.identity, spec.identity):
         raise StaleCacheError(
-            f"{cache} holds an encoding {spec.name} made with other settings "
-            f"({describe_difference(encoding.spec, spec)}); give another --cache, or --force to replace it."
+            f"{found.path} holds an encoding {spec.name} made with other settings ({differing}); "
+            "give another --cache, or --force to replace it."
         )
     return True
 
@@ -278,6 +323,8 @@ def fill(
 ) -> float:
     """Encode the missing blocks, from the stored pixels where there are some; seconds it took."""
     images, total = cohort.images, partial.tables.n_images
+    if partial.note:
+        progress.note(f"{partial.note}.")
     blocks: list[Block]
     if pixels is None:
         read: Read = partial_of(read_block, bits=bits_of(partial.spec))

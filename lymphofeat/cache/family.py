@@ -18,8 +18,10 @@ from ..encoder.activations import open_activations, split_network
 from ..encoder.augment import Augmenter
 from ..encoder.backbones import BACKBONES, backbone_named
 from ..encoder.checkpoint import TrainingState, look_into_checkpoint
+from ..encoder.clinical import clinical_digest, clinical_values
 from ..encoder.frozen import DTYPES, FrozenEncoder, choose_device
-from ..encoder.networks import PatientNetwork, clinical_values
+from ..encoder.identity import difference, identity_key
+from ..encoder.networks import PatientNetwork
 from ..encoder.pixels import Preprocessing, recorded_depth
 from ..encoder.pixelstore import PixelStore, open_pixels
 from ..encoder.recipe import Recipe
@@ -42,7 +44,7 @@ from .extract import ExtractSettings, fill
 from .layout import CohortTables, EncodingSpec
 from .members import Member, learning_patients
 from .outlook import outlook
-from .writer import PartialEncoding, remove_leftovers
+from .writer import PartialEncoding, partial_path, remove_leftovers
 
 __all__ = ["Family", "encoders_folder", "family_name", "trainings_under_way"]
 
@@ -142,16 +144,29 @@ class Family:
             "torch": str(torch.__version__),
         }
         if self.recipe.clinical.use != "none":
-            about["clinical"] = blake2b(self.values.tobytes(), digest_size=8).hexdigest()
+            about["clinical"] = clinical_digest(self.values)
         dim, block = self.backbone.dim, self.settings.batch_size
         return EncodingSpec(member.name, self.name, dim, block, member.held_out, about)
 
-    def key(self, member: Member) -> str:
-        """Digest of all that decides the member's training."""
-        spec = replace(self.spec(member), block=0).to_json()
-        state = blake2b(f"{spec}{self.tables.fingerprint}".encode(), digest_size=16)
-        state.update(np.ascontiguousarray(self.tables.folds[:, 0]).data)
-        return state.hexdigest()
+    def identity(self, member: Member) -> dict[str, Any]:
+        """All that decides the member's training, as JSON values; not where it is computed, nor by which torch."""
+        folds = np.ascontiguousarray(self.tables.folds[:, 0])
+        return self.spec(member).identity | {
+            "cohort": self.tables.fingerprint,
+            "folds": blake2b(folds.data, digest_size=8).hexdigest(),
+        }
+
+    def former_keys(self, member: Member) -> frozenset[str]:
+        """What versions up to 0.1 called the same training, whose digest covered device and torch as well."""
+        spec, keys = replace(self.spec(member), block=0), []
+        for device in ("cpu", "cuda", "mps"):
+            about = spec.about | {"device": device}
+            state = blake2b(
+                f"{replace(spec, about=about).to_json()}{self.tables.fingerprint}".encode(), digest_size=16
+            )
+            state.update(np.ascontiguousarray(self.tables.folds[:, 0]).data)
+            keys.append(state.hexdigest())
+        return frozenset(keys)
 
     def encoder_path(self, member: Member) -> Path:
         return self.folder / f"{member.name}.safetensors"
@@ -218,9 +233,12 @@ class Family:
         path = self.encoder_path(member)
         if not path.exists():
             return False
-        if trained_about(path).get("key") != self.key(member):
+        about, identity = trained_about(path), self.identity(member)
+        if about.get("key") not in {identity_key(identity), *self.former_keys(member)}:
+            before = about.get("identity")
+            differing = difference(before, identity) if before else "settings, data or library versions"
             raise StaleCacheError(
-                f"{path} was trained with other settings, data or library versions; give those of the first run, "
+                f"{path} was trained otherwise ({differing}); give what the first run was given, "
                 "another --name to keep both, or --force to train it anew."
             )
         return True
@@ -228,7 +246,8 @@ class Family:
     def _train(self, member: Member, patients: LearningPatients, source: Source, progress: Progress) -> None:
         start, network = self._fresh(member)
         training = Training(
-            member.name, self.recipe, self.seed, self.checkpoint_path(member), self.key(member), self.device, self.dtype
+            member.name, self.recipe, self.seed, self.checkpoint_path(member), self.identity(member), self.device,
+            self.dtype, self.former_keys(member),
         )  # fmt: skip
         state = train_encoder(
             prepare_network(network, self.device), source, patients, training, progress=progress
@@ -266,10 +285,13 @@ class Family:
     def _keep(
         self, member: Member, network: PatientNetwork, patients: LearningPatients, state: TrainingState
     ) -> None:
+        identity = self.identity(member)
         about: dict[str, Any] = {
             "name": member.name,
             "blind_to": sorted(member.held_out),
-            "key": self.key(member),
+            "key": identity_key(identity),
+            "identity": identity,
+            "trained_with": self.spec(member).provenance,
             "fingerprint": self.tables.fingerprint,
             "weights": self.weights.origin,
             "weights_digest": self.weights.digest,
@@ -280,6 +302,9 @@ class Family:
             "validated_on": int(patients.validates.sum()),
             "seconds": state.seconds,
         }
+        partial_path(self.cache, member.name).unlink(
+            missing_ok=True
+        )  # features of an earlier network of that name
         save_trained(self.encoder_path(member), network, self.recipe, about)
 
     def _own_probabilities(

@@ -7,7 +7,7 @@ the last one, and ends with the same features as an unbroken run.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,16 @@ from ..encoder.frozen import keep_freed_memory
 from ..encoder.recipe import Recipe
 from ..encoder.recipe_file import change_recipe, find_recipe
 from ..progress import Progress, Silent
-from .extract import ExtractSettings, check_settings, cohort_tables, holds
+from .extract import (
+    ExtractSettings,
+    check_settings,
+    cohort_tables,
+    correct_values,
+    float32_instead,
+    holds,
+    lacks_bfloat16,
+    open_fresh,
+)
 from .family import Family, encoders_folder, family_name
 from .members import Member, members_of
 from .reader import open_cache
@@ -163,9 +172,20 @@ def extract_finetuned(
     tables = cohort_tables(cohort, settings.extract, progress)
     keep_freed_memory()
     with writing(cache):
-        family = Family(cohort, cache, settings.extract, settings.name, recipe, tables, workers, progress)
-        members = members_of(family.name, tables.folds[tables.folds[:, 0] >= 0, 0], nested=settings.nested)
-        waiting = [m for m in members if force or not holds(cache, tables, family.spec(m))]
+        found, tables = open_fresh(cache, tables, force=force)
+        folds = tables.folds[tables.folds[:, 0] >= 0, 0]
+
+        def planned(extract: ExtractSettings) -> tuple[Family, list[Member], list[Member]]:
+            family = Family(cohort, cache, extract, settings.name, recipe, tables, workers, progress)
+            members = members_of(family.name, folds, nested=settings.nested)
+            return family, members, [m for m in members if force or not holds(found, family.spec(m))]
+
+        family, members, waiting = planned(settings.extract)
+        if waiting and lacks_bfloat16(settings.extract, family.device):
+            progress.note(float32_instead(family.name))
+            family, members, waiting = planned(replace(settings.extract, dtype="float32"))
+        if not waiting:
+            correct_values(found, tables)
         if force:
             family.forget(members)
         family.train(waiting)

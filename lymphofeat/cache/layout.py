@@ -27,6 +27,7 @@ import lymphofeat
 
 from ..cohort.folds import assign_repeats, persons
 from ..cohort.model import TABLE_COLUMNS
+from ..disk import reserve
 from ..errors import CacheError
 from .refusal import damaged, why_no_cache
 
@@ -34,6 +35,10 @@ FORMAT = 1
 TEXT = h5py.string_dtype()
 TEXT_COLUMNS = ("id", "split", "birth", "date_order", "sex")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+# How the features came about, kept and shown but never compared: another device, another torch or another path to the
+# same weights (whose digest is compared) gives the same features up to rounding.
+PROVENANCE = ("device", "torch", "weights")
+_GROUP_BYTES = 1 << 14  # HDF5's own structures of an encoding
 EVERY_FOLD = "all"  # `blind_to` of an encoding whose encoder saw no labels at all
 
 
@@ -48,6 +53,7 @@ class CohortTables:
         fingerprint: hex digest of images, labels and order.
         names, sizes, digests: per image, patients in order: file name, bytes, hex digest of the bytes.
         source: the cohort's folder when the cache was made.
+        reference: the day on which ages were counted, ISO text; "" where it is not known.
     """
 
     patients: pd.DataFrame
@@ -58,6 +64,7 @@ class CohortTables:
     sizes: list[int]
     digests: list[str]
     source: str = ""
+    reference: str = ""
 
     @property
     def n_images(self) -> int:
@@ -73,7 +80,7 @@ class CohortTables:
 
 @dataclass(frozen=True)
 class EncodingSpec:
-    """What an encoding is, apart from its numbers; two runs with equal specs may share a partial file.
+    """What an encoding is, apart from its numbers; two runs with equal `identity` may share a partial file.
 
     Attributes:
         name: the encoding's name in the cache.
@@ -81,7 +88,7 @@ class EncodingSpec:
         dim: D, features per image.
         block: images per written block.
         blind_to: folds whose labels the encoder never saw; None: it saw none at all.
-        about: backbone, weights, weights digest, preprocessing, recipe, dtype, torch version, device, …
+        about: backbone, weights digest, preprocessing, recipe, seed, dtype, …, and the keys of `PROVENANCE`.
     """
 
     name: str
@@ -95,6 +102,19 @@ class EncodingSpec:
         for name in (self.name, self.family):
             if not NAME.fullmatch(name):
                 raise CacheError(f"{name!r} cannot name an encoding; use letters, digits and . _ + - only.")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the meaning of the features, as JSON values; two encodings that agree here are one."""
+        raw: dict[str, Any] = json.loads(self.to_json())
+        del raw["block"]
+        return raw | {"about": {k: v for k, v in raw["about"].items() if k not in self.provenance}}
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where and with what the features were computed."""
+        known = PROVENANCE if "weights_digest" in self.about else PROVENANCE[:-1]
+        return {k: v for k, v in self.about.items() if k in known}
 
     def to_json(self) -> str:
         blind = EVERY_FOLD if self.blind_to is None else sorted(self.blind_to)
@@ -123,40 +143,72 @@ def draw_folds(patients: pd.DataFrame, n_folds: int, n_repeats: int, seed: int) 
     return assign_repeats(labels, persons(patients), n_folds, n_repeats, seed)
 
 
-def create_file(path: Path, tables: CohortTables) -> None:
-    """Write a new cache without encodings at `path`."""
-    with h5py.File(path, "w") as file:
-        file.attrs.update(
-            {
-                "format": FORMAT,
-                "lymphofeat": lymphofeat.__version__,
-                "fingerprint": tables.fingerprint,
-                "fold_seed": tables.fold_seed,
-                "source": tables.source,
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-        )
-        patients = file.create_group("patients")
-        for column in TABLE_COLUMNS:
-            values = tables.patients[column]
-            if column in TEXT_COLUMNS:
-                patients.create_dataset(column, data=values.astype(object).to_numpy(), dtype=TEXT)
-            else:
-                patients.create_dataset(column, data=values.to_numpy())
-        lengths = tables.patients["n_images"].to_numpy(np.int64)
-        patients.create_dataset("offset", data=np.cumsum(lengths) - lengths)
-        patients.create_dataset("fold", data=tables.folds[:, 0])
-        patients.create_dataset("folds", data=tables.folds)
-        images = file.create_group("images")
-        images.create_dataset("patient", data=np.repeat(np.arange(len(lengths), dtype=np.int32), lengths))
-        images.create_dataset("name", data=np.array(tables.names, dtype=object), dtype=TEXT)
-        images.create_dataset("size", data=np.array(tables.sizes, dtype=np.int64))
-        images.create_dataset("digest", data=np.array(tables.digests, dtype=object), dtype=TEXT)
-        file.create_group("encodings")
+def create_file(path: Path, tables: CohortTables, room: int) -> None:
+    """Write a new cache without encodings at `path`, with room for what h5py will add to it.
+
+    HDF5 does not survive a disk that fills up while it writes: it raises from destructors, and the process may crash
+    later. Its file therefore begins as bytes in memory, and all space is taken by the system before HDF5 sees the disk.
+
+    Args:
+        path: the file.
+        tables: of the cohort.
+        room: bytes that the encodings to come may need; what they do not is given back when the file is closed.
+
+    Raises:
+        OSError: there is not so much room.
+    """
+    with h5py.File("tables", "w", driver="core", backing_store=False) as file:
+        _write_tables(file, tables)
+        file.flush()
+        image = file.id.get_file_image()
+    with path.open("wb") as target:
+        target.write(image)
+        target.flush()
+        reserve(target.fileno(), len(image) + room)
+
+
+def encoding_size(spec: EncodingSpec, n_images: int) -> int:
+    """Bytes that an encoding may take in a file, its description included."""
+    n_blocks = -(-n_images // spec.block)
+    return 4 * n_images * spec.dim + 5 * n_blocks + 4 * len(spec.to_json()) + _GROUP_BYTES
+
+
+def _write_tables(file: h5py.File, tables: CohortTables) -> None:
+    file.attrs.update(
+        {
+            "format": FORMAT,
+            "lymphofeat": lymphofeat.__version__,
+            "fingerprint": tables.fingerprint,
+            "fold_seed": tables.fold_seed,
+            "source": tables.source,
+            "age_reference": tables.reference,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
+    patients = file.create_group("patients")
+    for column in TABLE_COLUMNS:
+        values = tables.patients[column]
+        if column in TEXT_COLUMNS:
+            patients.create_dataset(column, data=values.astype(object).to_numpy(), dtype=TEXT)
+        else:
+            patients.create_dataset(column, data=values.to_numpy())
+    lengths = tables.patients["n_images"].to_numpy(np.int64)
+    patients.create_dataset("offset", data=np.cumsum(lengths) - lengths)
+    patients.create_dataset("fold", data=tables.folds[:, 0])
+    patients.create_dataset("folds", data=tables.folds)
+    images = file.create_group("images")
+    images.create_dataset("patient", data=np.repeat(np.arange(len(lengths), dtype=np.int32), lengths))
+    images.create_dataset("name", data=np.array(tables.names, dtype=object), dtype=TEXT)
+    images.create_dataset("size", data=np.array(tables.sizes, dtype=np.int64))
+    images.create_dataset("digest", data=np.array(tables.digests, dtype=object), dtype=TEXT)
+    file.create_group("encodings")
 
 
 def create_encoding(file: h5py.File, spec: EncodingSpec, n_images: int) -> None:
-    """Add an empty, incomplete encoding to an open file, its space allocated and zeroed."""
+    """Add an empty, incomplete encoding to an open file, its space allocated and zeroed.
+
+    `checks` is for the time of growing only: the CRC-32 of each block, so that what a power cut tore is found.
+    """
     group = file["encodings"].create_group(spec.name)
     group.attrs.update({"spec": spec.to_json(), "complete": False, "digest": ""})
     group.attrs["blind_to"] = blindness_text(spec.blind_to)
@@ -165,6 +217,7 @@ def create_encoding(file: h5py.File, spec: EncodingSpec, n_images: int) -> None:
     n_blocks = -(-n_images // spec.block)
     _allocate(group, "features", (n_images, spec.dim), h5py.h5t.IEEE_F32LE)
     _allocate(group, "done", (n_blocks,), h5py.h5t.STD_U8LE)
+    _allocate(group, "checks", (n_blocks,), h5py.h5t.STD_U32LE)
 
 
 def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], kind: Any) -> None:
@@ -228,6 +281,7 @@ def _tables(file: h5py.File) -> CohortTables:
         sizes=[int(s) for s in images["size"][:]],
         digests=list(images["digest"].asstr()[:]),
         source=str(file.attrs["source"]),
+        reference=str(file.attrs.get("age_reference", "")),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cohort.folds import assign_folds, persons
-from ..encoder.networks import clinical_values
+from ..encoder.clinical import clinical_values
 from ..encoder.train import LearningPatients
 from ..errors import InputError, LeakageError
 from .layout import CohortTables

@@ -1,7 +1,7 @@
 """Reading a cache: tables in memory, features mapped."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..cohort.clinical import clinical_frame
-from ..errors import CacheError, InputError, LeakageError
+from ..encoder.clinical import clinical_digest, clinical_values
+from ..errors import CacheError, InputError, LeakageError, StaleCacheError
 from .bags import Bags
 from .layout import (
     CohortTables,
@@ -82,6 +83,8 @@ class Cache:
         version: the lymphofeat version that wrote it.
         encodings: by name.
         default_family: the family written last.
+        stale: by name, the encodings of families in which an encoder was trained on clinical values other than the
+            table's. They are not among `encodings`: nothing can be scored or predicted with them.
     """
 
     path: Path
@@ -90,6 +93,7 @@ class Cache:
     version: str
     encodings: dict[str, Encoding]
     default_family: str
+    stale: dict[str, Encoding] = field(default_factory=dict)
 
     @cached_property
     def patients(self) -> pd.DataFrame:
@@ -136,14 +140,37 @@ class Cache:
         """The encodings of a family, by name.
 
         Raises:
+            StaleCacheError: it was trained on clinical values that were corrected since.
             CacheError: the cache holds no such family.
         """
+        self.check_not_stale(family)
         found = [e for _, e in sorted(self.encodings.items()) if e.family == family]
         if not found:
             raise CacheError(
                 f"{self.path} holds no encoding {family!r}; it holds {', '.join(self.families)}."
             )
         return found
+
+    def check_not_stale(self, family: str) -> None:
+        """Refuse a family whose encoders were trained on clinical values that were corrected since.
+
+        Raises:
+            StaleCacheError: it is one; with the way out.
+        """
+        if reason := self.why_stale(family):
+            raise StaleCacheError(f"{self.path}: {reason}")
+
+    def why_stale(self, family: str) -> str:
+        """What is wrong with a stale family and what to do; "" of any other."""
+        stale = sorted(name for name, encoding in self.stale.items() if encoding.family == family)
+        if not stale:
+            return ""
+        recipe = self.stale[stale[0]].attrs["recipe"]["name"]
+        return (
+            f"the encoders of {family} ({', '.join(stale)}) were trained on clinical values that were corrected "
+            "since; train them anew with the `lymphofeat extract --finetune` command that made them (recipe "
+            f"{recipe}) and --force, or name another encoding ({', '.join(self.families) or 'there is none'})."
+        )
 
     def bags(self, name: str) -> Bags:
         """All patients' bags under one encoding, in the cache's order, whatever its encoder saw: to describe them.
@@ -300,6 +327,7 @@ def open_cache(path: Path) -> Cache:
     with open_checked(path) as file:
         tables = read_tables(file)
         encodings = {name: _read_encoding(path, group) for name, group in file["encodings"].items()}
+        stale = _stale(tables, encodings)
         if not encodings:
             raise CacheError(f"{path} holds no encoding; run `lymphofeat extract`.")
         for encoding in encodings.values():
@@ -312,9 +340,26 @@ def open_cache(path: Path) -> Cache:
             tables=tables,
             created=str(file.attrs["created"]),
             version=str(file.attrs["lymphofeat"]),
-            encodings=encodings,
+            encodings={name: e for name, e in encodings.items() if e.family not in stale},
             default_family=str(file.attrs["latest"]),
+            stale={name: e for name, e in encodings.items() if e.family in stale},
         )
+
+
+def _stale(tables: CohortTables, encodings: Mapping[str, Encoding]) -> set[str]:
+    """The families of encoders that saw clinical values other than those of the table."""
+    now: dict[tuple[str, ...], str] = {}
+    stale = set()
+    for encoding in encodings.values():
+        seen, recipe = encoding.attrs.get("clinical"), encoding.attrs.get("recipe")
+        if seen is None or not isinstance(recipe, Mapping):
+            continue
+        names = tuple(recipe["clinical"]["values"])
+        if names not in now:
+            now[names] = clinical_digest(clinical_values(tables.patients, names))
+        if seen != now[names]:
+            stale.add(encoding.family)
+    return stale
 
 
 def _read_encoding(path: Path, group: Any) -> Encoding:

@@ -3,26 +3,29 @@
 import contextlib
 import glob
 import json
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from ..encoder.identity import difference
 from ..errors import CacheError, StaleCacheError
 from ..files import check_place, leftovers, written_beside
 from ..locks import locked
+from .changes import check_fresh, same_folds, same_images, same_labels
 from .layout import (
     CohortTables,
     EncodingSpec,
     create_encoding,
     create_file,
-    draw_folds,
+    encoding_size,
     map_dataset,
     open_checked,
     read_tables,
@@ -70,25 +73,35 @@ class PartialEncoding:
     """An encoding under way: which blocks are missing, and where to put them.
 
     Use inside `writing(cache)`. `write` may be called from several threads, for different blocks.
+
+    Attributes:
+        note: what became of an earlier run's blocks, for people; "" if there is nothing to say.
     """
 
     def __init__(self, cache: Path, tables: CohortTables, spec: EncodingSpec, *, anew: bool = False) -> None:
-        self.cache, self.tables = cache, tables
+        self.cache, self.tables, self._asked = cache, tables, spec
         self.path = partial_path(cache, spec.name)
+        self.note = ""
         if anew:
             self.path.unlink(missing_ok=True)
         self.spec = self._resumed(spec) if self.path.exists() else self._created(spec)
         with open_checked(self.path) as file:
-            group = file["encodings"][spec.name]
-            self._features = map_dataset(self.path, group["features"], "r+")
-            self._done = map_dataset(self.path, group["done"], "r+")
+            self._features, self._done, self._checks = _mapped(self.path, file["encodings"][spec.name], "r+")
+        if torn := [b for b in np.flatnonzero(self._done) if not self._is_as_written(int(b))]:
+            self._done[torn] = 0
+            self.note = (
+                f"{len(torn)} blocks of {self.path} did not read back as written and are computed again"
+            )
 
-    def _created(self, spec: EncodingSpec) -> EncodingSpec:
+    def _created(self, spec: EncodingSpec, old: Path | None = None) -> EncodingSpec:
+        """A new partial file, with the blocks of `old` whose images are the same ones in the same order."""
         self._check_family(spec)
-        with written_beside(self.path) as beside:
-            create_file(beside, self.tables)
+        with _room(self.path, "nothing was computed yet"), written_beside(self.path) as beside:
+            create_file(beside, self.tables, encoding_size(spec, self.tables.n_images))
             with h5py.File(beside, "r+") as file:
                 create_encoding(file, spec, self.tables.n_images)
+                if old is not None:
+                    self._carry_over(old, file["encodings"][spec.name], spec)
         return spec
 
     def _check_family(self, spec: EncodingSpec) -> None:
@@ -106,16 +119,43 @@ class PartialEncoding:
                 )
 
     def _resumed(self, spec: EncodingSpec) -> EncodingSpec:
-        """The spec of the file on disk, which may differ from the one asked for in the block size only."""
+        """The spec of the file on disk, which may differ from the one asked for in what is no identity only.
+
+        Features by an encoder that saw no labels depend on nothing but the image. When images were replaced or removed
+        since (`extract` asks for it where one cannot be decoded), the blocks of the others are therefore kept.
+        """
         with open_checked(self.path) as file:
             found = EncodingSpec.from_json(str(file["encodings"][spec.name].attrs["spec"]))
-            check_fresh(self.path, read_tables(file), self.tables)
-        if replace(found, block=spec.block) != spec:
+            tables = read_tables(file)
+        if differing := difference(found.identity, spec.identity):
             raise StaleCacheError(
-                f"{self.path} was begun with other settings ({describe_difference(found, spec)}); "
+                f"{self.path} was begun with other settings ({differing}); "
                 "give the settings of the first run to go on with it, or --force to begin anew."
             )
+        if spec.blind_to is not None or not _mostly_the_same(tables, self.tables):
+            check_fresh(self.path, tables, self.tables)
+        elif not same_images(tables, self.tables):
+            self._created(found, old=self.path)
         return found
+
+    def _carry_over(self, old: Path, new: h5py.Group, spec: EncodingSpec) -> None:
+        with open_checked(old) as file:
+            digests = read_tables(file).digests
+            features, done, checks = _mapped(old, file["encodings"][spec.name], "r")
+        wanted = {tuple(self.tables.digests[self._rows(spec, b)]): b for b in range(len(new["done"]))}
+        kept = 0
+        for b in np.flatnonzero(done):
+            rows = self._rows(spec, int(b), len(digests))
+            target = wanted.get(tuple(digests[rows]))
+            if target is not None and _is_as_written(
+                features[rows], None if checks is None else int(checks[b])
+            ):
+                new["features"][self._rows(spec, target)] = features[rows]
+                new["checks"][target], new["done"][target] = _check(features[rows]), 1
+                kept += 1
+        lost = int(np.count_nonzero(done)) - kept
+        if lost:
+            self.note = f"images changed: {lost} of {kept + lost} finished blocks of {old} are computed again"
 
     @property
     def pending(self) -> list[int]:
@@ -134,33 +174,37 @@ class PartialEncoding:
 
     def rows(self, block: int) -> slice:
         """The images of a block."""
-        return slice(block * self.spec.block, min((block + 1) * self.spec.block, self.tables.n_images))
+        return self._rows(self.spec, block)
+
+    def _rows(self, spec: EncodingSpec, block: int, n_images: int | None = None) -> slice:
+        return slice(block * spec.block, min((block + 1) * spec.block, n_images or self.tables.n_images))
 
     def write(self, block: int, features: NDArray[np.float32]) -> None:
-        """Store a block's features, (rows, D) float32, and then its flag.
+        """Store a block's features, (rows, D) float32, then their checksum, then the block's flag.
+
+        A kill leaves what was written so far, in this order. A power cut may leave the pages in any order, so that a
+        block may be flagged whose rows are lost; its checksum tells, when the file is opened again.
 
         Raises:
             CacheError: an image's features are NaN, infinite or all zero; nothing of the block is stored.
         """
         rows = self.rows(block)
-        self._check(features, rows.start)
+        refuse_bad(self.tables, features, rows.start)
         self._features[rows] = features
+        if self._checks is not None:
+            self._checks[block] = _check(self._features[rows])
         self._done[block] = 1
 
-    def _check(self, features: NDArray[np.float32], first: int) -> None:
-        bad = ~np.isfinite(features).all(axis=1) | ~features.any(axis=1)
-        if bad.any():
-            row = first + int(np.flatnonzero(bad)[0])
-            patient = int(np.searchsorted(np.cumsum(self.tables.patients["n_images"]), row, side="right"))
-            raise CacheError(
-                f"patient {self.tables.patients['id'].iloc[patient]}, image {self.tables.names[row]}: the "
-                "encoder gave NaN, infinite or all-zero features; check the weights, or try --dtype float32."
-            )
+    def _is_as_written(self, block: int) -> bool:
+        return _is_as_written(
+            self._features[self.rows(block)], None if self._checks is None else int(self._checks[block])
+        )
 
     def flush(self) -> None:
         """Bring what was written to the disk (a kill needs no flush; a power cut does)."""
-        self._features.flush()  # type: ignore[attr-defined]
-        self._done.flush()  # type: ignore[attr-defined]
+        for part in (self._features, self._checks, self._done):  # no flag before its rows
+            if part is not None:
+                part.flush()  # type: ignore[attr-defined]
 
     def finish(
         self,
@@ -180,46 +224,86 @@ class PartialEncoding:
                 The first encoding of a cache is the default in any case.
 
         Raises:
-            CacheError: blocks are missing, a probability is none, or what was written does not read back.
+            CacheError: blocks are missing, a probability is none, the disk is full, or what was written does not read
+                back. The partial file stays, so that the same command only has to write the cache.
         """
         if self.pending:
             raise CacheError(f"{self.path}: {len(self.pending)} blocks are missing; run the command again.")
-        own = None if end_to_end is None else self._own(end_to_end)
+        own = None if end_to_end is None else own_probabilities(self.tables, self.spec.name, end_to_end)
         self.flush()
         digest = features_digest(self._features)
         name = self.spec.name
-        with written_beside(self.cache) as beside:
-            create_file(beside, self.tables)
+        made = dict(made or {})
+        if self._asked.provenance != self.spec.provenance:
+            made["finished_with"] = self._asked.provenance
+        kept = f"all features are kept in {self.path}"
+        with _room(self.cache, kept), written_beside(self.cache) as beside:
+            create_file(beside, self.tables, _size(self.cache) + _size(self.path))
             with h5py.File(beside, "r+") as new, open_checked(self.path) as partial:
                 _copy_encodings(self.cache, self.tables, new, without=name)
                 partial.copy(f"encodings/{name}", new["encodings"])
                 group = new["encodings"][name]
-                group.attrs.update({"complete": True, "digest": digest, "made": json.dumps(dict(made or {}))})
+                if "checks" in group:
+                    del group["checks"]
+                group.attrs.update({"complete": True, "digest": digest, "made": json.dumps(made)})
                 if own is not None:
                     group.create_dataset("end_to_end", data=own)
                 if default or "latest" not in new.attrs:
                     new.attrs["latest"] = self.spec.family
             _verify(beside, name, digest)
-        del self._features, self._done
+        del self._features, self._done, self._checks
         self.path.unlink()
 
-    def _own(self, end_to_end: NDArray[np.float64]) -> NDArray[np.float64]:
-        own = np.asarray(end_to_end, dtype=np.float64)
-        n_patients = len(self.tables.patients)
-        if own.shape != (n_patients,) or not ((own >= 0) & (own <= 1)).all():
-            raise CacheError(
-                f"{self.spec.name}: end_to_end must hold a probability from 0 to 1 for each of the {n_patients} "
-                f"patients; it is of shape {own.shape} or holds NaN or other values."
-            )
-        return own
+
+def refuse_bad(tables: CohortTables, features: NDArray[np.float32], first: int = 0) -> None:
+    """Refuse features that no encoder gives for an image.
+
+    Args:
+        tables: whose images they are of.
+        features: (rows, D) of the images from `first` on.
+        first: the first image's number.
+
+    Raises:
+        CacheError: an image's features are NaN, infinite or all zero.
+    """
+    bad = _is_bad(features)
+    if bad.any():
+        row = first + int(np.flatnonzero(bad)[0])
+        patient = int(np.searchsorted(np.cumsum(tables.patients["n_images"]), row, side="right"))
+        raise CacheError(
+            f"patient {tables.patients['id'].iloc[patient]}, image {tables.names[row]}: the "
+            "encoder gave NaN, infinite or all-zero features; check the weights, or try --dtype float32."
+        )
+
+
+def own_probabilities(
+    tables: CohortTables, name: str, end_to_end: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n_patients,) float64, checked.
+
+    Raises:
+        CacheError: not one probability per patient.
+    """
+    own = np.asarray(end_to_end, dtype=np.float64)
+    n_patients = len(tables.patients)
+    if own.shape != (n_patients,) or not ((own >= 0) & (own <= 1)).all():
+        raise CacheError(
+            f"{name}: end_to_end must hold a probability from 0 to 1 for each of the {n_patients} "
+            f"patients; it is of shape {own.shape} or holds NaN or other values."
+        )
+    return own
 
 
 def update_tables(cache: Path, tables: CohortTables) -> None:
     """Give a cache the clinical values of `tables`, which have the same fingerprint; encodings stay."""
-    with written_beside(cache) as beside:
-        create_file(beside, tables)
+    with _room(cache, "the cache is as it was"), written_beside(cache) as beside:
+        create_file(beside, tables, _size(cache))
         with h5py.File(beside, "r+") as new:
             _copy_encodings(cache, tables, new)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _copy_encodings(cache: Path, tables: CohortTables, new: h5py.File, without: str = "") -> None:
@@ -227,12 +311,19 @@ def _copy_encodings(cache: Path, tables: CohortTables, new: h5py.File, without: 
         return
     with open_checked(cache) as old:
         found = read_tables(old)
-        if found.fingerprint != tables.fingerprint or not np.array_equal(found.folds, tables.folds):
-            return  # --force over a stale cache: its encodings are of other images, labels or folds
-        new.attrs.update({"created": old.attrs["created"], "latest": old.attrs["latest"]})
-        for name in old["encodings"]:
-            if name != without:
+        if not same_images(found, tables):
+            return  # --force over the cache of another cohort
+        as_it_was = same_labels(found, tables) and same_folds(found, tables)
+        families = set()
+        for name, group in old["encodings"].items():
+            spec = EncodingSpec.from_json(str(group.attrs["spec"]))
+            # --force over other labels or folds: encoders that saw no labels give the same features
+            if name != without and (as_it_was or spec.blind_to is None):
                 old.copy(f"encodings/{name}", new["encodings"])
+                families.add(spec.family)
+        new.attrs["created"] = old.attrs["created"]
+        if as_it_was or old.attrs["latest"] in families:
+            new.attrs["latest"] = old.attrs["latest"]
 
 
 def _verify(path: Path, name: str, digest: str) -> None:
@@ -247,94 +338,60 @@ def features_digest(features: NDArray[Any]) -> str:
     return blake2b(np.ascontiguousarray(features).data, digest_size=16).hexdigest()
 
 
-def describe_difference(found: EncodingSpec, asked: EncodingSpec) -> str:
-    """Which settings differ, as `key: found, now asked`."""
-    pairs = {**{k: (v, asked.about.get(k)) for k, v in found.about.items()},
-             **{k: (found.about.get(k), v) for k, v in asked.about.items()},
-             "dim": (found.dim, asked.dim), "blind_to": (found.blind_to, asked.blind_to)}  # fmt: skip
-    return "; ".join(f"{k}: {a}, now {b}" for k, (a, b) in sorted(pairs.items()) if a != b)
+def _mapped(
+    path: Path, group: h5py.Group, mode: str
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+    """Features, flags and checksums of a growing encoding; files of earlier versions have no checksums."""
+    features, done = (map_dataset(path, group[name], mode) for name in ("features", "done"))
+    return features, done, map_dataset(path, group["checks"], mode) if "checks" in group else None
 
 
-def check_fresh(path: Path, found: CohortTables, now: CohortTables) -> None:
-    """Refuse a file that was made from another cohort than the one given now.
-
-    Raises:
-        StaleCacheError: with the first thing that changed: patients, labels, images, or folds.
-    """
-    reason = _change(found, now)
-    if reason:
-        raise StaleCacheError(
-            f"{path} was made from another state of the cohort: {reason}; "
-            "give another --cache to keep both, or --force to replace it."
-        )
+def _check(features: NDArray[np.float32]) -> int:
+    return zlib.crc32(np.ascontiguousarray(features).data.cast("B"))
 
 
-def _change(found: CohortTables, now: CohortTables) -> str:
-    if found.fingerprint == now.fingerprint:
-        if found.folds.shape != now.folds.shape or (found.folds != now.folds).any():
-            return "the folds were drawn with another seed, number of folds or number of repeats"
-        return ""
-    old_ids, new_ids = list(found.patients["id"]), list(now.patients["id"])
-    if old_ids != new_ids:
-        gone, new = sorted(set(old_ids) - set(new_ids)), sorted(set(new_ids) - set(old_ids))
-        return f"patients gone: {gone[:3] or 'none'}, new: {new[:3] or 'none'}, or their order changed"
-    for column in ("label", "n_images"):
-        differ = np.flatnonzero(found.patients[column].to_numpy() != now.patients[column].to_numpy())
-        if differ.size:
-            i = int(differ[0])
-            old, new_value = found.patients[column].iloc[i], now.patients[column].iloc[i]
-            return f"{column} of patient {old_ids[i]} was {old} and is {new_value} now"
-    for row, (old, new_name) in enumerate(zip(found.names, now.names, strict=True)):
-        if old != new_name or found.digests[row] != now.digests[row]:
-            return f"image {new_name} is not the one it was ({old})"
-    return "its fingerprint differs"
+def _is_as_written(features: NDArray[np.float32], check: int | None) -> bool:
+    """By the checksum; without one, by what no block that was written can hold."""
+    return not _is_bad(features).any() if check is None else _check(features) == check
 
 
-def save_cache(
-    path: Path,
-    patients: pd.DataFrame,
-    features: Mapping[str, NDArray[np.float32]],
-    *,
-    n_folds: int = 5,
-    n_repeats: int = 10,
-    fold_seed: int = 0,
-    families: Mapping[str, str] | None = None,
-    blind_to: Mapping[str, Collection[int] | None] | None = None,
-    end_to_end: Mapping[str, NDArray[np.float64]] | None = None,
-) -> None:
-    """Write a cache from features that come from elsewhere (another toolkit, another kind of image).
+def _is_bad(features: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(rows,) whether a row holds what no encoder gives for an image."""
+    return np.asarray(~np.isfinite(features).all(axis=1) | ~features.any(axis=1))
 
-    Args:
-        path: the cache file; encodings of the same patients that it holds already stay in it.
-        patients: columns `lymphofeat.cohort.model.TABLE_COLUMNS`.
-        features: per encoding, (n_images, D) float32, the images of each patient contiguous, patients in order.
-        n_folds, n_repeats, fold_seed: how the folds are drawn.
-        families: the family of each encoding, by default its own name.
-        blind_to: the folds whose labels each encoder never saw; None (the default): it saw no labels. This is
-            the caller's word, and everything that is scored later rests on it.
-        end_to_end: for encodings of fine-tuned networks, (n_patients,) the network's own probabilities.
+
+def _mostly_the_same(found: CohortTables, now: CohortTables) -> bool:
+    """Whether most images are the same files: the same cohort, images of which were replaced or removed."""
+    known = set(found.digests) - {""}
+    return 2 * sum(digest in known for digest in now.digests) >= len(now.digests)
+
+
+@contextlib.contextmanager
+def _room(path: Path, kept: str) -> Iterator[None]:
+    """Word what h5py and the system say of a disk that is full or cannot be written.
 
     Raises:
-        CacheError: the arrays do not fit the table, or hold NaN, infinite or all-zero rows.
+        CacheError: with what is `kept`.
     """
-    rows = int(patients["n_images"].sum())
-    fingerprint = blake2b(patients.to_csv(index=False).encode(), digest_size=16).hexdigest()
-    folds = draw_folds(patients, n_folds, n_repeats, fold_seed)
-    names = [f"{i}/{k}" for i, n in zip(patients["id"], patients["n_images"], strict=True) for k in range(n)]
-    tables = CohortTables(patients, folds, fold_seed, fingerprint, names, [0] * rows, [""] * rows)
-    with writing(path):
-        for name, array in features.items():
-            if array.shape[:1] != (rows,) or array.ndim != 2:
-                raise CacheError(f"{name}: features of shape {array.shape} for a table of {rows} images.")
-            blind = (blind_to or {}).get(name)
-            spec = EncodingSpec(
-                name,
-                (families or {}).get(name, name),
-                array.shape[1],
-                max(rows, 1),
-                None if blind is None else frozenset(blind),
-                {"backbone": "imported"},
-            )
-            partial = PartialEncoding(path, tables, spec, anew=True)
-            partial.write(0, np.asarray(array, np.float32))
-            partial.finish((end_to_end or {}).get(name))
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise CacheError(
+            f"{path} cannot be written ({_cause(error)}): {kept}; make room, or free the folder, and run the same "
+            "command again."
+        ) from error
+
+
+def _cause(error: BaseException) -> str:
+    """What the system said; h5py hides it in a long text, or in the error that was being handled."""
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None:
+        links.append(link)
+        link = link.__cause__ or link.__context__
+    for one in links:
+        if isinstance(one, OSError) and one.errno:
+            return os.strerror(one.errno)
+        if found := re.search(r"error message = '([^']+)'", str(one)):
+            return found[1]
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .dates import REFERENCE_DATE
+
 # The columns of `Cohort.table`, in this order; the cache stores the same ones.
 TABLE_COLUMNS = ("id", "split", "label", "n_images", "birth", "date_order", "sex", "age", "count")
 
@@ -32,6 +34,7 @@ class Cohort:
 
     root: Path
     patients: tuple[Patient, ...]
+    reference: date = REFERENCE_DATE  # the day that ages are counted to
 
     @property
     def labels(self) -> "np.ndarray[tuple[int], np.dtype[np.int8]]":

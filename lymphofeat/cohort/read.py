@@ -73,7 +73,8 @@ def scan_cohort(root: Path, layout: Layout | None = None) -> tuple[Cohort | None
     if not patients and not any(problem.severity == "error" for problem in problems.found):
         remedy = "add a folder with images per patient (docs/cohort.md)"
         problems.error("no-patients", root, None, "has no patient with images", remedy)
-    return (Cohort(root, tuple(patients)) if patients else None), problems.found
+    cohort = Cohort(root, tuple(patients), scan.layout.ages_reference) if patients else None
+    return cohort, problems.found
 
 
 @dataclass

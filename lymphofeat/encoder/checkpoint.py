@@ -1,6 +1,7 @@
 """Checkpoints of a training under way: whole or absent, and of this very training or refused."""
 
 import io
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from ..errors import StaleCacheError
 from ..files import written_beside
+from .identity import difference, identity_key
 
 __all__ = ["TrainingState", "look_into_checkpoint", "read_checkpoint", "write_checkpoint"]
 
@@ -19,13 +21,14 @@ class TrainingState:
     """A training between two epochs. No state of a random generator: an epoch's randomness comes from its number.
 
     Attributes:
-        key: digest of all that decides the result.
+        key: digest of `identity`.
         epoch: epochs done.
         network, optimiser: their state dicts; None before the first epoch.
         best: the network's state after the best epoch so far.
         best_epoch: its number, from 1; 0 before the first.
         history: one record per epoch: loss, validation_loss, balanced_accuracy, auc, seconds, …
         seconds: spent training and validating, in all runs together.
+        identity: all that decides the result, as JSON values; empty in files of earlier versions.
     """
 
     key: str
@@ -36,6 +39,7 @@ class TrainingState:
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    identity: dict[str, Any] = field(default_factory=dict)
 
 
 def write_checkpoint(path: Path, state: TrainingState) -> None:
@@ -50,20 +54,32 @@ def write_checkpoint(path: Path, state: TrainingState) -> None:
         beside.write_bytes(buffer.getbuffer())
 
 
-def read_checkpoint(path: Path, key: str) -> TrainingState:
+def read_checkpoint(
+    path: Path, identity: Mapping[str, Any], former_keys: Collection[str] = ()
+) -> TrainingState:
     """The state at `path`, or a new one where there is none.
+
+    Args:
+        path: of the checkpoint.
+        identity: all that decides the result, as JSON values.
+        former_keys: what earlier versions of lymphofeat called this very training.
 
     Raises:
         StaleCacheError: it is of a training with other settings, or cannot be read.
     """
+    key = identity_key(identity)
     if not path.exists():
-        return TrainingState(key)
+        return TrainingState(key, identity=dict(identity))
     state = look_into_checkpoint(path, whole=True)
-    if state.key != key:
+    if state.key != key and state.key not in former_keys:
+        differing = (
+            difference(state.identity, identity) if state.identity else "settings, data or library versions"
+        )
         raise StaleCacheError(
-            f"{path} was begun with other settings, data or library versions; give those of the first run to go on "
+            f"{path} was begun otherwise ({differing}); give what the first run was given to go on "
             "with it, another --name to keep both, or --force to begin anew."
         )
+    state.key, state.identity = key, dict(identity)
     return state
 
 

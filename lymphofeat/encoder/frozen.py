@@ -48,7 +48,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
+    """Whether the device multiplies bfloat16 in hardware; where it does not, float32 is several times faster."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return True
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}

@@ -4,39 +4,14 @@ The mean is over images in any order, so that a patient's images may come in sev
 `lymphofeat.encoder.step`.
 """
 
-import numpy as np
-import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import InputError
 from .losses import Outputs, probability
 from .recipe import ClinicalRecipe, Recipe
 
-__all__ = ["ClinicalScaler", "PatientHead", "PatientNetwork", "bag_means", "clinical_values", "mlp"]
-
-_LEAST_COUNT = 0.1  # 10⁹/l; a counter's zero has no logarithm
-
-
-def clinical_values(table: pd.DataFrame, names: tuple[str, ...]) -> NDArray[np.float32]:
-    """(n, C) float32 of the clinical columns of `Cohort.table`, NaN where missing.
-
-    Args:
-        table: columns `birth` (ISO text), `sex`, `age` (years), `count` (10⁹/l).
-        names: of `lymphofeat.encoder.recipe.CLINICAL_VALUES`.
-    """
-    birth = table["birth"].fillna("").astype(str)
-    count = table["count"].to_numpy(np.float64)
-    columns = {
-        "age": table["age"].to_numpy(np.float64),
-        "count": count,
-        "log_count": np.log(np.maximum(count, _LEAST_COUNT)),
-        "male": table["sex"].map({"M": 1.0, "F": 0.0}).to_numpy(np.float64),
-        "birth_year": np.array([float(b[:4]) if b else np.nan for b in birth]),
-        "birth_month": np.array([float(b[5:7]) if b else np.nan for b in birth]),
-    }
-    return np.column_stack([columns[name] for name in names]).astype(np.float32)
+__all__ = ["ClinicalScaler", "PatientHead", "PatientNetwork", "bag_means", "mlp"]
 
 
 class ClinicalScaler(nn.Module):

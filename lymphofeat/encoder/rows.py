@@ -6,7 +6,6 @@ read back as written it is renamed. A run that was killed therefore goes on wher
 power cut left half on the disk fail their checksum, they are computed again.
 """
 
-import errno
 import math
 import mmap
 import os
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from ..arrays import array_bytes
 from ..cores import usable_cores
+from ..disk import reserve
 from ..errors import CacheError
 from ..files import move_into_place
 from ..locks import locked
@@ -202,22 +202,13 @@ def _create(plan: RowPlan) -> None:
     """An empty partial file with its space reserved, so that a full disk shows before the work, not after."""
     with plan.partial.open("wb") as file:
         try:
-            _reserve(file.fileno(), plan.size)
+            reserve(file.fileno(), plan.size)
             file.truncate(plan.size)
         except OSError:
             plan.partial.unlink()
             raise
         file.seek(-_TRAILER.size, os.SEEK_END)
         file.write(plan.trailer())
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot reserve
-                raise
 
 
 def _pending(plan: RowPlan, path: Path) -> list[int]:

@@ -6,9 +6,11 @@ that was killed goes on from its last whole epoch and ends as if it had not been
 
 import copy
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,17 +75,19 @@ class Training:
         recipe: what to do.
         seed: of everything random.
         checkpoint: where the state after each epoch is kept.
-        key: digest of all that decides the result; a checkpoint with another one is refused.
+        identity: all that decides the result, as JSON values; a checkpoint with another one is refused.
         device, dtype: where, and in which arithmetic.
+        former_keys: see `lymphofeat.encoder.checkpoint.read_checkpoint`.
     """
 
     name: str
     recipe: Recipe
     seed: int
     checkpoint: Path
-    key: str
+    identity: Mapping[str, Any]
     device: torch.device
     dtype: torch.dtype = torch.float32
+    former_keys: frozenset[str] = frozenset()
 
 
 def seed_of(*parts: object) -> int:
@@ -124,7 +128,7 @@ def train_encoder(
         OSError: the disk is full; the checkpoint of the epoch before stays.
     """
     progress = progress or Silent()
-    state = read_checkpoint(training.checkpoint, training.key)
+    state = read_checkpoint(training.checkpoint, training.identity, training.former_keys)
     run = _Run(network, source, patients, training)
     run.restore(state)
     epochs, images = training.recipe.training.epochs, images_of_an_epoch(training.recipe, patients)

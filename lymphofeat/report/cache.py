@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from ..cache.extract import ExtractSummary
-from ..cache.reader import Cache
+from ..cache.reader import Cache, Encoding
 from ..encoder.checkpoint import TrainingState
 from .printing import PlainTable, show
 
@@ -40,7 +40,7 @@ def render_extract(summary: ExtractSummary, console: Console) -> None:
             console, f"  bfloat16 against float32 on the first images: relative error {s.bfloat16_error:.2%}"
         )
     if s.slow_bfloat16:
-        show(console, "  This processor has no bfloat16 arithmetic; --dtype float32 is faster here.")
+        show(console, "  This machine has no bfloat16 instructions; --dtype float32 is faster here.")
 
 
 def render_cache(cache: Cache, console: Console) -> None:
@@ -54,6 +54,9 @@ def render_cache(cache: Cache, console: Console) -> None:
     )
     show(console, f"  cohort   {cache.tables.source or 'imported features'}")
     show(
+        console, f"  ages     counted to {cache.tables.reference or 'a day that this cache does not record'}"
+    )
+    show(
         console,
         f"  patients {len(patients)}: {(cache.labels == 1).sum()} malignant, {(cache.labels == 0).sum()} reactive, "
         f"{(~labelled).sum()} without label; {cache.tables.n_images:,} images",
@@ -65,16 +68,26 @@ def render_cache(cache: Cache, console: Console) -> None:
         f"{cache.folds.shape[1]} repeats",
     )
     table = PlainTable(padding=(0, 2))
-    for column in ("encoding", "features", "weights", "dtype", "blind to"):
+    for column in ("encoding", "features", "weights", "dtype", "blind to", "computed with"):
         table.add_column(column)
-    for name, encoding in sorted(cache.encodings.items()):
+    for name, encoding in sorted({**cache.encodings, **cache.stale}.items()):
         blind = "every fold" if encoding.blind_to is None else ", ".join(map(str, sorted(encoding.blind_to)))
         mark = " (default)" if encoding.family == cache.default_family else ""
         about = encoding.attrs
         table.add_row(
-            name + mark, str(encoding.dim), str(about.get("weights", "")), str(about.get("dtype", "")), blind
-        )
+            name + mark, str(encoding.dim), str(about.get("weights", "")), str(about.get("dtype", "")), blind,
+            _computed_with(encoding),
+        )  # fmt: skip
     show(console, table)
+    for family in sorted({e.family for e in cache.stale.values()}):
+        show(console, f"  Stale: {cache.why_stale(family)}")
+
+
+def _computed_with(encoding: Encoding) -> str:
+    """Device and torch version, also of the machine that finished what another had begun."""
+    runs = [encoding.spec.provenance, encoding.made.get("finished_with") or {}]
+    words = [f"torch {run['torch']}, {run['device']}" for run in runs if "torch" in run and "device" in run]
+    return "; then ".join(dict.fromkeys(words))
 
 
 def render_partials(waiting: Sequence[tuple[Path, int, int]], console: Console) -> None:

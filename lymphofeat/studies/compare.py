@@ -47,17 +47,24 @@ def compare(
         CacheError: no usable cache.
         LeakageError: a system that `systems` names has no encoding that is blind to one of the folds. A system that
             was not named is left out instead, and the comparison says so.
+        StaleCacheError: an encoding that `systems` names was trained on clinical values that were corrected since;
+            likewise.
         StudyError: `record` is in use, damaged, or cannot be written.
     """
     _check_metric(metric)
     cache = open_cache(cache_path)
+    for name in systems:
+        cache.check_not_stale(name)
     there = systems_of(cache)
     chosen = select(there, systems, recipe_names())
     _check_there(there, systems, cache_path)
     patients = _patients(cache)
     with open_ledger(record) as ledger:
         measured, left_out = _measure(cache, chosen, set(systems), patients, ledger, progress or Silent())
-    return Comparison.of(measured, patients, metric, str(cache_path), [*left_out, *_missing(cache)])
+    stale = [
+        f"Left out: {cache.why_stale(family)}" for family in sorted({e.family for e in cache.stale.values()})
+    ]
+    return Comparison.of(measured, patients, metric, str(cache_path), [*left_out, *stale, *_missing(cache)])
 
 
 def compare_cohort(

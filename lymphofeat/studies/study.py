@@ -243,10 +243,11 @@ def family_in(cache: Cache, family: str | None) -> str:
     """The family of that name, the cache's default one if None.
 
     Raises:
+        StaleCacheError: its encoders were trained on clinical values that were corrected since.
         InputError: the cache holds none of that name; the nearest one is suggested.
     """
-    if family is None:
-        return cache.default_family
+    family = cache.default_family if family is None else family
+    cache.check_not_stale(family)
     if family not in cache.families:
         near = get_close_matches(family, cache.families, n=1)
         raise InputError(

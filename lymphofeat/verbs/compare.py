@@ -23,6 +23,8 @@ from .paths import GivenPath, GivenText, OutFolder
               type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute.")  # fmt: skip
 @click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]),
               help="Of the arithmetic.")  # fmt: skip
+@click.option("--emulate-bfloat16", is_flag=True,
+              help="Use bfloat16 even where the processor lacks it and float32 is many times faster.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), help="Of training; 0 by default.")
 def compare(
     say: Say,

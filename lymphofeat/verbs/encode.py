@@ -42,6 +42,8 @@ from .paths import GivenText
               type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute.")  # fmt: skip
 @click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]),
               help="Of the arithmetic; bfloat16 is twice as fast where the processor has it.")  # fmt: skip
+@click.option("--emulate-bfloat16", is_flag=True,
+              help="Use bfloat16 even where the processor lacks it and float32 is many times faster.")  # fmt: skip
 @click.option("--folds", "n_folds", type=click.IntRange(2), help="Folds; by default the recipe's, else 5.")
 @click.option("--fold-seed", default=0, show_default=True, type=click.IntRange(0), help="Of the folds.")
 @click.option("--force", is_flag=True, help="Replace what is there and does not fit; train anew.")

@@ -240,8 +240,8 @@ def test_a_family_does_not_mix_encoders_with_and_without_labels(
     tmp_path: Path, first: list[int] | None
 ) -> None:
     patients = table()
-    blind_to = {"a": first, "b": [1] if first is None else None}
-    save_cache(tmp_path / "c.h5", patients, {"a": drawn(patients)}, n_folds=3, blind_to=blind_to)
+    second = [1] if first is None else None
+    save_cache(tmp_path / "c.h5", patients, {"a": drawn(patients)}, n_folds=3, blind_to={"a": first})
     with pytest.raises(CacheError, match="would be mixed by b; give the new one another --name"):
         save_cache(
             tmp_path / "c.h5",
@@ -249,6 +249,6 @@ def test_a_family_does_not_mix_encoders_with_and_without_labels(
             {"b": drawn(patients)},
             n_folds=3,
             families={"b": "a"},
-            blind_to=blind_to,
+            blind_to={"b": second},
         )
     assert list(open_cache(tmp_path / "c.h5").encodings) == ["a"]

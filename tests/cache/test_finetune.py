@@ -1,3 +1,4 @@
+import contextlib
 import random
 import resource
 import signal
@@ -5,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from lymphofeat.encoder.backbones import backbone_named, untrained
 from lymphofeat.encoder.pixels import read_block
 from lymphofeat.encoder.recipe import Recipe
 from lymphofeat.encoder.recipe_file import change_recipe, find_recipe
-from lymphofeat.encoder.trained import load_trained
+from lymphofeat.encoder.trained import load_trained, save_trained
 from lymphofeat.errors import InputError, LeakageError, StaleCacheError
 from lymphofeat.progress import Silent
 
@@ -41,6 +43,7 @@ def tiny(name: str = "pooled-small-cnn", **training: object) -> Recipe:
 BASE = ExtractSettings(weights="none", seed=0, batch_size=5, n_folds=3, n_repeats=2, device="cpu")
 SETTINGS = FinetuneSettings(tiny(), BASE)
 FAMILY = "pooled-small-cnn-random0-crop32-epochs2"
+SEEING = "pooled+clinical-random0-small-cnn-crop32-epochs2"
 
 
 @pytest.fixture
@@ -227,15 +230,106 @@ def test_corrected_clinical_values_count_where_the_network_sees_them(cohort: Coh
     extract_finetuned(cohort, path, seeing)
     corrected = change(cohort, 1, count=99.5)
     assert extract_finetuned(corrected, path, SETTINGS).n_before == 3
-    with pytest.raises(StaleCacheError, match="clinical: "):
+    cache = open_cache(path)
+    assert cache.families == [FAMILY]
+    stale = cache.stale[f"{SEEING}-fold0"].family
+    assert stale == SEEING
+    with pytest.raises(
+        StaleCacheError, match=f"{SEEING}-fold0.*corrected since.*recipe pooled.clinical.*--force"
+    ):
+        cache.members(SEEING)
+    with pytest.raises(
+        StaleCacheError, match=f"{SEEING}-fold0 .*clinical values that it is trained on were corrected"
+    ):
         extract_finetuned(corrected, path, seeing)
+    assert extract_finetuned(cohort, path, seeing).n_before == 3  # the correction taken back
+    assert not open_cache(path).stale
+    extract_finetuned(corrected, path, seeing, force=True)
+    assert open_cache(path).families == sorted([FAMILY, SEEING])
+    extract_finetuned(corrected, tmp_path / "fresh" / "c.h5", seeing)
+    for name, (features, own) in contents(tmp_path / "fresh" / "c.h5").items():
+        np.testing.assert_array_equal(contents(path)[name][0], features)
+        np.testing.assert_array_equal(contents(path)[name][1], own)
+
+
+def test_values_that_no_network_sees_make_no_encoder_stale(cohort: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "c.h5"
+    seeing = replace(SETTINGS, recipe=tiny("scratch"))  # age and count
+    summary = extract_finetuned(cohort, path, seeing)
+    other_sex = change(cohort, 1, sex="")
+    assert extract_finetuned(other_sex, path, seeing).n_before == 3
+    cache = open_cache(path)
+    assert cache.patients["sex"].iloc[1] == ""
+    assert cache.families == [summary.family]
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_another_torch_or_device_goes_on_with_what_is_there(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, broken: bool
+) -> None:
+    """Trained and waiting to be encoded, or begun, under one version; finished under another."""
+    path = tmp_path / "c.h5"
+    if broken:
+        with pytest.raises(KeyboardInterrupt):
+            extract_finetuned(cohort, path, SETTINGS, progress=StopAfter(3))
+        assert list(trainings_under_way(path))
+    else:
+        extract_finetuned(cohort, path, SETTINGS)
+        path.unlink()
+    monkeypatch.setattr("torch.__version__", "9.9.9")
+    heard = StopAfter(99)
+    extract_finetuned(cohort, path, SETTINGS, progress=heard)
+    assert any("epoch" in note for note in heard.notes) == broken
+    extract_finetuned(cohort, tmp_path / "whole" / "c.h5", SETTINGS)
+    assert_same(path, tmp_path / "whole" / "c.h5")
+    assert extract_finetuned(cohort, path, SETTINGS).n_before == 3
+
+
+@pytest.mark.parametrize(("torch_version", "known"), [(str(torch.__version__), True), ("1.0.0", False)])
+def test_what_version_0_1_trained_is_known_again(
+    cohort: Cohort, tmp_path: Path, torch_version: str, *, known: bool
+) -> None:
+    """Its key was a digest that covered torch and device as well, and told nothing of what it was of."""
+    path = tmp_path / "c.h5"
+    extract_finetuned(cohort, path, SETTINGS)
+    cache = open_cache(path)
+    for name, encoding in cache.encodings.items():
+        spec = replace(encoding.spec, block=0, about=encoding.spec.about | {"torch": torch_version})
+        state = blake2b(f"{spec.to_json()}{cache.tables.fingerprint}".encode(), digest_size=16)
+        state.update(np.ascontiguousarray(cache.folds[:, 0]).data)
+        trained = load_trained(encoders_folder(path) / f"{name}.safetensors")
+        about = {k: v for k, v in trained.about.items() if k != "identity"} | {"key": state.hexdigest()}
+        save_trained(encoders_folder(path) / f"{name}.safetensors", trained.network, trained.recipe, about)
+    before = contents(path)
+    path.unlink()
+    if not known:
+        with pytest.raises(StaleCacheError, match=r"trained otherwise .*library versions"):
+            extract_finetuned(cohort, path, SETTINGS)
+        return
+    extract_finetuned(cohort, path, SETTINGS)
+    for name, (features, _) in contents(path).items():
+        np.testing.assert_array_equal(features, before[name][0])
+
+
+class StopAfter(Silent):
+    """Break a run off when it tells of an epoch for the n-th time; that epoch's checkpoint is not written then."""
+
+    def __init__(self, epochs: int) -> None:
+        self.notes: list[str] = []
+        self.epochs = epochs
+
+    def note(self, text: str) -> None:
+        if "Training" not in text:
+            self.notes.append(text)
+            if len(self.notes) == self.epochs:
+                raise KeyboardInterrupt
 
 
 def test_a_trained_encoder_of_other_settings_is_refused(cohort: Cohort, tmp_path: Path) -> None:
     path = tmp_path / "c.h5"
     extract_finetuned(cohort, path, SETTINGS)
     path.unlink()
-    with pytest.raises(StaleCacheError, match="was trained with other settings"):
+    with pytest.raises(StaleCacheError, match=r"was trained otherwise \(.*seed: 0, now 1;"):
         extract_finetuned(cohort, path, replace(SETTINGS, extract=replace(BASE, seed=1), name=FAMILY))
     extract_finetuned(cohort, path, SETTINGS)  # the networks are there: only encoded again
 
@@ -321,14 +415,13 @@ def killed_runs(cohort: Cohort, tmp_path: Path, kills: int) -> None:
         finished = False
         while not finished:
             process = run(cohort.root, path)
-            try:
-                _, error = process.communicate(timeout=whole * (0.4 + 0.7 * rng.random()))
-                assert process.returncode == 0, error.decode()
-                finished = True
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.communicate()
-                killed += 1
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=whole * (0.4 + 0.7 * rng.random()))
+            process.send_signal(signal.SIGKILL)  # of no effect on one that has ended
+            _, error = process.communicate()
+            finished = process.returncode == 0
+            assert finished or process.returncode == -signal.SIGKILL, error.decode()
+            killed += not finished
         assert_same(path, tmp_path / "whole" / "c.h5")
         assert leftovers(path.parent) == []
         attempt += 1

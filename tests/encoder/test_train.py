@@ -18,6 +18,7 @@ from lymphofeat.errors import InputError, StaleCacheError
 from lymphofeat.progress import Silent
 
 CPU = torch.device("cpu")
+KEY = {"name": "drawn", "recipe": {"lr": 0.1}}
 N = 16
 SIZES = 2 + np.arange(N) % 3
 LABELS = (np.arange(N) % 2).astype(np.int8)
@@ -54,7 +55,7 @@ def network_of(recipe: Recipe = RECIPE) -> PatientNetwork:
 
 
 def training_of(path: Path, recipe: Recipe = RECIPE, **changes: object) -> Training:
-    return replace(Training("drawn", recipe, 0, path / "drawn.checkpoint", "key", CPU), **changes)
+    return replace(Training("drawn", recipe, 0, path / "drawn.checkpoint", KEY, CPU), **changes)
 
 
 def same(first: PatientNetwork, second: PatientNetwork) -> bool:
@@ -93,7 +94,7 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path, monkeypatch, name:
         train_encoder(
             network_of(recipe), TintedSource(), patients(), training_of(tmp_path, recipe), progress=Stop()
         )
-    assert read_checkpoint(tmp_path / "drawn.checkpoint", "key").epoch == after
+    assert read_checkpoint(tmp_path / "drawn.checkpoint", KEY).epoch == after
     resumed = network_of(recipe)
     torch.rand(3)  # whatever else the process draws
     state = train_encoder(resumed, TintedSource(), patients(), training_of(tmp_path, recipe))
@@ -180,8 +181,15 @@ def test_a_checkpoint_of_other_settings_or_damaged_is_refused(tmp_path: Path) ->
     train_encoder(network_of(), TintedSource(), patients(), training_of(tmp_path))
     path = tmp_path / "drawn.checkpoint"
     before = path.read_bytes()
-    with pytest.raises(StaleCacheError, match=r"begun with other settings.*--name.*--force"):
-        train_encoder(network_of(), TintedSource(), patients(), training_of(tmp_path, key="other"))
+    with pytest.raises(
+        StaleCacheError, match=r"begun otherwise \(recipe.lr: 0.1, now 0.2\).*--name.*--force"
+    ):
+        train_encoder(
+            network_of(),
+            TintedSource(),
+            patients(),
+            training_of(tmp_path, identity={"name": "drawn", "recipe": {"lr": 0.2}}),
+        )
     assert path.read_bytes() == before
     for damaged in (before[: len(before) // 2], b"", b"nonsense"):
         path.write_bytes(damaged)
@@ -203,7 +211,7 @@ def test_a_full_disk_keeps_the_epoch_before(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(OSError, match="No space left"):
         train_encoder(network_of(), TintedSource(), patients(), training_of(tmp_path))
     assert [p.name for p in tmp_path.iterdir()] == ["drawn.checkpoint"]
-    assert read_checkpoint(tmp_path / "drawn.checkpoint", "key").epoch == 2
+    assert read_checkpoint(tmp_path / "drawn.checkpoint", KEY).epoch == 2
 
 
 def test_seeds_differ_by_name_and_number() -> None:

@@ -1,0 +1,129 @@
+"""Whether a file still belongs to the cohort that is given now, and what changed if it does not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..cohort.folds import persons
+from ..errors import StaleCacheError
+from .layout import CohortTables
+
+__all__ = ["check_fresh", "same_folds", "same_images", "same_labels", "with_kept_folds"]
+
+_REPLACE = "give another --cache to keep both, or --force to replace it."
+
+
+def check_fresh(path: Path, found: CohortTables, now: CohortTables) -> None:
+    """Refuse a file that was made from another cohort than the one given now.
+
+    Corrected clinical values are no other cohort.
+
+    Raises:
+        StaleCacheError: with the first thing that changed: patients, labels, images, folds, or the day that ages
+            are counted to.
+    """
+    reason = _images_change(found, now) or _labels_change(found, now) or _folds_change(found, now)
+    if reason:
+        raise StaleCacheError(f"{path} was made from another state of the cohort: {reason}; {_REPLACE}")
+    if found.reference and now.reference and found.reference != now.reference:
+        raise StaleCacheError(
+            f"{path} holds ages counted to {found.reference}, and here they are counted to {now.reference}; set "
+            f"`reference` under [ages] in lymphofeat.toml back, {_REPLACE}"
+        )
+
+
+def same_images(found: CohortTables, now: CohortTables) -> bool:
+    """Whether both are of the same images in the same order: features by encoders that saw no labels fit both."""
+    return not _images_change(found, now)
+
+
+def same_labels(found: CohortTables, now: CohortTables) -> bool:
+    """Whether both agree in labels and in which patients are test patients."""
+    return not _labels_change(found, now)
+
+
+def same_folds(found: CohortTables, now: CohortTables) -> bool:
+    """Whether both divide the patients alike, in every repeat."""
+    return np.array_equal(found.folds, now.folds)
+
+
+def with_kept_folds(found: CohortTables, now: CohortTables) -> CohortTables:
+    """`now` with the folds of `found`, where nothing that a user gave is another, and they part no person.
+
+    Another version of scikit-learn, or another rule for who may be one person, may draw other folds from the same
+    seed. The folds that encoders were trained on stay good as long as no person's records lie in two of them.
+    """
+    if not (same_images(found, now) and same_labels(found, now)) or _drawn_otherwise(found, now):
+        return now
+    return now if _parted(found, now) else replace(now, folds=found.folds)
+
+
+def _images_change(found: CohortTables, now: CohortTables) -> str:
+    old_ids, new_ids = list(found.patients["id"]), list(now.patients["id"])
+    if old_ids != new_ids:
+        gone, new = sorted(set(old_ids) - set(new_ids)), sorted(set(new_ids) - set(old_ids))
+        return f"patients gone: {gone[:3] or 'none'}, new: {new[:3] or 'none'}, or their order changed"
+    if change := _value_change(found, now, "n_images"):
+        return change
+    for row, (old, new_name) in enumerate(zip(found.names, now.names, strict=True)):
+        if old != new_name or found.digests[row] != now.digests[row]:
+            return f"image {new_name} is not the one it was ({old})"
+    return ""
+
+
+def _labels_change(found: CohortTables, now: CohortTables) -> str:
+    return _value_change(found, now, "label") or _value_change(found, now, "split")
+
+
+def _folds_change(found: CohortTables, now: CohortTables) -> str:
+    if same_folds(found, now):
+        return ""
+    if reason := _drawn_otherwise(found, now):
+        return reason
+    if parted := _parted(found, now):
+        return f"patients {' and '.join(parted)} may be one person, and it has them in different folds"
+    return "the folds are others"
+
+
+def _drawn_otherwise(found: CohortTables, now: CohortTables) -> str:
+    """What of the folds' origin differs, in words."""
+    if found.fold_seed != now.fold_seed:
+        return f"the folds were drawn with another seed ({found.fold_seed}, now {now.fold_seed})"
+    for what, old, new in (
+        ("number of folds", _n_folds(found), _n_folds(now)),
+        ("number of repeats", found.folds.shape[1], now.folds.shape[1]),
+    ):
+        if old != new:
+            return f"the folds were drawn with another {what} ({old}, now {new})"
+    if np.array_equal(persons(found.patients), persons(now.patients)):
+        return ""
+    change = _value_change(found, now, "birth", "date of birth") or _value_change(found, now, "sex")
+    return f"{change}, which changes who may be one person and with that the folds"
+
+
+def _n_folds(tables: CohortTables) -> int:
+    return int(tables.folds[:, 0].max()) + 1
+
+
+def _value_change(found: CohortTables, now: CohortTables, column: str, what: str = "") -> str:
+    """The first patient whose value differs, in words; "" if none does. Both have the same patients."""
+    before, after = (tables.patients[column].to_numpy() for tables in (found, now))
+    differ = np.flatnonzero(before != after)
+    if not differ.size:
+        return ""
+    i = int(differ[0])
+    old, new = (str(value) or "missing" for value in (before[i], after[i]))
+    return f"{what or column} of patient {found.patients['id'].iloc[i]} was {old} and is {new} now"
+
+
+def _parted(found: CohortTables, now: CohortTables) -> list[str]:
+    """Two patients who may be one person by the table of `now` and lie in two folds of `found`; empty if none do."""
+    first: dict[int, int] = {}
+    for row, person in enumerate(persons(now.patients)):
+        if found.folds[row, 0] < 0:
+            continue
+        other = first.setdefault(int(person), row)
+        if not np.array_equal(found.folds[row], found.folds[other]):
+            return [str(now.patients["id"].iloc[i]) for i in (other, row)]
+    return []
