@@ -1,5 +1,6 @@
 import contextlib
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -235,11 +236,12 @@ def test_corrected_clinical_values_count_where_the_network_sees_them(cohort: Coh
     stale = cache.stale[f"{SEEING}-fold0"].family
     assert stale == SEEING
     with pytest.raises(
-        StaleCacheError, match=f"{SEEING}-fold0.*corrected since.*recipe pooled.clinical.*--force"
+        StaleCacheError, match=rf"{re.escape(SEEING)}-fold0.*corrected since.*recipe pooled.clinical.*--force"
     ):
         cache.members(SEEING)
     with pytest.raises(
-        StaleCacheError, match=f"{SEEING}-fold0 .*clinical values that it is trained on were corrected"
+        StaleCacheError,
+        match=rf"{re.escape(SEEING)}-fold0 .*clinical values that it is trained on were corrected",
     ):
         extract_finetuned(corrected, path, seeing)
     assert extract_finetuned(cohort, path, seeing).n_before == 3  # the correction taken back
