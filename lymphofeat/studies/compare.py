@@ -15,6 +15,7 @@ from ..encoder.recipe_file import find_recipe, recipe_names
 from ..errors import InputError, LeakageError, StudyError
 from ..progress import Progress, Silent
 from .comparison import Comparison, Measured, Patients
+from .failures import REASON, attrs_of, raise_if_all
 from .ledger import Ledger, open_ledger
 from .objective import DIRECTIONS
 from .out_of_fold import OutOfFold, encoder_seconds, identity, predict
@@ -165,7 +166,12 @@ def _measure(
     ledger: Ledger,
     progress: Progress,
 ) -> tuple[list[Measured], list[str]]:
-    """The systems' scores, and a sentence for each family that cannot be scored."""
+    """The systems' scores, and a sentence for each that cannot be scored.
+
+    Raises:
+        LeakageError: of a system that is named.
+        StudyError: no system can be scored.
+    """
     measured: list[Measured] = []
     left_out: dict[str, None] = {}
     progress.start("comparing", len(chosen), "systems")
@@ -178,9 +184,14 @@ def _measure(
                 if wanted & {system.name, system.family, system.recipe}:
                     raise
                 left_out[f"Left out: {error}"] = None
+            except Exception as error:  # noqa: BLE001 - whatever its head fails with, the others may not
+                raise_if_all(error)
+                left_out[f"Left out: {system.name} could not be fitted. {attrs_of(error)[REASON]}"] = None
             progress.advance()
     finally:
         progress.stop()
+    if not measured:
+        raise StudyError("\n".join(["None of the systems could be measured.", *left_out]))
     return measured, list(left_out)
 
 

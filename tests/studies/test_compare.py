@@ -26,8 +26,8 @@ from lymphofeat.statistics import bootstrap
 from lymphofeat.studies import compare as compare_module
 from lymphofeat.studies.compare import compare, compare_cohort
 from lymphofeat.studies.comparison import Comparison, Measured
-from lymphofeat.studies.out_of_fold import predict
-from lymphofeat.studies.systems import select, systems_of
+from lymphofeat.studies.out_of_fold import OutOfFold, predict
+from lymphofeat.studies.systems import System, select, systems_of
 
 from ..helpers.caches import features, patients, tuned_cache
 from ..helpers.compared import FROZEN, add_encoding, compared_cache
@@ -48,6 +48,29 @@ def measured(comparison: Comparison, name: str) -> Measured:
     found = comparison.named(name)
     assert found is not None, name
     return found
+
+
+def test_a_system_whose_head_fails_is_left_out_with_a_sentence(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = compare_module.predict
+
+    def breaks(cache: Cache, system: System) -> OutOfFold:
+        if system.name != "majority":
+            raise np.linalg.LinAlgError("singular matrix")
+        return plain(cache, system)
+
+    monkeypatch.setattr(compare_module, "predict", breaks)
+    found = compare(path, tmp_path / "c.jsonl")
+    assert [one.system.name for one in found.measured] == ["majority"]
+    assert "Left out: clinical could not be fitted. LinAlgError: singular matrix" in found.left_out
+
+    def broken(*_: object) -> OutOfFold:
+        raise np.linalg.LinAlgError("singular matrix")
+
+    monkeypatch.setattr(compare_module, "predict", broken)
+    with pytest.raises(StudyError, match=r"None of the systems could be measured\.\nLeft out: "):
+        compare(path, tmp_path / "none.jsonl")
 
 
 def by_the_definition(cache: Cache, encoding: str | None, head: PooledLogistic) -> np.ndarray:
