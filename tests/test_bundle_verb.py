@@ -55,6 +55,11 @@ def test_from_a_study_to_new_patients(run, made: Path) -> None:  # type: ignore[
     predicted = run("predict", "model", "data/testset", *clinical, "--out", "p.csv")
     assert predicted.code == 0, predicted.err
     assert "Wrote p.csv: 6 patients" in predicted.out
+    named = run("export", "named", "--select", "one_standard_error")
+    assert "as --select one_standard_error asks" in " ".join(named.out.split())
+    assert (
+        run("submit", "--select", "one_standard_error", "--out", "sub3.csv").out.splitlines()[1] in named.out
+    )
     digest = exported.out.split("SHA-256")[1].split()[0]
     assert digest in predicted.out.replace("\n", "")
     table = pd.read_csv("p.csv", dtype={"id": str}).set_index("id")
@@ -101,6 +106,9 @@ def test_an_evaluation_goes_on_the_card(run, made: Path) -> None:  # type: ignor
         (["predict", "data", "data"], "is no bundle"),
         (["predict", "model", "nowhere"], ""),
         (["submit", "--ensemble", "0"], "Invalid value"),
+        (["submit", "--ensemble", "2", "--trial", "1"], "exclude one another"),
+        (["submit", "--trial", "99"], "holds no complete trial 99"),
+        (["export", "m", "--select", "luck"], "'luck' is not one of"),
     ],
 )
 def test_bad_input_is_refused_with_2(run, made: Path, arguments: list[str], message: str) -> None:  # type: ignore[no-untyped-def]

@@ -20,7 +20,7 @@ class Tuned:
 
     Attributes:
         ids: (n,) the labelled patients.
-        best: out-of-fold predictions of the selected trial, a run per drawing of the folds; with `ranks` where its
+        best: out-of-fold predictions of what `submit` takes, a run per drawing of the folds; with `ranks` where its
             folds were brought to one scale as those of nested cross-validation are.
         n_trials: among how many it was selected.
         of_families: per family of heads its cost (one of `heads.registry.COSTS`) and the predictions of its best trial.
@@ -49,7 +49,8 @@ class Tuned:
             entry.family: (costs.get(entry.family, COSTS[-1]), runs(entry.trial))
             for entry in study.leaderboard
         }
-        best = runs(study.best) if on_one_scale is None else Runs.of(on_one_scale)
+        chosen = Runs(study.best.y, study.selected.probabilities, study.selected.decisions)
+        best = chosen if on_one_scale is None else Runs.of(on_one_scale)
         return cls(study.ids, best, study.n_scored, each)
 
 

@@ -16,7 +16,7 @@ from ..estimates.subgroups import FEWEST, describe_subgroups
 from ..report.numbers import interval_text
 from ..report.study import describe_head
 from ..statistics import METRICS, ClassWeights, Interval, bootstrap_of_runs
-from ..studies.submit import FinalModel
+from ..studies.final import FinalModel
 from ..studies.summary import words
 from .classes import Keeps, most_of
 from .evaluation import Reported

@@ -1,4 +1,4 @@
-"""`export`: a study's best head or ensemble, refitted, with its encoders, as a folder that stands alone."""
+"""`export`: the heads that a study hands over, refitted, with its encoders, as a folder that stands alone."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,9 +22,9 @@ from ..estimates.calibrators import CALIBRATORS
 from ..estimates.conformal import split_conformal
 from ..nested.result import Nested
 from ..progress import Progress, Silent
+from ..studies.final import FinalModel, final_model
 from ..studies.plan import labels_of
 from ..studies.refit import FinalFit, Member, final_fits, fit_final
-from ..studies.submit import FinalModel, final_model
 from ..studies.summary import load_study
 from .card import Evidence, model_card
 from .classes import Keeps
@@ -46,17 +46,20 @@ class ExportOptions:
     """What goes into a bundle beside the heads.
 
     Attributes:
-        ensemble: average so many of the study's heads; None: the best one alone.
+        ensemble: average so many of the study's heads; see `final_model`.
         where: the encoders behind the cache.
         refer_error: ε of prediction sets, in (0, 1): patients whose set holds both classes are referred; None: every
             patient is decided by the threshold.
         calibrate: a key of `estimates.CALIBRATORS`, for a calibrated probability beside the raw one; None: without.
+        rule, trial: which heads instead; see `final_model`.
     """
 
     ensemble: int | None = None
     where: WhereWeights = field(default_factory=WhereWeights)
     refer_error: float | None = None
     calibrate: str | None = None
+    rule: str | None = None
+    trial: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def export_bundle(
     with new_bundle(out, force=force) as folder:
         study = load_study(study_path)
         cache = open_cache(cache_path)
-        model = final_model(cache, study, options.ensemble)
+        model = final_model(cache, study, rule=options.rule, trial=options.trial, ensemble=options.ensemble)
         fits = final_fits(cache, study.family)
         writer = _Writer(cache, model, fits, options, _evidence(cache, model, nested, evaluation), folder)
         encoders = writer.encoders()

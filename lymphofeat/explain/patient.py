@@ -1,4 +1,4 @@
-"""Why a study's best head says what it says of one patient."""
+"""Why the head that a study hands over says what it says of one patient."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from ..studies.plan import labels_of
 from ..studies.space import build_head
 from ..studies.store import open_store
 from ..studies.study import check_made_from, made_from_cache
-from ..studies.summary import StudySummary, TrialSummary, load_study
+from ..studies.summary import TrialSummary, load_study
 from .images import Method, image_contributions
 from .parts import PatientParts, patient_parts
 
@@ -24,13 +24,13 @@ __all__ = ["Explanation", "explain_patient"]
 
 @dataclass(frozen=True)
 class Explanation:
-    """One patient under a study's best head.
+    """One patient under the head that a study hands over.
 
     Attributes:
         id: the patient's.
         label: 0, 1, or −1 where not known.
         fold: the fold that the head was fitted without; None for a patient without a label.
-        trial: the study's best.
+        trial: the study's selected one.
         n_models: heads that were averaged: one, or one per fold for a test patient under encoders trained per fold.
         n_trained_on: patients behind each, the smallest number.
         probability: of malignant, the mean over the models.
@@ -55,7 +55,7 @@ class Explanation:
 
 
 def explain_patient(cache_path: Path, study_path: Path, patient: str) -> Explanation:
-    """Explain the study's best head on one patient, by a model that did not see the patient.
+    """Explain the head that the study hands over on one patient, by a model that did not see the patient.
 
     A labelled patient is explained by the head fitted without the patient's fold (of the first drawing), under an
     encoding that is blind to it; a test patient by what `submit` predicts with.
@@ -73,14 +73,14 @@ def explain_patient(cache_path: Path, study_path: Path, patient: str) -> Explana
     with open_store(study_path) as store:
         check_made_from(store, made_from_cache(cache, study.family, study.repeats))
     row = _row_of(cache, patient)
-    labels = labels_of(cache)
+    labels, trial = labels_of(cache), study.selected.members[0][0]
     fold = int(cache.folds[row, 0]) if labels[row] >= 0 else None
     splits = _splits(cache, study.family, row, fold)
     found, probabilities, parts = [], [], []
     with one_thread():
         for split in splits:
             bags, training = split.bags, split.train
-            head: Any = build_head(study.best.params)
+            head: Any = build_head(trial.params)
             head.fit(bags.select(training), cache.clinical.iloc[training], labels[training])
             mine = bags.select(np.array([row])), cache.clinical.iloc[[row]]
             found.append(image_contributions(head, *mine)[0])
@@ -95,8 +95,8 @@ def explain_patient(cache_path: Path, study_path: Path, patient: str) -> Explana
         }
     ).sort_values("contribution", ascending=False, kind="stable", ignore_index=True)
     return Explanation(
-        patient, int(cache.labels[row]) if fold is not None else -1, fold, study.best, len(splits),
-        min(len(split.train) for split in splits), float(np.mean(probabilities)), _cut(cache, study, fold),
+        patient, int(cache.labels[row]) if fold is not None else -1, fold, trial, len(splits),
+        min(len(split.train) for split in splits), float(np.mean(probabilities)), _cut(trial, fold),
         _mean(parts), found[0].method, table,
     )  # fmt: skip
 
@@ -123,11 +123,11 @@ def _names(cache: Cache, row: int) -> list[str]:
     return cache.tables.names[first : first + int(lengths[row])]
 
 
-def _cut(cache: Cache, study: StudySummary, fold: int | None) -> float:
+def _cut(trial: TrialSummary, fold: int | None) -> float:
     if fold is None:
-        return study.best.cut
-    folds = np.unique(study.best.folds[:, 0])
-    return float(study.best.scores.cuts[0, int(np.searchsorted(folds, fold))])
+        return trial.cut
+    folds = np.unique(trial.folds[:, 0])
+    return float(trial.scores.cuts[0, int(np.searchsorted(folds, fold))])
 
 
 def _mean(parts: list[PatientParts]) -> PatientParts:

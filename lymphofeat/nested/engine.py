@@ -1,4 +1,4 @@
-"""Nested cross-validation: a whole search inside every outer fold, its best head on the fold.
+"""Nested cross-validation: a whole search inside every outer fold, and on the fold what it would hand over.
 
 Nothing of an outer fold reaches the search inside it: its patients have no label there, and every encoding is blind to
 the fold as well as to the inner one. Inner folds are the drawing's other folds.
@@ -7,7 +7,7 @@ the fold as well as to the inner one. Inner folds are the drawing's other folds.
 import contextlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -21,15 +21,17 @@ from ..errors import StudyError
 from ..heads.base import Memo, Split, fit_predict
 from ..progress import Progress, Silent
 from ..statistics import ClassWeights
+from ..studies.average import Average
 from ..studies.failures import in_words, raise_if_all
 from ..studies.ledger import Ledger, open_ledger
-from ..studies.objective import DIRECTIONS, inner_probabilities, one_thread
+from ..studies.objective import inner_probabilities, one_thread
 from ..studies.plan import ScoringPlan, labels_of
 from ..studies.record import pack, unpack
 from ..studies.search import Search, run_together
+from ..studies.selection import Candidate, select
 from ..studies.space import FAMILY, Space, build_head
 from ..studies.study import Tuning, check_arguments, family_in
-from ..studies.summary import StudySummary, TrialSummary, load_study, load_trials
+from ..studies.summary import StudySummary, load_study, load_trials
 from ..studies.workers import Workers, workers
 from .pipeline import Pipeline, Run, folds_of, runs_of
 from .result import Nested, NestedFold
@@ -37,7 +39,7 @@ from .result import Nested, NestedFold
 __all__ = ["LEDGER", "Engine", "nested"]
 
 LEDGER = "folds.jsonl"  # in the folder of the searches: the finished outer folds
-_RULES = "1"  # changes whenever a finished fold would come out otherwise within a version
+_RULES = "2"  # changes whenever a finished fold would come out otherwise within a version
 
 
 def nested(
@@ -152,12 +154,12 @@ class Engine:
         Raises:
             InputError, CacheError, LeakageError, StudyError: as `tune`.
         """
-        view, best = pipeline.view(self.cache), study.best
+        view, chosen, y = pipeline.view(self.cache), study.selected, study.best.y
         tuning = pipeline.selected(self.folder, seed)
         key = _key(tuning, view, pipeline.trials)
         plan = ScoringPlan.of(view, pipeline.family, 1)
         if self.ledger.get(key) is None:
-            inner = inner_probabilities(plan, build_head(best.params), Memo())
+            inner = _inner_of(chosen, plan)
             packed = [None if one is None else pack(one[plan.labelled]) for one in inner]
             self.ledger.add(key, {"of": str(tuning.path.relative_to(self.folder)), "inner": packed})
         entry = self.ledger.get(key) or {}
@@ -166,26 +168,27 @@ class Engine:
             found = [nothing if one is None else unpack(one) for one in entry["inner"]]
         except (KeyError, ValueError, TypeError) as error:
             raise _damaged(self.ledger, "of the selected head", error) from error
+        fold_of = study.best.folds[:, 0]
         folds = tuple(
             NestedFold(
                 run=0,
                 repeat=0,
                 seed=seed,
                 fold=fold.fold,
-                rows=np.flatnonzero(best.folds[:, 0] == fold.fold),
-                probabilities=best.scores.probabilities[best.folds[:, 0] == fold.fold, 0],
-                cut=float(best.scores.cuts[0, number]),
+                rows=np.flatnonzero(fold_of == fold.fold),
+                probabilities=chosen.probabilities[fold_of == fold.fold, 0],
+                cut=float(sum(weight * trial.scores.cuts[0, number] for trial, weight in chosen.members)),
                 inner=found[number],
-                params=best.params,
-                family=str(best.params[FAMILY]),
-                tuned=best.scores.values,
+                params=chosen.members[0][0].params,
+                family=str(chosen.members[0][0].params[FAMILY]),
+                tuned=chosen.scores,
                 n_trials=study.n_trials,
                 seconds=study.seconds,
             )
             for number, fold in enumerate(plan.scored)
         )
         inputs = pipeline.space.inputs
-        return Nested(pipeline.name, pipeline.family, inputs, pipeline.metric, study.ids, best.y, folds)
+        return Nested(pipeline.name, pipeline.family, inputs, pipeline.metric, study.ids, y, folds)
 
     def _folds(self, pipeline: Pipeline, view: Cache, run: Run) -> list[NestedFold]:
         tunings = {fold: pipeline.search(self.folder, run, fold) for fold in folds_of(view, run.drawing)}
@@ -229,12 +232,24 @@ def _key(tuning: Tuning, view: Cache, trials: int) -> str:
     return blake2b(state.encode(), digest_size=16).hexdigest()
 
 
+def _inner_of(chosen: Average, plan: ScoringPlan) -> list[NDArray[np.float64] | None]:
+    """Per fold of the plan, the average's probabilities of its training patients by models without fold and patient."""
+    memo = Memo()
+    each = [inner_probabilities(plan, build_head(trial.params), memo) for trial, _ in chosen.members]
+    weights = np.array([weight for _, weight in chosen.members])
+    found: list[NDArray[np.float64] | None] = []
+    for of_fold in zip(*each, strict=True):
+        known = [one for one in of_fold if one is not None]
+        found.append(np.tensordot(weights, np.stack(known), axes=1) if len(known) == len(weights) else None)
+    return found
+
+
 def _refitted(
     view: Cache, pipeline: Pipeline, run: Run, fold: int, study: Path, memo: Memo
 ) -> dict[str, Any]:
-    """What the ledger keeps of an outer fold: the best head, fitted on all other patients, on the fold's.
+    """What the ledger keeps of an outer fold: what `submit` would take, fitted on all other patients, on the fold's.
 
-    A head that cannot be fitted on them, although it could on fewer, counts as failed: the next best one is taken.
+    A head that cannot be fitted on them, although it could on fewer, counts as failed: the rule takes another one.
 
     Raises:
         StudyError: none can.
@@ -245,45 +260,50 @@ def _refitted(
     labelled = np.flatnonzero(labels >= 0)
     split = view.split(pipeline.family, {fold}, repeat=run.drawing)
     labels[split.test] = -1
-    best, probabilities = _best_that_fits(summary, split, view, labels, memo)
+    chosen, probabilities = _selected_that_fits(summary, split, view, labels, memo)
     inner = np.full(len(labelled), np.nan)
-    inner[np.isin(labelled, split.train)] = best.scores.probabilities[:, 0]
+    inner[np.isin(labelled, split.train)] = chosen.probabilities[:, 0]
     return {
         "probabilities": pack(probabilities),
-        "cut": best.cut,
+        "cut": chosen.cut,
         "inner": pack(inner),
-        "params": best.params,
-        "tuned": best.scores.values,
+        "params": chosen.members[0][0].params,
+        "tuned": chosen.scores,
         "n_trials": summary.n_trials,
         "seconds": summary.seconds + time.perf_counter() - start,
     }
 
 
-def _best_that_fits(
+def _selected_that_fits(
     summary: StudySummary, split: Split, view: Cache, labels: NDArray[np.int8], memo: Memo
-) -> tuple[TrialSummary, NDArray[np.float64]]:
-    for trial in _ranked(summary):
-        try:
-            with one_thread():
-                (probabilities,) = fit_predict(build_head(trial.params), [split], view.clinical, labels, memo)
-        except Exception as error:  # noqa: BLE001 - whatever a head fails with, the next one may not
-            raise_if_all(error)
+) -> tuple[Average, NDArray[np.float64]]:
+    """What is handed over, and its (n_test,) probabilities."""
+    failed: set[int] = set()
+    for chosen in _selections(summary, failed):
+        probabilities = np.zeros(len(split.test))
+        for trial, weight in chosen.members:
+            try:
+                with one_thread():
+                    (p,) = fit_predict(build_head(trial.params), [split], view.clinical, labels, memo)
+            except Exception as error:  # noqa: BLE001 - whatever a head fails with, the next one may not
+                raise_if_all(error)
+                failed.add(trial.number)
+                break
+            probabilities += weight * p
         else:
-            return trial, probabilities
+            return chosen, probabilities
     raise StudyError(
         f"None of the heads of {summary.path} can be fitted on all patients outside the outer fold."
     )
 
 
-def _ranked(summary: StudySummary) -> Iterator[TrialSummary]:
-    """The complete trials, the best first; the others are read when they are asked for."""
-    yield summary.best
-    sign = 1 if DIRECTIONS[summary.metric] == "maximize" else -1
-    complete = sorted(
-        (row for row in summary.rows if row.complete), key=lambda row: (-sign * row.value, row.number)
-    )
-    trials = {trial.number: trial for trial in load_trials(summary.path)}
-    yield from (trials[row.number] for row in complete[1:])
+def _selections(summary: StudySummary, failed: Container[int]) -> Iterator[Average]:
+    """What the rule takes, and again of the trials outside `failed`, as long as there are any."""
+    yield summary.selected
+    numbers = {row.number for row in summary.rows}
+    trials = [Candidate.of(trial) for trial in load_trials(summary.path) if trial.number in numbers]
+    while left := [candidate for candidate in trials if candidate.number not in failed]:
+        yield select(left)
 
 
 def _read(ledger: Ledger, key: str, view: Cache, run: Run, fold: int) -> NestedFold:

@@ -17,7 +17,7 @@ _FINEST = 1e-12
 
 @dataclass(frozen=True)
 class NestedFold:
-    """One outer fold of one run: a whole tuning without the fold's patients, and its best head on them.
+    """One outer fold of one run: a whole tuning without the fold's patients, and what it hands over on them.
 
     Attributes:
         run: which run it belongs to: 0 … n_runs − 1.
@@ -29,7 +29,7 @@ class NestedFold:
         cut: malignant at this probability or above; chosen on `inner`.
         inner: (n,) float64, the chosen head's inner out-of-fold probabilities of the training patients, NaN for the
             fold's own: what calibration, triage and thresholds may be fitted on.
-        params: the chosen point of the search space.
+        params: the chosen point of the search space; of an average, that of its first head.
         family: the chosen head's family.
         tuned: per metric, the score of the chosen trial inside the training part; it was selected.
         n_trials: finished trials of the search.

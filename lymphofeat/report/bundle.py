@@ -16,6 +16,7 @@ def render_export(summary: ExportSummary, console: Console) -> None:
     """Print what is in the bundle, and by which digest it is known again."""
     size = summary.n_bytes / 1e6
     show(console, (f"Wrote {summary.path}", "bold"), f": {size:.1f} MB, SHA-256 {summary.digest}")
+    show(console, summary.model.reason)
     for trial, weight in summary.model.members:
         show(console, f"  {weight:.2f} × trial {trial.number}: {describe_head(trial)}")
     fits = "one fit" if summary.n_fits == 1 else f"{summary.n_fits} fits"

@@ -5,7 +5,9 @@ from typing import Any
 from rich.console import Console
 
 from ..statistics import METRICS
-from ..studies.ensemble import CAVEAT, Ensemble
+from ..studies.average import Average
+from ..studies.ensemble import Ensemble
+from ..studies.final import FinalModel, handed_over
 from ..studies.next_step import next_step
 from ..studies.objective import DIRECTIONS
 from ..studies.space import FAMILY
@@ -42,6 +44,10 @@ def render_study(summary: StudySummary, console: Console) -> None:
     show(console, _importance(summary))
     show(console, f"Next: {next_step(summary)}")
     show(console, (summary.caveat, "yellow"))
+    show(console, handed_over(summary, summary.selected))
+    for trial, _ in summary.selected.members:
+        if trial.number != best.number:
+            show(console, f"  trial {trial.number}: {describe_head(trial)}")
 
 
 def render_submission(summary: SubmissionSummary, console: Console) -> None:
@@ -61,19 +67,35 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
         if summary.n_models == 1
         else f"averaged over {summary.n_models} fits, each head on its encoder's training patients"
     )
-    if summary.ensemble is None:
-        show(console, f"Head (trial {study.best.number}): {describe_head(study.best)}; {fitted}")
+    model = summary.model
+    show(console, model.reason)
+    if model.ensemble is None:
+        _render_members(model, fitted, console)
         scores = ", ".join(
-            f"{words(metric)} {compact_interval(study.best.interval(metric))}" for metric in METRICS
+            f"{words(metric)} {compact_interval(model.bootstrap(metric).interval())}" for metric in METRICS
         )
         show(console, f"In cross-validation: {scores}")
     else:
-        _render_ensemble(summary.ensemble, fitted, console)
+        _render_ensemble(model.ensemble, fitted, console)
     show(console, f"Measured on {study.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
-    show(console, (study.caveat if summary.ensemble is None else CAVEAT, "yellow"))
+    show(console, (model.caveat, "yellow"))
     for note in summary.notes:
         show(console, note)
     show(console, _counted(summary))
+
+
+def _render_members(model: FinalModel, fitted: str, console: Console) -> None:
+    if len(model.members) == 1:
+        trial = model.members[0][0]
+        show(console, f"Head (trial {trial.number}): {describe_head(trial)}; {fitted}")
+        return
+    show(console, f"Average of {len(model.members)} heads; {fitted}:")
+    _render_weights(model.chosen, console)
+
+
+def _render_weights(chosen: Average, console: Console) -> None:
+    for trial, weight in chosen.members:
+        show(console, f"  {weight:.2f} × trial {trial.number}: {describe_head(trial)}")
 
 
 _RULE = {"single": "best head alone", "families": "best of each family", "greedy": "greedy selection"}
@@ -81,8 +103,7 @@ _RULE = {"single": "best head alone", "families": "best of each family", "greedy
 
 def _render_ensemble(ensemble: Ensemble, fitted: str, console: Console) -> None:
     show(console, f"Average of {len(ensemble.members)} heads ({_RULE[ensemble.rule]}); {fitted}:")
-    for trial, weight in ensemble.members:
-        show(console, f"  {weight:.2f} × trial {trial.number}: {describe_head(trial)}")
+    _render_weights(ensemble, console)
     table = _table(words(ensemble.metric))
     for column in ("heads", "selected", "nested"):
         table.add_column(column, justify="right" if column == "heads" else "left", no_wrap=True)

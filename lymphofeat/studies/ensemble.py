@@ -15,16 +15,15 @@ a study repeated inside every outer fold (`evaluate`) is free of that as well.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..heads.cut import prior_cut, steady_cut
 from ..statistics import Bootstrap, Interval, bootstrap_of_runs, score
-from .objective import DIRECTIONS, weighs_equally
-from .space import FAMILY, build_head
+from .average import Average
+from .objective import DIRECTIONS
+from .space import FAMILY
 from .summary import TrialSummary
 
 __all__ = ["CAVEAT", "RULES", "Choice", "Ensemble", "select_ensemble"]
@@ -61,16 +60,16 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Ensemble:
+class Ensemble(Average):
     """The average that was chosen.
 
     Attributes:
+        members: (trial, weight), the heaviest first.
         metric: what was searched for.
         rule: the rule whose nested score is better, "greedy" or "families".
         choices: of every rule, "single" among them, which is the best trial alone.
         nested: the score with rule and trials chosen without the fold that is scored.
         difference: `nested` − the nested score of the best trial alone, with its paired interval.
-        members: (trial, weight), the heaviest first.
         nested_probabilities, nested_decisions: (n, repeats), what `nested` is the score of.
     """
 
@@ -79,32 +78,8 @@ class Ensemble:
     choices: tuple[Choice, ...]
     nested: Interval
     difference: Interval
-    members: tuple[tuple[TrialSummary, float], ...]
     nested_probabilities: Floats
     nested_decisions: NDArray[np.bool_]
-
-    @cached_property
-    def probabilities(self) -> Floats:
-        """(n, repeats) out-of-fold probabilities of the average."""
-        return np.asarray(sum(weight * trial.scores.probabilities for trial, weight in self.members))
-
-    @cached_property
-    def decisions(self) -> NDArray[np.bool_]:
-        """(n, repeats) out-of-fold decisions, under the average of the members' cuts of the patient's fold."""
-        cuts = sum(weight * _cuts(trial) for trial, weight in self.members)
-        return np.asarray(self.probabilities >= cuts)
-
-    @cached_property
-    def cut(self) -> float:
-        """The threshold for new patients: as of a single trial, on the average's out-of-fold predictions."""
-        first = self.members[0][0]
-        y, weights = first.y, first.class_weights
-        prior = sum(
-            weight * prior_cut(y, balanced=weighs_equally(build_head(trial.params)), class_weights=weights)
-            for trial, weight in self.members
-        )
-        cuts = [steady_cut(y, p, prior=prior, class_weights=weights) for p in self.probabilities.T]
-        return float(np.mean(cuts))
 
 
 def select_ensemble(trials: Sequence[TrialSummary], metric: str, size: int) -> Ensemble:
@@ -139,7 +114,7 @@ def select_ensemble(trials: Sequence[TrialSummary], metric: str, size: int) -> E
     heaviest = np.argsort(-weights[rule], kind="stable")
     members = tuple((trials[i], float(weights[rule][i])) for i in heaviest if weights[rule][i])
     difference = (found - library.bootstrap(*nested["single"])).interval()
-    return Ensemble(metric, rule, choices, found.interval(), difference, members, *outer)
+    return Ensemble(members, metric, rule, choices, found.interval(), difference, *outer)
 
 
 class _Library:
@@ -152,7 +127,7 @@ class _Library:
         self.sign = 1 if DIRECTIONS[metric] == "maximize" else -1
         self.families = [str(trial.params[FAMILY]) for trial in trials]
         self.p = np.stack([trial.scores.probabilities for trial in trials])  # (T, n, repeats)
-        self.cuts = np.stack([_cuts(trial) for trial in trials])
+        self.cuts = np.stack([trial.cuts_of_patients for trial in trials])
         self._better: dict[bytes, str] = {}
 
     def average(self, weights: Floats) -> tuple[Floats, NDArray[np.bool_]]:
@@ -248,11 +223,3 @@ def _shares(library: _Library, chosen: Sequence[int]) -> Floats:
 
 # How trials are chosen: a library and the patients that may be looked at → (T,) weights.
 RULES: dict[str, _Rule] = {"single": _single, "families": _families, "greedy": _greedy}
-
-
-def _cuts(trial: TrialSummary) -> Floats:
-    """(n, repeats) the cut of each patient's fold."""
-    cuts = np.empty(trial.folds.shape)
-    for r in range(trial.folds.shape[1]):
-        cuts[:, r] = trial.scores.cuts[r, np.searchsorted(np.unique(trial.folds[:, r]), trial.folds[:, r])]
-    return cuts

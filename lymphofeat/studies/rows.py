@@ -1,9 +1,10 @@
 """The finished trials of a study without what they were scored on: a few columns of Optuna's tables.
 
-Ten thousand trials with their predictions take Optuna seconds and most of a gigabyte to read; their points and values
-take a fraction of it. The tables are those of the storage's schema, which Optuna checks when it opens a file.
+Ten thousand trials with their predictions take Optuna seconds and most of a gigabyte to read; their points, values and
+scores take a fraction of it. The tables are those of the storage's schema, which Optuna checks when it opens a file.
 """
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,9 +16,10 @@ from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import Connection, text
 
-__all__ = ["NUMBER", "Row", "read_rows", "scoring_seconds"]
+__all__ = ["NUMBER", "SCORES", "Row", "read_rows", "scoring_seconds"]
 
-NUMBER = "number"  # the user attribute that holds a trial's place in the search
+# User attributes: a trial's place in the search, and its score by every metric.
+NUMBER, SCORES = "number", "values"
 
 _TRIALS = """
 SELECT t.trial_id, t.state, v.value, n.value_json
@@ -39,6 +41,11 @@ FROM trial_intermediate_values i JOIN trials t ON t.trial_id = i.trial_id
 WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL')
 ORDER BY i.step
 """
+_SCORES = """
+SELECT a.trial_id, a.value_json
+FROM trial_user_attributes a JOIN trials t ON t.trial_id = a.trial_id
+WHERE t.study_id = :study AND t.state = 'COMPLETE' AND a.key = :key
+"""
 _SECONDS = """
 SELECT SUM((julianday(t.datetime_complete) - julianday(t.datetime_start)) * 86400)
 FROM trials t JOIN trial_user_attributes n ON n.trial_id = t.trial_id AND n.key = :number
@@ -58,6 +65,7 @@ class Row:
         params, distributions: its point.
         steps: the metric after so many folds, if it was watched.
         failed: whether its head could not be scored; then `value` is NaN.
+        scores: per metric, the score of a complete trial, as it was read from a file; else empty.
     """
 
     trial_id: int
@@ -68,6 +76,7 @@ class Row:
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     steps: dict[int, float] = field(default_factory=dict)
     failed: bool = False
+    scores: dict[str, float] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -105,6 +114,9 @@ def read_rows(storage: optuna.storages.RDBStorage, study_id: int) -> list[Row]:
         for trial_id, step, value in connection.execute(text(_STEPS), {"study": study_id}):
             if trial_id in rows:
                 rows[trial_id].steps[step] = value
+        for trial_id, scores in connection.execute(text(_SCORES), {"study": study_id, "key": SCORES}):
+            if trial_id in rows:
+                rows[trial_id].scores = dict(json.loads(scores))
     return sorted(rows.values(), key=lambda row: row.number)
 
 

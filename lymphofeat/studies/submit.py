@@ -1,7 +1,6 @@
-"""From a study's best head to the challenge's table."""
+"""From a study's selected head to the challenge's table."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,55 +16,14 @@ from ..errors import InputError
 from ..files import make_folder, refuse_existing, sync, temporary_for
 from ..progress import Progress, Silent
 from ..statistics import Interval
-from .ensemble import CAVEAT, Ensemble, select_ensemble
+from .ensemble import Ensemble
+from .final import FinalModel, final_model
 from .journal import end_interrupted, open_log, pending_path
 from .refit import FinalFit, final_fits, fit_final, predict_final
-from .store import open_store
-from .study import check_made_from, made_from_cache
-from .submissions import Submission, check_table, expected_range, log_path, notes_on_sample
-from .summary import StudySummary, TrialSummary, load_study, load_trials, words
+from .submissions import Submission, check_table, log_path, notes_on_sample
+from .summary import StudySummary, load_study, words
 
-__all__ = ["FinalModel", "SubmissionSummary", "final_model", "probabilities_path", "submit"]
-
-
-@dataclass(frozen=True)
-class FinalModel:
-    """What leaves a study: which heads, with which shares and threshold, and what they reached out of fold.
-
-    Attributes:
-        study: the study as it stands.
-        ensemble: how its heads were chosen; None for the best trial alone.
-        members: (trial, weight); the weights add up to 1.
-        cut: malignant at this probability or above.
-        probabilities, decisions: (n, repeats), of the labelled patients, out-of-fold; those of an ensemble are by heads
-            that were chosen without the patient's fold.
-    """
-
-    study: StudySummary
-    ensemble: Ensemble | None
-    members: tuple[tuple[TrialSummary, float], ...]
-    cut: float
-    probabilities: NDArray[np.float64]
-    decisions: NDArray[np.bool_]
-
-    @property
-    def caveat(self) -> str:
-        """What the scores of `probabilities` must be quoted with."""
-        return self.study.caveat if self.ensemble is None else CAVEAT
-
-    def expected(self, n_test: int) -> Interval:
-        """What a test set of that size would show by the study's metric; see `submissions.expected_range`."""
-        best = self.study.best
-        return expected_range(
-            self.study.metric, best.y, self.probabilities, self.decisions, n_test, best.class_weights
-        )
-
-    def digest(self, cache: Cache, fits: list[FinalFit]) -> str:
-        """Hex SHA-256 of all that the predictions depend on."""
-        seen = [(fit.encoding.digest, fit.train.tolist()) for fit in fits]
-        heads = [(trial.params, weight) for trial, weight in self.members]
-        state = json.dumps([cache.fingerprint, seen, heads, self.cut], sort_keys=True)
-        return hashlib.sha256(state.encode()).hexdigest()
+__all__ = ["SubmissionSummary", "probabilities_path", "submit"]
 
 
 @dataclass(frozen=True)
@@ -75,12 +33,10 @@ class SubmissionSummary:
     Attributes:
         path: the table of `Id,Predicted`.
         probabilities_path: the table of `Id,Probability`, if asked for.
-        study: the study whose best trial predicts, with its out-of-fold scores.
+        model: what predicts, with its out-of-fold scores.
         ids: (n_test,) the test patients, in the test table's order.
         probabilities: (n_test,) float64 of malignant.
-        cut: malignant at this probability or above.
         n_models: fits of each head that were averaged: one, or one per fold for encoders trained per fold.
-        ensemble: the heads that predict together, if asked for; else None.
         expected: what a test set of this size would show by the study's metric, with the bounds of 95 %.
         log: where submissions are counted.
         n_submissions, n_files: of this cohort so far, this one included: lines of the log, different tables.
@@ -90,12 +46,10 @@ class SubmissionSummary:
 
     path: Path
     probabilities_path: Path | None
-    study: StudySummary
+    model: FinalModel
     ids: tuple[str, ...]
     probabilities: NDArray[np.float64]
-    cut: float
     n_models: int
-    ensemble: Ensemble | None
     expected: Interval
     log: Path
     n_submissions: int
@@ -104,26 +58,24 @@ class SubmissionSummary:
     notes: tuple[str, ...]
 
     @property
+    def study(self) -> StudySummary:
+        """The study that the model comes from."""
+        return self.model.study
+
+    @property
+    def ensemble(self) -> Ensemble | None:
+        """How the heads were chosen, if an ensemble was asked for."""
+        return self.model.ensemble
+
+    @property
+    def cut(self) -> float:
+        """Malignant at this probability or above."""
+        return self.model.cut
+
+    @property
     def predicted(self) -> NDArray[np.int8]:
         """(n_test,) int8 0 reactive, 1 malignant."""
         return (self.probabilities >= self.cut).astype(np.int8)
-
-
-def final_model(cache: Cache, study: StudySummary, ensemble: int | None = None) -> FinalModel:
-    """Choose what leaves a study: its best trial, or an ensemble of so many members.
-
-    Raises:
-        StudyError: the study is of another cache.
-        InputError: a bad number of members.
-    """
-    with open_store(study.path) as store:
-        check_made_from(store, made_from_cache(cache, study.family, study.repeats))
-    if ensemble is None:
-        best = study.best
-        return FinalModel(study, None, ((best, 1.0),), best.cut, best.scores.probabilities, best.decisions)
-    found = select_ensemble(load_trials(study.path), study.metric, ensemble)
-    judged = found.nested_probabilities, found.nested_decisions
-    return FinalModel(study, found, found.members, found.cut, *judged)
 
 
 def submit(
@@ -132,11 +84,13 @@ def submit(
     out: Path,
     *,
     probabilities: bool = False,
+    rule: str | None = None,
+    trial: int | None = None,
     ensemble: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> SubmissionSummary:
-    """Refit a study's best head, or an ensemble of its heads, and predict the test patients.
+    """Refit the heads that a study hands over, and predict the test patients.
 
     Under encoders that saw no labels, each head is fitted once on all labelled patients. Under encoders trained per
     fold, each encoder has its own fit, on the encoder's training folds as in cross-validation, and the probabilities
@@ -147,7 +101,7 @@ def submit(
         study_path: the study.
         out: the CSV to write, `Id,Predicted`, one row per test patient in the test table's order.
         probabilities: also write `Id,Probability` beside it, as `<stem>-probabilities.csv`.
-        ensemble: average so many of the study's heads, see `ensemble`; None: the best one alone.
+        rule, trial, ensemble: which heads; see `final_model`.
         force: replace files that exist.
         progress: told, before anything is written, what a test set of this size would show.
 
@@ -165,7 +119,7 @@ def submit(
         refuse_existing(path, overwrite=force)
     study = load_study(study_path)
     cache = open_cache(cache_path)
-    model = final_model(cache, study, ensemble)
+    model = final_model(cache, study, rule=rule, trial=trial, ensemble=ensemble)
     test = np.flatnonzero((cache.patients["split"] == "test").to_numpy())
     if not len(test):
         raise InputError(f"{cache.path} holds no test patient, so there is nothing to submit.")
@@ -180,7 +134,7 @@ def submit(
     lines = written.write(dict(zip(targets, tables.items(), strict=False)), force=force, tell=progress.note)
     same = [line for line in lines if line.cohort == cache.fingerprint]
     return SubmissionSummary(
-        out, beside, study, ids, p, model.cut, len(fits), model.ensemble, written.expected, written.log,
+        out, beside, model, ids, p, len(fits), written.expected, written.log,
         n_submissions=len(same), n_files=len({line.sha256 for line in same}),
         n_of_study=sum(line.study == study_path.name for line in same), notes=tuple(notes),
     )  # fmt: skip

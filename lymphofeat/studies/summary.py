@@ -1,100 +1,44 @@
 """What a study found: its best trial with intervals, the best of each family, and that they were selected."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError, StudyError
-from ..heads.cut import prior_cut, steady_cut
-from ..statistics import METRICS, Bootstrap, ClassWeights, Interval, bootstrap_of_runs
+from ..statistics import ClassWeights, Interval
+from .average import Average
 from .failures import FailedTrial, in_words
 from .importance import Importance, importance_of
-from .objective import DIRECTIONS, TrialScores, decide, weighs_equally
+from .objective import DIRECTIONS
 from .record import scores_from_attrs
 from .rows import Row
-from .space import FAMILY, LEFT_OUT, build_head
+from .selection import Candidate, rule_named, select
+from .space import FAMILY, LEFT_OUT
 from .store import Store, open_store
+from .trial import TrialSummary, words
 
-__all__ = ["FamilyBest", "StudySummary", "TrialSummary", "load_study", "load_trials", "words"]
+__all__ = [
+    "OPTIMISTIC",
+    "FamilyBest",
+    "StudySummary",
+    "TrialSummary",
+    "load_selected",
+    "load_study",
+    "load_trials",
+    "words",
+]
 
-
-@dataclass(frozen=True)
-class TrialSummary:
-    """One finished trial.
-
-    Attributes:
-        number: counted from 0 over the finished trials.
-        params: its point of the search space.
-        inputs: what its head is given: "clinical", "image" or "both".
-        scores: out-of-fold probabilities, cuts, and scores per fold.
-        y: (n,) labels of the labelled patients.
-        folds: (n, repeats) their folds.
-        class_weights: the study's, of a reactive and of a malignant patient.
-    """
-
-    number: int
-    params: dict[str, Any]
-    inputs: str
-    scores: TrialScores
-    y: NDArray[np.int8]
-    folds: NDArray[np.int8]
-    class_weights: ClassWeights = None
-
-    @cached_property
-    def decisions(self) -> NDArray[np.bool_]:
-        """(n, repeats) out-of-fold decisions, each under the cut of its fold."""
-        return decide(self.scores.probabilities, self.scores.cuts, self.folds)
-
-    @property
-    def intervals(self) -> dict[str, Interval]:
-        """Per metric, the score over all labelled patients with its 95 % bootstrap interval by patient."""
-        return {metric: self.interval(metric) for metric in METRICS}
-
-    def interval(self, metric: str) -> Interval:
-        """The score over all labelled patients with its 95 % bootstrap interval by patient."""
-        return self.bootstrap(metric).interval()
-
-    def bootstrap(self, metric: str) -> Bootstrap:
-        """The score averaged over the repeats, on all patients and on resamples of them, the same in every repeat."""
-        if metric not in self._bootstraps:
-            self._bootstraps[metric] = bootstrap_of_runs(
-                metric, self.y, self.scores.probabilities, self.decisions, self.class_weights
-            )
-        return self._bootstraps[metric]
-
-    @cached_property
-    def _bootstraps(self) -> dict[str, Bootstrap]:
-        return {}
-
-    @property
-    def fold_sd(self) -> dict[str, float]:
-        """Per metric, the standard deviation over the folds of all repeats (n − 1); NaN below two folds."""
-        sds = {}
-        for metric, table in self.scores.folds.items():
-            known = table[~np.isnan(table)]
-            sds[metric] = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
-        return sds
-
-    @property
-    def inner_cuts(self) -> bool:
-        """Whether every fold's cut was chosen on inner out-of-fold predictions, not set to the prior."""
-        return bool(self.scores.inner.all())
-
-    @property
-    def cut(self) -> float:
-        """The threshold for new patients: `steady_cut` on the out-of-fold predictions, averaged over repeats."""
-        balanced, weights = weighs_equally(build_head(self.params)), self.class_weights
-        prior = prior_cut(self.y, balanced=balanced, class_weights=weights)
-        cuts = [
-            steady_cut(self.y, p, prior=prior, class_weights=weights) for p in self.scores.probabilities.T
-        ]
-        return float(np.mean(cuts))
+# How a sentence on selected scores ends.
+OPTIMISTIC = (
+    "its scores are optimistic and the intervals do not cover the selection; only `lymphofeat evaluate`, which repeats "
+    "the search inside every outer fold, is free of it."
+)
 
 
 @dataclass(frozen=True)
@@ -123,6 +67,7 @@ class StudySummary:
         made_from: cache, family, metric, class weights, seed, repeats, heads, inputs, sampler, space, version.
         best: the best complete trial by the study's metric; of equals the first.
         best_clinical, best_image: the best with clinical values only and with images only; None if not tried.
+        selected: what `submit` and `export` hand over unless they are told otherwise: see `selection.DEFAULT`.
         leaderboard: the best of each family, best first; families without a complete trial are left out.
         ids: the labelled patients' IDs, in the order of `TrialSummary.y`.
         rows: the finished trials by number, without what they were scored on; stopped and failed ones among them.
@@ -135,6 +80,7 @@ class StudySummary:
     best: TrialSummary
     best_clinical: TrialSummary | None
     best_image: TrialSummary | None
+    selected: Average
     leaderboard: tuple[FamilyBest, ...]
     ids: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -223,8 +169,7 @@ class StudySummary:
         """That the best score was selected, which it must not be quoted without."""
         return (
             f"Trial {self.best.number} was selected as the best of {self.n_scored} by {words(self.metric)} on these "
-            "very folds, so its scores are optimistic and the intervals do not cover the selection; only "
-            "`lymphofeat evaluate`, which repeats the search inside every outer fold, is free of it."
+            f"very folds, so {OPTIMISTIC}"
         )
 
     @property
@@ -242,12 +187,6 @@ class StudySummary:
         )
 
 
-def words(metric: str) -> str:
-    """A metric's name in prose."""
-    prose = metric.replace("_at_95_", "_at_95_%_").replace("_", " ")
-    return {"auc": "AUC", "brier": "Brier score"}.get(metric, prose)
-
-
 def load_study(path: Path, trials: int | None = None) -> StudySummary:
     """Read a study's file.
 
@@ -262,12 +201,21 @@ def load_study(path: Path, trials: int | None = None) -> StudySummary:
         rows = [row for row in store.rows() if trials is None or row.number < trials]
         if not any(row.complete for row in rows):
             raise StudyError(_without_result(store, rows))
-        try:
+        with _readable(path):
             return _summary(store, rows)
-        except (KeyError, TypeError, InputError, ValueError) as error:
-            raise StudyError(
-                f"{path} holds a trial that cannot be read ({error!r}); begin a new study."
-            ) from error
+
+
+def load_selected(path: Path, rule: str) -> Average:
+    """What a rule of `selection.RULES` takes of a study.
+
+    Raises:
+        StudyError: as `load_study`.
+        InputError: an unknown rule.
+    """
+    rule_named(rule)
+    with open_store(path) as store, _readable(path):
+        read = _Reader(store)
+        return select([read.candidate(row) for row in store.rows() if row.complete], rule)
 
 
 def load_trials(path: Path) -> list[TrialSummary]:
@@ -276,14 +224,19 @@ def load_trials(path: Path) -> list[TrialSummary]:
     Raises:
         StudyError: as `load_study`.
     """
-    with open_store(path) as store:
-        read, rows = _Reader(store), store.rows()
-        try:
-            return [read.trial(row) for row in rows if row.complete]
-        except (KeyError, TypeError, ValueError) as error:
-            raise StudyError(
-                f"{path} holds a trial that cannot be read ({error!r}); begin a new study."
-            ) from error
+    with open_store(path) as store, _readable(path):
+        read = _Reader(store)
+        return [read.trial(row) for row in store.rows() if row.complete]
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, InputError, ValueError) as error:
+        raise StudyError(
+            f"{path} holds a trial that cannot be read ({error!r}); begin a new study."
+        ) from error
 
 
 def _summary(store: Store, rows: list[Row]) -> StudySummary:
@@ -306,6 +259,7 @@ def _summary(store: Store, rows: list[Row]) -> StudySummary:
         best=read.trial(overall),
         best_clinical=None if clinical is None else read.trial(clinical),
         best_image=None if image is None else read.trial(image),
+        selected=select([read.candidate(row) for row in complete]),
         leaderboard=_leaderboard(rows, sign, read),
         ids=tuple(store.patients["ids"]),
         rows=tuple(rows),
@@ -358,6 +312,10 @@ class _Reader:
         """What the row's head is given; families that take one thing only do not draw it."""
         family = str(row.params[FAMILY])
         return str(row.params.get(f"{family}.inputs", self._takes[family][0]))
+
+    def candidate(self, row: Row) -> Candidate:
+        """A complete trial, which is read when a rule asks for it."""
+        return Candidate(row.number, row.params, self.inputs(row), row.scores, lambda: self.trial(row))
 
     def trial(self, row: Row) -> TrialSummary:
         if row.number not in self._read:

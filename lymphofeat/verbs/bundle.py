@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .common import Say, cache_option, study_option, study_path, verb
+from .common import Say, cache_option, handed_over_options, study_option, study_path, verb
 from .paths import GivenPath, NewFile, NewFolder
 
 PREDICTIONS = Path("predictions.csv")
@@ -14,8 +14,7 @@ PREDICTIONS = Path("predictions.csv")
 @click.argument("out", type=NewFolder("model"))
 @cache_option
 @study_option
-@click.option("--ensemble", type=click.IntRange(1), metavar="N",
-              help="Average N heads of the study, as `submit --ensemble`; by default the best head alone.")  # fmt: skip
+@handed_over_options
 @click.option("--weights", type=GivenPath(), metavar="FILE",
               help="Of the frozen encoder, if it is no longer where `extract` found it.")  # fmt: skip
 @click.option("--encoders", type=GivenPath(), metavar="DIR",
@@ -33,6 +32,8 @@ def export(
     cache: Path,
     study: str,
     *,
+    rule: str | None,
+    trial: int | None,
     ensemble: int | None,
     weights: Path | None,
     encoders: Path | None,
@@ -41,14 +42,16 @@ def export(
     evaluation: Path | None,
     force: bool,
 ) -> None:
-    """Write the study's best head or ensemble and its encoders to the folder OUT, which stands alone.
+    """Write the heads that the study hands over and their encoders to the folder OUT, which stands alone.
 
     It holds no ID, date of birth or image, and no file that could run code.
     """
     from ..bundle import ExportOptions, WhereWeights, export_bundle
     from ..report.bundle import render_export
 
-    options = ExportOptions(ensemble, WhereWeights(weights, encoders), refer_error, calibrate)
+    options = ExportOptions(
+        ensemble, WhereWeights(weights, encoders), refer_error, calibrate, rule=rule, trial=trial
+    )
     summary = export_bundle(
         cache, study_path(study), out, options, evaluation=evaluation, force=force, progress=say.progress()
     )

@@ -25,6 +25,9 @@ METRICS = [
     "log_loss",
     "brier",
 ]  # statistics.METRICS, not imported yet
+# studies.selection.RULES and its DEFAULT, not imported yet either
+RULES = [*METRICS, "one_standard_error", "average_balanced_accuracy", "average_log_loss"]
+DEFAULT_RULE = "log_loss"
 CACHE = Path("cache/features.h5")
 STUDIES = Path("studies")
 SUBMISSION = Path("submission.csv")
@@ -109,8 +112,8 @@ def verbs() -> None:
     lymphofeat compare         every system and the controls on the same folds
     lymphofeat evaluate        the score to quote: nested cross-validation, beside controls
     lymphofeat explain         which images of a patient speak, and what the clinical values do
-    lymphofeat submit          the best one's predictions for the test patients
-    lymphofeat export          the best one as a folder that stands alone
+    lymphofeat submit          the selected one's predictions for the test patients
+    lymphofeat export          the selected one as a folder that stands alone
     lymphofeat predict         what such a folder says of new patients
     """
 
@@ -183,6 +186,19 @@ study_option = click.option(
     "--study", type=StudyName(), default="study", show_default=True, metavar="NAME",
     help="The study's name (studies/NAME.db) or file (ending in .db).",
 )  # fmt: skip
+
+
+def handed_over_options(command: Command) -> Command:
+    """--select, --trial and --ensemble: which heads of a study leave it."""
+    for option in (
+        click.option("--ensemble", type=click.IntRange(1), metavar="N",
+                     help="Average N heads of the study, chosen by its metric and its folds."),
+        click.option("--trial", type=click.IntRange(0), metavar="NUMBER", help="Take the head of this trial."),
+        click.option("--select", "rule", type=click.Choice(RULES),
+                     help=f"The rule that chooses the heads (default: {DEFAULT_RULE})."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 def cohort_folder(given: Path | None) -> Path:

@@ -55,10 +55,11 @@ def evaluate(
 ) -> None:
     """Score the whole tuning by nested cross-validation, beside its controls: the number to quote.
 
-    The search is repeated inside every outer fold, and its best head predicts the fold. The same is done with clinical
-    values only, with images only, with an untrained encoder and with shuffled labels, so that the first lines can say
-    what images and the encoder add. On 163 patients with 100 images each, 50 trials take about two minutes a pipeline
-    on two cores. Goes on where an earlier run was stopped; the searches are kept in studies/NAME-nested.
+    The search is repeated inside every outer fold, and what `submit` would hand over predicts the fold. The same is
+    done with clinical values only, with images only, with an untrained encoder and with shuffled labels, so that the
+    first lines can say what images and the encoder add. On 163 patients with 100 images each, 50 trials take about two
+    minutes a pipeline on two cores. Goes on where an earlier run was stopped; the searches are kept in
+    studies/NAME-nested.
     """
     from ..assess.evaluate import evaluate as carry_out
     from ..assess.evaluate import plan_evaluation

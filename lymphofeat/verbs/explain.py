@@ -20,7 +20,7 @@ from .paths import GivenText, NewFile
 def explain(
     say: Say, patient: str, cache: Path, study: str, top: int, out: Path | None, *, force: bool
 ) -> None:
-    """Say which images of a patient pull the study's best head to either side, and what the clinical values do.
+    """Say which images of a patient pull the study's selected head to either side, and what clinical values do.
 
     A labelled patient is explained by a head, and an encoder, that did not see the patient.
     """

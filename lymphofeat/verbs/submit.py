@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .common import SUBMISSION, Say, cache_option, study_option, study_path, verb
+from .common import SUBMISSION, Say, cache_option, handed_over_options, study_option, study_path, verb
 from .paths import NewFile
 
 
@@ -13,8 +13,7 @@ from .paths import NewFile
 @study_option
 @click.option("--out", type=NewFile("submission.csv"), default=SUBMISSION, show_default=True, help="The CSV.")
 @click.option("--probabilities", is_flag=True, help="Write Id,Probability beside it.")
-@click.option("--ensemble", type=click.IntRange(1), metavar="N",
-              help="Average N heads of the study, chosen on its out-of-fold predictions.")  # fmt: skip
+@handed_over_options
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 def submit(
     say: Say,
@@ -23,10 +22,12 @@ def submit(
     out: Path,
     *,
     probabilities: bool,
+    rule: str | None,
+    trial: int | None,
     ensemble: int | None,
     force: bool,
 ) -> None:
-    """Refit the study's best head on all labelled patients and predict the test patients.
+    """Refit the heads that the study hands over on all labelled patients and predict the test patients.
 
     Says first what a test set of that size would show, and counts the submissions of a cohort in submissions.csv
     beside the study.
@@ -35,7 +36,7 @@ def submit(
     from ..report.study import render_submission
 
     summary = studies.submit(
-        cache, study_path(study), out, probabilities=probabilities, ensemble=ensemble, force=force,
-        progress=say.progress(),
+        cache, study_path(study), out, probabilities=probabilities, rule=rule, trial=trial, ensemble=ensemble,
+        force=force, progress=say.progress(),
     )  # fmt: skip
     render_submission(summary, say.console)

@@ -151,7 +151,7 @@ def test_tuned_takes_a_study(tmp_path: Path) -> None:
     assert found.ids == study.ids
     assert found.n_trials == 7
     for metric in ("balanced_accuracy", "auc"):
-        assert found.best.value(metric) == pytest.approx(study.best.scores.values[metric])
+        assert found.best.value(metric) == pytest.approx(study.selected.scores[metric])
     assert {name: cost for name, (cost, _) in found.of_families.items()} == dict.fromkeys(
         ("logistic", "lda"), "cheap"
     )

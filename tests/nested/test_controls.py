@@ -126,7 +126,7 @@ def test_evaluation_holds_all_pipelines_and_goes_on_with_what_it_has(cache: Cach
     assert (row["shuffles"], row["p"]) == (1, found.permutation.p_value)
     assert any(note.startswith("Permutation test of the whole pipeline") for note in found.assessment.notes)
     optimism = found.assessment.tables["optimism"].set_index("metric").loc["balanced_accuracy"]
-    best = found.tuned.best.scores.values["balanced_accuracy"]
+    best = found.tuned.selected.scores["balanced_accuracy"]
     assert optimism["tuned"] == pytest.approx(best)
     assert optimism["optimism"] == pytest.approx(best - optimism["nested"])
     before = (tmp_path / "folds.jsonl").read_bytes()

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from lymphofeat.report.study import describe_head, render_study, render_submission
 from lymphofeat.studies import load_study, submit, tune
+from lymphofeat.studies.final import handed_over
 from lymphofeat.studies.space import Space
 
 from ..helpers.caches import frozen_cache
@@ -45,6 +46,11 @@ def test_study(made: tuple[Path, Path]) -> None:
     assert "Measured on 40 labelled patients" in flat
     assert " ".join(summary.caveat.split()) in flat
     assert f"AUC {summary.best.fold_sd['auc']:.3f}" in flat
+    assert handed_over(summary, summary.selected) in flat
+    ((chosen, _),) = summary.selected.members
+    assert (f"trial {chosen.number}: {describe_head(chosen)}" in flat) == (
+        chosen.number != summary.best.number
+    )
     assert max(map(len, shown.splitlines())) <= 80
 
 
@@ -63,7 +69,8 @@ def test_submission(made: tuple[Path, Path], tmp_path: Path) -> None:
     assert f"[sub].csv: 6 test patients, {int(summary.predicted.sum())} called malignant" in shown
     assert "[sub]-probabilities.csv" in shown
     assert "fitted once on all 40 labelled patients" in shown
-    assert summary.study.caveat in shown
+    assert summary.model.caveat in shown
+    assert summary.model.reason in shown
 
 
 def test_the_best_of_each_family_is_shown_with_its_difference(made: tuple[Path, Path]) -> None:

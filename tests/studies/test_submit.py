@@ -30,7 +30,7 @@ def test_equals_the_best_head_refitted_on_all_labelled_patients(
 ) -> None:
     out = tmp_path / "deep" / "sub.csv"
     summary = submit(*made, out, probabilities=True)
-    cache, best = open_cache(made[0]), load_study(made[1]).best
+    cache, best = open_cache(made[0]), load_study(made[1]).selected.members[0][0]
     labelled, test = np.flatnonzero(cache.labels >= 0), np.flatnonzero(cache.patients["split"] == "test")
     bags = cache.bags("frozen")
     head = build_head(best.params).fit(
@@ -60,7 +60,7 @@ def test_encoders_trained_per_fold_predict_together(tmp_path: Path, *, pairs: bo
     path = tuned_cache(tmp_path / "c.h5", pairs=pairs)
     tune(path, tmp_path / "s.db", trials=5, heads=["logistic"])
     summary = submit(path, tmp_path / "s.db", tmp_path / "sub.csv")
-    cache, best = open_cache(path), load_study(tmp_path / "s.db").best
+    cache, best = open_cache(path), load_study(tmp_path / "s.db").selected.members[0][0]
     test = np.flatnonzero(cache.patients["split"] == "test")
     each = []
     for k in range(4):

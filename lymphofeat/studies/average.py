@@ -1,0 +1,66 @@
+"""Heads of one study averaged; of one head, that head as the search scored it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..heads.cut import prior_cut, steady_cut
+from ..statistics import METRICS, Bootstrap, bootstrap_of_runs, score
+from .objective import weighs_equally
+from .space import build_head
+from .trial import TrialSummary
+
+__all__ = ["Average"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Average:
+    """Heads of one study whose probabilities are averaged.
+
+    Attributes:
+        members: (trial, weight) each; the weights add up to 1.
+    """
+
+    members: tuple[tuple[TrialSummary, float], ...]
+
+    @cached_property
+    def probabilities(self) -> Floats:
+        """(n, repeats) float64 out-of-fold probabilities of the average."""
+        return np.asarray(sum(weight * trial.scores.probabilities for trial, weight in self.members))
+
+    @cached_property
+    def decisions(self) -> NDArray[np.bool_]:
+        """(n, repeats) out-of-fold decisions, under the average of the members' thresholds of the patient's fold."""
+        thresholds = sum(weight * trial.cuts_of_patients for trial, weight in self.members)
+        return np.asarray(self.probabilities >= thresholds)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Per metric, the out-of-fold score averaged over the repeats."""
+        first, found = self.members[0][0], {}
+        for metric in METRICS:
+            judged = self.decisions if metric == "balanced_accuracy" else self.probabilities
+            each = [score(metric, first.y, column, first.class_weights) for column in judged.T]
+            found[metric] = float(np.mean(each))
+        return found
+
+    @cached_property
+    def cut(self) -> float:
+        """The threshold for new patients: `steady_cut` on the out-of-fold predictions, averaged over repeats."""
+        first = self.members[0][0]
+        y, weights = first.y, first.class_weights
+        prior = sum(
+            weight * prior_cut(y, balanced=weighs_equally(build_head(trial.params)), class_weights=weights)
+            for trial, weight in self.members
+        )
+        cuts = [steady_cut(y, p, prior=prior, class_weights=weights) for p in self.probabilities.T]
+        return float(np.mean(cuts))
+
+    def bootstrap(self, metric: str) -> Bootstrap:
+        """The out-of-fold score averaged over the repeats, on all patients and on resamples of them."""
+        first = self.members[0][0]
+        return bootstrap_of_runs(metric, first.y, self.probabilities, self.decisions, first.class_weights)

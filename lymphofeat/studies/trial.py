@@ -1,0 +1,103 @@
+"""One finished trial: its point, what it was scored on, and how sure its scores are."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..heads.cut import prior_cut, steady_cut
+from ..statistics import METRICS, Bootstrap, ClassWeights, Interval, bootstrap_of_runs
+from .objective import TrialScores, decide, weighs_equally
+from .space import build_head
+
+__all__ = ["TrialSummary", "words"]
+
+
+@dataclass(frozen=True)
+class TrialSummary:
+    """One finished trial.
+
+    Attributes:
+        number: counted from 0 over the finished trials.
+        params: its point of the search space.
+        inputs: what its head is given: "clinical", "image" or "both".
+        scores: out-of-fold probabilities, cuts, and scores per fold.
+        y: (n,) labels of the labelled patients.
+        folds: (n, repeats) their folds.
+        class_weights: the study's, of a reactive and of a malignant patient.
+    """
+
+    number: int
+    params: dict[str, Any]
+    inputs: str
+    scores: TrialScores
+    y: NDArray[np.int8]
+    folds: NDArray[np.int8]
+    class_weights: ClassWeights = None
+
+    @cached_property
+    def decisions(self) -> NDArray[np.bool_]:
+        """(n, repeats) out-of-fold decisions, each under the cut of its fold."""
+        return decide(self.scores.probabilities, self.scores.cuts, self.folds)
+
+    @property
+    def cuts_of_patients(self) -> NDArray[np.float64]:
+        """(n, repeats) the threshold of each patient's fold."""
+        cuts = np.empty(self.folds.shape)
+        for r in range(self.folds.shape[1]):
+            position = np.searchsorted(np.unique(self.folds[:, r]), self.folds[:, r])
+            cuts[:, r] = self.scores.cuts[r, position]
+        return cuts
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """Per metric, the score over all labelled patients with its 95 % bootstrap interval by patient."""
+        return {metric: self.interval(metric) for metric in METRICS}
+
+    def interval(self, metric: str) -> Interval:
+        """The score over all labelled patients with its 95 % bootstrap interval by patient."""
+        return self.bootstrap(metric).interval()
+
+    def bootstrap(self, metric: str) -> Bootstrap:
+        """The score averaged over the repeats, on all patients and on resamples of them, the same in every repeat."""
+        if metric not in self._bootstraps:
+            self._bootstraps[metric] = bootstrap_of_runs(
+                metric, self.y, self.scores.probabilities, self.decisions, self.class_weights
+            )
+        return self._bootstraps[metric]
+
+    @cached_property
+    def _bootstraps(self) -> dict[str, Bootstrap]:
+        return {}
+
+    @property
+    def fold_sd(self) -> dict[str, float]:
+        """Per metric, the standard deviation over the folds of all repeats (n − 1); NaN below two folds."""
+        sds = {}
+        for metric, table in self.scores.folds.items():
+            known = table[~np.isnan(table)]
+            sds[metric] = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+        return sds
+
+    @property
+    def inner_cuts(self) -> bool:
+        """Whether every fold's cut was chosen on inner out-of-fold predictions, not set to the prior."""
+        return bool(self.scores.inner.all())
+
+    @property
+    def cut(self) -> float:
+        """The threshold for new patients: `steady_cut` on the out-of-fold predictions, averaged over repeats."""
+        balanced, weights = weighs_equally(build_head(self.params)), self.class_weights
+        prior = prior_cut(self.y, balanced=balanced, class_weights=weights)
+        cuts = [
+            steady_cut(self.y, p, prior=prior, class_weights=weights) for p in self.scores.probabilities.T
+        ]
+        return float(np.mean(cuts))
+
+
+def words(metric: str) -> str:
+    """A metric's name in prose."""
+    prose = metric.replace("_at_95_", "_at_95_%_").replace("_", " ")
+    return {"auc": "AUC", "brier": "Brier score"}.get(metric, prose)
