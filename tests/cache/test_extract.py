@@ -30,6 +30,7 @@ from ..helpers.drawn import noise_cohort
 SETTINGS = ExtractSettings(
     backbone="small-cnn", weights="none", seed=0, crop=40, batch_size=5, n_folds=3, n_repeats=2, device="cpu"
 )
+SLOW = replace(SETTINGS, backbone="resnet18")  # enough so to be caught by a signal
 EMULATED = replace(SETTINGS, dtype="bfloat16", emulate_bfloat16=True)
 NAME = "small-cnn-random0-crop40"
 
@@ -434,8 +435,8 @@ RUN = """
 import sys
 from pathlib import Path
 from lymphofeat.cache.extract import extract_frozen
-from {module} import SETTINGS, noise_cohort
-extract_frozen(noise_cohort(Path(sys.argv[1]), images=int(sys.argv[3])), Path(sys.argv[2]), SETTINGS)
+from {module} import SLOW, noise_cohort
+extract_frozen(noise_cohort(Path(sys.argv[1]), images=int(sys.argv[3])), Path(sys.argv[2]), SLOW)
 """
 
 
@@ -455,30 +456,30 @@ def killed_runs(cohort: Cohort, tmp_path: Path, kills: int) -> None:
 
     A run that was quicker than its kill is none: only those count that a signal ended with the work unfinished.
     """
-    rng = random.Random(0)
-    extract_frozen(cohort, tmp_path / "whole.h5", SETTINGS)
-    expected = features(tmp_path / "whole.h5")
+    rng, name = random.Random(0), NAME.replace("small-cnn", "resnet18")
+    extract_frozen(cohort, tmp_path / "whole.h5", SLOW)
+    expected = features(tmp_path / "whole.h5", name)
     killed = attempts = 0
     while killed < kills:
         attempts += 1
         assert attempts <= 5 * kills, f"{killed} of {attempts - 1} runs were caught before they ended"
         path = tmp_path / f"c{attempts}" / "c.h5"
         process = run(cohort.root, path, len(cohort.patients[0].images))
-        while process.poll() is None and not partial_path(path, NAME).exists():
+        while process.poll() is None and not partial_path(path, name).exists():
             time.sleep(0.002)
         time.sleep(rng.random() * 0.25)
         process.send_signal(signal.SIGKILL)
         _, error = process.communicate()
         if process.returncode == 0 or path.exists():  # it was quicker than the kill
-            np.testing.assert_array_equal(features(path), expected)
+            np.testing.assert_array_equal(features(path, name), expected)
             continue
         assert process.returncode == -signal.SIGKILL, error.decode()
-        assert partial_path(path, NAME).exists()
+        assert partial_path(path, name).exists()
         killed += 1
         process = run(cohort.root, path, len(cohort.patients[0].images))
         _, error = process.communicate()
         assert process.returncode == 0, error.decode()
-        np.testing.assert_array_equal(features(path), expected)
+        np.testing.assert_array_equal(features(path, name), expected)
         shutil.rmtree(path.parent)
 
 
