@@ -1,6 +1,6 @@
 """What `extract` and `info` say."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,26 +68,35 @@ def render_cache(cache: Cache, console: Console) -> None:
         f"{cache.folds.shape[1]} repeats",
     )
     table = PlainTable(padding=(0, 2))
-    for column in ("encoding", "features", "weights", "dtype", "blind to", "computed with"):
+    for column in ("encoding", "features", "weights", "dtype", "blind to"):
         table.add_column(column)
-    for name, encoding in sorted({**cache.encodings, **cache.stale}.items()):
+    encodings = {**cache.encodings, **cache.stale}
+    for name, encoding in sorted(encodings.items()):
         blind = "every fold" if encoding.blind_to is None else ", ".join(map(str, sorted(encoding.blind_to)))
         mark = " (default)" if encoding.family == cache.default_family else ""
         about = encoding.attrs
         table.add_row(
-            name + mark, str(encoding.dim), str(about.get("weights", "")), str(about.get("dtype", "")), blind,
-            _computed_with(encoding),
-        )  # fmt: skip
+            name + mark, str(encoding.dim), str(about.get("weights", "")), str(about.get("dtype", "")), blind
+        )
     show(console, table)
+    for with_what, names in _computed_with(encodings).items():
+        which = "" if len(names) == len(encodings) else f": {', '.join(names)}"
+        show(console, f"  computed with {with_what}{which}")
     for family in sorted({e.family for e in cache.stale.values()}):
         show(console, f"  Stale: {cache.why_stale(family)}")
 
 
-def _computed_with(encoding: Encoding) -> str:
-    """Device and torch version, also of the machine that finished what another had begun."""
-    runs = [encoding.spec.provenance, encoding.made.get("finished_with") or {}]
-    words = [f"torch {run['torch']}, {run['device']}" for run in runs if "torch" in run and "device" in run]
-    return "; then ".join(dict.fromkeys(words))
+def _computed_with(encodings: Mapping[str, Encoding]) -> dict[str, list[str]]:
+    """Torch version and device → names; both machines where one finished what another had begun."""
+    found: dict[str, list[str]] = {}
+    for name, encoding in sorted(encodings.items()):
+        runs = [encoding.spec.provenance, encoding.made.get("finished_with") or {}]
+        words = [
+            f"torch {run['torch']} on {run['device']}" for run in runs if "torch" in run and "device" in run
+        ]
+        if words:
+            found.setdefault(", then ".join(dict.fromkeys(words)), []).append(name)
+    return found
 
 
 def render_partials(waiting: Sequence[tuple[Path, int, int]], console: Console) -> None:

@@ -98,7 +98,7 @@ def test_info_shows_it_and_what_encodings_were_computed_with(path, monkeypatch, 
     run = runner(monkeypatch, capsys)
     shown = run("info", path)
     assert "ages     counted to 2021-05-06" in shown.out
-    assert "torch 2.9, cuda" in shown.out
+    assert "computed with torch 2.9 on cuda: moe-good-fold0, moe-good-fold1, pooled-good-fold0" in shown.out
     assert "Stale" not in shown.out
     correct(path, TABLE.assign(count=1.0))
     shown = run("info", path)
