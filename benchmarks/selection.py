@@ -354,6 +354,9 @@ def _scored(y: NDArray[np.int8], p: Floats, cut: float) -> dict[str, float]:
 def table(records: Sequence[Mapping[str, Any]], *, simulated: bool) -> str:
     """In Markdown: mean scores on the patients kept apart, and the paired differences to `BASELINE`."""
     found = [Searched.read(r) for r in records]
+    if not simulated:  # repeats that are whole, in every encoding
+        most = Counter(one.at[0] for one in found)
+        found = [one for one in found if most[one.at[0]] == max(most.values())]
     values: dict[tuple[str, str], list[float]] = {(rule, m): [] for rule in CHOICES for m in SCORES}
     for one in found:
         for rule, choose in CHOICES.items():
@@ -381,8 +384,7 @@ def _interval(found: Sequence[Searched], difference: Floats, *, simulated: bool)
     if not simulated:
         ats = sorted({one.at for one in found})
         each = [np.mean([d for one, d in zip(found, difference, strict=True) if one.at == at]) for at in ats]
-        whole = len(each) // THIRDS * THIRDS
-        return corrected_t(np.array(each[:whole]).reshape(-1, THIRDS))
+        return corrected_t(np.array(each).reshape(-1, THIRDS), unit=False)
     rng = np.random.default_rng(0)
     groups = np.array([one.group for one in found])
     means = np.zeros(4000)
