@@ -96,7 +96,8 @@ class PartialEncoding:
     def _created(self, spec: EncodingSpec, old: Path | None = None) -> EncodingSpec:
         """A new partial file, with the blocks of `old` whose images are the same ones in the same order."""
         self._check_family(spec)
-        with _room(self.path, "nothing was computed yet"), written_beside(self.path) as beside:
+        kept = "nothing was computed yet" if old is None else "what an earlier run finished is kept there"
+        with _room(self.path, kept), written_beside(self.path) as beside:
             create_file(beside, self.tables, encoding_size(spec, self.tables.n_images))
             with h5py.File(beside, "r+") as file:
                 create_encoding(file, spec, self.tables.n_images)
