@@ -23,11 +23,11 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.cohort.synth_features import FeatureCohort, draw_feature_cohort
 from lymphofeat.encoder.frozen import has_fast_bfloat16
+from lymphofeat.estimates.scores import auc
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.neural import GatedAttention
-from lymphofeat.statistics import auc
+from lymphofeat.synthetic.features import FeatureCohort, draw_feature_cohort
 
 EPOCHS, BATCH, HIDDEN = 30, 16, 128
 Run = Callable[[], tuple[float, np.ndarray]]  # seconds, (n,) out-of-fold probabilities

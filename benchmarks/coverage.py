@@ -35,7 +35,7 @@ from lymphofeat.estimates import (
     triage,
 )
 from lymphofeat.estimates.calibration import bins_of, calibration_error_interval
-from lymphofeat.statistics import Interval, auc
+from lymphofeat.estimates.scores import Interval, auc
 
 Array = np.ndarray
 MALIGNANT = 0.6

@@ -29,7 +29,7 @@ def usual(images: list[Path], out: Path) -> float:
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
 
-    from lymphofeat.cores import usable_cores
+    from lymphofeat.parallel import usable_cores
 
     class Cells(Dataset):  # type: ignore[type-arg]
         transform = transforms.Compose(
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def draw(path: Path, images: int) -> Path:
-    from lymphofeat.cohort.synth import SynthSpec, draw_cohort
+    from lymphofeat.synthetic.cohort import SynthSpec, draw_cohort
 
     return draw_cohort(path, SynthSpec(patients=max(20, images // 40), seed=0))
 
@@ -113,8 +113,8 @@ def draw(path: Path, images: int) -> Path:
 def compare(cohort: Path, options: argparse.Namespace, folder: Path) -> None:
     import numpy as np
 
-    from lymphofeat.cores import usable_cores
     from lymphofeat.encoder.frozen import has_fast_bfloat16
+    from lymphofeat.parallel import usable_cores
 
     sides = ["usual", "float32", "bfloat16"]
     rates: dict[str, list[float]] = {side: [] for side in sides}

@@ -2,7 +2,7 @@
 
     python benchmarks/heads_by_signal.py --out docs/heads.md
 
-Cohorts of features are drawn with a known truth (lymphofeat/cohort/synth_features.py); each head is cross-validated in
+Cohorts of features are drawn with a known truth (lymphofeat/synthetic/features.py); each head is cross-validated in
 5 folds, one person in one fold, and its AUC averaged over the cohorts. Heads are as in the list below, not tuned.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.cohort.folds import assign_folds, persons
-from lymphofeat.cohort.synth_features import FeatureSignal, draw_feature_cohort
+from lymphofeat.estimates.scores import auc
 from lymphofeat.heads import Head, Memo, Split, fit_predict
 from lymphofeat.heads.boosting import PooledXGBoost
 from lymphofeat.heads.design import ALL_POOLINGS
@@ -36,7 +36,7 @@ from lymphofeat.heads.neural import (
     InstanceTransformer,
 )
 from lymphofeat.heads.svm import PooledSVM
-from lymphofeat.statistics import auc
+from lymphofeat.synthetic.features import FeatureSignal, draw_feature_cohort
 
 SIGNALS = get_args(FeatureSignal)
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"

@@ -23,9 +23,9 @@ from tune import make_cache
 
 def run(cache: Path, folder: Path, trials: int, heads: Sequence[str], jobs: int) -> dict[str, Any]:
     """Nested cross-validation twice: anew, and from what the first left."""
+    from lymphofeat.estimates.scores import score
     from lymphofeat.heads.registry import families
     from lymphofeat.nested import nested
-    from lymphofeat.statistics import score
 
     families()  # imports are paid once, whatever the number of trials
     seconds = []

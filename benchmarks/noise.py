@@ -55,14 +55,14 @@ class Task:
 def measure(task: Task) -> dict[str, Any]:
     """Nested and selected intervals of one cohort, and the truths about it."""
     from lymphofeat.cache import open_cache, save_cache
-    from lymphofeat.cohort.synth_features import draw_feature_cohort
     from lymphofeat.estimates import delong_interval, describe
     from lymphofeat.nested.engine import LEDGER, Engine
     from lymphofeat.nested.pipeline import Pipeline, Run
     from lymphofeat.progress import Silent
-    from lymphofeat.studies.ledger import open_ledger
+    from lymphofeat.storage.journal import open_ledger
     from lymphofeat.studies.space import Space
     from lymphofeat.studies.workers import workers
+    from lymphofeat.synthetic.features import draw_feature_cohort
 
     signal = "mean" if task.kind == "signal" else "none"
     n_new = N_NEW if task.kind == "signal" else 0
@@ -105,8 +105,8 @@ def measure(task: Task) -> dict[str, Any]:
 
 def _truths(cache: Any, found: Any, y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """What the outer folds' heads reach on the new patients, on average, and what the best prediction reaches."""
+    from lymphofeat.estimates.scores import auc, balanced_accuracy
     from lymphofeat.heads.base import Memo, fit_predict
-    from lymphofeat.statistics import auc, balanced_accuracy
     from lymphofeat.studies.space import build_head
 
     new, memo = np.flatnonzero(cache.labels < 0), Memo()
@@ -148,7 +148,7 @@ def report(kind: str, found: Sequence[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    from lymphofeat.studies.ledger import open_ledger
+    from lymphofeat.storage.journal import open_ledger
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kinds", nargs="*", help=f"of {', '.join(SHAPES)}; both by default")

@@ -8,7 +8,7 @@ A cohort's labelled patients are divided again and again into a development part
 together and classes spread evenly. `tune` searches on the development part, as a user would; every head that it
 finished is fitted once more on the whole development part and predicts the patients kept apart. All rules of selection
 then choose from this one search, so that they are compared in pairs. Simulated cohorts are drawn from
-lymphofeat/cohort/synth_features.py, each with a thousand patients kept apart.
+lymphofeat/synthetic/features.py, each with a thousand patients kept apart.
 
 `run` may be stopped and goes on; a record is one line of JSON with the predictions of one search. It holds
 out-of-fold probabilities of single patients, so records of a real cohort stay out of the repository. `table` prints
@@ -35,23 +35,25 @@ from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.cache.reader import Cache
 from lymphofeat.cache.split import Split
 from lymphofeat.cohort.folds import assign_repeats, persons
-from lymphofeat.cohort.synth_features import LOG_COUNT_MEAN, LOG_COUNT_SD, FeatureSignal, draw_feature_cohort
 from lymphofeat.estimates.repeated import corrected_t
+from lymphofeat.estimates.scores import Interval, score
+from lymphofeat.final.ensemble import select_ensemble
 from lymphofeat.heads.base import Memo, fit_predict
-from lymphofeat.heads.cut import prior_cut
-from lymphofeat.statistics import Interval, score
+from lymphofeat.parallel import one_thread
+from lymphofeat.scoring.plan import labels_of
+from lymphofeat.scoring.score import DIRECTIONS, TrialScores, weighs_equally
+from lymphofeat.scoring.threshold import prior_cut
+from lymphofeat.storage.journal import open_ledger
+from lymphofeat.storage.json_arrays import pack, unpack
 from lymphofeat.studies import tune
 from lymphofeat.studies.average import Average
-from lymphofeat.studies.ensemble import select_ensemble
-from lymphofeat.studies.ledger import open_ledger
-from lymphofeat.studies.objective import DIRECTIONS, TrialScores, one_thread, weighs_equally
-from lymphofeat.studies.plan import labels_of
-from lymphofeat.studies.record import pack, scores_from_attrs, scores_to_attrs, unpack
+from lymphofeat.studies.record import scores_from_attrs, scores_to_attrs
 from lymphofeat.studies.sampling import point_key
 from lymphofeat.studies.selection import AVERAGED, Candidate, ranked, select
 from lymphofeat.studies.space import Space, build_head
 from lymphofeat.studies.summary import load_trials
 from lymphofeat.studies.trial import TrialSummary
+from lymphofeat.synthetic.features import LOG_COUNT_MEAN, LOG_COUNT_SD, FeatureSignal, draw_feature_cohort
 
 Floats = NDArray[np.float64]
 

@@ -47,7 +47,7 @@ def make_study(path: Path, n_trials: int, n_patients: int) -> None:
     import optuna
     from optuna.trial import TrialState, create_trial
 
-    from lymphofeat.studies.objective import DIRECTIONS, TrialScores
+    from lymphofeat.scoring.score import DIRECTIONS, TrialScores
     from lymphofeat.studies.record import scores_to_attrs
     from lymphofeat.studies.space import Space
     from lymphofeat.studies.store import create_store, open_store, quiet_optuna

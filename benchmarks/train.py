@@ -34,19 +34,20 @@ from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned
 from lymphofeat.cohort import read_cohort
 from lymphofeat.cohort.fingerprint import image_digests
 from lymphofeat.cohort.model import Cohort
-from lymphofeat.cohort.synth import SynthSpec, draw_cohort
-from lymphofeat.cores import usable_cores
-from lymphofeat.encoder.augment import Augmenter, AugmentSpec
-from lymphofeat.encoder.backbones import BACKBONES, IMAGENET_MEAN, IMAGENET_STD, untrained
-from lymphofeat.encoder.frozen import DTYPES, has_fast_bfloat16, keep_freed_memory
-from lymphofeat.encoder.networks import PatientNetwork
+from lymphofeat.encoder.backbone import IMAGENET_MEAN, IMAGENET_STD
+from lymphofeat.encoder.backbones import BACKBONES, untrained
+from lymphofeat.encoder.frozen import DTYPES, has_fast_bfloat16
 from lymphofeat.encoder.pixels import Preprocessing
-from lymphofeat.encoder.pixelstore import open_pixels
-from lymphofeat.encoder.recipe import LossRecipe, Recipe
-from lymphofeat.encoder.recipe_file import change_recipe, find_recipe
-from lymphofeat.encoder.sources import PixelSource
-from lymphofeat.encoder.step import Group, TrainingStep, draw_groups
-from lymphofeat.encoder.train import prepare_network
+from lymphofeat.parallel import keep_freed_memory, usable_cores
+from lymphofeat.synthetic.cohort import SynthSpec, draw_cohort
+from lymphofeat.training.augment import Augmenter, AugmentSpec
+from lymphofeat.training.networks import PatientNetwork
+from lymphofeat.training.pixel_store import open_pixels
+from lymphofeat.training.recipe import LossRecipe, Recipe
+from lymphofeat.training.recipe_file import change_recipe, find_recipe
+from lymphofeat.training.sources import PixelSource
+from lymphofeat.training.step import Group, TrainingStep, draw_groups
+from lymphofeat.training.train import prepare_network
 
 CPU = torch.device("cpu")
 RESNET = BACKBONES["resnet18"]

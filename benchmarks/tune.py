@@ -38,7 +38,7 @@ PARTS = ("whole", "linear", "patients", "chosen", "memory", "jobs")
 def make_cache(path: Path, n_patients: int, n_images: int, dim: int) -> Path:
     """A cache with one label-free encoding of drawn features; about `n_images` images a patient."""
     from lymphofeat.cache import save_cache
-    from lymphofeat.cohort.synth_features import draw_feature_cohort
+    from lymphofeat.synthetic.features import draw_feature_cohort
 
     drawn = draw_feature_cohort(
         n_patients, (max(1, n_images // 2), n_images * 3 // 2), dim, signal="mean", strength=3.5, seed=1

@@ -5,10 +5,10 @@ from typing import NoReturn
 
 import click
 
+from .commands import bundle, cohort, compare, encode, evaluate, explain, search, submit  # noqa: F401  importing them registers them
+from .commands.common import Interrupted, verbs
 from .errors import LymphofeatError
 from .report.printing import speak_any_encoding
-from .verbs import bundle, cohort, compare, encode, evaluate, explain, search, submit  # noqa: F401  importing them registers them
-from .verbs.common import Interrupted, verbs
 
 __all__ = ["main", "verbs"]
 

@@ -10,13 +10,14 @@ from lymphofeat.assess.evaluate import plan_evaluation
 from lymphofeat.assess.learning import learning_curve
 from lymphofeat.bundle import export_bundle
 from lymphofeat.cache import open_cache, save_cache
+from lymphofeat.comparison.compare import compare
 from lymphofeat.errors import LeakageError
 from lymphofeat.explain import explain_patient
+from lymphofeat.final import submit
+from lymphofeat.final.refit import final_fits, predict_final
 from lymphofeat.nested import nested
-from lymphofeat.studies import submit, tune
-from lymphofeat.studies.compare import compare
-from lymphofeat.studies.objective import score_head
-from lymphofeat.studies.refit import final_fits, predict_final
+from lymphofeat.scoring.score import score_head
+from lymphofeat.studies import tune
 from lymphofeat.studies.space import build_head
 from lymphofeat.studies.summary import load_study
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lymphofeat import cli
-from lymphofeat.verbs.common import COHORT_VARIABLE
+from lymphofeat.commands.common import COHORT_VARIABLE
 
 from .cohort.bad_inputs import BAD_INPUTS, BadInput
 from .helpers.tiny import tiny_cohort

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from lymphofeat import cli
+from lymphofeat.commands.common import COHORT_VARIABLE
+from lymphofeat.commands.paths import GivenPath, GivenText, NewFile, NewFolder, OutFolder, StudyName
+from lymphofeat.final.submission_log import read_log
 from lymphofeat.report.printing import PlainTable, Stream, show, speak_any_encoding, terminal
 from lymphofeat.report.progress import Bar
-from lymphofeat.studies.submissions import read_log
-from lymphofeat.verbs.common import COHORT_VARIABLE
-from lymphofeat.verbs.paths import GivenPath, GivenText, NewFile, NewFolder, OutFolder, StudyName
 
 from .helpers.compared import compared_cache
 from .helpers.tiny import edit_row, tiny_cohort
@@ -49,7 +49,7 @@ def stopped(error: BaseException, run: Run, *arguments: str) -> Ran:
         def __exit__(self, *_: object) -> None: ...
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lymphofeat.verbs.common.Say.speaking", lambda _: Ending())
+        patch.setattr("lymphofeat.commands.common.Say.speaking", lambda _: Ending())
         return run(*arguments)
 
 
@@ -336,7 +336,7 @@ def test_a_reader_that_leaves_ends_no_work(run: Run, tmp_path: Path, monkeypatch
     ):
         stream = Stream(Broken(error))
         assert not stream.isatty()
-        monkeypatch.setattr("lymphofeat.verbs.common.Stream", lambda _, stream=stream: stream)
+        monkeypatch.setattr("lymphofeat.commands.common.Stream", lambda _, stream=stream: stream)
         ran = run("synth", f"d{number}", "--patients", "6", "--images", "1", "1")
         assert ran.code == code
         assert (tmp_path / f"d{number}").is_dir()

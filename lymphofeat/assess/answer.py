@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..estimates import holm, mcnemar, resample
+from ..estimates.scores import Interval
 from ..nested.result import Nested
-from ..statistics import Interval
-from ..studies.objective import DIRECTIONS
+from ..scoring.score import DIRECTIONS
 from .runs import Runs, check_same_patients, compare_runs, corrected_over_folds
 
 __all__ = [

@@ -14,7 +14,7 @@ from ..nested.permutation import Permutation, permute
 from ..nested.pipeline import Pipeline, Run, check_label_free, folds_of, runs_of
 from ..nested.result import Nested
 from ..progress import Progress, Silent
-from ..studies.ledger import open_ledger
+from ..storage.journal import open_ledger
 from ..studies.space import Space
 from ..studies.study import check_arguments, family_in
 from ..studies.summary import StudySummary, words

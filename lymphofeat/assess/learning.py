@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 from ..cache.reader import Cache
 from ..errors import InputError
 from ..estimates import LearningCurve, fit_learning_curve, resample
+from ..estimates.scores import Interval
 from ..heads.base import Head, Memo, Split, fit_predict
-from ..heads.cut import prior_cut
+from ..parallel import one_thread
 from ..progress import Progress, Silent
-from ..statistics import Interval
-from ..studies.objective import one_thread, weighs_equally
-from ..studies.plan import labels_of
+from ..scoring.plan import labels_of
+from ..scoring.score import weighs_equally
+from ..scoring.threshold import prior_cut
 from ..studies.space import build_head
 from .runs import Runs
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from ..estimates.scores import METRICS, score
 from ..heads.registry import COSTS, families
 from ..nested.result import Nested, NestedFold
-from ..statistics import METRICS, score
 from ..studies.summary import StudySummary, TrialSummary
 from .runs import Runs, compare_runs
 

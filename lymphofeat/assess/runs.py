@@ -15,10 +15,10 @@ from scipy.special import expit
 from ..errors import InputError
 from ..estimates import DESCRIBED, corrected_t, describe, paired_bootstrap, statistic
 from ..estimates.bca import Weighted, bca_interval
+from ..estimates.intervals import Interval, Unseen, unseen, widened
 from ..estimates.paired import Compared
-from ..intervals import Interval, Unseen, unseen, widened
+from ..estimates.scores import METRICS, score
 from ..nested.result import Nested
-from ..statistics import METRICS, score
 
 __all__ = ["NOT_KNOWN", "Runs", "check_same_patients", "compare_runs", "corrected_over_folds"]
 
@@ -160,8 +160,8 @@ def corrected_over_folds(nested: Nested, metric: str) -> Interval:
     """The mean score of a fold with its corrected t interval, seeds of one drawing of the folds averaged first.
 
     Returns:
-        Bounds of a score that is 1 (or 0) in every fold are the exact ones of `lymphofeat.intervals`. `NOT_KNOWN` where
-        a fold holds one class only or drawings differ in the number of folds.
+        Bounds of a score that is 1 (or 0) in every fold are the exact ones of `lymphofeat.estimates.intervals`.
+        `NOT_KNOWN` where a fold holds one class only or drawings differ in the number of folds.
     """
     scores: dict[tuple[int, int], list[float]] = {}
     for fold in nested.folds_of_runs:
@@ -191,7 +191,7 @@ def compare_runs(
     """The paired bootstrap of two pipelines on the same patients.
 
     Of two different ones that are both without error, or without success, no resample differs; the interval is then how
-    far their true scores may be from these (`lymphofeat.intervals`).
+    far their true scores may be from these (`lymphofeat.estimates.intervals`).
     """
     one, other = first.weighted(metric), second.weighted(metric)
     found = paired_bootstrap(one, other, first.y, n_resamples=n_resamples, seed=seed)

@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..estimates.scores import Interval
 from ..estimates.subgroups import FEWEST
-from ..statistics import Interval
 from .runs import NOT_KNOWN, Runs
 
 __all__ = ["SUBGROUP_METRICS", "subgroups_of", "subgroups_table"]

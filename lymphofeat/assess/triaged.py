@@ -18,8 +18,8 @@ from scipy.special import expit
 from ..estimates import REFER, Conformal, PlattCalibrator, Triage, share_interval, split_conformal, triage
 from ..estimates._logistic import log_odds
 from ..estimates.risk_coverage import aurc, aurc_interval, risk_coverage
+from ..estimates.scores import Interval
 from ..nested.result import Nested
-from ..statistics import Interval
 from .calibrated import inner_of
 
 __all__ = ["CONFIDENCES", "ERRORS", "centred", "risk_coverage_table", "triage_table"]

@@ -12,12 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..estimates.scores import METRICS, ClassWeights, Interval, bootstrap_of_runs
 from ..estimates.subgroups import FEWEST, describe_subgroups
-from ..report.numbers import interval_text
-from ..report.study import describe_head
-from ..statistics import METRICS, ClassWeights, Interval, bootstrap_of_runs
-from ..studies.final import FinalModel
+from ..final.handover import FinalModel
+from ..studies.describe import describe_head
 from ..studies.summary import words
+from ..wording import interval_text
 from .classes import Keeps, most_of
 from .evaluation import Reported
 from .familiar import FamiliarTable

@@ -25,8 +25,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-from ..arrays import STORED, storable
 from ..errors import BundleError
+from ..storage.arrays import STORED, storable
 from .classes import FORMS_KEEP, Keeps, known_classes, name_of, unknown_class
 
 __all__ = ["Packed", "kept_in", "pack_object", "unpack_object"]

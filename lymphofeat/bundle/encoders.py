@@ -14,13 +14,14 @@ from torch import nn
 from ..cache.controls import is_colour
 from ..cache.family import encoders_folder
 from ..cache.reader import Cache, Encoding
-from ..encoder.augment import ColourPreprocessing
 from ..encoder.backbones import backbone_named
-from ..encoder.colour_statistics import ColourStatistics
+from ..encoder.channel_statistics import ColourStatistics
+from ..encoder.colour import ColourPreprocessing
 from ..encoder.frozen import DTYPES, BlockEncoder, FrozenEncoder
-from ..encoder.trained import load_trained
-from ..encoder.weights import load_weights, state_digest
+from ..encoder.state_dict import state_digest
+from ..encoder.weights import load_weights
 from ..errors import BundleError, WeightsError
+from ..training.trained import load_trained
 
 __all__ = ["EncoderRecord", "WhereWeights", "find_network", "rebuild", "record_of"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..report.numbers import interval_text
-from ..statistics import Interval
+from ..estimates.scores import Interval
 from ..studies.summary import StudySummary, words
+from ..wording import interval_text
 
 __all__ = ["Reported", "read_evaluation"]
 

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..arrays import save_tensors
 from ..cache.bags import Bags
 from ..cache.reader import Cache, open_cache
 from ..cohort.dates import REFERENCE_DATE, age_at
@@ -20,11 +19,12 @@ from ..cohort.layout import layout_of
 from ..errors import InputError
 from ..estimates.calibrators import CALIBRATORS
 from ..estimates.conformal import split_conformal
+from ..final.handover import FinalModel, final_model
+from ..final.refit import FinalFit, Member, final_fits, fit_final
 from ..nested.result import Nested
 from ..progress import Progress, Silent
-from ..studies.final import FinalModel, final_model
-from ..studies.plan import labels_of
-from ..studies.refit import FinalFit, Member, final_fits, fit_final
+from ..scoring.plan import labels_of
+from ..storage.arrays import save_tensors
 from ..studies.summary import load_study
 from .card import Evidence, model_card
 from .classes import Keeps

@@ -16,8 +16,8 @@ from ..cohort.clinical import clinical_frame
 from ..encoder.frozen import BlockEncoder
 from ..errors import BundleError
 from ..estimates.conformal import Conformal
-from ..studies.objective import one_thread
-from ..studies.refit import Member
+from ..final.refit import Member
+from ..parallel import one_thread
 from .codec import unpack_object
 from .encoders import EncoderRecord, rebuild
 from .familiar import FamiliarImages, FamiliarTable, patient_means

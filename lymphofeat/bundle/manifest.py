@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from .. import __version__
-from ..arrays import load_arrays, save_arrays
 from ..errors import BundleError, InputError
-from ..files import leftovers, move_into_place, sync, temporary_for
-from ..locks import locked
+from ..storage.arrays import load_arrays, save_arrays
+from ..storage.atomic import leftovers, move_into_place, sync, temporary_for
+from ..storage.locks import locked
 from .classes import Keeps, most_of
 from .codec import Packed, kept_in
 

@@ -18,8 +18,8 @@ from ..encoder.frozen import Block, BlockEncoder, choose_device, encode_blocks
 from ..encoder.pixels import read_block
 from ..errors import InputError
 from ..estimates.conformal import REFER
-from ..files import refuse_existing, written_beside
 from ..progress import Progress, Silent
+from ..storage.atomic import refuse_existing, written_beside
 from .encoders import EncoderRecord
 from .familiar import patient_means, unlike
 from .load import Bundle, open_bundle

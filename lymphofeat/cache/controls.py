@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..cohort.model import Cohort
 from ..encoder.backbones import BACKBONES
-from ..encoder.colour_statistics import ColourStatistics
+from ..encoder.channel_statistics import ColourStatistics
 from ..encoder.pixels import recorded_depth
 from ..progress import Progress, Silent
 from .extract import (

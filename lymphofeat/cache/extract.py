@@ -27,10 +27,10 @@ from ..encoder.frozen import (
 )
 from ..encoder.identity import difference
 from ..encoder.pixels import Preprocessing, read_block, recorded_depth
-from ..encoder.pixelstore import PixelStore
 from ..encoder.weights import LoadedWeights, load_weights
 from ..errors import InputError, StaleCacheError, printable
 from ..progress import Progress, Silent
+from ..training.pixel_store import PixelStore
 from .changes import check_fresh, with_kept_folds
 from .layout import CohortTables, EncodingSpec, draw_folds
 from .reader import Cache, open_cache

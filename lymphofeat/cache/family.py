@@ -14,21 +14,25 @@ import torch
 from numpy.typing import NDArray
 
 from ..cohort.model import Cohort
-from ..encoder.activations import open_activations, split_network
-from ..encoder.augment import Augmenter
 from ..encoder.backbones import BACKBONES, backbone_named
-from ..encoder.checkpoint import TrainingState, look_into_checkpoint
 from ..encoder.clinical import clinical_digest, clinical_values
 from ..encoder.frozen import DTYPES, FrozenEncoder, choose_device
 from ..encoder.identity import difference, identity_key
-from ..encoder.networks import PatientNetwork
 from ..encoder.pixels import Preprocessing, recorded_depth
-from ..encoder.pixelstore import PixelStore, open_pixels
-from ..encoder.recipe import Recipe
-from ..encoder.recipe_file import find_recipe, recipe_names
-from ..encoder.side_by_side import Job, crew_of, train_all
-from ..encoder.sources import ActivationSource, PixelSource, Source
-from ..encoder.train import (
+from ..encoder.state_dict import state_digest
+from ..encoder.weights import LoadedWeights, load_weights
+from ..errors import StaleCacheError
+from ..progress import Progress
+from ..training.activations import open_activations, split_network
+from ..training.augment import Augmenter
+from ..training.checkpoint import TrainingState, look_into_checkpoint
+from ..training.networks import PatientNetwork
+from ..training.pixel_store import PixelStore, open_pixels
+from ..training.recipe import Recipe
+from ..training.recipe_file import find_recipe, recipe_names
+from ..training.side_by_side import Job, crew_of, train_all
+from ..training.sources import ActivationSource, PixelSource, Source
+from ..training.train import (
     LearningPatients,
     Training,
     images_of_an_epoch,
@@ -36,10 +40,7 @@ from ..encoder.train import (
     seed_of,
     train_encoder,
 )
-from ..encoder.trained import load_trained, save_trained, trained_about
-from ..encoder.weights import LoadedWeights, load_weights, state_digest
-from ..errors import StaleCacheError
-from ..progress import Progress
+from ..training.trained import load_trained, save_trained, trained_about
 from .extract import ExtractSettings, fill
 from .layout import CohortTables, EncodingSpec
 from .members import Member, learning_patients

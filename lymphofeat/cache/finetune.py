@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..cohort.model import Cohort
-from ..encoder.frozen import keep_freed_memory
-from ..encoder.recipe import Recipe
-from ..encoder.recipe_file import change_recipe, find_recipe
+from ..parallel import keep_freed_memory
 from ..progress import Progress, Silent
+from ..training.recipe import Recipe
+from ..training.recipe_file import change_recipe, find_recipe
 from .extract import (
     ExtractSettings,
     check_settings,

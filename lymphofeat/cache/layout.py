@@ -27,8 +27,8 @@ import lymphofeat
 
 from ..cohort.folds import assign_repeats, persons
 from ..cohort.model import TABLE_COLUMNS
-from ..disk import reserve
 from ..errors import CacheError
+from ..storage.disk import reserve
 from .refusal import damaged, why_no_cache
 
 FORMAT = 1

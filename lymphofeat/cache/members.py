@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..cohort.folds import assign_folds, persons
 from ..encoder.clinical import clinical_values
-from ..encoder.train import LearningPatients
 from ..errors import InputError, LeakageError
+from ..training.train import LearningPatients
 from .layout import CohortTables
 
 __all__ = ["Member", "learning_patients", "members_of", "validating"]
@@ -59,7 +59,7 @@ def learning_patients(
     Args:
         tables: of the cohort.
         held_out: folds of the first drawing.
-        values: clinical values that the network sees; see `lymphofeat.encoder.networks.clinical_values`.
+        values: clinical values that the network sees; see `lymphofeat.training.networks.clinical_values`.
         inner_folds: see `validating`.
         seed: of the choice of those who validate.
 

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..encoder.estimate import Pace, duration, measure_pace, pace_from
 from ..encoder.frozen import has_fast_bfloat16
-from ..encoder.recipe import Recipe
-from ..encoder.side_by_side import Crew
-from ..encoder.train import LearningPatients
+from ..training.pace import Pace, duration, measure_pace, pace_from
+from ..training.recipe import Recipe
+from ..training.side_by_side import Crew
+from ..training.train import LearningPatients
 
 __all__ = ["outlook"]
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ..kinds import inspect_path
-from ..locks import held_by_another
+from ..storage.kinds import inspect_path
+from ..storage.locks import held_by_another
 
 __all__ = ["damaged", "incomplete", "why_no_cache"]
 

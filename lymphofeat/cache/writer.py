@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from ..encoder.identity import difference
 from ..errors import CacheError, StaleCacheError
-from ..files import check_place, leftovers, written_beside
-from ..locks import locked
+from ..storage.atomic import check_place, leftovers, written_beside
+from ..storage.locks import locked
 from .changes import check_fresh, same_folds, same_images, same_labels
 from .layout import (
     CohortTables,

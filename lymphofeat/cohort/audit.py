@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..statistics import Interval, bootstrap_interval
+from ..estimates.scores import Interval, bootstrap_interval
 from .images import ImageFacts
 from .model import Cohort, Patient
 

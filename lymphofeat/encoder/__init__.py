@@ -1,1 +1,1 @@
-"""Encoders: pixels in, one feature vector per image out; frozen as they come, or fine-tuned by a recipe."""
+"""Pixels in, one feature vector per image out: backbones, weights, preprocessing, the frozen pass."""

@@ -1,41 +1,14 @@
 """The networks: pixels in, one feature vector per image out, by name."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import InputError
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A network by name.
-
-    Attributes:
-        name: as users type it.
-        dim: D, the width of its feature vector after global average pooling.
-        build: makes it untrained, its classifier replaced by the identity: (B, 3, H, W) → (B, D).
-        imagenet: the name of torchvision's weights for it; "" where there are none.
-        mean, std: per channel, of pixels scaled to [0, 1], that its weights were trained with.
-        classifier: what the names of the classifier's weights start with; they are left out.
-        imagenet_state: fetches the ImageNet weights of a network that is not torchvision's.
-    """
-
-    name: str
-    dim: int
-    build: Callable[[], nn.Module]
-    imagenet: str
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    classifier: str = "fc."
-    imagenet_state: Callable[[], Mapping[str, Tensor]] | None = None
+from .backbone import Backbone
 
 
 def _resnet(name: str) -> Callable[[], nn.Module]:
@@ -82,7 +55,7 @@ def backbone_named(name: str) -> Backbone:
     """
     if name in BACKBONES:
         return BACKBONES[name]
-    from .extras import extra_backbone
+    from .optional_backbones import extra_backbone
 
     try:
         return extra_backbone(name)

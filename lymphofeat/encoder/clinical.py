@@ -16,7 +16,7 @@ def clinical_values(table: pd.DataFrame, names: tuple[str, ...]) -> NDArray[np.f
 
     Args:
         table: columns `birth` (ISO text), `sex`, `age` (years), `count` (10⁹/l).
-        names: of `lymphofeat.encoder.recipe.CLINICAL_VALUES`.
+        names: of `lymphofeat.training.recipe.CLINICAL_VALUES`.
     """
     birth = table["birth"].fillna("").astype(str)
     count = table["count"].to_numpy(np.float64)

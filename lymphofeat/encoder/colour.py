@@ -9,11 +9,22 @@ optical density instead of their colour space.
 """
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["colour_matrices", "grey", "jitter_colour", "jitter_stain", "normalise_stain"]
+from .pixels import Preprocessing
+
+__all__ = [
+    "ColourPreprocessing",
+    "colour_matrices",
+    "grey",
+    "jitter_colour",
+    "jitter_stain",
+    "normalise_stain",
+]
 
 LUMA = (0.299, 0.587, 0.114)
 DARKEST = 1 / 255  # stands for 0 in logarithms
@@ -97,3 +108,49 @@ def grey(x: Tensor) -> Tensor:
     """Luma in all three channels: (B, 3, P)."""
     weights = torch.tensor(LUMA, device=x.device).view(3, 1)
     return (x * weights).sum(dim=1, keepdim=True).expand_as(x)
+
+
+_TOGETHER = 16  # images that stay in a core's cache from step to step
+
+
+@dataclass(frozen=True)
+class ColourPreprocessing(Preprocessing):
+    """`Preprocessing` for an encoder that was trained on images without colour, or with normalised colour."""
+
+    grey: bool = False
+    normalise_stain: bool = False
+
+    def normalise(self, pixels: Tensor, dtype: torch.dtype) -> Tensor:
+        """(B, crop, crop, 3) uint8 → (B, 3, crop, crop) `dtype` in channels-last memory, on the same device."""
+        if not (self.grey or self.normalise_stain):
+            return super().normalise(pixels, dtype)
+        out = _empty(len(pixels), self.crop, pixels.device, dtype)
+        for part in _parts(pixels):
+            out[part] = self.finish(self.fixed(_planar(pixels[part])))
+        return out
+
+    def fixed(self, x: Tensor) -> Tensor:
+        """What is done before jitter: (B, 3, P) → (B, 3, P), in [0, 1]."""
+        return normalise_stain(x) if self.normalise_stain else x
+
+    def finish(self, x: Tensor) -> Tensor:
+        """What is done last: (B, 3, P) in [0, 1] → (B, 3, crop, crop), planar memory."""
+        x = grey(x) if self.grey else x
+        mean, std = (torch.tensor(v, device=x.device).view(3, 1) for v in (self.mean, self.std))
+        return ((x - mean) / std).view(-1, 3, self.crop, self.crop)
+
+
+def _planar(pixels: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 → (B, 3, H·W) float32 in [0, 1]."""
+    channels = pixels.reshape(len(pixels), -1, 3).transpose(1, 2)
+    return channels.to(torch.float32, memory_format=torch.contiguous_format).mul_(1 / 255)
+
+
+def _empty(n: int, crop: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.empty((n, 3, crop, crop), device=device, dtype=dtype, memory_format=torch.channels_last)
+
+
+def _parts(pixels: Tensor) -> Iterator[slice]:
+    """On a CPU a few images at a time, elsewhere all at once."""
+    together = _TOGETHER if pixels.device.type == "cpu" else max(len(pixels), 1)
+    return (slice(start, start + together) for start in range(0, len(pixels), together))

@@ -7,12 +7,9 @@ earlier run was interrupted. On an accelerator, threads decode ahead and one str
 """
 
 import copy
-import ctypes
-import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from ..cores import usable_cores
 from ..errors import InputError
+from ..parallel import keep_freed_memory, usable_cores
 from .pixels import Preprocessing, read_block
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -162,15 +159,3 @@ def _decoded_ahead(
             yield first, pixels.result()
     for number, pixels in waiting:
         yield number, pixels.result()
-
-
-def keep_freed_memory() -> None:
-    """Keep glibc from returning each activation to the kernel and faulting it in again a moment later.
-
-    The thresholds stay raised afterwards (glibc does not tell the old ones); they cost address space only.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        with suppress(OSError, AttributeError):
-            libc = ctypes.CDLL(None)
-            for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-                libc.mallopt(option, 1 << 30)

@@ -1,28 +1,22 @@
 """Where an encoder's numbers come from. There is no fallback: what is asked for is loaded, or an error says why not."""
 
-import pickle
 import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 
-import safetensors.torch
 import torch
 import torchvision
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from ..errors import LeakageError, WeightsError
-from .backbones import Backbone, untrained
-from .trained import is_trained
+from ..errors import WeightsError
+from .backbone import Backbone
+from .backbones import untrained
+from .state_dict import OWN_PREFIXES, _read, _unwrapped, _without_own_prefixes, state_digest
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")
-OWN_PREFIXES = ("module.", "_orig_mod.")  # what torch itself puts before names: DataParallel, torch.compile
 _MOST_FAULTS = 5  # that are listed one by one
 DOWNLOAD_PATIENCE = 30.0  # seconds without a byte
 
@@ -87,17 +81,6 @@ def _loaded(network: nn.Module, label: str, origin: str) -> LoadedWeights:
     return LoadedWeights(network.eval(), label, origin, state_digest(network.state_dict()))
 
 
-def state_digest(state: Mapping[str, Tensor]) -> str:
-    """Hex digest of the tensors of a state dict, names and shapes included."""
-    digest = blake2b(digest_size=16)
-    for key in sorted(state):
-        if not key.endswith("num_batches_tracked"):  # bookkeeping of training, not a weight
-            value = state[key].detach().cpu().contiguous()  # whose strides may still lie where a side is 1
-            digest.update(f"{key}:{tuple(value.shape)}:{value.dtype}".encode())
-            digest.update(value.numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _download(backbone: Backbone) -> Mapping[str, Tensor]:
     if not backbone.imagenet:
         raise WeightsError(
@@ -127,60 +110,6 @@ def _impatient() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise WeightsError(
-            f"{path}: no such weights file; --weights takes imagenet, none, or an existing file."
-        )
-    _refuse_trained(path)
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(
-            f"{path} holds no plain weights ({cause[:200]}); save the network's state_dict() with torch.save or "
-            "safetensors and give that."
-        ) from error
-
-
-def _refuse_trained(path: Path) -> None:
-    if is_trained(path):
-        raise LeakageError(
-            f"{path} was fine-tuned on a cohort's labels, and as start weights it would pass for an encoder that saw "
-            "none; start from the weights that it was trained from."
-        )
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict in a weights file, whatever wraps it.
-
-    Raises:
-        WeightsError: no such file, or no plain weights in it.
-        LeakageError: the file is an encoder that `extract` fine-tuned.
-    """
-    return _without_own_prefixes(_unwrapped(path, _read(path)))
-
-
-def _unwrapped(path: Path, raw: Any) -> dict[str, Tensor]:
-    while isinstance(raw, Mapping):
-        wrapper = next((w for w in WRAPPERS if isinstance(raw.get(w), Mapping)), None)
-        if wrapper is None:
-            break
-        raw = raw[wrapper]
-    if not isinstance(raw, Mapping) or not raw or not all(isinstance(v, Tensor) for v in raw.values()):
-        raise WeightsError(f"{path} holds no state dict (names → tensors); save the network's state_dict().")
-    return {str(key): value for key, value in raw.items()}
-
-
-def _without_own_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The names without what torch put before them, however often, in the same order."""
-    own = re.compile(f"(?:{'|'.join(map(re.escape, OWN_PREFIXES))})+")
-    short = {key[found.end() :] if (found := own.match(key)) else key: value for key, value in state.items()}
-    return short if len(short) == len(state) else dict(state)  # two networks of which one is wrapped
 
 
 def _without_classifier(state: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from ..errors import InputError
-from ..statistics import Interval, resample_weights
 from ._checks import Floats, Labels, share
+from .scores import Interval, resample_weights
 
 __all__ = ["Resampled", "Weighted", "bca_interval", "resample"]
 

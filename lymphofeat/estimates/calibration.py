@@ -16,11 +16,11 @@ than it promises.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..statistics import Interval, resample_weights
 from ._checks import Floats, Labels, labels_and_probabilities, share
 from ._logistic import fit_logistic, log_odds
 from .bca import Weighted
 from .exact import errors_unseen
+from .scores import Interval, resample_weights
 
 __all__ = [
     "N_BINS",

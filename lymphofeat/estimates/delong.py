@@ -17,9 +17,9 @@ from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 
 from ..errors import InputError
-from ..intervals import Interval, unseen, widened
 from ._checks import Floats, share
 from .exact import flawless_auc
+from .intervals import Interval, unseen, widened
 from .paired import Compared
 
 __all__ = ["delong_covariance", "delong_interval", "delong_test"]
@@ -87,7 +87,7 @@ def delong_test(y: ArrayLike, first: ArrayLike, second: ArrayLike, confidence: f
         y: (n,) labels 0 and 1, at least two patients of each.
         first, second: (n,) scores of the two systems.
         confidence: coverage of the interval, which is difference ± z √(var + var' − 2 cov), ended at −1 and 1; of two
-            AUCs of 0 or 1 by different scores, how far these may lie from the truth (`lymphofeat.intervals`).
+            AUCs of 0 or 1 by different scores, how far these may lie from the truth (`lymphofeat.estimates.intervals`).
 
     Returns:
         p is 1 where the two order all patients alike: nothing speaks for a difference.

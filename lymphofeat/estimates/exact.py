@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import beta
 
 from ..errors import InputError
-from ..intervals import Interval, unseen, widened
 from ._checks import share
+from .intervals import Interval, unseen, widened
 
 __all__ = [
     "errors_unseen",
@@ -41,7 +41,7 @@ def upper_bound(k: int, n: int, confidence: float) -> float:
 
 
 def flawless_auc(n_reactive: int, n_malignant: int, confidence: float = 0.95) -> Interval:
-    """An AUC of 1 with its lower bound, at the level of a two-sided interval, see `lymphofeat.intervals`."""
+    """An AUC of 1 with its lower bound, at the level of a two-sided interval, see `lymphofeat.estimates.intervals`."""
     return _flawless("auc", n_reactive, n_malignant, confidence)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
-from ..statistics import Interval
 from ._checks import Floats, share
+from .scores import Interval
 
 __all__ = ["LearningCurve", "fit_learning_curve"]
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
-from ..statistics import METRICS, Interval, weighted_score
 from ._checks import Floats, Labels, labels_and_decisions, labels_and_probabilities, share
 from .bca import Weighted, bca_interval
 from .calibration import (
@@ -23,6 +22,7 @@ from .calibration import (
 )
 from .delong import delong_interval
 from .exact import flawless_balanced_accuracy, share_interval
+from .scores import METRICS, Interval, weighted_score
 
 __all__ = ["DESCRIBED", "FEWEST_AT_95", "describe", "sensitivity_at", "specificity_at", "statistic"]
 

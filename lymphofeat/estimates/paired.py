@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 
 from ..errors import InputError
-from ..statistics import Interval
 from ._checks import labels_and_decisions
 from .bca import Weighted, resample
+from .scores import Interval
 
 __all__ = ["Compared", "McNemar", "mcnemar", "paired_bootstrap"]
 

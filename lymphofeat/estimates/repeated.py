@@ -20,8 +20,8 @@ from scipy.special import expit, logit
 from scipy.stats import t
 
 from ..errors import InputError
-from ..intervals import Interval
 from ._checks import Floats, share
+from .intervals import Interval
 from .paired import Compared
 
 __all__ = ["corrected_t", "corrected_t_test"]

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..statistics import Interval
 from ._checks import Floats, labels_and_probabilities, share
 from .bca import Weighted, bca_interval
 from .exact import errors_unseen
+from .scores import Interval
 from .triage import sureness
 
 __all__ = ["RiskCoverage", "aurc", "aurc_interval", "risk_coverage"]

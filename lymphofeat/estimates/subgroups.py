@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
-from ..statistics import Interval
 from ._checks import labels_and_decisions, labels_and_probabilities
 from .metrics import DESCRIBED, describe
+from .scores import Interval
 
 __all__ = ["FEWEST", "Subgroup", "describe_subgroups"]
 

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from scipy.stats import binom
 
 from ..errors import InputError
-from ..statistics import Interval
 from ._checks import Floats, Labels, labels_and_decisions, labels_and_probabilities, share
 from .bca import bca_interval
 from .exact import errors_unseen, lower_bound, share_interval
+from .scores import Interval
 
 __all__ = ["OperatingPoint", "cost_cut", "mean_cost", "operating_point", "sensitive_cut"]
 

@@ -27,10 +27,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom
 
 from ..errors import InputError
-from ..statistics import Interval
 from ._checks import Floats, labels_and_probabilities, share
 from .conformal import REFER
 from .exact import share_interval
+from .scores import Interval
 
 __all__ = ["Bound", "Search", "Triage", "p_value_above", "triage"]
 

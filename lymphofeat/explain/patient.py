@@ -10,8 +10,8 @@ import pandas as pd
 from ..cache.reader import Cache, open_cache
 from ..cache.split import Split
 from ..errors import InputError
-from ..studies.objective import one_thread
-from ..studies.plan import labels_of
+from ..parallel import one_thread
+from ..scoring.plan import labels_of
 from ..studies.space import build_head
 from ..studies.store import open_store
 from ..studies.study import check_made_from, made_from_cache

@@ -2,7 +2,6 @@
 
 from .base import Head, Memo, Split, fit_predict
 from .clinical import ClinicalFeatures
-from .cut import best_cut, prior_cut, steady_cut
 from .linear import PooledLogistic
 from .pooled import PooledHead
 from .pooling import POOLINGS, pool
@@ -17,10 +16,7 @@ __all__ = [
     "PooledHead",
     "PooledLogistic",
     "Split",
-    "best_cut",
     "families",
     "fit_predict",
     "pool",
-    "prior_cut",
-    "steady_cut",
 ]

@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 
 from ..cache.reader import Cache, open_cache
 from ..errors import StudyError
+from ..estimates.scores import ClassWeights
 from ..heads.base import Memo, Split, fit_predict
+from ..parallel import one_thread
 from ..progress import Progress, Silent
-from ..statistics import ClassWeights
+from ..scoring.failures import in_words, raise_if_all
+from ..scoring.plan import ScoringPlan, labels_of
+from ..scoring.score import inner_probabilities
+from ..storage.journal import Ledger, open_ledger
+from ..storage.json_arrays import pack, unpack
 from ..studies.average import Average
-from ..studies.failures import in_words, raise_if_all
-from ..studies.ledger import Ledger, open_ledger
-from ..studies.objective import inner_probabilities, one_thread
-from ..studies.plan import ScoringPlan, labels_of
-from ..studies.record import pack, unpack
 from ..studies.search import Search, run_together
 from ..studies.selection import Candidate, select
 from ..studies.space import FAMILY, Space, build_head

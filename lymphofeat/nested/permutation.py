@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from ..cache.reader import open_cache
 from ..errors import InputError
 from ..estimates import permutation_p
+from ..estimates.scores import ClassWeights, score
 from ..progress import Progress, Silent
-from ..statistics import ClassWeights, score
-from ..studies.ledger import open_ledger
-from ..studies.objective import DIRECTIONS
+from ..scoring.score import DIRECTIONS
+from ..storage.journal import open_ledger
 from ..studies.space import Space
 from ..studies.study import check_arguments, family_in
 from ..studies.workers import workers

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..cache.reader import Cache
 from ..errors import InputError
-from ..statistics import ClassWeights
+from ..estimates.scores import ClassWeights
+from ..scoring.plan import labels_of
 from ..studies.evaluate import Setting
-from ..studies.plan import labels_of
 from ..studies.space import Space
 from ..studies.study import Tuning
 

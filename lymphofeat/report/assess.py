@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from ..assess import Assessment
-from ..files import written_beside
+from ..storage.atomic import written_beside
 from .assess_answer import answer
 from .assess_cells import SHOWN, cells
 from .printing import PlainTable, show

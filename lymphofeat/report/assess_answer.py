@@ -6,10 +6,10 @@ import pandas as pd
 
 from ..assess import Assessment
 from ..assess.answer import Difference, OneStandardError
-from ..statistics import Interval
+from ..estimates.scores import Interval
 from ..studies.summary import words
+from ..wording import difference_text, interval_text
 from .assess_cells import number, p_value, share
-from .numbers import difference_text, interval_text
 
 __all__ = ["answer"]
 

@@ -10,7 +10,7 @@ from ..cache.reader import Cache
 from ..errors import InputError
 from ..progress import Progress
 from ..studies.summary import words
-from .numbers import difference_text
+from ..wording import difference_text
 
 __all__ = ["learning_sentence", "measured_learning_curve", "with_learning_curve"]
 

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from ..bundle.export import ExportSummary
 from ..bundle.predict import PredictSummary
+from ..studies.describe import describe_head
 from .printing import show
-from .study import describe_head
 
 __all__ = ["render_export", "render_predictions"]
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ..cache.extract import ExtractSummary
 from ..cache.reader import Cache, Encoding
-from ..encoder.checkpoint import TrainingState
+from ..training.checkpoint import TrainingState
 from .printing import PlainTable, show
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from ..files import written_beside
-from ..statistics import Interval
-from ..studies.comparison import Comparison, Measured
+from ..comparison.result import Comparison, Measured
+from ..estimates.scores import Interval
+from ..storage.atomic import written_beside
 from ..studies.summary import words
+from ..wording import difference_text, interval_text
 from .conclusions import conclusions
-from .numbers import difference_text, interval_text
 from .printing import PlainTable, show
 
 __all__ = ["comparison_table", "render_comparison", "write_comparison"]

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from ..studies.comparison import Comparison, Measured
+from ..comparison.result import Comparison, Measured
 from ..studies.summary import words
-from .numbers import difference_text, interval_text
+from ..wording import difference_text, interval_text
 
 __all__ = ["conclusions"]
 

@@ -7,10 +7,10 @@ import pandas as pd
 from rich.console import Console
 
 from ..explain import Explanation
-from ..files import written_beside
+from ..storage.atomic import written_beside
+from ..studies.describe import describe_head
 from .assess_cells import number
 from .printing import PlainTable, show
-from .study import describe_head
 
 __all__ = ["render_explanation", "write_explanation"]
 

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from rich.console import Console
 
 from ..cache.finetune import FinetuneSummary, encoders_folder
-from ..encoder.estimate import duration
-from ..encoder.recipe import Recipe
+from ..training.pace import duration
+from ..training.recipe import Recipe
 from .printing import PlainTable, show
 
 

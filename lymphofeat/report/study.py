@@ -1,25 +1,22 @@
 """A study and a submission in the terminal; 80 columns suffice."""
 
-from typing import Any
-
 from rich.console import Console
 
-from ..statistics import METRICS
+from ..estimates.scores import METRICS
+from ..final.ensemble import Ensemble
+from ..final.handover import FinalModel, handed_over
+from ..final.submit import SubmissionSummary
+from ..scoring.score import DIRECTIONS
 from ..studies.average import Average
-from ..studies.ensemble import Ensemble
-from ..studies.final import FinalModel, handed_over
+from ..studies.describe import describe_head
 from ..studies.next_step import next_step
-from ..studies.objective import DIRECTIONS
-from ..studies.space import FAMILY
-from ..studies.submit import SubmissionSummary
 from ..studies.summary import StudySummary, TrialSummary, words
-from .numbers import compact_difference, compact_interval
+from ..wording import compact_difference, compact_interval
 from .printing import PlainTable, show
 
-__all__ = ["describe_head", "render_study", "render_submission"]
+__all__ = ["render_study", "render_submission"]
 
 _MOST_PARAMETERS = 5
-_SHORTCUT = "bag_size"
 
 
 def render_study(summary: StudySummary, console: Console) -> None:
@@ -134,29 +131,6 @@ def _counted(summary: SubmissionSummary) -> str:
         f"Submission {n} of this cohort, {summary.n_of_study} of them by {study}, {summary.n_files} different tables "
         f"({summary.log}); each look at a leaderboard spends some of its test set."
     )
-
-
-def describe_head(trial: TrialSummary) -> str:
-    """A trial's head in words: its family, what it is given, and its parameters."""
-    family = str(trial.params[FAMILY])
-    seen = {"clinical": "age, sex, count", "image": "images", "both": "images, age, sex, count"}[trial.inputs]
-    own = {name.removeprefix(f"{family}."): value for name, value in trial.params.items() if name != FAMILY}
-    own.pop("inputs", None)
-    values = ", ".join(f"{_words(name)} {_value(value)}" for name, value in own.items())
-    shortcut = "; it uses the number of images, a shortcut" if own.get(_SHORTCUT) else ""
-    return f"{family} on {seen}" + (f": {values}" if values else "") + shortcut
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").replace(".", " ")
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _scores_table(summary: StudySummary) -> PlainTable:

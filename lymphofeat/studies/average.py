@@ -6,9 +6,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..heads.cut import prior_cut, steady_cut
-from ..statistics import METRICS, Bootstrap, bootstrap_of_runs, score
-from .objective import weighs_equally
+from ..estimates.scores import METRICS, Bootstrap, bootstrap_of_runs, score
+from ..scoring.score import weighs_equally
+from ..scoring.threshold import prior_cut, steady_cut
 from .space import build_head
 from .trial import TrialSummary
 

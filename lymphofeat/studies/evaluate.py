@@ -10,13 +10,13 @@ from typing import Any
 
 from ..cache.reader import Cache, open_cache
 from ..cache.shuffled import shuffled
-from ..cores import cores_each
+from ..estimates.scores import ClassWeights
 from ..heads.base import Memo
 from ..heads.registry import COSTS
-from ..statistics import ClassWeights
-from .failures import attrs_of, raise_if_all
-from .objective import score_plan, weighs_equally
-from .plan import ScoringPlan
+from ..parallel import cores_each
+from ..scoring.failures import attrs_of, raise_if_all
+from ..scoring.plan import ScoringPlan
+from ..scoring.score import score_plan, weighs_equally
 from .pruning import Hopeless, Rival, Watcher
 from .record import scores_to_attrs
 from .space import build_head, cost_of

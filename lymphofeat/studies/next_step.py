@@ -1,6 +1,6 @@
 """What a study's numbers suggest to do next, in one sentence."""
 
-from .objective import DIRECTIONS
+from ..scoring.score import DIRECTIONS
 from .summary import StudySummary, words
 
 __all__ = ["next_step"]

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..heads.cut import prior_cut
-from ..statistics import Bootstrap, ClassWeights, bootstrap
-from .objective import DIRECTIONS
-from .plan import ScoringPlan
+from ..estimates.scores import Bootstrap, ClassWeights, bootstrap
+from ..scoring.plan import ScoringPlan
+from ..scoring.score import DIRECTIONS
+from ..scoring.threshold import prior_cut
 
 __all__ = ["Hopeless", "Rival", "Watcher"]
 

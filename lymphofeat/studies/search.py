@@ -6,11 +6,11 @@ from datetime import datetime
 
 from ..errors import StudyError
 from ..progress import Progress
+from ..scoring.failures import ERROR, FailedTrial, cause_of, is_unexpected
+from ..scoring.score import DIRECTIONS, weighs_equally
+from ..storage.json_arrays import unpack
 from .evaluate import Outcome, Setting, Task
-from .failures import ERROR, FailedTrial, cause_of, is_unexpected
-from .objective import DIRECTIONS, weighs_equally
 from .pruning import Rival
-from .record import unpack
 from .rows import NUMBER, Row
 from .sampling import BATCH, Proposal, Proposals, point_key
 from .space import build_head

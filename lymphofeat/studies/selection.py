@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..estimates.scores import METRICS
 from ..heads.registry import COSTS
-from ..statistics import METRICS
+from ..scoring.score import DIRECTIONS
+from ..wording import words
 from .average import Average
-from .objective import DIRECTIONS
 from .sampling import point_key
 from .space import INPUTS, cost_of
-from .trial import TrialSummary, words
+from .trial import TrialSummary
 
 __all__ = ["AVERAGED", "DEFAULT", "RULES", "Candidate", "Rule", "ranked", "rule_named", "select"]
 

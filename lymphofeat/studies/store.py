@@ -18,10 +18,10 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import StudyError
-from ..files import check_place, leftovers, written_beside
-from ..kinds import inspect_path, sqlite_is_locked
-from ..locks import held_by_another, holder, locked
-from .failures import ERROR, REASON, FailedTrial
+from ..scoring.failures import ERROR, REASON, FailedTrial
+from ..storage.atomic import check_place, leftovers, written_beside
+from ..storage.kinds import inspect_path, sqlite_is_locked
+from ..storage.locks import held_by_another, holder, locked
 from .rows import Row, read_rows, scoring_seconds
 from .space import FAMILY
 

@@ -11,11 +11,11 @@ from typing import Any
 from .. import __version__
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError, StudyError
+from ..estimates.scores import ClassWeights
 from ..progress import Progress, Silent
-from ..statistics import ClassWeights
+from ..scoring.plan import ScoringPlan
+from ..scoring.score import DIRECTIONS
 from .evaluate import Setting
-from .objective import DIRECTIONS
-from .plan import ScoringPlan
 from .sampling import SAMPLERS, Proposals
 from .search import Search
 from .space import LEFT_OUT, Space

@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, StudyError
-from ..statistics import ClassWeights, Interval
+from ..estimates.scores import ClassWeights, Interval
+from ..scoring.failures import FailedTrial, in_words
+from ..scoring.score import DIRECTIONS
+from ..wording import words
 from .average import Average
-from .failures import FailedTrial, in_words
 from .importance import Importance, importance_of
-from .objective import DIRECTIONS
 from .record import scores_from_attrs
 from .rows import Row
 from .selection import Candidate, rule_named, select
 from .space import FAMILY, LEFT_OUT
 from .store import Store, open_store
-from .trial import TrialSummary, words
+from .trial import TrialSummary
 
 __all__ = [
     "OPTIMISTIC",

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..heads.cut import prior_cut, steady_cut
-from ..statistics import METRICS, Bootstrap, ClassWeights, Interval, bootstrap_of_runs
-from .objective import TrialScores, decide, weighs_equally
+from ..estimates.scores import METRICS, Bootstrap, ClassWeights, Interval, bootstrap_of_runs
+from ..scoring.score import TrialScores, decide, weighs_equally
+from ..scoring.threshold import prior_cut, steady_cut
 from .space import build_head
 
-__all__ = ["TrialSummary", "words"]
+__all__ = [
+    "TrialSummary",
+]
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,3 @@ class TrialSummary:
             steady_cut(self.y, p, prior=prior, class_weights=weights) for p in self.scores.probabilities.T
         ]
         return float(np.mean(cuts))
-
-
-def words(metric: str) -> str:
-    """A metric's name in prose."""
-    prose = metric.replace("_at_95_", "_at_95_%_").replace("_", " ")
-    return {"auc": "AUC", "brier": "Brier score"}.get(metric, prose)

@@ -19,10 +19,10 @@ from typing import Protocol, Self
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ..cores import cores_each
 from ..errors import StudyError
+from ..parallel import cores_each
+from ..scoring.plan import ScoringPlan
 from .evaluate import Evaluator, Outcome, Setting, Task
-from .plan import ScoringPlan
 
 __all__ = ["Failure", "Inline", "Pool", "Workers", "workers"]
 

@@ -9,7 +9,7 @@ from lymphofeat.assess.answer import COMPARED, differences, one_standard_error, 
 from lymphofeat.assess.runs import Runs
 from lymphofeat.errors import InputError
 from lymphofeat.estimates import corrected_t
-from lymphofeat.statistics import score
+from lymphofeat.estimates.scores import score
 
 from ..helpers.nested import nested
 

@@ -14,8 +14,8 @@ from lymphofeat.assess.runs import Runs
 from lymphofeat.assess.stability import choices_table, patients_table, stability_table
 from lymphofeat.assess.subgroups import subgroups_of, subgroups_table
 from lymphofeat.errors import InputError
+from lymphofeat.estimates.scores import score
 from lymphofeat.nested.result import Nested
-from lymphofeat.statistics import score
 from lymphofeat.studies import tune
 
 from ..helpers.caches import frozen_cache

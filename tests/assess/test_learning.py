@@ -11,14 +11,14 @@ import lymphofeat.assess.learning as learning_module
 from lymphofeat.assess import assess
 from lymphofeat.assess.learning import learning_curve
 from lymphofeat.cache import Cache, open_cache, save_cache
-from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.errors import InputError, LeakageError
+from lymphofeat.estimates.scores import score
 from lymphofeat.heads.base import Split
 from lymphofeat.progress import Silent
 from lymphofeat.report.assess_learning import learning_sentence, measured_learning_curve
-from lymphofeat.statistics import score
-from lymphofeat.studies.objective import score_head
+from lymphofeat.scoring.score import score_head
 from lymphofeat.studies.space import build_head
+from lymphofeat.synthetic.features import draw_feature_cohort
 
 from ..helpers.caches import features, frozen_cache, patients, tuned_cache
 from ..helpers.nested import nested, table_of

@@ -7,8 +7,8 @@ from scipy.special import expit
 from lymphofeat.assess.runs import Runs
 from lymphofeat.errors import InputError
 from lymphofeat.estimates import DESCRIBED, bca_interval, describe, statistic
+from lymphofeat.estimates.scores import Interval
 from lymphofeat.nested import Nested
-from lymphofeat.statistics import Interval
 
 from ..helpers.nested import nested
 

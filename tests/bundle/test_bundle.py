@@ -27,8 +27,9 @@ from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import extract_frozen
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.errors import BundleError, InputError, StudyError, WeightsError
+from lymphofeat.final import submit
 from lymphofeat.nested.result import Nested, NestedFold
-from lymphofeat.studies import submit, tune
+from lymphofeat.studies import tune
 
 from ..helpers.caches import frozen_cache
 from .conftest import SETTINGS, Made, N

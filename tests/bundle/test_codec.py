@@ -14,10 +14,10 @@ from sklearn.base import clone
 
 from lymphofeat.bundle.codec import Packed, pack_object, unpack_object
 from lymphofeat.cache.bags import Bags
-from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.errors import BundleError
 from lymphofeat.estimates import CALIBRATORS, split_conformal
 from lymphofeat.heads.registry import families
+from lymphofeat.synthetic.features import draw_feature_cohort
 
 N, DIM = 30, 6
 optuna.logging.set_verbosity(optuna.logging.WARNING)

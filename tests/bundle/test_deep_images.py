@@ -11,8 +11,8 @@ from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cohort.check import check_cohort
 from lymphofeat.cohort.read import read_cohort
-from lymphofeat.encoder.pixelstore import open_pixels
 from lymphofeat.studies import tune
+from lymphofeat.training.pixel_store import open_pixels
 
 from ..helpers.tiny import tiny_cohort
 

@@ -13,11 +13,11 @@ from lymphofeat.bundle import export_bundle
 from lymphofeat.bundle.classes import Keeps, Known, known_classes, most_of
 from lymphofeat.bundle.codec import kept_in, pack_object
 from lymphofeat.cache.bags import Bags
-from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.errors import BundleError
 from lymphofeat.estimates import CALIBRATORS, split_conformal
 from lymphofeat.heads.svm import PooledSVM
 from lymphofeat.studies import tune
+from lymphofeat.synthetic.features import draw_feature_cohort
 
 from .test_codec import DIM, HEADS
 

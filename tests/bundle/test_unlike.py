@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 from scipy.stats import binom
 
-from lymphofeat.arrays import load_arrays, save_arrays
 from lymphofeat.bundle import ExportOptions, export_bundle, open_bundle, predict_folder
 from lymphofeat.bundle.familiar import WARNED, FamiliarImages, unlike
 from lymphofeat.bundle.load import DISTANCES, PROBE, TRAINING
 from lymphofeat.cache.extract import extract_frozen
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.errors import BundleError
+from lymphofeat.storage.arrays import load_arrays, save_arrays
 from lymphofeat.studies import tune
 
 from ..helpers.tiny import tiny_cohort

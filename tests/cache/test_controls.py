@@ -12,9 +12,9 @@ from lymphofeat.cache.controls import add_controls, is_colour, is_untrained, mis
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cache.family import family_name
 from lymphofeat.encoder.backbones import BACKBONES
-from lymphofeat.encoder.colour_statistics import ColourStatistics
-from lymphofeat.encoder.recipe_file import list_recipes
+from lymphofeat.encoder.channel_statistics import ColourStatistics
 from lymphofeat.errors import StaleCacheError
+from lymphofeat.training.recipe_file import list_recipes
 
 from ..helpers.drawn import noise_cohort
 

@@ -21,11 +21,11 @@ from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned, setti
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.encoder.backbones import backbone_named, untrained
 from lymphofeat.encoder.pixels import read_block
-from lymphofeat.encoder.recipe import Recipe
-from lymphofeat.encoder.recipe_file import change_recipe, find_recipe
-from lymphofeat.encoder.trained import load_trained, save_trained
 from lymphofeat.errors import InputError, LeakageError, StaleCacheError
 from lymphofeat.progress import Silent
+from lymphofeat.training.recipe import Recipe
+from lymphofeat.training.recipe_file import change_recipe, find_recipe
+from lymphofeat.training.trained import load_trained, save_trained
 
 from ..helpers.drawn import noise_cohort
 

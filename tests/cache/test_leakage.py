@@ -14,18 +14,18 @@ from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned
 from lymphofeat.cohort.folds import persons
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.cohort.read import read_cohort
-from lymphofeat.cohort.synth import SynthSpec, draw_cohort
 from lymphofeat.encoder.backbones import backbone_named, untrained
-from lymphofeat.encoder.networks import PatientNetwork
 from lymphofeat.encoder.pixels import Preprocessing, read_block
-from lymphofeat.encoder.recipe import LossRecipe
-from lymphofeat.encoder.recipe_file import change_recipe, find_recipe
-from lymphofeat.encoder.step import TrainingStep, bag_features, draw_groups
 from lymphofeat.errors import LeakageError
+from lymphofeat.estimates.scores import auc, bootstrap_interval
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.linear import PooledLogistic
-from lymphofeat.statistics import auc, bootstrap_interval
-from lymphofeat.studies.plan import ScoringPlan
+from lymphofeat.scoring.plan import ScoringPlan
+from lymphofeat.synthetic.cohort import SynthSpec, draw_cohort
+from lymphofeat.training.networks import PatientNetwork
+from lymphofeat.training.recipe import LossRecipe
+from lymphofeat.training.recipe_file import change_recipe, find_recipe
+from lymphofeat.training.step import TrainingStep, bag_features, draw_groups
 
 CROP = 32
 N_FOLDS = 4

@@ -9,12 +9,12 @@ from lymphofeat.cache import Cache, open_cache
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned
 from lymphofeat.cohort.read import read_cohort
-from lymphofeat.cohort.synth import SynthSpec, draw_cohort
-from lymphofeat.cohort.synth_model import Signal
-from lymphofeat.encoder.recipe_file import change_recipe, find_recipe
+from lymphofeat.estimates.scores import auc
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.linear import PooledLogistic
-from lymphofeat.statistics import auc
+from lymphofeat.synthetic.cohort import SynthSpec, draw_cohort
+from lymphofeat.synthetic.patients import Signal
+from lymphofeat.training.recipe_file import change_recipe, find_recipe
 
 N_FOLDS = 5
 

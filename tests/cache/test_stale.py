@@ -9,10 +9,10 @@ import pytest
 
 from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.cache.writer import update_tables
+from lymphofeat.comparison.compare import compare
 from lymphofeat.encoder.clinical import clinical_digest, clinical_values
 from lymphofeat.errors import StaleCacheError
 from lymphofeat.studies import tune
-from lymphofeat.studies.compare import compare
 
 from ..helpers.caches import features, patients
 from ..helpers.compared import add_encoding

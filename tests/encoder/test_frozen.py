@@ -9,7 +9,8 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from lymphofeat.encoder import frozen
-from lymphofeat.encoder.backbones import BACKBONES, IMAGENET_MEAN, IMAGENET_STD, untrained
+from lymphofeat.encoder.backbone import IMAGENET_MEAN, IMAGENET_STD
+from lymphofeat.encoder.backbones import BACKBONES, untrained
 from lymphofeat.encoder.frozen import FrozenEncoder, choose_device, encode_blocks
 from lymphofeat.encoder.pixels import Preprocessing
 from lymphofeat.errors import InputError

@@ -9,7 +9,8 @@ import torch
 import torchvision
 
 from lymphofeat.encoder.backbones import BACKBONES, backbone_named, untrained
-from lymphofeat.encoder.weights import load_weights, state_digest
+from lymphofeat.encoder.state_dict import state_digest
+from lymphofeat.encoder.weights import load_weights
 from lymphofeat.errors import InputError, WeightsError
 
 RESNET18 = BACKBONES["resnet18"]

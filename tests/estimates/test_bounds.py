@@ -24,9 +24,9 @@ from lymphofeat.estimates import (
     share_interval,
 )
 from lymphofeat.estimates.calibration import calibration_error_interval
-from lymphofeat.intervals import Interval, unseen, widened
-from lymphofeat.statistics import METRICS, bootstrap, bootstrap_interval, bootstrap_of_runs
-from lymphofeat.studies.submissions import expected_range
+from lymphofeat.estimates.intervals import Interval, unseen, widened
+from lymphofeat.estimates.scores import METRICS, bootstrap, bootstrap_interval, bootstrap_of_runs
+from lymphofeat.final.submission_log import expected_range
 
 from ..helpers.nested import nested
 

@@ -12,7 +12,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from lymphofeat.errors import InputError
 from lymphofeat.estimates import CALIBRATORS, BetaCalibrator, IsotonicCalibrator, PlattCalibrator
-from lymphofeat.statistics import log_loss
+from lymphofeat.estimates.scores import log_loss
 
 
 def distorted(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ from lymphofeat.estimates import (
     statistic,
 )
 from lymphofeat.estimates._logistic import fit_logistic
-from lymphofeat.statistics import bootstrap
+from lymphofeat.estimates.scores import bootstrap
 
 scored = st.lists(
     st.tuples(st.sampled_from([0, 1]), st.integers(0, 9), st.integers(0, 9)), min_size=4, max_size=30

@@ -11,8 +11,8 @@ from lymphofeat import cli
 from lymphofeat.cache import open_cache
 from lymphofeat.errors import InputError, StudyError
 from lymphofeat.explain import explain_patient
+from lymphofeat.final.submit import submit
 from lymphofeat.studies import tune
-from lymphofeat.studies.submit import submit
 
 from ..helpers.caches import frozen_cache, tuned_cache
 

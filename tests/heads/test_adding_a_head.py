@@ -12,11 +12,11 @@ from sklearn.base import clone
 
 import lymphofeat.heads
 from lymphofeat.cache.bags import Bags
-from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.errors import InputError
+from lymphofeat.estimates.scores import auc
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.registry import HeadFamily, families
-from lymphofeat.statistics import auc
+from lymphofeat.synthetic.features import draw_feature_cohort
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-head.md"
 

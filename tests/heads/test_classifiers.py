@@ -11,7 +11,6 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.svm import SVC
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.heads import Memo, PooledLogistic, Split, fit_predict
 from lymphofeat.heads.boosting import PooledXGBoost
 from lymphofeat.heads.discriminant import PooledLDA
@@ -19,6 +18,7 @@ from lymphofeat.heads.gaussian_process import PooledGaussianProcess
 from lymphofeat.heads.inner import inner_folds
 from lymphofeat.heads.pooled import PooledHead
 from lymphofeat.heads.svm import PooledSVM
+from lymphofeat.synthetic.features import draw_feature_cohort
 
 N = 60
 Patients = tuple[Bags, pd.DataFrame, np.ndarray]

@@ -11,12 +11,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.cohort.clinical import clinical_frame
-from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.errors import InputError
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.base import SharesWork
 from lymphofeat.heads.linear import PooledLogistic
 from lymphofeat.heads.registry import COSTS, HeadFamily, families
+from lymphofeat.synthetic.features import draw_feature_cohort
 
 N, DIM = 36, 6
 # Boosted trees jump where the others bend: a feature that differs in its last digit may fall on the other side.

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lymphofeat.cache.bags import Bags
+from lymphofeat.estimates.scores import auc
 from lymphofeat.heads.fitted_pooling import FITTED_POOLINGS
 from lymphofeat.heads.neural.instances import coordinates_of
-from lymphofeat.statistics import auc
 
 DIM = 12
 

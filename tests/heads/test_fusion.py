@@ -9,11 +9,11 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.heads import Memo, PooledLogistic, Split, fit_predict
 from lymphofeat.heads.fusion import LateFusion, MixtureOfExperts, StackedFusion
 from lymphofeat.heads.fusion.mixture import _Likelihood
 from lymphofeat.heads.inner import inner_folds
+from lymphofeat.synthetic.features import draw_feature_cohort
 
 N = 60
 IMAGE, CLINICAL = PooledLogistic(inputs="image", pca=4), PooledLogistic(inputs="clinical", C=0.5)

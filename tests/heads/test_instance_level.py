@@ -8,11 +8,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.heads.clinical import ClinicalFeatures
 from lymphofeat.heads.inner import inner_folds
 from lymphofeat.heads.instance_level import InstanceLevel
 from lymphofeat.heads.neural.instances import coordinates_of
+from lymphofeat.synthetic.features import draw_feature_cohort
 
 
 @pytest.mark.parametrize("inputs", ["image", "both"])

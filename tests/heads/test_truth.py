@@ -1,6 +1,6 @@
 """On cohorts with a known truth, the head that is built for a signal finds it and others don't; without one, none does.
 
-One cohort of 300 patients a signal (lymphofeat/cohort/synth_features.py), 5 folds; differences by the bootstrap over
+One cohort of 300 patients a signal (lymphofeat/synthetic/features.py), 5 folds; differences by the bootstrap over
 patients, the same resamples for both heads. The table of all heads is docs/heads.md.
 """
 
@@ -11,14 +11,14 @@ import pytest
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.cohort.folds import assign_folds, persons
-from lymphofeat.cohort.synth_features import FeatureCohort, draw_feature_cohort
+from lymphofeat.estimates.scores import auc, bootstrap
 from lymphofeat.heads import Head, Memo, PooledLogistic, Split, fit_predict
 from lymphofeat.heads.boosting import PooledXGBoost
 from lymphofeat.heads.fusion import LateFusion, MixtureOfExperts, StackedFusion
 from lymphofeat.heads.gaussian_process import PooledGaussianProcess
 from lymphofeat.heads.instance_level import InstanceLevel
 from lymphofeat.heads.svm import PooledSVM
-from lymphofeat.statistics import auc, bootstrap
+from lymphofeat.synthetic.features import FeatureCohort, draw_feature_cohort
 
 N, DIM = 300, 12
 HEADS: dict[str, Head] = {

@@ -14,14 +14,15 @@ from lymphofeat.bundle.load import open_bundle
 from lymphofeat.cache import Bags, Cache, open_cache, save_cache
 from lymphofeat.cohort.clinical import CLINICAL_COLUMNS, clinical_frame, person_numbers
 from lymphofeat.cohort.folds import persons
+from lymphofeat.comparison.compare import compare
+from lymphofeat.estimates.scores import auc
 from lymphofeat.explain import explain_patient
+from lymphofeat.final import submit
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.clinical import ClinicalFeatures
 from lymphofeat.nested import nested
-from lymphofeat.statistics import auc
-from lymphofeat.studies import submit, tune
-from lymphofeat.studies.compare import compare
-from lymphofeat.studies.objective import score_head
+from lymphofeat.scoring.score import score_head
+from lymphofeat.studies import tune
 
 from ..helpers.caches import features, patients
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from lymphofeat.estimates.scores import METRICS
 from lymphofeat.nested.result import Nested, NestedFold
-from lymphofeat.statistics import METRICS
 
 
 def nested(

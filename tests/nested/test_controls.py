@@ -9,8 +9,8 @@ import pytest
 from lymphofeat.assess.evaluate import evaluate, plan_evaluation
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.errors import InputError, LeakageError
+from lymphofeat.estimates.scores import auc
 from lymphofeat.nested.controls import frozen_twin, untrained_twin
-from lymphofeat.statistics import auc
 
 from ..helpers.caches import frozen_cache, tuned_cache
 from ..helpers.compared import RANDOM, add_encoding, compared_cache

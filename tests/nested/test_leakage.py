@@ -14,8 +14,8 @@ from lymphofeat.cache.layout import EncodingSpec
 from lymphofeat.cache.reader import Encoding
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.nested import nested
+from lymphofeat.scoring.plan import ScoringPlan
 from lymphofeat.studies.evaluate import Setting
-from lymphofeat.studies.plan import ScoringPlan
 
 from ..helpers.caches import features, frozen_cache, patients, tuned_cache
 

@@ -15,11 +15,12 @@ from sklearn.base import clone
 import lymphofeat
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.errors import InputError, StudyError
-from lymphofeat.heads import prior_cut, steady_cut
+from lymphofeat.estimates.scores import auc
+from lymphofeat.final import submit
 from lymphofeat.nested import Nested, NestedFold, nested
 from lymphofeat.progress import Silent
-from lymphofeat.statistics import auc
-from lymphofeat.studies import load_study, submit
+from lymphofeat.scoring import prior_cut, steady_cut
+from lymphofeat.studies import load_study
 from lymphofeat.studies.space import build_head
 from lymphofeat.studies.store import open_store
 
@@ -169,7 +170,7 @@ import sys
 from pathlib import Path
 from lymphofeat.nested import nested
 from lymphofeat.progress import Silent
-from lymphofeat.statistics import auc
+from lymphofeat.estimates.scores import auc
 class Told(Silent):
     def advance(self, n=1): print("trial", flush=True)
 if __name__ == "__main__":

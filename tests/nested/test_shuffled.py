@@ -11,8 +11,8 @@ from lymphofeat.cache import Cache, open_cache, save_cache
 from lymphofeat.cache.shuffled import shuffled
 from lymphofeat.cohort.folds import assign_repeats, persons
 from lymphofeat.errors import InputError
+from lymphofeat.estimates.scores import score
 from lymphofeat.nested import Nested, nested, permutation_test
-from lymphofeat.statistics import score
 
 from ..helpers.caches import features, frozen_cache, patients, tuned_cache
 from ..helpers.compared import compared_cache

@@ -14,10 +14,10 @@ from rich.console import Console
 from lymphofeat.assess import Assessment, Tuned, assess
 from lymphofeat.assess.runs import Runs
 from lymphofeat.errors import InputError
+from lymphofeat.estimates.scores import Interval
 from lymphofeat.report.assess import assessment_json, render_assessment, write_assessment
 from lymphofeat.report.assess_answer import answer
 from lymphofeat.report.assess_cells import SHOWN, cells, interval, number, p_value
-from lymphofeat.statistics import Interval
 
 from ..helpers.nested import nested, table_of
 

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from lymphofeat.comparison.compare import compare
+from lymphofeat.comparison.out_of_fold import OutOfFold
+from lymphofeat.comparison.pipelines import System
+from lymphofeat.comparison.result import Comparison, Measured, Patients
+from lymphofeat.estimates.scores import METRICS
 from lymphofeat.report.compare import comparison_table, render_comparison, write_comparison
 from lymphofeat.report.conclusions import conclusions
-from lymphofeat.statistics import METRICS
-from lymphofeat.studies.compare import compare
-from lymphofeat.studies.comparison import Comparison, Measured, Patients
-from lymphofeat.studies.out_of_fold import OutOfFold
-from lymphofeat.studies.systems import System
 
 from ..helpers.compared import compared_cache
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lymphofeat.report.study import describe_head, render_study, render_submission
-from lymphofeat.studies import load_study, submit, tune
-from lymphofeat.studies.final import handed_over
+from lymphofeat.final import submit
+from lymphofeat.final.handover import handed_over
+from lymphofeat.report.study import render_study, render_submission
+from lymphofeat.studies import load_study, tune
+from lymphofeat.studies.describe import describe_head
 from lymphofeat.studies.space import Space
 
 from ..helpers.caches import frozen_cache

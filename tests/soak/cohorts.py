@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lymphofeat.cache import save_cache
-from lymphofeat.cohort.synth import draw_cohort
-from lymphofeat.cohort.synth_model import SynthSpec
+from lymphofeat.synthetic.cohort import draw_cohort
+from lymphofeat.synthetic.patients import SynthSpec
 
 from .plan import CohortPlan
 

@@ -22,10 +22,10 @@ from lymphofeat.bundle.codec import pack_object, unpack_object
 from lymphofeat.cache import open_cache
 from lymphofeat.cli import verbs
 from lymphofeat.errors import LymphofeatError
+from lymphofeat.final.refit import final_fits, fit_final
 from lymphofeat.heads.base import Memo
 from lymphofeat.heads.registry import families
-from lymphofeat.studies.objective import score_head
-from lymphofeat.studies.refit import final_fits, fit_final
+from lymphofeat.scoring.score import score_head
 from lymphofeat.studies.space import FAMILY, build_head
 from lymphofeat.studies.summary import load_study, load_trials
 

@@ -11,11 +11,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from lymphofeat.errors import StudyError
-from lymphofeat.statistics import bootstrap
+from lymphofeat.estimates.scores import bootstrap
+from lymphofeat.scoring.score import DIRECTIONS, TrialScores
 from lymphofeat.studies import StudySummary, TrialSummary, load_study
 from lymphofeat.studies.importance import importance_of
 from lymphofeat.studies.next_step import next_step
-from lymphofeat.studies.objective import DIRECTIONS, TrialScores
 from lymphofeat.studies.record import scores_to_attrs
 from lymphofeat.studies.rows import Row
 from lymphofeat.studies.store import create_store, open_store, quiet_optuna

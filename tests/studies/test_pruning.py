@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from lymphofeat.cache import open_cache, save_cache
+from lymphofeat.scoring.plan import ScoringPlan
 from lymphofeat.studies import evaluate as evaluate_module
 from lymphofeat.studies import load_study, tune
 from lymphofeat.studies.evaluate import Evaluator, Setting, Task
-from lymphofeat.studies.plan import ScoringPlan
 from lymphofeat.studies.pruning import Hopeless, Rival, Watcher
 from lymphofeat.studies.space import Space
 from lymphofeat.studies.store import open_store

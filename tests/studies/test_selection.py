@@ -10,18 +10,19 @@ import pytest
 
 from lymphofeat.bundle import ExportOptions, export_bundle
 from lymphofeat.cache import open_cache
+from lymphofeat.commands.common import DEFAULT_RULE
+from lymphofeat.commands.common import RULES as RULES_OF_VERBS
 from lymphofeat.errors import InputError
-from lymphofeat.heads import prior_cut, steady_cut
-from lymphofeat.statistics import METRICS, score
-from lymphofeat.studies import load_study, submit, tune
+from lymphofeat.estimates.scores import METRICS, score
+from lymphofeat.final import submit
+from lymphofeat.final.handover import final_model, handed_over
+from lymphofeat.scoring import prior_cut, steady_cut
+from lymphofeat.scoring.score import TrialScores
+from lymphofeat.studies import load_study, tune
 from lymphofeat.studies.average import Average
-from lymphofeat.studies.final import final_model, handed_over
-from lymphofeat.studies.objective import TrialScores
 from lymphofeat.studies.selection import AVERAGED, DEFAULT, RULES, Candidate, ranked, select
 from lymphofeat.studies.summary import load_selected, load_trials
 from lymphofeat.studies.trial import TrialSummary
-from lymphofeat.verbs.common import DEFAULT_RULE
-from lymphofeat.verbs.common import RULES as RULES_OF_VERBS
 
 from ..helpers.caches import frozen_cache
 

@@ -13,8 +13,9 @@ from sklearn.metrics import accuracy_score
 
 from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.errors import InputError, StudyError
-from lymphofeat.statistics import METRICS
-from lymphofeat.studies import StudySummary, load_study, score_head, tune
+from lymphofeat.estimates.scores import METRICS
+from lymphofeat.scoring import score_head
+from lymphofeat.studies import StudySummary, load_study, tune
 from lymphofeat.studies import evaluate as evaluate_module
 from lymphofeat.studies.sampling import BATCH
 from lymphofeat.studies.space import Space, build_head

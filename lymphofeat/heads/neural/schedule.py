@@ -15,7 +15,7 @@ from typing import Protocol
 
 import torch
 
-from ...encoder.frozen import keep_freed_memory
+from ...parallel import keep_freed_memory
 
 __all__ = ["Training", "one_thread_each", "run_all"]
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.errors import InputError
+from lymphofeat.estimates.scores import auc
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.base import SharesWork
 from lymphofeat.heads.neural import (
@@ -23,7 +23,7 @@ from lymphofeat.heads.neural import (
     InstanceTransformer,
 )
 from lymphofeat.heads.neural.estimator import NeuralHead
-from lymphofeat.statistics import auc
+from lymphofeat.synthetic.features import draw_feature_cohort
 
 HEADS: dict[str, Callable[..., NeuralHead]] = {
     head.__name__: head

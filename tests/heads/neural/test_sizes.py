@@ -9,7 +9,6 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.cohort.synth_features import draw_feature_cohort
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.neural import (
     AdditiveAttention,
@@ -18,6 +17,7 @@ from lymphofeat.heads.neural import (
     GatedAttention,
     InstanceTransformer,
 )
+from lymphofeat.synthetic.features import draw_feature_cohort
 
 HEADS = {
     head.__name__: head

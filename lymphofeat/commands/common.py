@@ -1,0 +1,227 @@
+"""What the verbs share: the group, how much is said, and the arguments that several take."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import InputError
+from ..report.printing import Part, PlainTable, Stream, show, terminal
+from ..storage.kinds import path_kind
+from .paths import GivenPath, StudyName
+
+METRICS = [
+    "balanced_accuracy",
+    "auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+]  # statistics.METRICS, not imported yet
+# studies.selection.RULES and its DEFAULT, not imported yet either
+RULES = [*METRICS, "one_standard_error", "average_balanced_accuracy", "average_log_loss"]
+DEFAULT_RULE = "log_loss"
+CACHE = Path("cache/features.h5")
+STUDIES = Path("studies")
+SUBMISSION = Path("submission.csv")
+COHORT_VARIABLE = "LYMPHOFEAT_COHORT"
+COHORT_FOLDER = "data"
+
+Command = Callable[..., None]
+
+
+class Say:
+    """How much a verb says: results on standard output, progress on standard error.
+
+    Attributes:
+        quiet: errors only.
+        console: for results; silent if `quiet`.
+        errors: for what is wrong with the input; not silent.
+    """
+
+    def __init__(self, *, verbose: bool, quiet: bool) -> None:
+        self._out = Stream(sys.stdout)
+        self.quiet = quiet
+        self.console = terminal(self._out, quiet=quiet)
+        self.errors = terminal(sys.stderr)
+        self._bar_shown = True if verbose else None
+        if verbose:
+            logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
+
+    def line(self, *parts: Part | PlainTable, wrap: bool = True) -> None:
+        """Print a result; see `show`."""
+        show(self.console, *parts, wrap=wrap)
+
+    def progress(self) -> Any:
+        """A bar, if standard error is a terminal or -v asks for one; notes, unless -q forbids them."""
+        from ..progress import Silent
+        from ..report.progress import Bar
+
+        return Silent() if self.quiet else Bar(shown=self._bar_shown)
+
+    @contextmanager
+    def speaking(self) -> Iterator[None]:
+        """For the verb's work: what libraries warn of is no error, and a lost report is.
+
+        Raises:
+            ClickException: the report could not be written to standard output.
+        """
+        disabled = logging.root.manager.disable
+        with warnings.catch_warnings():
+            if self.quiet:
+                warnings.simplefilter("ignore")
+                logging.disable(logging.WARNING)
+            try:
+                yield
+            finally:
+                logging.disable(disabled)
+        if self._out.lost is not None:
+            raise click.ClickException(
+                f"The command is done, but its report could not be written to standard output ({self._out.lost})."
+            )
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C during a verb."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        """Print it below the line that the terminal's ^C is on."""
+        print(f"\nInterrupted; {self.message}", file=file or sys.stderr)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="lymphofeat")
+def verbs() -> None:
+    """Patient-level diagnosis from bags of blood-cell images and a few clinical values.
+
+    \b
+    lymphofeat check data      what is wrong with a cohort, and what could be a shortcut
+    lymphofeat extract         features of every image, frozen and fine-tuned, into cache/features.h5
+    lymphofeat recipes         the ways to fine-tune an encoder
+    lymphofeat heads           the families of heads that tune searches
+    lymphofeat tune            many patient-level heads on them, cross-validated by patient
+    lymphofeat compare         every system and the controls on the same folds
+    lymphofeat evaluate        the score to quote: nested cross-validation, beside controls
+    lymphofeat explain         which images of a patient speak, and what the clinical values do
+    lymphofeat submit          the selected one's predictions for the test patients
+    lymphofeat export          the selected one as a folder that stands alone
+    lymphofeat predict         what such a folder says of new patients
+    """
+
+
+Resumes = Callable[[Mapping[str, Any]], bool]
+
+
+def always(arguments: Mapping[str, Any]) -> bool:
+    """A verb that goes on where it was stopped, whatever its arguments."""
+    return True
+
+
+def never(arguments: Mapping[str, Any]) -> bool:
+    """A verb whose files are whole or not there, and that begins anew."""
+    return False
+
+
+def verb(
+    *, example: str, name: str | None = None, resumes: Resumes = never
+) -> Callable[[Command], click.Command]:
+    """Register a verb: its example, -v and -q, and `say` as its first argument.
+
+    Args:
+        example: a command line that works.
+        name: by default the function's.
+        resumes: whether, with these arguments, the same command goes on where it was stopped.
+    """
+
+    def register(function: Command) -> click.Command:
+        @wraps(function)
+        def run(*, verbose: bool, quiet: bool, **arguments: Any) -> None:
+            if verbose and quiet:
+                raise click.UsageError("-v and -q exclude each other; give one of them.")
+            say = Say(verbose=verbose, quiet=quiet)
+            with _stopped(goes_on=resumes(arguments), whole=resumes is never), say.speaking():
+                function(say, **arguments)
+
+        options = [
+            click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
+            click.option("-v", "--verbose", is_flag=True, help="Print more, and progress even to a file."),
+        ]
+        command: Command = run
+        for option in options:
+            command = option(command)
+        return verbs.command(name=name, epilog=f"Example: {example}")(command)
+
+    return register
+
+
+@contextmanager
+def _stopped(*, goes_on: bool, whole: bool) -> Iterator[None]:
+    """Say of an interruption, and of what the system refuses, what is true for this verb."""
+    way = "no file is half-written. Give the command again." if whole else "give the command again."
+    try:
+        yield
+    except (click.Abort, KeyboardInterrupt):
+        raise Interrupted("the same command goes on from here." if goes_on else way) from None
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        kept = "; what was finished is kept, and the same command goes on" if goes_on else ""
+        raise click.ClickException(f"{error}{kept}. Mend this and run the command again.") from error
+
+
+cohort_argument = click.argument("cohort", type=GivenPath(), required=False)
+cache_option = click.option(
+    "--cache", type=GivenPath(), default=CACHE, show_default=True, help="The feature cache."
+)
+study_option = click.option(
+    "--study", type=StudyName(), default="study", show_default=True, metavar="NAME",
+    help="The study's name (studies/NAME.db) or file (ending in .db).",
+)  # fmt: skip
+
+
+def handed_over_options(command: Command) -> Command:
+    """--select, --trial and --ensemble: which heads of a study leave it."""
+    for option in (
+        click.option("--ensemble", type=click.IntRange(1), metavar="N",
+                     help="Average N heads of the study, chosen by its metric and its folds."),
+        click.option("--trial", type=click.IntRange(0), metavar="NUMBER", help="Take the head of this trial."),
+        click.option("--select", "rule", type=click.Choice(RULES),
+                     help=f"The rule that chooses the heads (default: {DEFAULT_RULE})."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def cohort_folder(given: Path | None) -> Path:
+    """The cohort's folder: the argument, else $LYMPHOFEAT_COHORT, else data/.
+
+    Raises:
+        InputError: it is not there.
+    """
+    folder = given or Path(os.environ.get(COHORT_VARIABLE) or COHORT_FOLDER).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is {path_kind(folder)}, and a cohort is a folder; name that.")
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder; put the cohort there (trainset/, testset/, clinical_annotation.csv), name it "
+            f"on the command line or in ${COHORT_VARIABLE}, or draw one with `lymphofeat synth {folder}`."
+        )
+    return folder
+
+
+def study_path(name: str) -> Path:
+    """Where a study of that name is kept."""
+    return Path(name) if name.endswith(".db") else STUDIES / f"{name}.db"
+
+
+def names(given: str) -> list[str]:
+    return [name for name in given.replace(",", " ").split() if name]

@@ -1,0 +1,116 @@
+"""Verbs on studies: `tune`, `heads` that it searches, and `info` on what was kept."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .common import CACHE, METRICS, Say, always, cache_option, names, study_option, study_path, verb
+from .paths import GivenPath, GivenText
+
+
+@verb(example="lymphofeat heads")
+def heads(say: Say) -> None:
+    """List the families of heads that `tune` searches, each with its source, and the poolings."""
+    from ..heads.registry import families
+    from ..report.heads import render_heads
+
+    render_heads(families(), say.console)
+
+
+@verb(example="lymphofeat info cache/features.h5")
+@click.argument("file", type=GivenPath(), default=CACHE)
+def info(say: Say, file: Path) -> None:
+    """Say what a cache (.h5) or a study (.db) holds; by default, cache/features.h5."""
+    from ..storage.kinds import inspect_path
+
+    if file.suffix == ".db" or inspect_path(file).name == "study":
+        from ..report.study import render_study
+        from ..studies import load_study
+
+        render_study(load_study(file), say.console)
+        return
+    from ..cache import open_cache
+    from ..cache.family import trainings_under_way
+    from ..cache.writer import partials
+    from ..report.cache import render_cache, render_partials, render_trainings
+
+    waiting = list(partials(file))
+    if file.exists() or not waiting:
+        render_cache(open_cache(file), say.console)
+    render_partials(waiting, say.console)
+    render_trainings(trainings_under_way(file), say.console)
+
+
+@verb(example="lymphofeat tune --trials 200 --jobs 2", resumes=always)
+@cache_option
+@study_option
+@click.option("--trials", default=200, show_default=True, type=click.IntRange(1),
+              help="Finished trials in all, those of earlier runs included.")  # fmt: skip
+@click.option("--metric", default="balanced_accuracy", show_default=True,
+              type=click.Choice(METRICS), help="What is searched for.")  # fmt: skip
+@click.option("--class-weights", metavar="REACTIVE,MALIGNANT",
+              help="What a patient weighs in balanced accuracy, as a leaderboard fixes it; by default none: such that "
+              "the classes weigh the same.")  # fmt: skip
+@click.option(
+    "--encoding", type=GivenText(), help="Which features of the cache; by default those computed last."
+)
+@click.option(
+    "--families", default="", metavar="NAME,…", help="Of heads; by default all, see `lymphofeat heads`."
+)
+@click.option("--inputs", default="", metavar="NAME,…", help="Of clinical, image, both; by default all.")
+@click.option("--no-clinical", is_flag=True, help="As --inputs image.")
+@click.option("--sampler", default="tpe", show_default=True, type=click.Choice(["tpe", "random", "grid"]),
+              help="Who proposes, after the sensible first trials.")  # fmt: skip
+@click.option("--prune/--no-prune", default=True, show_default=True,
+              help="Stop heads that the first folds show to be hopeless.")  # fmt: skip
+@click.option(
+    "--repeats", default=1, show_default=True, type=click.IntRange(1), help="Drawings of the folds."
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the search.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1),
+              help="Processes; the trials are the same.")  # fmt: skip
+@click.option("--show", is_flag=True, help="Only show what the study has found; needs no cache.")
+def tune(
+    say: Say,
+    cache: Path,
+    study: str,
+    *,
+    encoding: str | None,
+    families: str,
+    inputs: str,
+    no_clinical: bool,
+    class_weights: str | None,
+    show: bool,
+    **options: Any,
+) -> None:
+    """Try patient-level heads on the cached features, cross-validated by patient.
+
+    Goes on where an earlier run was stopped.
+    """
+    from .. import studies
+    from ..report.study import render_study
+
+    if no_clinical and inputs:
+        raise click.UsageError("--no-clinical is --inputs image; give one of them.")
+    if show:
+        render_study(studies.load_study(study_path(study)), say.console)
+        return
+    summary = studies.tune(
+        cache, study_path(study), family=encoding, heads=names(families),
+        inputs=["image"] if no_clinical else names(inputs), class_weights=_class_weights(class_weights),
+        progress=say.progress(), **options,
+    )  # fmt: skip
+    render_study(summary, say.console)
+
+
+def _class_weights(given: str | None) -> tuple[float, float] | None:
+    if given is None or given == "none":
+        return None
+    try:
+        reactive, malignant = (float(part) for part in given.split(","))
+    except ValueError:
+        raise click.UsageError(
+            f"--class-weights takes two numbers such as 1,2, or none; not {given!r}."
+        ) from None
+    return reactive, malignant

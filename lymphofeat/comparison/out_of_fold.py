@@ -1,0 +1,144 @@
+"""One system's out-of-fold predictions on a cache's first drawing of folds, each fold by what is blind to it."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..cache.reader import Cache, Encoding
+from ..cache.writer import features_digest
+from ..errors import CacheError
+from ..heads.base import Memo, Split, fit_predict
+from ..parallel import one_thread
+from ..scoring.plan import labels_of
+from ..scoring.threshold import prior_cut
+from ..storage.json_arrays import pack, unpack
+from .pipelines import END_TO_END, System, heads_of
+
+__all__ = ["OutOfFold", "encoder_seconds", "identity", "predict"]
+
+Floats = NDArray[np.float64]
+
+RULES = "1"  # changes whenever `predict` gives other numbers for the same system within a version
+_OWN_CUT = 0.5  # where a fine-tuned network decides, and the majority class
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What a system says of the labelled patients, by models that did not see them.
+
+    Attributes:
+        probabilities: (n,) float64 of malignant, labelled patients in the cache's order.
+        cuts: (n,) float64; a patient is called malignant at this probability or above.
+        seconds: of fitting and predicting, the encoder's time not counted.
+    """
+
+    probabilities: Floats
+    cuts: Floats
+    seconds: float
+
+    @property
+    def decisions(self) -> NDArray[np.bool_]:
+        """(n,) whether each patient is called malignant."""
+        return self.probabilities >= self.cuts
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values that come back bit by bit."""
+        return {
+            "probabilities": pack(self.probabilities),
+            "cuts": pack(self.cuts),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "OutOfFold":
+        """The opposite of `to_json`.
+
+        Raises:
+            KeyError, ValueError, TypeError: not what `to_json` gives.
+        """
+        return cls(unpack(entry["probabilities"]), unpack(entry["cuts"]), float(entry["seconds"]))
+
+
+def predict(cache: Cache, system: System) -> OutOfFold:
+    """Predict every labelled patient.
+
+    Heads and controls cut at the share of malignant among the fold's training patients, the decision that is best
+    for balanced accuracy if the probabilities are right; it needs no second level of folds, which not every family of
+    encoders has. A fine-tuned network decides as it was published, at 0.5, and so does the majority class.
+
+    Raises:
+        LeakageError: no encoding of the family is blind to a fold.
+        CacheError: one of them lacks the network's own probabilities.
+        InputError: the labelled part lacks a class.
+    """
+    labels = labels_of(cache)
+    splits = list(cache.splits(system.family).values())
+    probabilities, cuts = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
+    start = time.perf_counter()
+    end_to_end = system.head == END_TO_END
+    predicted = _own(cache, system, splits) if end_to_end else _by_heads(cache, system, splits, labels)
+    for split, p in zip(splits, predicted, strict=True):
+        probabilities[split.test] = p
+        cuts[split.test] = (
+            _OWN_CUT if end_to_end or system.head == "majority" else prior_cut(labels[split.train])
+        )
+    labelled = labels >= 0
+    return OutOfFold(probabilities[labelled], cuts[labelled], time.perf_counter() - start)
+
+
+def identity(cache: Cache, system: System) -> str:
+    """Hex digest of everything that `predict` depends on.
+
+    Raises:
+        LeakageError, CacheError, InputError: as `predict`.
+    """
+    heads = [{"head": type(h).__name__, **h.get_params()} for h in heads_of(system)]
+    used = [(encoding.digest, _own_digest(encoding)) for encoding in _encodings(cache, system)]
+    state = json.dumps([__version__, RULES, system.head, heads, cache.fingerprint, used], sort_keys=True)
+    return blake2b(state.encode(), digest_size=16).hexdigest()
+
+
+def encoder_seconds(cache: Cache, system: System) -> float:
+    """Seconds that making the encodings behind a system took; 0 without any, NaN where they were not recorded."""
+    made = {encoding.name: encoding.made for encoding in _encodings(cache, system)}
+    return float(sum(float(m.get("seconds", np.nan)) for m in made.values()))
+
+
+def _encodings(cache: Cache, system: System) -> list[Encoding]:
+    """Of each fold, ascending; none where no image is looked at."""
+    splits = cache.splits(system.family).values()
+    return [cache.encodings[split.encoding] for split in splits if split.encoding]
+
+
+def _own(cache: Cache, system: System, splits: Sequence[Split]) -> list[Floats]:
+    predicted = []
+    for split in splits:
+        encoding = cache.encodings.get(split.encoding)
+        if encoding is None or encoding.end_to_end is None:
+            name = system.family if encoding is None else encoding.name
+            raise CacheError(
+                f"{name} holds no probabilities of its own network; train it again with `lymphofeat extract "
+                f"--finetune`, or leave {system.name} out."
+            )
+        predicted.append(encoding.end_to_end[split.test])
+    return predicted
+
+
+def _own_digest(encoding: Encoding) -> str:
+    return "" if encoding.end_to_end is None else features_digest(encoding.end_to_end)
+
+
+def _by_heads(
+    cache: Cache, system: System, splits: Sequence[Split], labels: NDArray[np.int8]
+) -> list[Floats]:
+    memo = Memo()
+    with one_thread():
+        each = [fit_predict(head, splits, cache.clinical, labels, memo) for head in heads_of(system)]
+    return [np.asarray(np.mean(of_fold, axis=0)) for of_fold in zip(*each, strict=True)]

@@ -1,0 +1,143 @@
+"""What can be compared: the systems that a cache gives rise to, by name, and the choice among them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from ..cache.controls import is_colour, is_untrained
+from ..cache.reader import Cache, Encoding
+from ..errors import InputError
+from ..heads import Head, PooledLogistic
+from .control_experiments import BagSize, MajorityClass
+
+__all__ = ["END_TO_END", "HEADS", "System", "heads_of", "recipe_of", "select", "systems_of"]
+
+END_TO_END = "end-to-end"
+# What is built on every family of encodings, by its word in a system's name, and what that sees of a patient.
+HEADS = {"image": "image", "both": "image+clinical", "average": "image+clinical"}
+_CONTROLS = {"majority": "nothing", "bag-size": "bag size", "clinical": "clinical"}
+_TRAINED = ("frozen", "fine-tuned")
+_COMPONENTS = 32
+
+
+@dataclass(frozen=True)
+class System:
+    """One way from a patient to a probability.
+
+    Attributes:
+        name: "majority", "bag-size", "clinical", or "<family>/<head>".
+        head: the part of the name that says what is done with the features.
+        family: the encodings; None where none are used.
+        recipe: the recipe that the encoders were trained by; "" where they were not trained here.
+        encoder: "" (none), "colour", "random", "frozen" (features as trained weights give them) or "fine-tuned".
+        inputs: "nothing", "bag size", "clinical", "image" or "image+clinical".
+        backbone: the network's name; "" without one.
+    """
+
+    name: str
+    head: str
+    family: str | None
+    recipe: str
+    encoder: str
+    inputs: str
+    backbone: str = ""
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it rests on no trained encoder: every comparison shows it."""
+        return self.encoder not in _TRAINED
+
+
+def systems_of(cache: Cache) -> list[System]:
+    """Every system that can be compared on a cache, controls first."""
+    systems = [System(name, name, None, "", "", inputs) for name, inputs in _CONTROLS.items()]
+    for family in cache.families:
+        systems += _of_family(family, cache.members(family))
+    return sorted(systems, key=lambda s: _TRAINED.index(s.encoder) if s.encoder in _TRAINED else -1)
+
+
+def _of_family(family: str, members: Sequence[Encoding]) -> list[System]:
+    recipe, uses_clinical = recipe_of(members[0])
+    inputs = dict(HEADS)
+    if any(member.end_to_end is not None for member in members):
+        inputs = {END_TO_END: "image+clinical" if uses_clinical else "image", **inputs}
+    encoder, backbone = _kind_of(members[0]), str(members[0].attrs.get("backbone", ""))
+    return [
+        System(f"{family}/{head}", head, family, recipe, encoder, seen, backbone)
+        for head, seen in inputs.items()
+    ]
+
+
+def _kind_of(encoding: Encoding) -> str:
+    if is_colour(encoding):
+        return "colour"
+    if is_untrained(encoding):
+        return "random"
+    return "frozen" if encoding.blind_to is None else "fine-tuned"
+
+
+def recipe_of(encoding: Encoding) -> tuple[str, bool]:
+    """The recipe that an encoder was trained by, "" if none, and whether its network sees clinical values."""
+    recipe: Any = encoding.attrs.get("recipe", "")
+    if isinstance(recipe, str) and recipe.startswith("{"):
+        recipe = json.loads(recipe)
+    if isinstance(recipe, dict):
+        return str(recipe.get("name", "")), recipe.get("clinical", {}).get("use", "none") != "none"
+    return ("" if recipe == "frozen" else str(recipe)), False
+
+
+def select(systems: Sequence[System], wanted: Sequence[str], recipes: Sequence[str] = ()) -> list[System]:
+    """The systems that `wanted` names, and the controls, which nothing leaves out.
+
+    Args:
+        systems: all there are.
+        wanted: names of systems, families, recipes, heads ("image", "both", "average", "end-to-end") or encoders
+            ("frozen", "fine-tuned"); empty: everything.
+        recipes: more names that are legal although no system may have them yet.
+
+    Raises:
+        InputError: a name that nothing has; the nearest one is suggested.
+    """
+    if not wanted:
+        return list(systems)
+    known = {word for system in systems for word in _words(system)}
+    known |= {*recipes, *HEADS, *_CONTROLS, *_TRAINED, END_TO_END}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise InputError("\n".join(_unknown(name, sorted(known)) for name in unknown))
+    return [s for s in systems if s.is_control or _words(s) & set(wanted)]
+
+
+def _words(system: System) -> set[str]:
+    """What the system may be called by."""
+    words = {system.name, system.family or "", system.recipe, system.head, system.encoder}
+    return words - {""}
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
+    return f"No system, encoding, recipe or head is called {name!r}; {hint}"
+
+
+def heads_of(system: System) -> list[Head]:
+    """The unfitted heads whose probabilities are averaged; none for a network that stands for itself.
+
+    Heads are fixed, not tuned: mean pooling (for the few colour values mean and deviation), the first 32 principal
+    axes, logistic regression with C = 1.
+    """
+    pooling = "mean+std" if system.encoder == "colour" else "mean"
+    image = PooledLogistic(inputs="image", pooling=pooling, pca=_COMPONENTS)
+    both = PooledLogistic(inputs="both", pooling=pooling, pca=_COMPONENTS)
+    clinical = PooledLogistic(inputs="clinical")
+    heads: dict[str, list[Head]] = {
+        "majority": [MajorityClass()],
+        "bag-size": [BagSize()],
+        "clinical": [clinical],
+        "image": [image],
+        "both": [both],
+        "average": [image, clinical],
+    }
+    return heads.get(system.head, [])

@@ -1,0 +1,166 @@
+"""The scores of compared systems, what sets them apart, and what may be concluded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..estimates.scores import METRICS, Bootstrap, Interval, bootstrap
+from ..scoring.score import DIRECTIONS
+from .out_of_fold import OutOfFold
+from .pipelines import System
+
+__all__ = ["Comparison", "Measured", "Patients"]
+
+Labels = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Patients:
+    """Whom the systems are compared on: the labelled patients, in the cache's order.
+
+    Attributes:
+        y: (n,) labels.
+        folds: (n,) their folds.
+        counts: (n,) float64 lymphocyte counts, 10⁹/l, NaN where missing.
+    """
+
+    y: Labels
+    folds: NDArray[np.int8]
+    counts: NDArray[np.float64]
+
+    @property
+    def median_count(self) -> float:
+        """The median of the known counts; NaN where none is known."""
+        known = self.counts[~np.isnan(self.counts)]
+        return float(np.median(known)) if len(known) else float("nan")
+
+    @property
+    def ambiguous(self) -> NDArray[np.bool_]:
+        """(n,) whether the count is known and at most the median: the half that a count alone does not decide."""
+        return self.counts <= self.median_count
+
+
+class Measured:
+    """One system's scores on the patients.
+
+    Attributes:
+        system: what was measured.
+        found: its out-of-fold predictions.
+        encoder_seconds: that its encodings took; NaN where not recorded.
+        all, ambiguous: per metric, the score on all patients and on those with ambiguous counts; the latter empty where
+            these are of one class.
+    """
+
+    def __init__(self, system: System, found: OutOfFold, patients: Patients, encoder_seconds: float) -> None:
+        self.system, self.found, self.encoder_seconds = system, found, encoder_seconds
+        order = _ordering(found.probabilities, patients.folds)
+        self.all = _scores(patients.y, found, order, np.ones(len(patients.y), dtype=bool))
+        few = patients.ambiguous
+        self.ambiguous = _scores(patients.y, found, order, few) if len(set(patients.y[few])) == 2 else {}
+
+    @property
+    def seconds(self) -> float:
+        """From pixels to predictions, as far as it was recorded."""
+        return self.found.seconds + (0.0 if np.isnan(self.encoder_seconds) else self.encoder_seconds)
+
+
+def _ordering(probabilities: NDArray[np.float64], folds: NDArray[np.int8]) -> NDArray[np.float64]:
+    """What the AUC is taken of: the probabilities, or none of them where every fold has one for all its patients.
+
+    Such constants differ by the training parts' shares only, which are low where the fold's own is high; an AUC of
+    them would fall below one half by construction.
+    """
+    if all(len(np.unique(probabilities[folds == k])) == 1 for k in np.unique(folds)):
+        return np.zeros_like(probabilities)
+    return probabilities
+
+
+def _scores(
+    y: Labels, found: OutOfFold, order: NDArray[np.float64], who: NDArray[np.bool_]
+) -> dict[str, Bootstrap]:
+    values = {"auc": order, "average_precision": order}
+    return {
+        m: bootstrap(m, y[who], values.get(m, found.probabilities)[who], decision=found.decisions[who])
+        for m in METRICS
+    }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Systems measured on the same patients and folds, the best first.
+
+    Attributes:
+        measured: sorted by `metric`, of equals those named first in the alphabet.
+        patients: whom on.
+        metric: what "best" means.
+        source: of the features: the cache's path.
+        left_out: a sentence for each system that was not measured, and for each control that is missing.
+    """
+
+    measured: tuple[Measured, ...]
+    patients: Patients
+    metric: str
+    source: str
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        measured: Sequence[Measured],
+        patients: Patients,
+        metric: str,
+        source: str,
+        left_out: Sequence[str],
+    ) -> "Comparison":
+        """Sort the systems.
+
+        Raises:
+            InputError: an unknown metric.
+        """
+        if metric not in DIRECTIONS:
+            raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(DIRECTIONS)}.")
+        sign = -1 if DIRECTIONS[metric] == "maximize" else 1
+        ranked = sorted(measured, key=lambda m: (sign * m.all[metric].value, m.system.name))
+        return cls(tuple(ranked), patients, metric, source, tuple(left_out))
+
+    @property
+    def best(self) -> Measured:
+        return self.measured[0]
+
+    def difference(self, one: Measured, other: Measured, metric: str | None = None) -> Interval:
+        """`one` − `other` with its 95 % interval, on the same resamples of the patients."""
+        metric = metric or self.metric
+        return (one.all[metric] - other.all[metric]).interval()
+
+    def verdict(self, one: Measured, other: Measured, metric: str | None = None) -> str:
+        """ "better", "worse" or "": whether the difference's interval leaves zero out."""
+        metric = metric or self.metric
+        interval = self.difference(one, other, metric)
+        up = DIRECTIONS[metric] == "maximize"
+        if interval.low > 0 or interval.high < 0:
+            return "better" if (interval.low > 0) == up else "worse"
+        return ""
+
+    @cached_property
+    def tied(self) -> tuple[Measured, ...]:
+        """The systems behind the best one that cannot be told apart from it."""
+        return tuple(m for m in self.measured[1:] if not self.verdict(self.best, m))
+
+    def best_of(self, encoders: Sequence[str], inputs: str, backbone: str = "") -> Measured | None:
+        """The best system on one of these kinds of encoder with these inputs, and this backbone if one is named."""
+        wanted = (
+            m
+            for m in self.measured
+            if m.system.encoder in encoders
+            and m.system.inputs == inputs
+            and backbone in ("", m.system.backbone)
+        )
+        return next(wanted, None)
+
+    def named(self, name: str) -> Measured | None:
+        """The system of that name."""
+        return next((m for m in self.measured if m.system.name == name), None)

@@ -1,0 +1,390 @@
+"""Scores over patients and how sure they are: five metrics and their bootstrap intervals.
+
+The interval is the percentile bootstrap (Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993,
+chapter 13), stratified by class: every resample draws as many patients of each class as there are. A
+resample is a row of integer weights, so that all resamples of a score are a few array operations.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from .intervals import SEEN, Interval, Unseen, unseen, widened
+
+__all__ = [
+    "METRICS",
+    "Bootstrap",
+    "ClassWeights",
+    "Interval",
+    "auc",
+    "average_precision",
+    "balanced_accuracy",
+    "bootstrap",
+    "bootstrap_interval",
+    "bootstrap_of_runs",
+    "brier",
+    "log_loss",
+    "resample_weights",
+    "score",
+    "weighted_score",
+]
+
+METRICS = ("balanced_accuracy", "auc", "average_precision", "log_loss", "brier")
+_NEEDS_PROBABILITIES = {"log_loss": "Log loss", "brier": "The Brier score"}
+
+# What a reactive and what a malignant patient weighs in the accuracy, from outside; None: such that both classes
+# weigh the same.
+ClassWeights = tuple[float, float] | None
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """A score on all patients and on every resample of them.
+
+    Attributes:
+        value: on all patients.
+        resampled: (B,) float64, on each resample. The same seed and labels draw the same resamples, so two
+            systems' scores on the same patients may be subtracted resample by resample.
+        beyond: what a sample without any error, or without any success, cannot see (`intervals`).
+    """
+
+    value: float
+    resampled: Floats
+    beyond: Unseen = SEEN
+
+    def __sub__(self, other: "Bootstrap") -> "Bootstrap":
+        """The paired difference of two scores on the same patients, metric and seed."""
+        beyond = SEEN if other is self else self.beyond.less(other.beyond)
+        return Bootstrap(self.value - other.value, self.resampled - other.resampled, beyond)
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """The value with its percentile interval of that coverage, in (0, 1).
+
+        Where no resample differs from a score of 0 or 1, the bounds are the exact ones of `intervals`, or NaN.
+        """
+        tail = (1 - confidence) / 2
+        low, high = np.quantile(self.resampled, [tail, 1 - tail])
+        return widened(Interval(self.value, float(low), float(high)), self.beyond, confidence)
+
+
+def auc(y: ArrayLike, score: ArrayLike) -> float:
+    """Area under the ROC curve: the share of (malignant, reactive) pairs ordered rightly, ties as half.
+
+    Args:
+        y: (n,) labels 0 and 1, both present.
+        score: (n,) floats, larger for label 1; infinite values are allowed.
+
+    Raises:
+        InputError: another label, a class without patients, a NaN, or lengths that differ.
+    """
+    labels, scores = _checked(y, score, "auc")
+    return float(_auc(labels, scores, _once(labels))[0])
+
+
+def balanced_accuracy(y: ArrayLike, decision: ArrayLike, class_weights: ClassWeights = None) -> float:
+    """Mean of sensitivity and specificity, or the accuracy under class weights.
+
+    With weights (u, v) it is Σ wᵢ [decision right] / Σ wᵢ, wᵢ = u for a reactive patient and v for a malignant one.
+    Leaderboards compute balanced accuracy so: weights that balance the classes of all test patients are fixed once
+    and stay the same for any part of them. On patients of which shares are as those behind the weights, the two are
+    equal.
+
+    Args:
+        y: (n,) labels 0 and 1, both present.
+        decision: (n,) decisions 0 and 1.
+        class_weights: of a reactive and of a malignant patient, both above 0.
+
+    Raises:
+        InputError: as for `auc`, a decision that is neither 0 nor 1, or weights that are not above 0.
+    """
+    return score("balanced_accuracy", y, decision, class_weights)
+
+
+def average_precision(y: ArrayLike, score: ArrayLike) -> float:
+    """Average precision, Σ (Rₖ − Rₖ₋₁) Pₖ over the distinct scores from the largest down, ties together.
+
+    Args:
+        y: (n,) labels 0 and 1, both present.
+        score: (n,) floats, larger for label 1.
+
+    Raises:
+        InputError: as for `auc`.
+    """
+    labels, scores = _checked(y, score, "average_precision")
+    return float(_average_precision(labels, scores, _once(labels))[0])
+
+
+def log_loss(y: ArrayLike, p: ArrayLike) -> float:
+    """Mean negative log-likelihood, in nats.
+
+    Args:
+        y: (n,) labels 0 and 1, both present.
+        p: (n,) probabilities of label 1, clipped to [eps, 1 − eps] with float64's eps (2.2e-16).
+
+    Raises:
+        InputError: as for `auc`, and a probability outside [0, 1].
+    """
+    return score("log_loss", y, p)
+
+
+def brier(y: ArrayLike, p: ArrayLike) -> float:
+    """Mean squared difference of probability and label (Brier, Monthly Weather Review 78, 1950).
+
+    Args:
+        y: (n,) labels 0 and 1, both present.
+        p: (n,) probabilities of label 1.
+
+    Raises:
+        InputError: as for `log_loss`.
+    """
+    return score("brier", y, p)
+
+
+def score(metric: str, y: ArrayLike, judged: ArrayLike, class_weights: ClassWeights = None) -> float:
+    """A metric by its name.
+
+    Args:
+        metric: one of `METRICS`.
+        y: (n,) labels 0 and 1, both present.
+        judged: (n,) decisions for "balanced_accuracy", scores or probabilities of label 1 for the others.
+        class_weights: see `balanced_accuracy`; the others do not look at them.
+
+    Raises:
+        InputError: an unknown metric, or bad values (see the functions above).
+    """
+    labels, values = _checked(y, judged, metric)
+    return float(_statistic(metric, class_weights)(labels, values, _once(labels))[0])
+
+
+def bootstrap_interval(
+    metric: str,
+    y: ArrayLike,
+    p: ArrayLike,
+    *,
+    decision: ArrayLike | None = None,
+    class_weights: ClassWeights = None,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """The score on all patients with its stratified percentile bootstrap interval.
+
+    At a perfect AUC or balanced accuracy (1.0) every resample is perfect too: the bounds are then exact ones, see
+    `intervals`; for average precision and log loss they are NaN, not known.
+
+    Args:
+        metric: one of `METRICS`.
+        y: (n,) labels 0 and 1, both present.
+        p: (n,) scores ("auc", "average_precision") or probabilities ("log_loss", "brier") of label 1; not looked at
+            for "balanced_accuracy".
+        decision: (n,) decisions 0 and 1; needed for "balanced_accuracy", not looked at otherwise.
+        class_weights: see `balanced_accuracy`; not looked at otherwise.
+        n_resamples: number of resamples, at least 1.
+        confidence: coverage of the interval, in (0, 1).
+        seed: the same seed and labels draw the same resamples for every metric and score.
+
+    Raises:
+        InputError: an unknown metric, no `decision` where it is needed, bad values (see the scores above).
+    """
+    if not 0 < confidence < 1:
+        raise InputError(f"The confidence of an interval must lie between 0 and 1, not be {confidence}.")
+    resampled = bootstrap(
+        metric, y, p, decision=decision, class_weights=class_weights, n_resamples=n_resamples, seed=seed
+    )
+    return resampled.interval(confidence)
+
+
+def bootstrap(
+    metric: str,
+    y: ArrayLike,
+    p: ArrayLike,
+    *,
+    decision: ArrayLike | None = None,
+    class_weights: ClassWeights = None,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> Bootstrap:
+    """The score on all patients and on stratified resamples of them; arguments as of `bootstrap_interval`.
+
+    Raises:
+        InputError: an unknown metric, no `decision` where it is needed, bad values (see the scores above).
+    """
+    statistic = _statistic(metric, class_weights)
+    if metric == "balanced_accuracy" and decision is None:
+        raise InputError("Balanced accuracy is measured on decisions; give `decision` (0 or 1 per patient).")
+    if n_resamples < 1:
+        raise InputError(f"The bootstrap needs at least 1 resample, not {n_resamples}.")
+    judged = decision if metric == "balanced_accuracy" and decision is not None else p
+    labels, values = _checked(y, judged, metric)
+    resampled = statistic(labels, values, _resampled(labels, n_resamples, seed))
+    value = float(statistic(labels, values, _once(labels))[0])
+    beyond = unseen(metric, value, int((~labels).sum()), int(labels.sum()), class_weights)
+    return Bootstrap(value, resampled, beyond)
+
+
+def bootstrap_of_runs(
+    metric: str,
+    y: ArrayLike,
+    p: NDArray[np.float64],
+    decisions: NDArray[np.bool_],
+    class_weights: ClassWeights = None,
+) -> Bootstrap:
+    """The score averaged over runs, on all patients and on resamples of them, the same in every run.
+
+    Args:
+        metric, y, class_weights: as of `bootstrap`.
+        p, decisions: (n, runs), each column as of `bootstrap`.
+    """
+    each = [
+        bootstrap(metric, y, one, decision=decision, class_weights=class_weights)
+        for one, decision in zip(p.T, decisions.T, strict=True)
+    ]
+    value = float(np.mean([b.value for b in each]))
+    malignant = int((np.asarray(y) == 1).sum())
+    beyond = unseen(metric, value, len(np.asarray(y)) - malignant, malignant, class_weights)
+    return Bootstrap(value, np.mean([b.resampled for b in each], axis=0), beyond)
+
+
+def weighted_score(
+    metric: str, y: ArrayLike, values: ArrayLike, class_weights: ClassWeights = None
+) -> Callable[[Floats], Floats]:
+    """The score as a function of patients' weights: what a bootstrap or a jackknife evaluates.
+
+    Args:
+        metric, y, class_weights: as of `bootstrap`.
+        values: (n,) decisions ("balanced_accuracy"), scores or probabilities, as the metric asks.
+
+    Returns:
+        (B, n) weights, each row with some weight in both classes → (B,) scores.
+
+    Raises:
+        InputError: as `bootstrap`.
+    """
+    statistic = _statistic(metric, class_weights)
+    labels, judged = _checked(y, values, metric)
+    return lambda weights: statistic(labels, judged, weights)
+
+
+def resample_weights(y: ArrayLike, n_resamples: int, seed: int) -> Floats:
+    """(n_resamples, n) float64: how often each resample drew each patient, within the classes of y.
+
+    The same arguments give the same resamples, here and in `bootstrap`.
+    """
+    return _resampled(np.asarray(y) == 1, n_resamples, seed)
+
+
+def _checked(y: ArrayLike, values: ArrayLike, metric: str) -> tuple[Labels, Floats]:
+    labels = np.asarray(y)
+    judged = np.asarray(values, dtype=np.float64)
+    if labels.ndim != 1 or labels.shape != judged.shape:
+        raise InputError(f"Labels {labels.shape} and scores {judged.shape} must be one row per patient each.")
+    if not np.isin(labels, (0, 1)).all():
+        raise InputError("A score needs labels 0 and 1; leave the patients without a label out.")
+    if len(np.unique(labels)) < 2:
+        raise InputError("A score needs patients of both classes; here all have the same label.")
+    if np.isnan(judged).any():
+        raise InputError(f"{int(np.isnan(judged).sum())} of {len(judged)} scores are not numbers (NaN).")
+    if metric == "balanced_accuracy" and not np.isin(judged, (0, 1)).all():
+        raise InputError("Balanced accuracy is measured on decisions 0 and 1; apply a threshold first.")
+    if metric in _NEEDS_PROBABILITIES and not ((judged >= 0) & (judged <= 1)).all():
+        what = _NEEDS_PROBABILITIES[metric]
+        raise InputError(f"{what} is measured on probabilities; some values are outside 0 to 1.")
+    return labels == 1, judged
+
+
+def _once(labels: Labels) -> Floats:
+    """(1, n) weights: every patient once."""
+    return np.ones((1, len(labels)))
+
+
+def _resampled(labels: Labels, n_resamples: int, seed: int) -> Floats:
+    """(n_resamples, n) weights: how often each resample drew each patient, within the classes."""
+    rng = np.random.default_rng(seed)
+    weights = np.empty((n_resamples, len(labels)))
+    for members in (np.flatnonzero(~labels), np.flatnonzero(labels)):
+        size = len(members)
+        drawn = rng.integers(size, size=(n_resamples, size))
+        drawn += np.arange(n_resamples)[:, None] * size  # one range of numbers per resample: a single count
+        counts = np.bincount(drawn.ravel(), minlength=n_resamples * size)
+        weights[:, members] = counts.reshape(n_resamples, size)
+    return weights
+
+
+def _auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:
+    """(B,) AUC under (B, n) weights: for each malignant patient, the weight of the reactive ones below it."""
+    reactive = np.flatnonzero(~labels)
+    reactive = reactive[np.argsort(scores[reactive], kind="stable")]
+    below = np.zeros((len(weights), len(reactive) + 1))
+    np.cumsum(weights[:, reactive], axis=1, out=below[:, 1:])
+    first = np.searchsorted(scores[reactive], scores[labels], side="left")
+    last = np.searchsorted(scores[reactive], scores[labels], side="right")
+    positive = weights[:, labels]
+    ordered = np.einsum("bi,bi->b", positive, below[:, first] + below[:, last]) / 2
+    return np.asarray(ordered / (positive.sum(axis=1) * below[:, -1]))
+
+
+def _balanced_accuracy(labels: Labels, decisions: Floats, weights: Floats) -> Floats:
+    """(B,) balanced accuracy under (B, n) weights."""
+    right = (decisions == labels).astype(np.float64)
+    recalls = [weights[:, c] @ right[c] / weights[:, c].sum(axis=1) for c in (labels, ~labels)]
+    return np.asarray((recalls[0] + recalls[1]) / 2)
+
+
+def _weighted_accuracy(reactive: float, malignant: float) -> "Statistic":
+    def accuracy(labels: Labels, decisions: Floats, weights: Floats) -> Floats:
+        """(B,) accuracy under (B, n) weights times those of the classes."""
+        each = weights * np.where(labels, malignant, reactive)
+        return np.asarray(each @ (decisions == labels).astype(np.float64) / each.sum(axis=1))
+
+    return accuracy
+
+
+def _average_precision(labels: Labels, scores: Floats, weights: Floats) -> Floats:
+    """(B,) average precision under (B, n) weights."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # of each run of equal scores
+    called = np.cumsum(weights[:, order], axis=1)[:, last]
+    rightly = np.cumsum(weights[:, order] * labels[order], axis=1)[:, last]
+    precision = np.divide(rightly, called, out=np.zeros_like(called), where=called > 0)
+    gained = np.diff(rightly, axis=1, prepend=0.0)
+    return np.asarray((gained * precision).sum(axis=1) / rightly[:, -1])
+
+
+def _log_loss(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
+    """(B,) log loss under (B, n) weights."""
+    eps = np.finfo(np.float64).eps
+    p = np.clip(probabilities, eps, 1 - eps)
+    losses = -np.log(np.where(labels, p, 1 - p))
+    return np.asarray(weights @ losses / weights.sum(axis=1))
+
+
+def _brier(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
+    """(B,) Brier score under (B, n) weights."""
+    return np.asarray(weights @ (probabilities - labels) ** 2 / weights.sum(axis=1))
+
+
+# (n,) labels, (n,) values, (B, n) weights of the patients → (B,) scores.
+Statistic = Callable[[Labels, Floats, Floats], Floats]
+_STATISTICS: Mapping[str, Statistic] = {
+    "balanced_accuracy": _balanced_accuracy,
+    "auc": _auc,
+    "average_precision": _average_precision,
+    "log_loss": _log_loss,
+    "brier": _brier,
+}
+
+
+def _statistic(metric: str, class_weights: ClassWeights) -> Statistic:
+    if metric not in METRICS:
+        raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
+    if class_weights is None or metric != "balanced_accuracy":
+        return _STATISTICS[metric]
+    if len(class_weights) != 2 or not all(np.isfinite(w) and w > 0 for w in class_weights):
+        raise InputError(f"Class weights are two numbers above 0, not {class_weights!r}.")
+    return _weighted_accuracy(*class_weights)

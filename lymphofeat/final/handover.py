@@ -1,0 +1,163 @@
+"""What leaves a study: the heads that `submit` and `export` both fit once more, and why these."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cache.reader import Cache
+from ..errors import InputError
+from ..estimates.scores import Bootstrap, Interval, bootstrap_of_runs
+from ..studies.average import Average
+from ..studies.selection import DEFAULT, rule_named
+from ..studies.store import open_store
+from ..studies.study import check_made_from, made_from_cache
+from ..studies.summary import OPTIMISTIC, StudySummary, load_selected, load_trials
+from ..studies.trial import TrialSummary
+from .ensemble import CAVEAT, Ensemble, select_ensemble
+from .refit import FinalFit
+from .submission_log import expected_range
+
+__all__ = ["FinalModel", "final_model", "handed_over"]
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """What leaves a study: which heads, with which shares and threshold, and what they reached out of fold.
+
+    Attributes:
+        study: the study as it stands.
+        chosen: its heads.
+        reason: one sentence: which heads, and by which rule.
+        caveat: what the scores of `probabilities` must be quoted with.
+        probabilities, decisions: (n, repeats), of the labelled patients, out-of-fold; those of an ensemble are by heads
+            that were chosen without the patient's fold.
+    """
+
+    study: StudySummary
+    chosen: Average
+    reason: str
+    caveat: str
+    probabilities: NDArray[np.float64]
+    decisions: NDArray[np.bool_]
+
+    @property
+    def ensemble(self) -> Ensemble | None:
+        """How the heads were chosen, if an ensemble was asked for."""
+        return self.chosen if isinstance(self.chosen, Ensemble) else None
+
+    @property
+    def members(self) -> tuple[tuple[TrialSummary, float], ...]:
+        """(trial, weight); the weights add up to 1."""
+        return self.chosen.members
+
+    @property
+    def cut(self) -> float:
+        """Malignant at this probability or above."""
+        return self.chosen.cut
+
+    def bootstrap(self, metric: str) -> Bootstrap:
+        """The score of `probabilities` and `decisions`, averaged over the repeats, and on resamples of the patients."""
+        best = self.study.best
+        return bootstrap_of_runs(metric, best.y, self.probabilities, self.decisions, best.class_weights)
+
+    def expected(self, n_test: int) -> Interval:
+        """What a test set of that size would show by the study's metric; see `submissions.expected_range`."""
+        best = self.study.best
+        return expected_range(
+            self.study.metric, best.y, self.probabilities, self.decisions, n_test, best.class_weights
+        )
+
+    def digest(self, cache: Cache, fits: Sequence[FinalFit]) -> str:
+        """Hex SHA-256 of all that the predictions depend on."""
+        seen = [(fit.encoding.digest, fit.train.tolist()) for fit in fits]
+        heads = [(trial.params, weight) for trial, weight in self.members]
+        state = json.dumps([cache.fingerprint, seen, heads, self.cut], sort_keys=True)
+        return hashlib.sha256(state.encode()).hexdigest()
+
+
+def final_model(
+    cache: Cache,
+    study: StudySummary,
+    *,
+    rule: str | None = None,
+    trial: int | None = None,
+    ensemble: int | None = None,
+) -> FinalModel:
+    """Choose what leaves a study; `submit` and `export` both ask here.
+
+    Args:
+        cache: the one that the study was made from.
+        study: as it stands.
+        rule: a key of `selection.RULES`; by default `selection.DEFAULT`.
+        trial: the head of that trial instead.
+        ensemble: so many members instead, see `ensemble`.
+
+    Raises:
+        StudyError: the study is of another cache.
+        InputError: an unknown rule, a trial that is not complete, a bad number of members, or several of the three.
+    """
+    with open_store(study.path) as store:
+        check_made_from(store, made_from_cache(cache, study.family, study.repeats))
+    if sum(given is not None for given in (rule, trial, ensemble)) > 1:
+        raise InputError(
+            "A rule of selection, a trial and an ensemble exclude one another; give one of them."
+        )
+    if ensemble is not None:
+        found = select_ensemble(load_trials(study.path), study.metric, ensemble)
+        reason = f"{_heads(found)} {_are(found)} handed over, as --ensemble {ensemble} asks."
+        return FinalModel(study, found, reason, CAVEAT, found.nested_probabilities, found.nested_decisions)
+    if trial is not None:
+        chosen = Average(((_trial(study, trial), 1.0),))
+        reason = f"Trial {trial} is handed over, as --trial {trial} asks."
+        caveat = f"Trial {trial} was chosen after its scores on these very folds were seen, so {OPTIMISTIC}"
+    else:
+        chosen = study.selected if rule is None else load_selected(study.path, rule)
+        reason, caveat = handed_over(study, chosen, rule), _selected(study, chosen, rule or DEFAULT)
+    return FinalModel(study, chosen, reason, caveat, chosen.probabilities, chosen.decisions)
+
+
+def handed_over(study: StudySummary, chosen: Average, rule: str | None = None) -> str:
+    """One sentence: what `submit` and `export` take, and why.
+
+    Args:
+        study: whose heads.
+        chosen: what `rule` takes of it.
+        rule: as the user named it; None: the default.
+    """
+    which = rule_named(rule or DEFAULT).words
+    what = f"{_heads(chosen)} {_are(chosen)} handed over: {which} of {study.n_scored}"
+    if rule is not None:
+        return f"{what}, as --select {rule} asks."
+    return f"{what}, the default rule (docs/bundle.md says why, --select takes another)."
+
+
+def _selected(study: StudySummary, chosen: Average, rule: str) -> str:
+    return (
+        f"{_heads(chosen)} {'was' if len(chosen.members) == 1 else 'were'} selected as {rule_named(rule).words} of "
+        f"{study.n_scored} on these very folds, so {OPTIMISTIC}"
+    )
+
+
+def _heads(chosen: Average) -> str:
+    numbers = [str(trial.number) for trial, _ in chosen.members]
+    if len(numbers) == 1:
+        return f"Trial {numbers[0]}"
+    return f"Trials {', '.join(numbers[:-1])} and {numbers[-1]}"
+
+
+def _are(chosen: Average) -> str:
+    return "is" if len(chosen.members) == 1 else "are"
+
+
+def _trial(study: StudySummary, number: int) -> TrialSummary:
+    for trial in load_trials(study.path):
+        if trial.number == number:
+            return trial
+    raise InputError(
+        f"{study.path} holds no complete trial {number}; it has {study.n_trials} finished trials, numbered from 0, and "
+        "those that were stopped early or failed have no head."
+    )

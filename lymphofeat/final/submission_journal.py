@@ -1,0 +1,192 @@
+"""A submission's tables and its line in the log: both are there, or neither, whatever interrupts the program.
+
+The tables are written beside their places first, then a note of what is about to happen (`.submissions.csv.pending`),
+then the log with the new line, then the tables take their places, then the note goes. Whoever opens the log next and
+finds the note ends what was begun: with the line in the log the tables are put into their places, without it they are
+removed.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from ..errors import InputError, StudyError
+from ..storage.atomic import move_into_place, sync, written_beside
+from ..storage.locks import locked
+from .submission_log import Submission, read_log
+
+__all__ = ["SubmissionLog", "end_interrupted", "open_log", "pending_path"]
+
+Tell = Callable[[str], None]
+_PATIENCE = 30.0  # seconds; the log is held for the blink of an eye
+
+
+def pending_path(log: Path) -> Path:
+    """The note of a submission under way."""
+    return log.with_name(f".{log.name}.pending")
+
+
+class SubmissionLog:
+    """The log of submissions, held by this process.
+
+    Attributes:
+        path: the file.
+        lines: oldest first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _told(path):
+            self.lines = read_log(path)
+
+    def add(self, line: Submission, tables: Sequence[tuple[Path, Path]], *, force: bool) -> None:
+        """Add a line and put its tables into their places.
+
+        Args:
+            line: what is added.
+            tables: per table where it is, whole and flushed to the disk, and its place beside that; the table of
+                decisions first. From here on they belong to the log.
+            force: replace what is in the places.
+
+        Raises:
+            StudyError: log or table cannot be written; neither the line nor the first table is there.
+        """
+        note = {
+            "line": asdict(line),
+            "tables": [[str(path.absolute()) for path in pair] for pair in tables],
+            "force": force,
+        }
+        pending = pending_path(self.path)
+        try:
+            with _told(self.path):
+                with written_beside(pending) as file:
+                    file.write_text(json.dumps(note), encoding="utf-8")
+                self._write([*self.lines, line])
+        except StudyError:
+            pending.unlink(missing_ok=True)
+            raise
+        said = self.end_interrupted()
+        if line not in self.lines:
+            raise StudyError(said)
+
+    def end_interrupted(self) -> str:
+        """End a submission that has its note; a sentence on what was done, or "" if there was none.
+
+        Raises:
+            StudyError: the note is damaged, or a table cannot be put into its place.
+        """
+        pending = pending_path(self.path)
+        if not pending.exists():
+            return ""
+        line, tables, force = _read_note(pending)
+        place = tables[0][1]
+        if line not in self.lines:
+            self._drop(tables)
+            return (
+                f"The submission {place} of {line.date} was interrupted before it was written; give it again."
+            )
+        taken = not force and tables[0][0].exists() and place.exists()
+        if taken:  # by somebody else since
+            self._write([known for known in self.lines if known != line])
+            self._drop(tables)
+            return (
+                f"The submission {place} of {line.date} was interrupted; another file is in its place by now."
+            )
+        for temporary, final in tables:
+            self._place(line, tables, temporary, final)
+        self._drop(tables)
+        return f"The submission {place} of {line.date} was interrupted; it and its line in {self.path} are there now."
+
+    def _place(
+        self, line: Submission, tables: Sequence[tuple[Path, Path]], temporary: Path, final: Path
+    ) -> None:
+        if not temporary.exists():  # it is in its place since before the interruption
+            return
+        try:
+            move_into_place(temporary, final)
+        except OSError as error:
+            there = final.name != line.file  # the table itself is, and the probabilities beside it are not
+            if not there:
+                self._write([known for known in self.lines if known != line])
+            self._drop(tables)
+            what = (
+                f"; {line.file} and its line in {self.path} are written"
+                if there
+                else ", and no submission was"
+            )
+            raise StudyError(
+                f"{final} cannot be written ({error.strerror or error}){what}; make room or free the folder."
+            ) from error
+
+    def _drop(self, tables: Sequence[tuple[Path, Path]]) -> None:
+        for temporary, _ in tables:
+            temporary.unlink(missing_ok=True)
+        with _told(self.path):
+            pending_path(self.path).unlink(missing_ok=True)
+            sync(self.path.parent)
+
+    def _write(self, lines: list[Submission]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, [f.name for f in fields(Submission)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(line) for line in lines)
+        with _told(self.path), written_beside(self.path) as file:
+            file.write_text(text.getvalue(), encoding="utf-8", newline="")
+        self.lines = lines
+
+
+@contextmanager
+def open_log(path: Path, tell: Tell | None = None) -> Iterator[SubmissionLog]:
+    """Hold the log; a submission that was interrupted is ended first.
+
+    Args:
+        path: the log; made when a line is added.
+        tell: is told of a submission that was ended, and when another process holds the log for long.
+
+    Raises:
+        StudyError: another process holds the log for half a minute, or it cannot be read or written.
+    """
+    with locked(path, StudyError, patience=_PATIENCE, tell=tell):
+        log = SubmissionLog(path)
+        sentence = log.end_interrupted()
+        if sentence and tell is not None:
+            tell(sentence)
+        yield log
+
+
+def end_interrupted(path: Path, tell: Tell | None = None) -> None:
+    """End a submission of this log that was interrupted, if there is one.
+
+    Raises:
+        StudyError: as `open_log`.
+    """
+    if pending_path(path).exists():
+        with open_log(path, tell):
+            pass
+
+
+def _read_note(path: Path) -> tuple[Submission, list[tuple[Path, Path]], bool]:
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+        tables = [(Path(temporary), Path(final)) for temporary, final in note["tables"]]
+        return Submission(**note["line"]), tables, bool(note["force"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StudyError(
+            f"{path} is not the note that an interrupted `lymphofeat submit` leaves ({error!r}); move it away."
+        ) from error
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, InputError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StudyError(
+            f"{path} cannot be written ({why}), and no submission is written without its line in the log; make room or "
+            "free the folder."
+        ) from error

@@ -1,0 +1,120 @@
+"""Files that are either there and whole, or not there, after a kill and after a power cut."""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from ..errors import InputError
+
+__all__ = [
+    "check_place",
+    "leftovers",
+    "make_folder",
+    "move_into_place",
+    "refuse_existing",
+    "sync",
+    "temporary_for",
+    "written_beside",
+]
+
+# `.<name>.<token>.tmp`: the token is a UUID (earlier versions wrote the process's number); SQLite adds "-journal".
+_TEMPORARY = re.compile(r"\.(.+)\.(?:[0-9a-f]{32}|\d+)\.(?:tmp|old)(?:-journal|-wal|-shm)?", re.DOTALL)
+
+
+def check_place(path: Path) -> None:
+    """For a path at which a file is to be written.
+
+    Raises:
+        InputError: `path` is empty, or a folder.
+    """
+    if path.name in ("", "..") or path.is_dir():
+        raise InputError(
+            f"{path} is a folder, and a file is to be written there; name a file in it, such as {path / 'NAME'}."
+        )
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """For before the work that is to be written to `path`.
+
+    Raises:
+        InputError: `path` is a folder, or it exists and `overwrite` is false.
+    """
+    check_place(path)
+    if not overwrite and os.path.lexists(path):
+        raise InputError(f"{path} exists already; give --force to replace it, or another --out.")
+
+
+@contextmanager
+def written_beside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Yield a temporary path in `path`'s folder and rename it to `path` when the block ends well.
+
+    File and folder are flushed to the disk, the file before the rename; when the block raises, the temporary file is
+    removed and `path` stays as it was.
+
+    Raises:
+        InputError: `path` is a folder, or it exists and `overwrite` is false (before the block runs, or after it if
+            somebody else wrote `path` meanwhile).
+    """
+    refuse_existing(path, overwrite=overwrite)
+    make_folder(path.parent)
+    temporary = temporary_for(path)
+    try:
+        yield temporary
+        sync(temporary)
+        refuse_existing(path, overwrite=overwrite)
+        move_into_place(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def temporary_for(path: Path, ending: str = "tmp") -> Path:
+    """A name beside `path` that no other process, thread or machine chooses."""
+    return path.with_name(f".{path.name}.{uuid4().hex}.{ending}")
+
+
+def leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Temporary files and folders in `folder`, each with the name it was to take.
+
+    Some may belong to processes that are at work: remove only those whose target's lock is held.
+    """
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found:
+            yield path, found[1]
+
+
+def move_into_place(temporary: Path, path: Path) -> None:
+    """Rename `temporary`, whose contents are on the disk, to `path`, and bring the rename to the disk."""
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and its parents if need be, and bring them to the disk."""
+    missing = [f for f in (folder, *folder.parents) if not f.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        sync(made.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a file's contents, or a folder's list of names, to the disk."""
+    if path.is_dir():
+        if os.name == "nt":  # which opens no folder
+            return
+        descriptor = os.open(path, os.O_RDONLY)
+    else:
+        descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,251 @@
+"""Rows of one size on disk, computed once in blocks and read through a map: what pixels and activations are kept in.
+
+The file is the rows, then one CRC-32 per block (0: not written yet), then what it should hold. It grows as
+`<name>.partial`, block by block and in any order, each block's checksum after its bytes; when all are there and
+read back as written it is renamed. A run that was killed therefore goes on where it was, and since blocks that a
+power cut left half on the disk fail their checksum, they are computed again.
+"""
+
+import math
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import CacheError
+from ..parallel import usable_cores
+from ..progress import Progress, Silent
+from .arrays import array_bytes
+from .atomic import move_into_place
+from .disk import reserve
+from .locks import locked
+
+__all__ = ["RowPlan", "StoredRows", "open_rows"]
+
+Compute = Callable[[range], NDArray[Any]]
+_TRAILER = struct.Struct("<8sQQQ")  # magic, rows, bytes a row, rows a block
+_MAGIC = b"LFROWS01"
+_RESIDENT = 32 << 20  # bytes of the file that may stay mapped before they are given back to the page cache
+_AHEAD = 4  # blocks per worker that are computed before the first of them is waited for
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """What a file of rows holds.
+
+    Attributes:
+        path: the finished file.
+        n: rows.
+        shape, dtype: of one row.
+        block: rows computed and written together.
+    """
+
+    path: Path
+    n: int
+    shape: tuple[int, ...]
+    dtype: str
+    block: int
+
+    @property
+    def row_bytes(self) -> int:
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+    @property
+    def n_blocks(self) -> int:
+        return -(-self.n // self.block)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.n * self.row_bytes + 4 * self.n_blocks + _TRAILER.size
+
+    @property
+    def partial(self) -> Path:
+        """Where it grows."""
+        return self.path.with_name(self.path.name + ".partial")
+
+    def rows(self, block: int) -> range:
+        """The rows of a block."""
+        return range(block * self.block, min((block + 1) * self.block, self.n))
+
+    def trailer(self) -> bytes:
+        return _TRAILER.pack(_MAGIC, self.n, self.row_bytes, self.block)
+
+
+class StoredRows:
+    """A finished file of rows, mapped read-only.
+
+    `take` may be called from several threads. What it reads stays in the system's page cache, but is unmapped
+    again after a while, so that the process does not grow with the file.
+
+    Attributes:
+        array: (n, *shape) read-only view of the file.
+    """
+
+    def __init__(self, plan: RowPlan) -> None:
+        with plan.path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        count = plan.n * int(np.prod(plan.shape))
+        self.array: NDArray[Any] = np.frombuffer(self._map, plan.dtype, count).reshape(plan.n, *plan.shape)
+        self._touched = 0
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Copy rows, (len(rows), *shape).
+
+        Raises:
+            IndexError: a row that is not there.
+        """
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self.array)):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of a file of {len(self.array)}")
+        copied = np.empty((len(rows), *self.array.shape[1:]), self.array.dtype)
+        np.take(self.array, rows, axis=0, out=copied, mode="clip")  # "raise" would copy once more
+        self._touched += copied.nbytes
+        if self._touched > _RESIDENT and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._touched = 0
+        return copied
+
+
+def open_rows(
+    plan: RowPlan,
+    compute: Compute,
+    *,
+    what: str,
+    unit: str,
+    per_unit: int = 1,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> StoredRows:
+    """The file, computing first what is missing of it.
+
+    Args:
+        plan: what and where.
+        compute: maps a range of rows to (len, *shape); called from several threads, each with one thread for
+            torch's arithmetic, so that a block's bits do not depend on the number of cores.
+        what, unit: for the progress bar.
+        per_unit: rows that make one unit of progress.
+        workers: threads, by default one per core.
+        progress: is told of blocks as they come.
+
+    Raises:
+        CacheError: it cannot be written, or does not read back as written.
+    """
+    progress = progress or Silent()
+    with locked(plan.path, CacheError, patience=math.inf, tell=progress.note):
+        if not _whole(plan):
+            try:
+                _grow(plan, compute, workers or usable_cores(), (what, unit, per_unit), progress)
+            except OSError as error:
+                raise CacheError(
+                    f"{plan.partial} cannot be written ({error.strerror or error}); it needs "
+                    f"{plan.size / 1e9:.2f} GB: free space, or give another --cache, and run the command again."
+                ) from error
+    return StoredRows(plan)
+
+
+def _whole(plan: RowPlan) -> bool:
+    """Whether the finished file is there and is this one; anything else of its name is derived data, made anew."""
+    return plan.path.exists() and _fits(plan, plan.path) and bool(_checksums(plan, plan.path).all())
+
+
+def _fits(plan: RowPlan, path: Path) -> bool:
+    if path.stat().st_size != plan.size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-_TRAILER.size, os.SEEK_END)
+        return file.read() == plan.trailer()
+
+
+def _checksums(plan: RowPlan, path: Path) -> NDArray[np.uint32]:
+    return np.fromfile(path, np.uint32, plan.n_blocks, offset=plan.n * plan.row_bytes)
+
+
+def _checksum(content: bytes) -> int:
+    return zlib.crc32(content) or 1  # 0 means: not written
+
+
+def _grow(
+    plan: RowPlan, compute: Compute, workers: int, words: tuple[str, str, int], progress: Progress
+) -> None:
+    if not (plan.partial.exists() and _fits(plan, plan.partial)):
+        _create(plan)
+    pending = _pending(plan, plan.partial)
+    what, unit, per_unit = words
+    done = plan.n - sum(len(plan.rows(block)) for block in pending)
+    progress.start(what, plan.n // per_unit, unit, done // per_unit)
+    try:
+        with plan.partial.open("rb+") as file:
+            for block, rows in _computed(plan, compute, pending, workers):
+                _write(file, plan, block, rows)
+                progress.advance(len(rows) // per_unit)
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        progress.stop()
+    if _pending(plan, plan.partial):
+        raise CacheError(
+            f"{plan.partial} did not read back as written; check the disk, run the command again."
+        )
+    move_into_place(plan.partial, plan.path)
+
+
+def _create(plan: RowPlan) -> None:
+    """An empty partial file with its space reserved, so that a full disk shows before the work, not after."""
+    with plan.partial.open("wb") as file:
+        try:
+            reserve(file.fileno(), plan.size)
+            file.truncate(plan.size)
+        except OSError:
+            plan.partial.unlink()
+            raise
+        file.seek(-_TRAILER.size, os.SEEK_END)
+        file.write(plan.trailer())
+
+
+def _pending(plan: RowPlan, path: Path) -> list[int]:
+    """Blocks that are not there, or are not what was written."""
+    pending = []
+    with path.open("rb") as file:
+        for block, checksum in enumerate(_checksums(plan, path)):
+            content = file.read(len(plan.rows(block)) * plan.row_bytes) if checksum else b""
+            if not checksum:
+                file.seek(len(plan.rows(block)) * plan.row_bytes, os.SEEK_CUR)
+            if not checksum or _checksum(content) != checksum:
+                pending.append(block)
+    return pending
+
+
+def _write(file: Any, plan: RowPlan, block: int, rows: NDArray[Any]) -> None:
+    if rows.shape != (len(plan.rows(block)), *plan.shape) or rows.dtype != np.dtype(plan.dtype):
+        raise ValueError(f"block {block} is {rows.shape} {rows.dtype}, should be {plan.shape} {plan.dtype}")
+    content = array_bytes(rows)
+    file.seek(plan.rows(block).start * plan.row_bytes)
+    file.write(content)
+    file.flush()  # the bytes reach the system before their checksum does: a kill leaves no false one
+    file.seek(plan.n * plan.row_bytes + 4 * block)
+    file.write(np.uint32(_checksum(content)).tobytes())
+
+
+def _computed(
+    plan: RowPlan, compute: Compute, pending: list[int], workers: int
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Blocks in order, a few of them computed ahead."""
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    window = _AHEAD * workers
+    try:
+        for start in range(0, len(pending), window):
+            blocks = pending[start : start + window]
+            yield from zip(blocks, pool.map(compute, map(plan.rows, blocks)), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)

@@ -1,0 +1,121 @@
+"""A drawn cohort in the challenge's layout, with the truth beside it, for tests, demonstrations and controls."""
+
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from ..errors import InputError
+from ..progress import Progress, Silent
+from ..storage.atomic import make_folder, move_into_place, temporary_for
+from .cells import CELL_TYPES, MORPHOLOGY, draw_cells
+from .images import draw_slide, paint_cell
+from .patients import Signal, SynthSpec, draw_patients
+
+__all__ = ["Signal", "SynthSpec", "draw_cohort", "draw_patients"]
+
+SAMPLE_SHARE = 0.85  # of the test patients are named in sample_submission.csv
+_SAVE: dict[str, dict[str, Any]] = {
+    "jpg": {"format": "JPEG", "quality": 90},
+    "png": {"format": "PNG", "compress_level": 1},
+    "tif": {"format": "TIFF", "compression": "tiff_lzw"},
+    "bmp": {"format": "BMP"},
+}
+_SMUDGE = CELL_TYPES.index("smudge")
+
+
+def draw_cohort(out: Path, spec: SynthSpec, *, progress: Progress | None = None) -> Path:
+    """Draw patients, paint their cells and write the folder; the same spec gives the same bytes.
+
+    Beside the challenge's files stand `truth_patients.csv` (per record: label, true probability of y = 1, person,
+    birth, and what else `draw_patients` names) and `truth_cells.csv` (per image: type, whether of the clone, and
+    morphology).
+    The folder is written beside `out` and renamed into place, so that it is whole or absent.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: `out` exists and is not an empty folder.
+    """
+    out = Path(out).absolute()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists already and is not an empty folder; give another one.")
+    progress = progress or Silent()
+    patients = draw_patients(spec, np.random.default_rng([spec.seed, 0]))
+    make_folder(out.parent)
+    beside = temporary_for(out)
+    progress.start("drawing cells", int(patients["n_images"].sum()), "images")
+    try:
+        beside.mkdir()
+        cells = [
+            _paint_patient(beside, spec, k, row, progress) for k, row in enumerate(patients.itertuples())
+        ]
+        _write_tables(beside, spec, patients)
+        _write_csv(pd.concat(cells), beside / "truth_cells.csv")
+        move_into_place(beside, out)
+    finally:
+        progress.stop()
+        shutil.rmtree(beside, ignore_errors=True)
+    return out
+
+
+def _paint_patient(root: Path, spec: SynthSpec, k: int, row: Any, progress: Progress) -> pd.DataFrame:
+    """Write one bag from a random stream of its own; its rows of truth_cells.csv."""
+    rng = np.random.default_rng([spec.seed, 1, k])
+    folder = root / f"{row.part}set" / row.id
+    folder.mkdir(parents=True)
+    types, morphology, clonal = draw_cells(rng, row.n_images, row.clone_fraction, row.n_rare)
+    slide = draw_slide(rng, spec.size)
+    names = [f"{i:06d}.{row.format}" for i in range(row.n_images)]
+    for name, kind, values in zip(names, types, morphology, strict=True):
+        cell = dict(zip(MORPHOLOGY, values.tolist(), strict=True))
+        pixels = paint_cell(slide, cell, rng, smudged=bool(kind == _SMUDGE))
+        Image.fromarray(pixels).save(folder / name, **_SAVE[row.format])
+        progress.advance()
+    truth = pd.DataFrame(morphology.round(4), columns=list(MORPHOLOGY))
+    truth.insert(0, "patient", row.id)
+    truth.insert(1, "file", names)
+    truth.insert(2, "type", [CELL_TYPES[t] for t in types])
+    truth.insert(3, "clonal", clonal.astype(int))
+    return truth
+
+
+def _write_tables(root: Path, spec: SynthSpec, patients: pd.DataFrame) -> None:
+    """The challenge's four tables and truth_patients.csv, each in an order of its own."""
+    rng = np.random.default_rng([spec.seed, 2])
+    (root / "trainset").mkdir(exist_ok=True)
+    (root / "testset").mkdir(exist_ok=True)
+    table = pd.DataFrame(
+        {
+            "ID": patients["id"],
+            "LABEL": patients["label"].where(patients["part"] == "train", -1),
+            "GENDER": patients["sex_written"],
+            "DOB": [_written(b, o) for b, o in zip(patients["birth"], patients["date_order"], strict=True)],
+            "LYMPH_COUNT": patients["count"].round(2),
+        }
+    )
+    train = table[patients["part"] == "train"]
+    test = table[patients["part"] == "test"]
+    mixed = table.iloc[rng.permutation(len(table))].reset_index(drop=True)
+    mixed.to_csv(root / "clinical_annotation.csv", lineterminator="\n")
+    _write_csv(train, root / "trainset" / "trainset_true.csv")
+    _write_csv(test, root / "testset" / "testset_data.csv")
+    named = rng.permutation(len(test))[: max(int(SAMPLE_SHARE * len(test)), min(len(test), 1))]
+    _write_csv(pd.DataFrame({"ID": test["ID"].iloc[named], "LABEL": 0}), root / "sample_submission.csv")
+    _write_csv(patients, root / "truth_patients.csv")
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, index=False, lineterminator="\n")
+
+
+def _written(birth: date, order: str) -> str:
+    """The date as the challenge's table writes it: m/d/yyyy without zeros, or dd-mm-yyyy."""
+    if order == "d-m-y":
+        return f"{birth:%d-%m-%Y}"
+    return f"{birth.month}/{birth.day}/{birth.year}"

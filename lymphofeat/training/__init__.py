@@ -1,0 +1,1 @@
+"""Fine-tuning by recipes: augmentation, losses, steps, checkpoints. It knows `encoder`, never the other way."""

@@ -1,0 +1,93 @@
+"""Fine-tuned encoders as files: the network, and what it is and was trained on, in one safetensors file.
+
+They are not start weights: features from such an encoder may be scored only where it is blind, which only the cache
+that it was trained for can tell. `lymphofeat.encoder.weights.load_weights` therefore refuses them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from ..encoder.backbones import backbone_named
+from ..encoder.colour import ColourPreprocessing
+from ..encoder.state_dict import ABOUT
+from ..errors import WeightsError
+from ..storage.arrays import save_tensors
+from ..storage.atomic import written_beside
+from .augment import AugmentSpec
+from .networks import PatientNetwork
+from .recipe import Recipe
+from .recipe_file import recipe_from_dict
+
+__all__ = ["TrainedEncoder", "load_trained", "save_trained", "trained_about"]
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """A fine-tuned network as it was kept.
+
+    Attributes:
+        network: backbone and head, in evaluation mode, on the CPU.
+        recipe: that it was trained by.
+        preprocessing: how it must see images.
+        about: `name`, `blind_to`, `key`, `history`, `epoch`, `seconds`, digests.
+    """
+
+    network: PatientNetwork
+    recipe: Recipe
+    preprocessing: ColourPreprocessing
+    about: dict[str, Any]
+
+
+def save_trained(path: Path, network: PatientNetwork, recipe: Recipe, about: Mapping[str, Any]) -> None:
+    """Keep a trained network; `network.backbone` must be the whole backbone.
+
+    Raises:
+        OSError: the disk is full; nothing is left of the file.
+    """
+    metadata = {ABOUT: json.dumps({**about, "recipe": recipe.to_dict()}, sort_keys=True)}
+    with written_beside(path) as beside:
+        beside.write_bytes(save_tensors(network.state_dict(), metadata))
+
+
+def trained_about(path: Path) -> dict[str, Any]:
+    """What a file says of its encoder, without loading the network.
+
+    Raises:
+        WeightsError: not such a file, or damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            about: dict[str, Any] = json.loads((file.metadata() or {})[ABOUT])
+            return about
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise WeightsError(
+            f"{path} is not a fine-tuned encoder of this program, or damaged ({error}); name a file that `lymphofeat "
+            "extract` keeps beside the cache, or move it away to have it trained again."
+        ) from error
+
+
+def load_trained(path: Path) -> TrainedEncoder:
+    """Read a fine-tuned encoder back.
+
+    Raises:
+        WeightsError: not such a file, or damaged.
+    """
+    about = trained_about(path)
+    recipe = recipe_from_dict(about["recipe"], str(path))
+    backbone = backbone_named(recipe.network.backbone)
+    network = PatientNetwork(backbone.build(), backbone.dim, recipe, seed=0)
+    try:
+        with safe_open(path, "pt") as file:
+            network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(f"{path} is damaged ({error}); move it away to have it trained again.") from error
+    spec: AugmentSpec = recipe.augment
+    preprocessing = ColourPreprocessing(
+        recipe.training.crop, backbone.mean, backbone.std, spec.grey, spec.normalise_stain
+    )
+    return TrainedEncoder(network.eval(), recipe, preprocessing, about)

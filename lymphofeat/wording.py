@@ -1,0 +1,39 @@
+"""Numbers and metrics as text; a score never without its interval."""
+
+__all__ = ["compact_difference", "compact_interval", "difference_text", "interval_text", "words"]
+
+Interval = tuple[float, float, float]  # value, low, high, as `estimates.Interval` has them
+
+
+def interval_text(interval: Interval, digits: int = 3) -> str:
+    """As 0.867 [0.801, 0.921]; — where it is not known."""
+    value, low, high = (_text(x, f".{digits}f") for x in interval)
+    return f"{value} [{low}, {high}]"
+
+
+def difference_text(interval: Interval) -> str:
+    """As −0.050 [−0.101, +0.003]."""
+    value, low, high = (_text(x, "+.3f") for x in interval)
+    return f"{value} [{low}, {high}]"
+
+
+def compact_interval(interval: Interval) -> str:
+    """As 0.867 (0.80–0.92), for tables of 80 columns."""
+    value, low, high = interval
+    return f"{_text(value, '.3f')} ({_text(low, '.2f')}–{_text(high, '.2f')})"
+
+
+def compact_difference(interval: Interval) -> str:
+    """As −0.050 (−0.10 to +0.00), for tables of 80 columns."""
+    value, low, high = interval
+    return f"{_text(value, '+.3f')} ({_text(low, '+.2f')} to {_text(high, '+.2f')})"
+
+
+def _text(x: float, form: str) -> str:
+    return "—" if x != x else f"{x:{form}}".replace("-", "−")
+
+
+def words(metric: str) -> str:
+    """A metric's name in prose."""
+    prose = metric.replace("_at_95_", "_at_95_%_").replace("_", " ")
+    return {"auc": "AUC", "brier": "Brier score"}.get(metric, prose)
