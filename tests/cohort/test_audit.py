@@ -24,7 +24,9 @@ def drawn(seed: int, n: int, shift: float) -> tuple[Cohort, dict[str, list[Image
         )
         offsets = (-1.0, 0.0, 1.0)
         facts[f"P{i}"] = [
-            ImageFacts(path, 100, "", "", 9, 9, "RGB", (red[i] + o, 5.0, 5.0), (1.0, 1.0, 1.0))
+            ImageFacts(
+                path, 100, width=9, height=9, mode="RGB", mean=(red[i] + o, 5.0, 5.0), deviation=(1.0, 1.0, 1.0)
+            )
             for path, o in zip(images, offsets, strict=True)
         ]
     patients.append(Patient("T", "test", -1, (Path("t.jpg"),)))

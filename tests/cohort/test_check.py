@@ -149,9 +149,11 @@ def test_a_shortcut_is_found(tmp_path: Path) -> None:
                 np.random.default_rng((i, k)).integers(0, 256, (128, 128, 3), dtype=np.uint8)
             ).save(root / f"trainset/P{i}/more{k}.jpg")
     shortcuts = {s.name: s for s in check_cohort(root).audit}
-    assert shortcuts["bag size"].auc == (1.0, 1.0, 1.0)
+    bag_size = shortcuts["bag size"].auc
+    assert bag_size.value == bag_size.high == 1
+    assert 0.5 < bag_size.low < 1  # 15 and 15 patients that are told apart do not prove that all are
     assert shortcuts["bag size"].sentence == (
-        "Bag size alone separates the classes: AUC 1.00 (1.00–1.00), larger in malignant patients; "
+        "Bag size alone separates the classes: AUC 1.00 (0.78–1.00), larger in malignant patients; "
         "a head that sees the number of images would use it."
     )
     assert shortcuts["date of birth written d-m-y"].higher_in == "malignant"  # odd numbers
