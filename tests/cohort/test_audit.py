@@ -25,7 +25,13 @@ def drawn(seed: int, n: int, shift: float) -> tuple[Cohort, dict[str, list[Image
         offsets = (-1.0, 0.0, 1.0)
         facts[f"P{i}"] = [
             ImageFacts(
-                path, 100, width=9, height=9, mode="RGB", mean=(red[i] + o, 5.0, 5.0), deviation=(1.0, 1.0, 1.0)
+                path,
+                100,
+                width=9,
+                height=9,
+                mode="RGB",
+                mean=(red[i] + o, 5.0, 5.0),
+                deviation=(1.0, 1.0, 1.0),
             )
             for path, o in zip(images, offsets, strict=True)
         ]
