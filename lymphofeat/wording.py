@@ -1,6 +1,8 @@
 """Numbers and metrics as text; a score never without its interval."""
 
-__all__ = ["compact_difference", "compact_interval", "difference_text", "interval_text", "words"]
+import math
+
+__all__ = ["compact_difference", "compact_interval", "difference_text", "interval_text", "number", "words"]
 
 Interval = tuple[float, float, float]  # value, low, high, as `estimates.Interval` has them
 
@@ -30,10 +32,23 @@ def compact_difference(interval: Interval) -> str:
 
 
 def _text(x: float, form: str) -> str:
-    return "—" if x != x else f"{x:{form}}".replace("-", "−")
+    """A number in the form "+.3f" or ".3f", as `number` words it."""
+    return number(x, int(form[-2]), signed=form.startswith("+"))
 
 
 def words(metric: str) -> str:
     """A metric's name in prose."""
     prose = metric.replace("_at_95_", "_at_95_%_").replace("_", " ")
     return {"auc": "AUC", "brier": "Brier score"}.get(metric, prose)
+
+
+_INFINITE = "∞"
+
+
+def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
+    """As 0.867 or −0.050; — where it is not known, ∞ where nothing bounds it."""
+    if value is None or math.isnan(value):
+        return "—"
+    if math.isinf(value):
+        return _INFINITE if value > 0 else f"−{_INFINITE}"
+    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""The layout of the package: each part knows only the parts to its left, and no modules import each other in a circle."""
+"""The layout of the package: each part knows only the parts to its left, and imports have no circle."""
 
 import ast
 from collections.abc import Iterator

@@ -17,8 +17,9 @@ from ..progress import Progress, Silent
 from ..storage.journal import open_ledger
 from ..studies.space import Space
 from ..studies.study import check_arguments, family_in
-from ..studies.summary import StudySummary, words
+from ..studies.summary import StudySummary
 from ..studies.workers import workers
+from ..wording import words
 from .assessment import Assessment, assess
 from .optimism import Tuned
 

@@ -16,8 +16,7 @@ from ..estimates.scores import METRICS, ClassWeights, Interval, bootstrap_of_run
 from ..estimates.subgroups import FEWEST, describe_subgroups
 from ..final.handover import FinalModel
 from ..studies.describe import describe_head
-from ..studies.summary import words
-from ..wording import interval_text
+from ..wording import interval_text, words
 from .classes import Keeps, most_of
 from .evaluation import Reported
 from .familiar import FamiliarTable

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..estimates.scores import Interval
-from ..studies.summary import StudySummary, words
-from ..wording import interval_text
+from ..studies.summary import StudySummary
+from ..wording import interval_text, words
 
 __all__ = ["Reported", "read_evaluation"]
 

@@ -158,8 +158,8 @@ class _Library:
             kept = inside & ~held
             if len(np.unique(self.y[kept])) < 2:
                 raise InputError(
-                    "Without one of the folds, the patients left to choose an ensemble on lack a class; use fewer "
-                    "folds, or submit the best head without --ensemble."
+                    "Without one of the folds, the patients left to choose an ensemble on lack a class; use another "
+                    "number of folds (three or more), or hand over a single head, without --ensemble."
                 )
             found, decided = self.average(choose(self, kept))
             p[held], decisions[held] = found[held], decided[held]

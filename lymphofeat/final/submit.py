@@ -16,7 +16,8 @@ from ..errors import InputError
 from ..estimates.scores import Interval
 from ..progress import Progress, Silent
 from ..storage.atomic import make_folder, refuse_existing, sync, temporary_for
-from ..studies.summary import StudySummary, load_study, words
+from ..studies.summary import StudySummary, load_study
+from ..wording import words
 from .ensemble import Ensemble
 from .handover import FinalModel, final_model
 from .refit import FinalFit, final_fits, fit_final, predict_final

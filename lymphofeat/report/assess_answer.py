@@ -7,9 +7,8 @@ import pandas as pd
 from ..assess import Assessment
 from ..assess.answer import Difference, OneStandardError
 from ..estimates.scores import Interval
-from ..studies.summary import words
-from ..wording import difference_text, interval_text
-from .assess_cells import number, p_value, share
+from ..wording import difference_text, interval_text, number, words
+from .assess_cells import p_value, share
 
 __all__ = ["answer"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from ..studies.summary import words
+from ..wording import number, words
 
 __all__ = ["SHOWN", "Shown", "cells"]
 
 Row = Mapping[str, Any]
-_NONE, _INFINITE = "—", "∞"
+_NONE = "—"
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,6 @@ def cells(shown: Shown, table: pd.DataFrame) -> list[list[str]]:
     rows: list[Row] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     kept = [row for row in rows if shown.wanted is None or shown.wanted(row)]
     return [[word(row) for word in shown.columns.values()] for row in kept]
-
-
-def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
-    """As 0.867 or −0.050; — where it is not known, ∞ where nothing bounds it."""
-    if value is None or math.isnan(value):
-        return _NONE
-    if math.isinf(value):
-        return _INFINITE if value > 0 else f"−{_INFINITE}"
-    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
 
 
 def interval(row: Row, name: str = "", *, signed: bool = False, percent: bool = False) -> str:

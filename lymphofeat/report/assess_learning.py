@@ -9,8 +9,7 @@ from ..assess.learning import Learning, learning_curve
 from ..cache.reader import Cache
 from ..errors import InputError
 from ..progress import Progress
-from ..studies.summary import words
-from ..wording import difference_text
+from ..wording import difference_text, words
 
 __all__ = ["learning_sentence", "measured_learning_curve", "with_learning_curve"]
 

@@ -12,8 +12,7 @@ from rich.console import Console
 from ..comparison.result import Comparison, Measured
 from ..estimates.scores import Interval
 from ..storage.atomic import written_beside
-from ..studies.summary import words
-from ..wording import difference_text, interval_text
+from ..wording import difference_text, interval_text, words
 from .conclusions import conclusions
 from .printing import PlainTable, show
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from ..comparison.result import Comparison, Measured
-from ..studies.summary import words
-from ..wording import difference_text, interval_text
+from ..wording import difference_text, interval_text, words
 
 __all__ = ["conclusions"]
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from ..explain import Explanation
 from ..storage.atomic import written_beside
 from ..studies.describe import describe_head
-from .assess_cells import number
+from ..wording import number
 from .printing import PlainTable, show
 
 __all__ = ["render_explanation", "write_explanation"]

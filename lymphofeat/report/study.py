@@ -10,8 +10,8 @@ from ..scoring.score import DIRECTIONS
 from ..studies.average import Average
 from ..studies.describe import describe_head
 from ..studies.next_step import next_step
-from ..studies.summary import StudySummary, TrialSummary, words
-from ..wording import compact_difference, compact_interval
+from ..studies.summary import StudySummary, TrialSummary
+from ..wording import compact_difference, compact_interval, words
 from .printing import PlainTable, show
 
 __all__ = ["render_study", "render_submission"]

@@ -1,7 +1,8 @@
 """What a study's numbers suggest to do next, in one sentence."""
 
 from ..scoring.score import DIRECTIONS
-from .summary import StudySummary, words
+from ..wording import words
+from .summary import StudySummary
 
 __all__ = ["next_step"]
 

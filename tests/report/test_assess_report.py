@@ -17,7 +17,8 @@ from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import Interval
 from lymphofeat.report.assess import assessment_json, render_assessment, write_assessment
 from lymphofeat.report.assess_answer import answer
-from lymphofeat.report.assess_cells import SHOWN, cells, interval, number, p_value
+from lymphofeat.report.assess_cells import SHOWN, cells, interval, p_value
+from lymphofeat.wording import number
 
 from ..helpers.nested import nested, table_of
 
