@@ -16,6 +16,7 @@ from lymphofeat.bundle.codec import pack_object, unpack_object
 from lymphofeat.bundle.familiar import FamiliarImages
 from lymphofeat.bundle.manifest import BundleFiles, BundleFolder
 from lymphofeat.cache.writer import features_digest
+from lymphofeat.encoder.identity import identity_key
 from lymphofeat.encoder.state_dict import state_digest
 from lymphofeat.errors import BundleError
 from lymphofeat.storage.arrays import STORED, array_bytes, load_arrays, save_arrays, save_tensors, storable
@@ -178,8 +179,11 @@ def test_state_dicts_come_back_whatever_their_layout(tmp_path: Path) -> None:
         assert torch.equal(unpack_object(pack_object(tensor)), tensor), name
     with pytest.raises(BundleError, match="no form for"):
         pack_object(state["bfloat16"])
-    write_checkpoint(tmp_path / "c.pt", TrainingState("k", 1, network=state))
-    kept = read_checkpoint(tmp_path / "c.pt", "k").network
+    identity = {"seed": 1}
+    write_checkpoint(
+        tmp_path / "c.pt", TrainingState(identity_key(identity), 1, network=state, identity=identity)
+    )
+    kept = read_checkpoint(tmp_path / "c.pt", identity).network
     assert kept is not None
     assert all(torch.equal(kept[name], tensor) for name, tensor in state.items())
 
