@@ -12,8 +12,8 @@ from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.studies import tune
 
-from .helpers.tiny import tiny_cohort
-from .helpers.verbs import runner
+from ..helpers.tiny import tiny_cohort
+from ..helpers.verbs import runner
 
 FAMILY = "small-cnn-random0-crop64"
 

@@ -9,8 +9,8 @@ import pytest
 from lymphofeat import cli
 from lymphofeat.commands.common import COHORT_VARIABLE
 
-from .helpers.compared import compared_cache
-from .helpers.tiny import tiny_cohort
+from ..helpers.compared import compared_cache
+from ..helpers.tiny import tiny_cohort
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from .helpers.caches import tuned_cache
-from .helpers.compared import compared_cache
-from .helpers.verbs import Run, runner
+from ..helpers.caches import tuned_cache
+from ..helpers.compared import compared_cache
+from ..helpers.verbs import Run, runner
 
 QUICK = ("--cache", "c.h5", "--encoding", "good", "--families", "logistic", "--trials", "2")
 

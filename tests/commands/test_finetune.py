@@ -7,7 +7,7 @@ import pytest
 
 from lymphofeat.cli import main
 
-from .helpers.tiny import tiny_cohort
+from ..helpers.tiny import tiny_cohort
 
 QUICK = """
 title = "quick"

@@ -10,8 +10,8 @@ from lymphofeat.commands.common import METRICS
 from lymphofeat.estimates import scores as statistics
 from lymphofeat.studies.space import Space
 
-from .helpers.caches import features, frozen_cache, patients
-from .helpers.verbs import Run, runner
+from ..helpers.caches import features, frozen_cache, patients
+from ..helpers.verbs import Run, runner
 
 
 @pytest.fixture

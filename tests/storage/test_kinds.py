@@ -29,7 +29,7 @@ from lymphofeat.storage.kinds import inspect_path, path_kind
 from lymphofeat.studies import load_study
 from lymphofeat.studies.store import create_store
 
-from .helpers.caches import frozen_cache
+from ..helpers.caches import frozen_cache
 
 
 def picture(form: str) -> bytes:

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from lymphofeat.encoder.backbones import backbone_named, untrained
+from lymphofeat.encoder.clinical import clinical_values
 from lymphofeat.errors import InputError
 from lymphofeat.training.networks import (
     ClinicalScaler,
     PatientHead,
     PatientNetwork,
     bag_means,
-    clinical_values,
 )
 from lymphofeat.training.recipe import ClinicalRecipe
 from lymphofeat.training.recipe_file import find_recipe
