@@ -9,31 +9,26 @@ Interval = tuple[float, float, float]  # value, low, high, as `estimates.Interva
 
 def interval_text(interval: Interval, digits: int = 3) -> str:
     """As 0.867 [0.801, 0.921]; — where it is not known."""
-    value, low, high = (_text(x, f".{digits}f") for x in interval)
+    value, low, high = (number(x, digits) for x in interval)
     return f"{value} [{low}, {high}]"
 
 
 def difference_text(interval: Interval) -> str:
     """As −0.050 [−0.101, +0.003]."""
-    value, low, high = (_text(x, "+.3f") for x in interval)
+    value, low, high = (number(x, signed=True) for x in interval)
     return f"{value} [{low}, {high}]"
 
 
 def compact_interval(interval: Interval) -> str:
     """As 0.867 (0.80–0.92), for tables of 80 columns."""
     value, low, high = interval
-    return f"{_text(value, '.3f')} ({_text(low, '.2f')}–{_text(high, '.2f')})"
+    return f"{number(value)} ({number(low, 2)}–{number(high, 2)})"
 
 
 def compact_difference(interval: Interval) -> str:
     """As −0.050 (−0.10 to +0.00), for tables of 80 columns."""
     value, low, high = interval
-    return f"{_text(value, '+.3f')} ({_text(low, '+.2f')} to {_text(high, '+.2f')})"
-
-
-def _text(x: float, form: str) -> str:
-    """A number in the form "+.3f" or ".3f", as `number` words it."""
-    return number(x, int(form[-2]), signed=form.startswith("+"))
+    return f"{number(value, signed=True)} ({number(low, 2, signed=True)} to {number(high, 2, signed=True)})"
 
 
 def words(metric: str) -> str:
