@@ -28,7 +28,7 @@ from lymphofeat.estimates import (
     mcnemar,
     paired_bootstrap,
     resample,
-    sensitive_cut,
+    sensitive_threshold,
     share_interval,
     split_conformal,
     statistic,
@@ -192,7 +192,7 @@ def comparisons(args: argparse.Namespace, world: World) -> None:
 
 
 def promises(args: argparse.Namespace, world: World) -> None:
-    """Triage, conformal sets and sensitive cuts: in how many cohorts the true error is as promised."""
+    """Triage, conformal sets and sensitive thresholds: in how many cohorts the true error is as promised."""
     labels, judged, mass = world.grid()
 
     def errors(decision: Array) -> tuple[float, float, float, float]:
@@ -224,8 +224,8 @@ def promises(args: argparse.Namespace, world: World) -> None:
         1,
     )
     rules["triage, Bonferroni"] = (lambda y, p, e: triage(y, p, e, search="bonferroni").decide(judged), 1)
-    rules["sensitive cut, error = missed"] = (
-        lambda y, p, e: (judged >= sensitive_cut(y, p, 1 - e).cut).astype(int),
+    rules["sensitive threshold, error = missed"] = (
+        lambda y, p, e: (judged >= sensitive_threshold(y, p, 1 - e).threshold).astype(int),
         3,
     )
     area = norm.cdf(world.distance / np.sqrt(2))

@@ -115,7 +115,7 @@ def _truths(cache: Any, found: Any, y: np.ndarray, probability: np.ndarray) -> d
         split = cache.predicting(cache.split("drawn", {fold.fold}, repeat=fold.repeat), new)
         (p,) = fit_predict(build_head(fold.params), [split], cache.clinical, cache.labels, memo)
         areas.append(auc(y, p))
-        accuracies.append(balanced_accuracy(y, p >= fold.cut))
+        accuracies.append(balanced_accuracy(y, p >= fold.threshold))
     return {
         "procedure": float(np.mean(areas)),
         "best": auc(y, probability),

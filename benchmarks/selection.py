@@ -42,7 +42,7 @@ from lymphofeat.heads.base import Memo, fit_predict
 from lymphofeat.parallel import one_thread
 from lymphofeat.scoring.plan import labels_of
 from lymphofeat.scoring.score import DIRECTIONS, TrialScores, weighs_equally
-from lymphofeat.scoring.threshold import prior_cut
+from lymphofeat.scoring.threshold import prevalence_threshold
 from lymphofeat.storage.journal import open_ledger
 from lymphofeat.storage.json_arrays import pack, unpack
 from lymphofeat.studies import tune
@@ -213,12 +213,12 @@ def _more_repeats(cache: Cache, trial: TrialSummary, memo: Memo) -> dict[str, fl
     """Scores averaged over other drawings of the folds, at the thresholds that need no inner folds."""
     labels = labels_of(cache)
     rows = np.flatnonzero(labels >= 0)
-    cut = prior_cut(labels[rows], balanced=weighs_equally(build_head(trial.params)))
+    threshold = prevalence_threshold(labels[rows], balanced=weighs_equally(build_head(trial.params)))
     found: list[dict[str, float]] = []
     for repeat in range(1, 1 + MORE_REPEATS):
         splits = list(cache.splits("given", repeat=repeat).values())
         p = _predicted(cache, trial, splits, labels, memo)
-        found.append(_scored(labels[rows], p[rows], cut))
+        found.append(_scored(labels[rows], p[rows], threshold))
     return {metric: float(np.mean([one[metric] for one in found])) for metric in SCORES}
 
 
@@ -338,7 +338,7 @@ class Searched:
     def scores(self, chosen: Average) -> dict[str, float]:
         """Of what was chosen, on the patients kept apart."""
         p = np.asarray(sum(w * self.apart[t.number] for t, w in chosen.members))
-        return _scored(self.truth, np.clip(p, 0, 1), chosen.cut)
+        return _scored(self.truth, np.clip(p, 0, 1), chosen.threshold)
 
 
 def _trial(record: Mapping[str, Any], y: NDArray[np.int8], folds: NDArray[np.int8]) -> TrialSummary:
@@ -346,8 +346,8 @@ def _trial(record: Mapping[str, Any], y: NDArray[np.int8], folds: NDArray[np.int
     return TrialSummary(record["number"], record["params"], record["inputs"], scores, y, folds)
 
 
-def _scored(y: NDArray[np.int8], p: Floats, cut: float) -> dict[str, float]:
-    return {m: score(m, y, p >= cut if m == "balanced_accuracy" else p) for m in SCORES}
+def _scored(y: NDArray[np.int8], p: Floats, threshold: float) -> dict[str, float]:
+    return {m: score(m, y, p >= threshold if m == "balanced_accuracy" else p) for m in SCORES}
 
 
 # ---------------------------------------------------------------- table

@@ -20,11 +20,11 @@ from .answer import (
 )
 from .benefit import decision_table
 from .calibrated import calibration_table
-from .cuts import cuts_table
 from .optimism import Tuned, optimism_table
 from .runs import Runs, check_same_patients
 from .stability import choices_table, patients_table, stability_table
 from .subgroups import subgroups_table
+from .thresholds import thresholds_table
 from .triaged import risk_coverage_table, triage_table
 
 __all__ = ["Assessment", "assess"]
@@ -112,7 +112,7 @@ def assess(
         "subgroups": subgroups_table(runs, rows, **options),
         "calibration": calibration_table(main, **options),
         "triage": triage_table(main),
-        "cuts": cuts_table(main, seed=seed),
+        "thresholds": thresholds_table(main, seed=seed),
         "stability": stability_table(main, seed=seed),
         "choices": choices_table(main),
         "risk_coverage": risk_coverage_table(main, **options),
@@ -180,8 +180,8 @@ def _lacking(main: Nested, roles: Mapping[str, Nested], tables: Mapping[str, pd.
         )
     if len(tables["calibration"]) == 1:
         notes.append(
-            "Some fold has no inner predictions of both classes: no calibrator and no cut by sensitivity could be "
-            "fitted inside the folds, and net benefit takes probabilities as they are."
+            "Some fold has no inner predictions of both classes: no calibrator and no threshold by sensitivity could "
+            "be fitted inside the folds, and net benefit takes probabilities as they are."
         )
     if main.n_runs == 1:
         notes.append("One run says nothing of how the next would decide; give more --repeats or --seeds.")

@@ -29,7 +29,7 @@ from ..parallel import one_thread
 from ..progress import Progress, Silent
 from ..scoring.plan import labels_of
 from ..scoring.score import weighs_equally
-from ..scoring.threshold import prior_cut
+from ..scoring.threshold import prevalence_threshold
 from ..studies.space import build_head
 from .runs import Runs
 
@@ -50,7 +50,7 @@ class Learning:
     """A measured and extrapolated learning curve.
 
     Attributes:
-        metric: "auc" or "balanced_accuracy" (cut at the share of malignant among the patients learnt from).
+        metric: "auc" or "balanced_accuracy" (threshold at the share of malignant among the patients learnt from).
         families: of the heads, by fold; their parameters are held fixed.
         n_draws: subsets of each size but the largest.
         n_now: training patients of an outer fold, on average.
@@ -193,7 +193,9 @@ def _predicted(
             predicted = fit_predict(head, some, cache.clinical, labels, memo)
         for split, values in zip(some, predicted, strict=True):
             p[split.test] = values
-            decided[split.test] = values >= prior_cut(labels[split.train], balanced=weighs_equally(head))
+            decided[split.test] = values >= prevalence_threshold(
+                labels[split.train], balanced=weighs_equally(head)
+            )
     return p, decided
 
 

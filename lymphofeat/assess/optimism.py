@@ -95,7 +95,7 @@ def _inside(main: Nested, metric: str, sign: int) -> dict[str, float]:
         if metric in fold.tuned and len(np.unique(y)) == 2:
             p = fold.probabilities
             inner.append(_selected_inside(main, fold, metric))
-            outer.append(score(metric, y, p >= fold.cut if metric == "balanced_accuracy" else p))
+            outer.append(score(metric, y, p >= fold.threshold if metric == "balanced_accuracy" else p))
     if not inner:
         return dict.fromkeys(("inner", "outer", "inner_optimism"), float("nan"))
     mean_inner, mean_outer = float(np.mean(inner)), float(np.mean(outer))

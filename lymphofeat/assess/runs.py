@@ -168,7 +168,7 @@ def corrected_over_folds(nested: Nested, metric: str) -> Interval:
         y, p = nested.y[fold.rows], fold.probabilities
         if len(np.unique(y)) < 2:
             return NOT_KNOWN
-        judged = p >= fold.cut if metric == "balanced_accuracy" else p
+        judged = p >= fold.threshold if metric == "balanced_accuracy" else p
         scores.setdefault((fold.repeat, fold.fold), []).append(score(metric, y, judged))
     repeats = sorted({repeat for repeat, _ in scores})
     rows = [[np.mean(s) for (r, _), s in sorted(scores.items()) if r == repeat] for repeat in repeats]

@@ -1,10 +1,10 @@
 """Deciding some patients and referring others: what is promised, and what held on patients not used for the promise.
 
-The folds' heads cut at different probabilities and are not equally sure of themselves. On the scale of log-odds every
-probability is moved by its fold's cut, so that all are cut at 0.5, and stretched by the slope of the fold's Platt
-calibration; both come from the training part of the fold, never from the patients they are used on.
-A rule is found on the nested predictions of all patients, which is what would be deployed. Beside it stands what was
-measured by cross-fitting: for each fold the rule found on the other folds' patients decides the fold's.
+The folds' heads have different thresholds and are not equally sure of themselves. On the scale of log-odds every
+probability is moved by its fold's threshold, so that all have the threshold 0.5, and stretched by the slope of the
+fold's Platt calibration; both come from the training part of the fold, never from the patients they are used on. A rule
+is found on the nested predictions of all patients, which is what would be deployed. Beside it stands what was measured
+by cross-fitting: for each fold the rule found on the other folds' patients decides the fold's.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ _COVERAGES = np.arange(1, 21) / 20
 
 
 def centred(nested: Nested) -> Floats:
-    """(n, runs) float64: σ(b (logit p − logit cut)), b the fold's Platt slope; 1 without inner predictions."""
+    """(n, runs) float64: σ(b (logit p − logit threshold)), b the fold's Platt slope; 1 without inner predictions."""
     found = np.full(nested.probabilities.shape, np.nan)
     for fold in nested.folds_of_runs:
         inner = inner_of(nested, fold)
@@ -44,8 +44,8 @@ def centred(nested: Nested) -> Floats:
         if inner is not None:
             y, p = inner
             slope = max(PlattCalibrator().fit(p, y).slope_, _LEAST_SLOPE)
-        cut = log_odds(np.array([fold.cut]))
-        found[fold.rows, fold.run] = expit(slope * (log_odds(fold.probabilities) - cut))
+        threshold = log_odds(np.array([fold.threshold]))
+        found[fold.rows, fold.run] = expit(slope * (log_odds(fold.probabilities) - threshold))
     return found
 
 
@@ -77,7 +77,7 @@ def risk_coverage_table(nested: Nested, *, n_resamples: int = 2000, seed: int = 
     runs; AURC is averaged over the runs on the same resamples, with a BCa interval.
     """
     values = centred(nested)
-    curves = [risk_coverage(nested.y, p, cut=_CUT, n_resamples=1, seed=seed) for p in values.T]
+    curves = [risk_coverage(nested.y, p, threshold=_CUT, n_resamples=1, seed=seed) for p in values.T]
     at = [np.searchsorted(curve.coverage, _COVERAGES - 1e-9) for curve in curves]
     areas = [aurc(nested.y, p, _CUT) for p in values.T]
 
@@ -101,7 +101,7 @@ def _rules(error: float, confidence: float) -> dict[str, tuple[str, Finder]]:
     return {
         "triage": (
             "the decided",
-            lambda y, p: triage(y, p, error, confidence=confidence, cut=_CUT),
+            lambda y, p: triage(y, p, error, confidence=confidence, threshold=_CUT),
         ),
         "conformal": ("all patients", lambda y, p: split_conformal(y, p, error, confidence=confidence)),
         "conformal by class": (

@@ -266,7 +266,7 @@ class _Writer:
             "n_fits": len(self.fits),
             "members": [{"params": m.params, "weight": m.weight} for m in members],
             "sees_clinical": any(trial.inputs != "image" for trial, _ in self.model.members),
-            "cut": self.model.cut,
+            "cut": self.model.threshold,
             "conformal": self.options.refer_error,
             "calibrator": self.options.calibrate,
             "reference_date": reference.isoformat(),

@@ -53,7 +53,7 @@ class Bundle:
         about: `model.json`.
         encoders: one per fit; none where the model looks at no image.
         members: fitted heads, one per fit, with their shares.
-        cut: malignant at this probability or above.
+        threshold: malignant at this probability or above.
         conformal: prediction sets, if asked for at the export.
         calibrator: of the probability, likewise.
         reference: the day on which ages are counted.
@@ -66,7 +66,7 @@ class Bundle:
     about: Mapping[str, Any]
     encoders: tuple[EncoderRecord, ...]
     members: tuple[Member, ...]
-    cut: float
+    threshold: float
     conformal: Conformal | None
     calibrator: Any
     reference: date

@@ -104,7 +104,7 @@ def predict_patients(
     columns: dict[str, object] = {"id": clinical["id"], "probability": p}
     if bundle.calibrator is not None:
         columns["calibrated"] = bundle.calibrator.transform(np.clip(p, 0, 1))
-    decided = (p >= bundle.cut).astype(np.int8)
+    decided = (p >= bundle.threshold).astype(np.int8)
     if bundle.conformal is not None:
         inside = bundle.conformal.sets(np.clip(p, 0, 1))
         decided = bundle.conformal.decide(np.clip(p, 0, 1))

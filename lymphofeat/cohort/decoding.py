@@ -118,7 +118,7 @@ class Picture:
             BadImageError: it has a palette or a transparency that cannot be converted.
         """
         with _words_for(self.path):
-            # All of it before the cut: whether a file can be converted must not depend on the crop.
+            # All of it before the crop: whether a file can be converted must not depend on the crop.
             rgb = self.image if self.image.mode == "RGB" else self.image.convert("RGB")
             return rgb if box is None else rgb.crop(box)
 

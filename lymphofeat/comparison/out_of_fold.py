@@ -17,7 +17,7 @@ from ..errors import CacheError
 from ..heads.base import Memo, Split, fit_predict
 from ..parallel import one_thread
 from ..scoring.plan import labels_of
-from ..scoring.threshold import prior_cut
+from ..scoring.threshold import prevalence_threshold
 from ..storage.json_arrays import pack, unpack
 from .pipelines import END_TO_END, System, heads_of
 
@@ -35,24 +35,24 @@ class OutOfFold:
 
     Attributes:
         probabilities: (n,) float64 of malignant, labelled patients in the cache's order.
-        cuts: (n,) float64; a patient is called malignant at this probability or above.
+        thresholds: (n,) float64; a patient is called malignant at this probability or above.
         seconds: of fitting and predicting, the encoder's time not counted.
     """
 
     probabilities: Floats
-    cuts: Floats
+    thresholds: Floats
     seconds: float
 
     @property
     def decisions(self) -> NDArray[np.bool_]:
         """(n,) whether each patient is called malignant."""
-        return self.probabilities >= self.cuts
+        return self.probabilities >= self.thresholds
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values that come back bit by bit."""
         return {
             "probabilities": pack(self.probabilities),
-            "cuts": pack(self.cuts),
+            "cuts": pack(self.thresholds),
             "seconds": self.seconds,
         }
 
@@ -69,9 +69,10 @@ class OutOfFold:
 def predict(cache: Cache, system: System) -> OutOfFold:
     """Predict every labelled patient.
 
-    Heads and controls cut at the share of malignant among the fold's training patients, the decision that is best
-    for balanced accuracy if the probabilities are right; it needs no second level of folds, which not every family of
-    encoders has. A fine-tuned network decides as it was published, at 0.5, and so does the majority class.
+    Heads and control experiments have their threshold at the share of malignant among the fold's training patients, the
+    decision that is best for balanced accuracy if the probabilities are right; it needs no second level of folds, which
+    not every family of encoders has. A fine-tuned network decides as it was published, at 0.5, and so does the majority
+    class.
 
     Raises:
         LeakageError: no encoding of the family is blind to a fold.
@@ -80,17 +81,17 @@ def predict(cache: Cache, system: System) -> OutOfFold:
     """
     labels = labels_of(cache)
     splits = list(cache.splits(system.family).values())
-    probabilities, cuts = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
+    probabilities, thresholds = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
     start = time.perf_counter()
     end_to_end = system.head == END_TO_END
     predicted = _own(cache, system, splits) if end_to_end else _by_heads(cache, system, splits, labels)
     for split, p in zip(splits, predicted, strict=True):
         probabilities[split.test] = p
-        cuts[split.test] = (
-            _OWN_CUT if end_to_end or system.head == "majority" else prior_cut(labels[split.train])
+        thresholds[split.test] = (
+            _OWN_CUT if end_to_end or system.head == "majority" else prevalence_threshold(labels[split.train])
         )
     labelled = labels >= 0
-    return OutOfFold(probabilities[labelled], cuts[labelled], time.perf_counter() - start)
+    return OutOfFold(probabilities[labelled], thresholds[labelled], time.perf_counter() - start)
 
 
 def identity(cache: Cache, system: System) -> str:

@@ -20,7 +20,7 @@ from .power import patients_for_width, patients_to_halve, width_with
 from .repeated import corrected_t, corrected_t_test
 from .risk_coverage import RiskCoverage, aurc, risk_coverage
 from .subgroups import Subgroup, describe_subgroups
-from .thresholds import OperatingPoint, cost_cut, mean_cost, operating_point, sensitive_cut
+from .thresholds import OperatingPoint, cost_threshold, mean_cost, operating_point, sensitive_threshold
 from .triage import Triage, triage
 
 __all__ = [
@@ -46,7 +46,7 @@ __all__ = [
     "bca_interval",
     "corrected_t",
     "corrected_t_test",
-    "cost_cut",
+    "cost_threshold",
     "decision_curves",
     "delong_covariance",
     "delong_interval",
@@ -67,7 +67,7 @@ __all__ = [
     "permutation_p",
     "resample",
     "risk_coverage",
-    "sensitive_cut",
+    "sensitive_threshold",
     "share_interval",
     "split_conformal",
     "statistic",

@@ -32,10 +32,10 @@ _TIE = 1e-9  # shares are sums of floats
 
 
 def sensitivity_at(y: ArrayLike, p: ArrayLike, specificity: float = 0.95) -> Weighted:
-    """The highest sensitivity of any cut with at least that specificity, as a function of (B, n) weights.
+    """The highest sensitivity of any threshold with at least that specificity, as a function of (B, n) weights.
 
-    A patient is called malignant at p ≥ cut; the cut that calls nobody malignant counts. The cut is chosen anew in
-    every resample, so that its choice is part of the interval.
+    A patient is called malignant at p ≥ threshold; the threshold that calls nobody malignant counts. The threshold is
+    chosen anew in every resample, so that its choice is part of the interval.
     """
     labels, probabilities = labels_and_probabilities(y, p)
     allowed = 1 - share("specificity", specificity)
@@ -43,7 +43,7 @@ def sensitivity_at(y: ArrayLike, p: ArrayLike, specificity: float = 0.95) -> Wei
 
 
 def specificity_at(y: ArrayLike, p: ArrayLike, sensitivity: float = 0.95) -> Weighted:
-    """The highest specificity of any cut with at least that sensitivity; the mirror of `sensitivity_at`."""
+    """The highest specificity of any threshold with at least that sensitivity; the mirror of `sensitivity_at`."""
     labels, probabilities = labels_and_probabilities(y, p)
     allowed = 1 - share("sensitivity", sensitivity)
     return lambda weights: _called_at(~labels, -probabilities, weights, allowed)
@@ -156,7 +156,7 @@ def _seen_beyond(name: str, found: Interval, labels: Labels, confidence: float) 
 
 
 def _called_at(labels: Labels, scores: Floats, weights: Floats, allowed: float) -> Floats:
-    """(B,) the largest share of label 1 called by a cut that calls at most the share `allowed` of label 0."""
+    """(B,) the largest share of label 1 called by a threshold that calls at most the share `allowed` of label 0."""
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # of each run of equal scores
     rightly = np.cumsum(weights[:, order] * labels[order], axis=1)

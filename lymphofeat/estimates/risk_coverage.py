@@ -43,27 +43,27 @@ def risk_coverage(
     y: ArrayLike,
     p: ArrayLike,
     *,
-    cut: float = 0.5,
+    threshold: float = 0.5,
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> RiskCoverage:
-    """The curve of decisions at p ≥ cut, patients ordered by `triage.sureness`.
+    """The curve of decisions at p ≥ threshold, patients ordered by `triage.sureness`.
 
     Args:
         y: (n,) labels 0 and 1, both present.
         p: (n,) probabilities of label 1.
-        cut: in (0, 1).
+        threshold: in (0, 1).
         confidence, n_resamples, seed: of the area's interval.
     """
     labels, probabilities = labels_and_probabilities(y, p)
-    area = aurc(labels, probabilities, cut)
-    sure = sureness(probabilities, share("cut", cut))
+    area = aurc(labels, probabilities, threshold)
+    sure = sureness(probabilities, share("threshold", threshold))
     order = np.argsort(-sure, kind="stable")
     last = np.append(
         np.flatnonzero(np.diff(sure[order])), len(order) - 1
     )  # of each run of equally sure patients
-    wrong = np.cumsum(((probabilities >= cut) != labels)[order])
+    wrong = np.cumsum(((probabilities >= threshold) != labels)[order])
     n = len(labels)
     decided = last + 1
     least = np.maximum(0, np.arange(1, n + 1) - (n - wrong[-1])) / np.arange(1, n + 1)
@@ -94,14 +94,14 @@ def aurc_interval(
     return found
 
 
-def aurc(y: ArrayLike, p: ArrayLike, cut: float = 0.5) -> Weighted:
+def aurc(y: ArrayLike, p: ArrayLike, threshold: float = 0.5) -> Weighted:
     """The area under the risk–coverage curve as a function of (B, n) weights."""
     labels, probabilities = labels_and_probabilities(y, p)
-    sure = sureness(probabilities, share("cut", cut))
+    sure = sureness(probabilities, share("threshold", threshold))
     order = np.argsort(-sure, kind="stable")
     runs = np.unique(-sure[order], return_inverse=True)[1]
     last = np.append(np.flatnonzero(np.diff(runs)), len(order) - 1)
-    wrong = ((probabilities >= cut) != labels)[order]
+    wrong = ((probabilities >= threshold) != labels)[order]
 
     def area(weights: Floats) -> Floats:
         ordered = weights[:, order]

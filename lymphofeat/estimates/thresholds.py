@@ -1,6 +1,7 @@
-"""Cuts that follow from what errors cost, or from the sensitivity that must be kept.
+"""Thresholds that follow from what errors cost, or from the sensitivity that must be kept.
 
-A patient is called malignant at p ≥ cut. The cut for balanced accuracy is another matter: `heads.cut`.
+A patient is called malignant at p ≥ threshold. The threshold for balanced accuracy is another matter:
+`scoring.threshold`.
 """
 
 from dataclasses import dataclass
@@ -15,27 +16,28 @@ from .bca import bca_interval
 from .exact import errors_unseen, lower_bound, share_interval
 from .scores import Interval
 
-__all__ = ["OperatingPoint", "cost_cut", "mean_cost", "operating_point", "sensitive_cut"]
+__all__ = ["OperatingPoint", "cost_threshold", "mean_cost", "operating_point", "sensitive_threshold"]
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a cut does on the patients given.
+    """What a threshold does on the patients given.
 
     Attributes:
-        cut: malignant at p ≥ cut.
-        sensitivity, specificity: with Clopper–Pearson intervals, as for a cut fixed beforehand.
-        promised: the sensitivity that holds at the confidence asked for; NaN where the cut was not chosen for one.
+        threshold: malignant at p ≥ threshold.
+        sensitivity, specificity: with Clopper–Pearson intervals, as for a threshold fixed beforehand.
+        promised: the sensitivity that holds at the confidence asked for; NaN where the threshold was not chosen for
+            one.
     """
 
-    cut: float
+    threshold: float
     sensitivity: Interval
     specificity: Interval
     promised: float = float("nan")
 
 
-def cost_cut(missed: float, false_alarm: float) -> float:
-    """The cut of least expected cost for calibrated probabilities: false_alarm / (false_alarm + missed).
+def cost_threshold(missed: float, false_alarm: float) -> float:
+    """The threshold of least expected cost for calibrated probabilities: false_alarm / (false_alarm + missed).
 
     Elkan, *The foundations of cost-sensitive learning*, IJCAI 2001. Probabilities of a head with balanced class weights
     are not calibrated; calibrate them first (`calibrators`).
@@ -64,7 +66,7 @@ def mean_cost(
 
     Args:
         y, decision: (n,) 0 and 1; both classes present.
-        missed, false_alarm: as for `cost_cut`.
+        missed, false_alarm: as for `cost_threshold`.
     """
     _costs(missed, false_alarm)
     labels, decided = labels_and_decisions(y, decision)
@@ -82,21 +84,21 @@ def mean_cost(
     return found
 
 
-def operating_point(y: ArrayLike, p: ArrayLike, cut: float, confidence: float = 0.95) -> OperatingPoint:
-    """Sensitivity and specificity of a cut that was not chosen on these patients."""
+def operating_point(y: ArrayLike, p: ArrayLike, threshold: float, confidence: float = 0.95) -> OperatingPoint:
+    """Sensitivity and specificity of a threshold that was not chosen on these patients."""
     labels, probabilities = labels_and_probabilities(y, p)
-    return _at(labels, probabilities, cut, confidence)
+    return _at(labels, probabilities, threshold, confidence)
 
 
-def sensitive_cut(
+def sensitive_threshold(
     y: ArrayLike, p: ArrayLike, sensitivity: float = 0.95, confidence: float = 0.95
 ) -> OperatingPoint:
-    """The largest cut whose true sensitivity is at least the target at that confidence.
+    """The largest threshold whose true sensitivity is at least the target at that confidence.
 
-    The cut is the k-th smallest probability of the n malignant patients. Its sensitivity on new patients follows
+    The threshold is the k-th smallest probability of the n malignant patients. Its sensitivity on new patients follows
     Beta(n − k + 1, k), or lies above that where probabilities tie, so the largest k is taken for which P(Binomial(n,
     1 − target) ≥ k) is at least the confidence (tolerance limits: Wilks, Annals of Mathematical Statistics 12, 1941).
-    This is the Clopper–Pearson bound with k − 1 missed; that the cut is chosen on the same patients is in it.
+    This is the Clopper–Pearson bound with k − 1 missed; that the threshold is chosen on the same patients is in it.
 
     Args:
         y: (n,) labels 0 and 1, both present.
@@ -104,13 +106,13 @@ def sensitive_cut(
         sensitivity, confidence: in (0, 1).
 
     Returns:
-        The operating point; cut 0 (all malignant), promising 1, where the patients are too few for the target: it takes
-        log(1 − confidence)/log(target) malignant ones, 59 for 0.95 and 0.95.
+        The operating point; threshold 0 (all malignant), promising 1, where the patients are too few for the target: it
+        takes log(1 − confidence)/log(target) malignant ones, 59 for 0.95 and 0.95.
     """
     labels, probabilities = labels_and_probabilities(y, p)
     target, sure = share("sensitivity", sensitivity), share("confidence of a promise", confidence)
     if labels.all() or not labels.any():
-        raise InputError("A cut needs patients of both classes, labelled 0 and 1.")
+        raise InputError("A threshold needs patients of both classes, labelled 0 and 1.")
     malignant = np.sort(probabilities[labels])
     n = len(malignant)
     # P(Binomial ≥ k) falls with k: as many ranks keep the promise as the largest of them
@@ -122,12 +124,12 @@ def sensitive_cut(
 
 
 def _at(
-    labels: Labels, p: Floats, cut: float, confidence: float, promised: float = float("nan")
+    labels: Labels, p: Floats, threshold: float, confidence: float, promised: float = float("nan")
 ) -> OperatingPoint:
-    called = p >= cut
+    called = p >= threshold
     sensitivity = share_interval(int(called[labels].sum()), int(labels.sum()), confidence)
     specificity = share_interval(int((~called)[~labels].sum()), int((~labels).sum()), confidence)
-    return OperatingPoint(cut, sensitivity, specificity, promised)
+    return OperatingPoint(threshold, sensitivity, specificity, promised)
 
 
 def _costs(missed: float, false_alarm: float) -> None:

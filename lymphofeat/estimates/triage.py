@@ -1,7 +1,7 @@
 """Triage: decide the sure patients, refer the others, and promise how many of the decided are wrong.
 
-A patient's sureness is how far p lies from the cut on its side of it, as a share of that side: (p − cut)/(1 − cut) or
-(cut − p)/cut. Patients surer than a limit t are decided. The promise, at confidence 1 − δ:
+A patient's sureness is how far p lies from the threshold on its side of it, as a share of that side: (p − threshold)/(1
+− threshold) or (threshold − p)/threshold. Patients surer than a limit t are decided. The promise, at confidence 1 − δ:
 
     P(wrong | decided) ≤ ε
 
@@ -45,7 +45,7 @@ class Triage:
 
     Attributes:
         error, confidence: ε and 1 − δ of the promise.
-        cut: malignant at p ≥ cut.
+        threshold: malignant at p ≥ threshold.
         limit: patients surer than this are decided; infinite where nothing can be promised.
         n: patients it was found on.
         n_decided, n_wrong: of them.
@@ -53,7 +53,7 @@ class Triage:
 
     error: float
     confidence: float
-    cut: float
+    threshold: float
     limit: float
     n: int
     n_decided: int
@@ -67,8 +67,8 @@ class Triage:
     def decide(self, p: ArrayLike) -> NDArray[np.int8]:
         """(n,) probabilities of label 1 → (n,) decisions 0, 1 or `REFER`."""
         _, probabilities = labels_and_probabilities(np.zeros(len(np.asarray(p))), p)
-        sure = sureness(probabilities, self.cut) > self.limit
-        return np.where(sure, probabilities >= self.cut, REFER).astype(np.int8)
+        sure = sureness(probabilities, self.threshold) > self.limit
+        return np.where(sure, probabilities >= self.threshold, REFER).astype(np.int8)
 
 
 def triage(
@@ -77,7 +77,7 @@ def triage(
     error: float,
     *,
     confidence: float = 0.95,
-    cut: float = 0.5,
+    threshold: float = 0.5,
     search: Search = "fixed-sequence",
     bound: Bound = "clopper-pearson",
     allowed: int = 1,
@@ -90,7 +90,7 @@ def triage(
             models stand in for it.
         error: ε, in (0, 1).
         confidence: 1 − δ, in (0, 1).
-        cut: in (0, 1), not chosen on these patients.
+        threshold: in (0, 1), not chosen on these patients.
         search, bound: see the module's docstring.
         allowed: wrong patients that the fixed sequence may meet at its start. More make it start later, where a single
             error is no end, but it then cannot decide fewer patients than it starts with.
@@ -101,11 +101,11 @@ def triage(
     labels, probabilities = labels_and_probabilities(y, p)
     share("promised error", error)
     delta = 1 - share("confidence of a promise", confidence)
-    share("cut", cut)
+    share("threshold", threshold)
     if allowed < 0:
         raise InputError(f"The number of wrong patients allowed at the start is 0 or more, not {allowed}.")
-    sure = sureness(probabilities, cut)
-    wrong = (probabilities >= cut) != labels
+    sure = sureness(probabilities, threshold)
+    wrong = (probabilities >= threshold) != labels
     limits = np.append(np.sort(sure)[::-1], -1.0)  # of the m-th surest, m = 1 … n; and nobody referred
     above = np.searchsorted(np.sort(sure), limits, side="right")
     decided = len(sure) - above
@@ -120,16 +120,18 @@ def triage(
         passed = p_value_above(failed[tried], decided[tried], error, bound) <= delta
         accepted = tried[np.logical_and.accumulate(passed)]
     if not len(accepted):
-        return Triage(error, confidence, cut, np.inf, len(sure), 0, 0)
+        return Triage(error, confidence, threshold, np.inf, len(sure), 0, 0)
     last = accepted[-1]
     return Triage(
-        error, confidence, cut, float(limits[last]), len(sure), int(decided[last]), int(failed[last])
+        error, confidence, threshold, float(limits[last]), len(sure), int(decided[last]), int(failed[last])
     )
 
 
-def sureness(p: Floats, cut: float) -> Floats:
-    """(n,) in [0, 1]: how far p lies from the cut, as a share of its side."""
-    return np.asarray(np.where(p >= cut, (p - cut) / (1 - cut), (cut - p) / cut))
+def sureness(p: Floats, threshold: float) -> Floats:
+    """(n,) in [0, 1]: how far p lies from the threshold, as a share of its side."""
+    return np.asarray(
+        np.where(p >= threshold, (p - threshold) / (1 - threshold), (threshold - p) / threshold)
+    )
 
 
 def p_value_above(wrong: ArrayLike, n: ArrayLike, error: float, bound: Bound = "clopper-pearson") -> Floats:

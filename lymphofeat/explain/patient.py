@@ -34,7 +34,7 @@ class Explanation:
         n_models: heads that were averaged: one, or one per fold for a test patient under encoders trained per fold.
         n_trained_on: patients behind each, the smallest number.
         probability: of malignant, the mean over the models.
-        cut: malignant at this probability or above.
+        threshold: malignant at this probability or above.
         parts: the log-odds as base + image + clinical, means over the models.
         method: how the images' contributions were found.
         images: one row per image, towards malignant first: image (file name), contribution (log-odds, mean over the
@@ -48,7 +48,7 @@ class Explanation:
     n_models: int
     n_trained_on: int
     probability: float
-    cut: float
+    threshold: float
     parts: PatientParts
     method: Method
     images: pd.DataFrame
@@ -96,7 +96,7 @@ def explain_patient(cache_path: Path, study_path: Path, patient: str) -> Explana
     ).sort_values("contribution", ascending=False, kind="stable", ignore_index=True)
     return Explanation(
         patient, int(cache.labels[row]) if fold is not None else -1, fold, trial, len(splits),
-        min(len(split.train) for split in splits), float(np.mean(probabilities)), _cut(trial, fold),
+        min(len(split.train) for split in splits), float(np.mean(probabilities)), _threshold(trial, fold),
         _mean(parts), found[0].method, table,
     )  # fmt: skip
 
@@ -123,11 +123,11 @@ def _names(cache: Cache, row: int) -> list[str]:
     return cache.tables.names[first : first + int(lengths[row])]
 
 
-def _cut(trial: TrialSummary, fold: int | None) -> float:
+def _threshold(trial: TrialSummary, fold: int | None) -> float:
     if fold is None:
-        return trial.cut
+        return trial.threshold
     folds = np.unique(trial.folds[:, 0])
-    return float(trial.scores.cuts[0, int(np.searchsorted(folds, fold))])
+    return float(trial.scores.thresholds[0, int(np.searchsorted(folds, fold))])
 
 
 def _mean(parts: list[PatientParts]) -> PatientParts:

@@ -127,23 +127,25 @@ class _Library:
         self.sign = 1 if DIRECTIONS[metric] == "maximize" else -1
         self.families = [str(trial.params[FAMILY]) for trial in trials]
         self.p = np.stack([trial.scores.probabilities for trial in trials])  # (T, n, repeats)
-        self.cuts = np.stack([trial.cuts_of_patients for trial in trials])
+        self.thresholds = np.stack([trial.thresholds_of_patients for trial in trials])
         self._better: dict[bytes, str] = {}
 
     def average(self, weights: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """(n, repeats) probabilities and decisions."""
         p = np.tensordot(weights, self.p, axes=1)
-        return p, p >= np.tensordot(weights, self.cuts, axes=1)
+        return p, p >= np.tensordot(weights, self.thresholds, axes=1)
 
-    def value(self, p: Floats, cuts: Floats, rows: Rows) -> float:
+    def value(self, p: Floats, thresholds: Floats, rows: Rows) -> float:
         """The score on some patients, larger is better."""
-        judged = p >= cuts if self.metric == "balanced_accuracy" else p
+        judged = p >= thresholds if self.metric == "balanced_accuracy" else p
         scores = [score(self.metric, self.y[rows], column[rows], self.class_weights) for column in judged.T]
         return self.sign * float(np.mean(scores))
 
     def ranked(self, rows: Rows) -> list[int]:
         """Trials by their score on some patients, the best first, of equals the first."""
-        values = np.array([self.value(p, cuts, rows) for p, cuts in zip(self.p, self.cuts, strict=True)])
+        values = np.array(
+            [self.value(p, thresholds, rows) for p, thresholds in zip(self.p, self.thresholds, strict=True)]
+        )
         return [int(i) for i in np.argsort(-values, kind="stable")]
 
     def nested(self, choose: "_Rule", rows: Rows | None = None) -> tuple[Floats, NDArray[np.bool_]]:
@@ -203,14 +205,15 @@ def _greedy(library: _Library, rows: Rows) -> Floats:
     """`size` times the trial that makes the average best, the same one again if need be; of equals the better one."""
     pool = library.ranked(rows)[:_POOL]
     chosen: list[int] = []
-    p, cuts = np.zeros(library.p.shape[1:]), np.zeros(library.p.shape[1:])
+    p, thresholds = np.zeros(library.p.shape[1:]), np.zeros(library.p.shape[1:])
     for step in range(1, library.size + 1):
         values = [
-            library.value((p + library.p[i]) / step, (cuts + library.cuts[i]) / step, rows) for i in pool
+            library.value((p + library.p[i]) / step, (thresholds + library.thresholds[i]) / step, rows)
+            for i in pool
         ]
         best = pool[int(np.argmax(np.array(values) >= max(values) - _TIE))]
         chosen.append(best)
-        p, cuts = p + library.p[best], cuts + library.cuts[best]
+        p, thresholds = p + library.p[best], thresholds + library.thresholds[best]
     return _shares(library, chosen)
 
 

@@ -55,9 +55,9 @@ class FinalModel:
         return self.chosen.members
 
     @property
-    def cut(self) -> float:
+    def threshold(self) -> float:
         """Malignant at this probability or above."""
-        return self.chosen.cut
+        return self.chosen.threshold
 
     def bootstrap(self, metric: str) -> Bootstrap:
         """The score of `probabilities` and `decisions`, averaged over the repeats, and on resamples of the patients."""
@@ -75,7 +75,7 @@ class FinalModel:
         """Hex SHA-256 of all that the predictions depend on."""
         seen = [(fit.encoding.digest, fit.train.tolist()) for fit in fits]
         heads = [(trial.params, weight) for trial, weight in self.members]
-        state = json.dumps([cache.fingerprint, seen, heads, self.cut], sort_keys=True)
+        state = json.dumps([cache.fingerprint, seen, heads, self.threshold], sort_keys=True)
         return hashlib.sha256(state.encode()).hexdigest()
 
 

@@ -69,14 +69,14 @@ class SubmissionSummary:
         return self.model.ensemble
 
     @property
-    def cut(self) -> float:
+    def threshold(self) -> float:
         """Malignant at this probability or above."""
-        return self.model.cut
+        return self.model.threshold
 
     @property
     def predicted(self) -> NDArray[np.int8]:
         """(n_test,) int8 0 reactive, 1 malignant."""
-        return (self.probabilities >= self.cut).astype(np.int8)
+        return (self.probabilities >= self.threshold).astype(np.int8)
 
 
 def submit(
@@ -129,7 +129,7 @@ def submit(
     fits = final_fits(cache, study.family)
     members = fit_final(cache, fits, [(trial.params, weight) for trial, weight in model.members])
     p = predict_final(cache, fits, members, test)
-    tables = {"Predicted": (p >= model.cut).astype(np.int8), "Probability": p}
+    tables = {"Predicted": (p >= model.threshold).astype(np.int8), "Probability": p}
     written = _Written(cache, model, fits, ids, out, log_path(study_path))
     progress.note(_outlook(written.expected, model, len(ids)))
     lines = written.write(dict(zip(targets, tables.items(), strict=False)), force=force, tell=progress.note)

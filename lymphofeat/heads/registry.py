@@ -20,7 +20,7 @@ from .base import Head
 
 __all__ = ["COSTS", "Draws", "HeadFamily", "Under", "families"]
 
-# Of scoring one point of the space on 163 patients of 100 images, 5 folds with inner cuts, one core: tenths of a
+# Of scoring one point of the space on 163 patients of 100 images, 5 folds with inner thresholds, one core: tenths of a
 # second, about a second, several seconds.
 COSTS = ("cheap", "moderate", "dear")
 _INPUTS = ("image", "both")

@@ -178,7 +178,9 @@ class Engine:
                 fold=fold.fold,
                 rows=np.flatnonzero(fold_of == fold.fold),
                 probabilities=chosen.probabilities[fold_of == fold.fold, 0],
-                cut=float(sum(weight * trial.scores.cuts[0, number] for trial, weight in chosen.members)),
+                threshold=float(
+                    sum(weight * trial.scores.thresholds[0, number] for trial, weight in chosen.members)
+                ),
                 inner=found[number],
                 params=chosen.members[0][0].params,
                 family=str(chosen.members[0][0].params[FAMILY]),
@@ -266,7 +268,7 @@ def _refitted(
     inner[np.isin(labelled, split.train)] = chosen.probabilities[:, 0]
     return {
         "probabilities": pack(probabilities),
-        "cut": chosen.cut,
+        "cut": chosen.threshold,
         "inner": pack(inner),
         "params": chosen.members[0][0].params,
         "tuned": chosen.scores,
@@ -318,7 +320,7 @@ def _read(ledger: Ledger, key: str, view: Cache, run: Run, fold: int) -> NestedF
             fold=fold,
             rows=np.flatnonzero(view.folds[labelled, run.drawing] == fold),
             probabilities=unpack(entry["probabilities"]),
-            cut=float(entry["cut"]),
+            threshold=float(entry["cut"]),
             inner=unpack(entry["inner"]),
             params=dict(entry["params"]),
             family=str(entry["params"][FAMILY]),

@@ -26,7 +26,7 @@ class NestedFold:
         fold: the fold that was held out.
         rows: (n_fold,) int64 positions of its patients in `Nested.ids`.
         probabilities: (n_fold,) float64 of malignant, by the chosen head refitted on all other patients.
-        cut: malignant at this probability or above; chosen on `inner`.
+        threshold: malignant at this probability or above; chosen on `inner`.
         inner: (n,) float64, the chosen head's inner out-of-fold probabilities of the training patients, NaN for the
             fold's own: what calibration, triage and thresholds may be fitted on.
         params: the chosen point of the search space; of an average, that of its first head.
@@ -42,7 +42,7 @@ class NestedFold:
     fold: int
     rows: NDArray[np.int64]
     probabilities: Floats
-    cut: float
+    threshold: float
     inner: Floats
     params: dict[str, Any]
     family: str
@@ -110,10 +110,10 @@ class Nested:
 
     @cached_property
     def decisions(self) -> NDArray[np.bool_]:
-        """(n, n_runs) malignant, each under the cut of the patient's fold."""
+        """(n, n_runs) malignant, each under the threshold of the patient's fold."""
         found = np.zeros((len(self.y), self.n_runs), dtype=bool)
         for fold in self.folds_of_runs:
-            found[fold.rows, fold.run] = fold.probabilities >= fold.cut
+            found[fold.rows, fold.run] = fold.probabilities >= fold.threshold
         return found
 
 

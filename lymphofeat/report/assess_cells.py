@@ -166,9 +166,9 @@ SHOWN: dict[str, Shown] = {
         {"decided": _share("coverage"), "wrong": _number("risk"), "least": _number("least_risk")},
         _is_among("coverage", _FEW_COVERAGES),
     ),
-    "cuts": Shown(
-        "Cuts found inside, used on the folds; aim: cost of a missed patient in false alarms, or sensitivity",
-        {"rule": _text("rule"), "aim": _aim, "cut": _number("cut", 2), "sensitivity": _score("sensitivity"),
+    "thresholds": Shown(
+        "Thresholds found inside, used on the folds; aim: cost of a missed patient in false alarms, or sensitivity",
+        {"rule": _text("rule"), "aim": _aim, "threshold": _number("threshold", 2), "sensitivity": _score("sensitivity"),
          "specificity": _score("specificity"), "cost": _number("mean_cost", 2)},
     ),
     "decision_curves": Shown(

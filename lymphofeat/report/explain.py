@@ -26,12 +26,12 @@ _METHODS = {
 def render_explanation(explanation: Explanation, console: Console, *, top: int = 9) -> None:
     """Print who decided, the parts of the log-odds, and the `top` images of either side; 80 columns suffice."""
     e = explanation
-    said = _CLASSES[int(e.probability >= e.cut)]
+    said = _CLASSES[int(e.probability >= e.threshold)]
     truth = f", labelled {_CLASSES[e.label]}" if e.label in _CLASSES else ""
     show(
         console,
         (f"Patient {e.id}", "bold"),
-        f": probability of malignant {e.probability:.3f}, cut {e.cut:.3f}: {said}{truth}",
+        f": probability of malignant {e.probability:.3f}, threshold {e.threshold:.3f}: {said}{truth}",
     )
     show(console, f"Head (trial {e.trial.number}): {describe_head(e.trial)}; {_blind(e)}")
     show(

@@ -32,8 +32,8 @@ def render_study(summary: StudySummary, console: Console) -> None:
     show(console, f"Best head (trial {best.number}): {describe_head(best)}")
     shown = ("balanced_accuracy", "auc", "log_loss")
     deviations = ", ".join(f"{words(metric)} {best.fold_sd[metric]:.3f}" for metric in shown)
-    show(console, f"Standard deviation over the {best.scores.cuts.size} folds: {deviations}")
-    show(console, summary.cut_note)
+    show(console, f"Standard deviation over the {best.scores.thresholds.size} folds: {deviations}")
+    show(console, summary.threshold_note)
     if len(summary.leaderboard) > 1:
         show(console)
         show(console, _leaderboard(summary))
@@ -54,7 +54,7 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
     show(
         console,
         (f"Wrote {summary.path}", "bold"),
-        f": {n_test} test {noun}, {malignant} called malignant (probability ≥ {summary.cut:.3f})",
+        f": {n_test} test {noun}, {malignant} called malignant (probability ≥ {summary.threshold:.3f})",
     )
     if summary.probabilities_path is not None:
         show(console, f"Wrote {summary.probabilities_path}: their probabilities")

@@ -181,7 +181,9 @@ class _RepeatDraft:
             return None
         try:
             return self._append(pair)
-        except LeakageError:  # fine-tuned without encoders blind to two folds: the fold's cut is its prior
+        except (
+            LeakageError
+        ):  # fine-tuned without encoders blind to two folds: the fold's threshold is its prior
             return None
 
     def _both_classes(self, kept: NDArray[np.bool_]) -> bool:

@@ -16,7 +16,7 @@ from ..estimates.scores import METRICS, ClassWeights, score
 from ..heads.base import Head, Memo, SharesWork, fit_predict
 from ..parallel import one_thread
 from .plan import FoldPlan, ScoringPlan
-from .threshold import prior_cut, steady_cut
+from .threshold import one_standard_error_threshold, prevalence_threshold
 
 __all__ = [
     "DIRECTIONS",
@@ -51,32 +51,32 @@ class TrialScores:
 
     Attributes:
         probabilities: (n, repeats) float64 of malignant, labelled patients in the cache's order.
-        cuts: (repeats, K) float64, the threshold of each fold's model, K the folds of a repeat.
-        inner: (repeats, K) bool; true where the cut was chosen on inner out-of-fold predictions, false where
+        thresholds: (repeats, K) float64, the threshold of each fold's model, K the folds of a repeat.
+        inner: (repeats, K) bool; true where the threshold was chosen on inner out-of-fold predictions, false where
             it is the prior of the training labels.
         folds: per metric, (repeats, K) float64 on the fold alone, NaN where it holds one class only.
         values: per metric, the score on all patients together, averaged over the repeats.
     """
 
     probabilities: Floats
-    cuts: Floats
+    thresholds: Floats
     inner: NDArray[np.bool_]
     folds: dict[str, Floats]
     values: dict[str, float]
 
 
-def decide(probabilities: Floats, cuts: Floats, folds: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """(n, repeats) decisions for malignant: p ≥ the cut of the patient's fold.
+def decide(probabilities: Floats, thresholds: Floats, folds: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """(n, repeats) decisions for malignant: p ≥ the threshold of the patient's fold.
 
     Args:
         probabilities: (n, repeats).
-        cuts: (repeats, K), in the order of the sorted folds of a repeat.
+        thresholds: (repeats, K), in the order of the sorted folds of a repeat.
         folds: (n, repeats).
     """
     decisions = np.empty(probabilities.shape, dtype=bool)
     for r in range(probabilities.shape[1]):
         position = np.searchsorted(np.unique(folds[:, r]), folds[:, r])
-        decisions[:, r] = probabilities[:, r] >= cuts[r, position]
+        decisions[:, r] = probabilities[:, r] >= thresholds[r, position]
     return decisions
 
 
@@ -123,23 +123,23 @@ def score_plan(
     balanced = weighs_equally(head)
     n_folds = len(plan.scored) // plan.repeats
     by_row = np.full((len(plan.labels), plan.repeats), np.nan)
-    cuts = np.empty((plan.repeats, n_folds))
-    folds = {metric: np.full(cuts.shape, np.nan) for metric in METRICS}
+    thresholds = np.empty((plan.repeats, n_folds))
+    folds = {metric: np.full(thresholds.shape, np.nan) for metric in METRICS}
     for number, fold in enumerate(plan.scored):
         at = divmod(number, n_folds)
         rows, p = plan.splits[fold.outer].test, predicted[fold.outer]
         by_row[rows, fold.repeat] = p
-        cuts[at] = _cut(plan, fold, predicted, class_weights, balanced=balanced)
+        thresholds[at] = _threshold(plan, fold, predicted, class_weights, balanced=balanced)
         labels = plan.labels[rows]
         if len(np.unique(labels)) == 2:
-            for metric, value in _scores(labels, p, p >= cuts[at], class_weights).items():
+            for metric, value in _scores(labels, p, p >= thresholds[at], class_weights).items():
                 folds[metric][at] = value
-    inner = np.array([fold.inner is not None for fold in plan.scored]).reshape(cuts.shape)
+    inner = np.array([fold.inner is not None for fold in plan.scored]).reshape(thresholds.shape)
     probabilities = by_row[plan.labelled]
-    decisions = decide(probabilities, cuts, plan.folds[plan.labelled])
+    decisions = decide(probabilities, thresholds, plan.folds[plan.labelled])
     each = [_scores(plan.y, probabilities[:, r], decisions[:, r], class_weights) for r in range(plan.repeats)]
     values = {metric: float(np.mean([scores[metric] for scores in each])) for metric in METRICS}
-    return TrialScores(probabilities, cuts, inner, folds, values)
+    return TrialScores(probabilities, thresholds, inner, folds, values)
 
 
 def inner_probabilities(plan: ScoringPlan, head: Head, memo: Memo) -> list[Floats | None]:
@@ -186,7 +186,7 @@ def weighs_equally(head: Head) -> bool:
     return bool(head.get_params().get("class_weight") == "balanced")
 
 
-def _cut(
+def _threshold(
     plan: ScoringPlan,
     fold: FoldPlan,
     predicted: Mapping[int, Floats],
@@ -195,11 +195,13 @@ def _cut(
     balanced: bool,
 ) -> float:
     """The fold's threshold, from its training patients alone."""
-    prior = prior_cut(plan.labels[fold.train], balanced=balanced, class_weights=class_weights)
+    prior = prevalence_threshold(plan.labels[fold.train], balanced=balanced, class_weights=class_weights)
     if fold.inner is None:
         return prior
     inner = _inner(plan, fold, predicted)
-    return steady_cut(plan.labels[fold.train], inner[fold.train], prior=prior, class_weights=class_weights)
+    return one_standard_error_threshold(
+        plan.labels[fold.train], inner[fold.train], prior=prior, class_weights=class_weights
+    )
 
 
 def _inner(plan: ScoringPlan, fold: FoldPlan, predicted: Mapping[int, Floats]) -> Floats:

@@ -1,4 +1,4 @@
-"""From probabilities to decisions: where to cut. A patient is called malignant at p ≥ cut."""
+"""From probabilities to decisions: thresholds. A patient is called malignant at p ≥ threshold."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,66 +9,69 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from ..estimates.scores import ClassWeights
 
-__all__ = ["CUT_METRICS", "best_cut", "prior_cut", "steady_cut"]
+__all__ = ["THRESHOLD_METRICS", "best_threshold", "one_standard_error_threshold", "prevalence_threshold"]
 
 Floats = NDArray[np.float64]
 _TIE = 1e-12  # scores and widths that differ by less are equal
 
-# (sensitivity, specificity, share of malignant) → what a cut is chosen by, larger is better.
-CUT_METRICS: dict[str, Callable[[Floats, Floats, float], Floats]] = {
+# (sensitivity, specificity, share of malignant) → what a threshold is chosen by, larger is better.
+THRESHOLD_METRICS: dict[str, Callable[[Floats, Floats, float], Floats]] = {
     "balanced_accuracy": lambda sensitivity, specificity, _: (sensitivity + specificity) / 2,
     "accuracy": lambda sensitivity, specificity, share: share * sensitivity + (1 - share) * specificity,
 }
 
 
-def best_cut(
+def best_threshold(
     y: ArrayLike, p: ArrayLike, metric: str = "balanced_accuracy", *, prior: float | None = None
 ) -> float:
-    """The cut that scores best on (y, p), in the middle of the widest gap between neighbouring probabilities.
+    """The threshold that scores best on (y, p), in the middle of the widest gap between neighbouring probabilities.
 
-    Every cut inside one gap decides alike on these patients; its middle is the one furthest from changing
+    Every threshold inside one gap decides alike on these patients; its middle is the one furthest from changing
     its mind on new ones. Of equally wide best gaps the one nearest to the prior is taken. The gaps at the ends
     (all malignant, all reactive) count as well.
 
     Args:
         y: (n,) labels 0 and 1, both present.
         p: (n,) probabilities of label 1, from models that did not see the patient.
-        metric: a key of `CUT_METRICS`.
+        metric: a key of `THRESHOLD_METRICS`.
         prior: where ties go; by default the share of malignant patients.
 
     Returns:
-        A cut in [0, 1], or just above 1 where only "all reactive" is best and some p is 1.
+        A threshold in [0, 1], or just above 1 where only "all reactive" is best and some p is 1.
 
     Raises:
         InputError: an unknown metric, one class only, NaN, or values outside [0, 1].
     """
     labels, probabilities = _checked(y, p)
-    if metric not in CUT_METRICS:
-        raise InputError(f"There is no cut by {metric!r}; choose one of {', '.join(sorted(CUT_METRICS))}.")
+    if metric not in THRESHOLD_METRICS:
+        raise InputError(
+            f"There is no threshold by {metric!r}; choose one of {', '.join(sorted(THRESHOLD_METRICS))}."
+        )
     share = float(labels.mean())
     gaps = _Gaps.of(labels, probabilities)
-    score = CUT_METRICS[metric](gaps.sensitivity, gaps.specificity, share)
+    score = THRESHOLD_METRICS[metric](gaps.sensitivity, gaps.specificity, share)
     best = np.flatnonzero(score >= score.max() - _TIE)
     width = (gaps.high - gaps.low)[best]
     return gaps.middle_nearest(best[width >= width.max() - _TIE], share if prior is None else prior)
 
 
-def steady_cut(
+def one_standard_error_threshold(
     y: ArrayLike, p: ArrayLike, *, prior: float | None = None, class_weights: ClassWeights = None
 ) -> float:
-    """The cut nearest to the prior among those that the best balanced accuracy does not clearly beat.
+    """The threshold nearest to the prior among those that the best balanced accuracy does not clearly beat.
 
     Not clearly: within one standard error of the best, the one-standard-error rule (Breiman et al.,
-    Classification and Regression Trees, 1984, section 3.4.3) with the prior cut as the simple choice. The best
-    cut on a hundred patients is mostly luck. Nearness is measured in log-odds.
+    Classification and Regression Trees, 1984, section 3.4.3) with the prevalence threshold as the simple choice. The
+    best threshold on a hundred patients is mostly luck. Nearness is measured in log-odds.
 
     Args:
-        y, p: as for `best_cut`, each patient once: the standard error counts them.
-        prior: the cut that needs no predictions, `prior_cut`; by default the share of malignant patients.
+        y, p: as for `best_threshold`, each patient once: the standard error counts them.
+        prior: the threshold that needs no predictions, `prevalence_threshold`; by default the share of malignant
+            patients.
         class_weights: of a reactive and of a malignant patient; the accuracy under them takes balanced accuracy's
             place, see `statistics.balanced_accuracy`.
 
-    Returns, Raises: as `best_cut`.
+    Returns, Raises: as `best_threshold`.
     """
     labels, probabilities = _checked(y, p)
     gaps = _Gaps.of(labels, probabilities)
@@ -83,8 +86,10 @@ def steady_cut(
     return gaps.middle_nearest(near, float(labels.mean()) if prior is None else prior)
 
 
-def prior_cut(y: ArrayLike, *, balanced: bool = False, class_weights: ClassWeights = None) -> float:
-    """The cut for balanced accuracy where there are no predictions to choose it on.
+def prevalence_threshold(
+    y: ArrayLike, *, balanced: bool = False, class_weights: ClassWeights = None
+) -> float:
+    """The threshold for balanced accuracy where there are no predictions to choose it on.
 
     A calibrated probability above the share of malignant patients is evidence for malignancy, and cutting there
     is the Bayes decision for balanced accuracy. A head trained with balanced class weights gives probabilities
@@ -93,8 +98,8 @@ def prior_cut(y: ArrayLike, *, balanced: bool = False, class_weights: ClassWeigh
     Args:
         y: (n,) labels 0 and 1 of the training patients.
         balanced: whether the head weighs the classes equally.
-        class_weights: of a reactive and of a malignant patient, (u, v): a calibrated probability is then cut at
-            u / (u + v), where the expected weight of an error is the same on both sides.
+        class_weights: of a reactive and of a malignant patient, (u, v): a calibrated probability then has its threshold
+            at u / (u + v), where the expected weight of an error is the same on both sides.
     """
     share = float(np.mean(np.asarray(y) == 1))
     if class_weights is None:
@@ -115,7 +120,7 @@ def _weight_of_sensitivity(share: float, class_weights: ClassWeights) -> float:
 
 @dataclass(frozen=True)
 class _Gaps:
-    """The stretches of cuts that decide alike, (low, high]: those with p ≥ high are called malignant."""
+    """The stretches of thresholds that decide alike, (low, high]: those with p ≥ high are called malignant."""
 
     low: Floats
     high: Floats
@@ -156,7 +161,7 @@ def _checked(y: ArrayLike, p: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
             f"Labels {labels.shape} and probabilities {probabilities.shape} must be one per patient."
         )
     if not np.isin(labels, (0, 1)).all() or len(np.unique(labels)) < 2:
-        raise InputError("A cut needs patients of both classes, labelled 0 and 1.")
+        raise InputError("A threshold needs patients of both classes, labelled 0 and 1.")
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise InputError("A cut is chosen on probabilities; some values are NaN or outside 0 to 1.")
+        raise InputError("A threshold is chosen on probabilities; some values are NaN or outside 0 to 1.")
     return labels == 1, probabilities

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..estimates.scores import METRICS, Bootstrap, bootstrap_of_runs, score
 from ..scoring.score import weighs_equally
-from ..scoring.threshold import prior_cut, steady_cut
+from ..scoring.threshold import one_standard_error_threshold, prevalence_threshold
 from .space import build_head
 from .trial import TrialSummary
 
@@ -35,7 +35,7 @@ class Average:
     @cached_property
     def decisions(self) -> NDArray[np.bool_]:
         """(n, repeats) out-of-fold decisions, under the average of the members' thresholds of the patient's fold."""
-        thresholds = sum(weight * trial.cuts_of_patients for trial, weight in self.members)
+        thresholds = sum(weight * trial.thresholds_of_patients for trial, weight in self.members)
         return np.asarray(self.probabilities >= thresholds)
 
     @property
@@ -49,16 +49,22 @@ class Average:
         return found
 
     @cached_property
-    def cut(self) -> float:
-        """The threshold for new patients: `steady_cut` on the out-of-fold predictions, averaged over repeats."""
+    def threshold(self) -> float:
+        """For new patients: `one_standard_error_threshold` on the out-of-fold predictions, averaged over repeats."""
         first = self.members[0][0]
         y, weights = first.y, first.class_weights
         prior = sum(
-            weight * prior_cut(y, balanced=weighs_equally(build_head(trial.params)), class_weights=weights)
+            weight
+            * prevalence_threshold(
+                y, balanced=weighs_equally(build_head(trial.params)), class_weights=weights
+            )
             for trial, weight in self.members
         )
-        cuts = [steady_cut(y, p, prior=prior, class_weights=weights) for p in self.probabilities.T]
-        return float(np.mean(cuts))
+        thresholds = [
+            one_standard_error_threshold(y, p, prior=prior, class_weights=weights)
+            for p in self.probabilities.T
+        ]
+        return float(np.mean(thresholds))
 
     def bootstrap(self, metric: str) -> Bootstrap:
         """The out-of-fold score averaged over the repeats, on all patients and on resamples of them."""

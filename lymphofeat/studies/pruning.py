@@ -2,8 +2,8 @@
 
 After each fold from the second on, the head is compared with the best head finished before, on the very patients
 predicted so far and by the study's own metric. If even the upper end of the 99 % interval of the paired difference
-(bootstrap by patient) lies below zero, the rest is not worth its time. Decisions are taken at the cuts that need no
-inner folds, the prior ones, for both heads. A fixed seed and a fixed rival make it deterministic.
+(bootstrap by patient) lies below zero, the rest is not worth its time. Decisions are taken at the thresholds that need
+no inner folds, the prior ones, for both heads. A fixed seed and a fixed rival make it deterministic.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..estimates.scores import Bootstrap, ClassWeights, bootstrap
 from ..scoring.plan import ScoringPlan
 from ..scoring.score import DIRECTIONS
-from ..scoring.threshold import prior_cut
+from ..scoring.threshold import prevalence_threshold
 
 __all__ = ["Hopeless", "Rival", "Watcher"]
 
@@ -83,7 +83,9 @@ class Watcher:
             (self._own, probabilities, self._balanced),
             (self._other, rival, self._rival.balanced),
         ):
-            kept.append((p, p >= prior_cut(training, balanced=balanced, class_weights=self._weights)))
+            kept.append(
+                (p, p >= prevalence_threshold(training, balanced=balanced, class_weights=self._weights))
+            )
         self._rows.append(rows)
         if len(self._rows) >= _LEAST_FOLDS:
             self._judge()

@@ -19,12 +19,12 @@ def scores_to_attrs(scores: TrialScores) -> dict[str, Any]:
     """User attributes of a trial: few, because each is a row of the database.
 
     `values` and `folds` are for reading (folds[metric][repeat][fold], null where a fold has one class),
-    `oof` holds the probabilities of the labelled patients, `cuts` the thresholds and how they were chosen.
+    `oof` holds the probabilities of the labelled patients, `thresholds` the thresholds and how they were chosen.
     """
     return {
         "values": scores.values,
         "folds": {name: _or_null(table) for name, table in scores.folds.items()},
-        "cuts": {"at": scores.cuts.tolist(), "inner": scores.inner.tolist()},
+        "cuts": {"at": scores.thresholds.tolist(), "inner": scores.inner.tolist()},
         "oof": pack(scores.probabilities),
     }
 
@@ -37,7 +37,7 @@ def scores_from_attrs(attrs: Mapping[str, Any]) -> TrialScores:
     """
     return TrialScores(
         probabilities=unpack(attrs["oof"]),
-        cuts=np.array(attrs["cuts"]["at"], dtype=np.float64),
+        thresholds=np.array(attrs["cuts"]["at"], dtype=np.float64),
         inner=np.array(attrs["cuts"]["inner"], dtype=bool),
         folds={name: np.array(table, dtype=np.float64) for name, table in attrs["folds"].items()},
         values=dict(attrs["values"]),

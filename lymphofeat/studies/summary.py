@@ -148,7 +148,7 @@ class StudySummary:
     @property
     def measured_on(self) -> str:
         """What the scores were measured on, for a caption."""
-        n_folds = self.best.scores.cuts.shape[1]
+        n_folds = self.best.scores.thresholds.shape[1]
         times = "" if self.repeats == 1 else f" × {self.repeats} repeats"
         malignant = int(self.best.y.sum())
         return (
@@ -174,9 +174,9 @@ class StudySummary:
         )
 
     @property
-    def cut_note(self) -> str:
+    def threshold_note(self) -> str:
         """How the decisions behind balanced accuracy were made."""
-        if self.best.inner_cuts:
+        if self.best.inner_thresholds:
             return (
                 "Each fold's threshold was chosen on inner out-of-fold predictions of its training patients."
             )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..estimates.scores import METRICS, Bootstrap, ClassWeights, Interval, bootstrap_of_runs
 from ..scoring.score import TrialScores, decide, weighs_equally
-from ..scoring.threshold import prior_cut, steady_cut
+from ..scoring.threshold import one_standard_error_threshold, prevalence_threshold
 from .space import build_head
 
 __all__ = [
@@ -25,7 +25,7 @@ class TrialSummary:
         number: counted from 0 over the finished trials.
         params: its point of the search space.
         inputs: what its head is given: "clinical", "image" or "both".
-        scores: out-of-fold probabilities, cuts, and scores per fold.
+        scores: out-of-fold probabilities, thresholds, and scores per fold.
         y: (n,) labels of the labelled patients.
         folds: (n, repeats) their folds.
         class_weights: the study's, of a reactive and of a malignant patient.
@@ -41,17 +41,17 @@ class TrialSummary:
 
     @cached_property
     def decisions(self) -> NDArray[np.bool_]:
-        """(n, repeats) out-of-fold decisions, each under the cut of its fold."""
-        return decide(self.scores.probabilities, self.scores.cuts, self.folds)
+        """(n, repeats) out-of-fold decisions, each under the threshold of its fold."""
+        return decide(self.scores.probabilities, self.scores.thresholds, self.folds)
 
     @property
-    def cuts_of_patients(self) -> NDArray[np.float64]:
+    def thresholds_of_patients(self) -> NDArray[np.float64]:
         """(n, repeats) the threshold of each patient's fold."""
-        cuts = np.empty(self.folds.shape)
+        thresholds = np.empty(self.folds.shape)
         for r in range(self.folds.shape[1]):
             position = np.searchsorted(np.unique(self.folds[:, r]), self.folds[:, r])
-            cuts[:, r] = self.scores.cuts[r, position]
-        return cuts
+            thresholds[:, r] = self.scores.thresholds[r, position]
+        return thresholds
 
     @property
     def intervals(self) -> dict[str, Interval]:
@@ -84,16 +84,17 @@ class TrialSummary:
         return sds
 
     @property
-    def inner_cuts(self) -> bool:
-        """Whether every fold's cut was chosen on inner out-of-fold predictions, not set to the prior."""
+    def inner_thresholds(self) -> bool:
+        """Whether every fold's threshold was chosen on inner out-of-fold predictions, not set to the prior."""
         return bool(self.scores.inner.all())
 
     @property
-    def cut(self) -> float:
-        """The threshold for new patients: `steady_cut` on the out-of-fold predictions, averaged over repeats."""
+    def threshold(self) -> float:
+        """For new patients: `one_standard_error_threshold` on the out-of-fold predictions, averaged over repeats."""
         balanced, weights = weighs_equally(build_head(self.params)), self.class_weights
-        prior = prior_cut(self.y, balanced=balanced, class_weights=weights)
-        cuts = [
-            steady_cut(self.y, p, prior=prior, class_weights=weights) for p in self.scores.probabilities.T
+        prior = prevalence_threshold(self.y, balanced=balanced, class_weights=weights)
+        thresholds = [
+            one_standard_error_threshold(self.y, p, prior=prior, class_weights=weights)
+            for p in self.scores.probabilities.T
         ]
-        return float(np.mean(cuts))
+        return float(np.mean(thresholds))

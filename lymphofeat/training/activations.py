@@ -69,8 +69,8 @@ def split_network(network: nn.Module, train_from: str) -> tuple[nn.Sequential, n
             f"{type(network).__name__}; use --train-from all, or a recipe with a ResNet."
         )
     parts = [(name, nn.Flatten(1) if name == "flatten" else getattr(network, name)) for name in _ORDER]
-    cut = _ORDER.index(train_from)
-    lower, upper = (nn.Sequential(OrderedDict(half)) for half in (parts[:cut], parts[cut:]))
+    first = _ORDER.index(train_from)
+    lower, upper = (nn.Sequential(OrderedDict(half)) for half in (parts[:first], parts[first:]))
     return lower.eval().requires_grad_(requires_grad=False), upper
 
 

@@ -1,4 +1,4 @@
-"""Calibration, triage and cuts: what is learnt inside a fold's training part, and used on the fold."""
+"""Calibration, triage and thresholds: what is learnt inside a fold's training part, and used on the fold."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 
 from lymphofeat.assess.benefit import decision_table, probabilities_to_act_on
 from lymphofeat.assess.calibrated import calibrated, calibration_table
-from lymphofeat.assess.cuts import cuts_table
+from lymphofeat.assess.thresholds import thresholds_table
 from lymphofeat.assess.triaged import centred, risk_coverage_table, triage_table
 from lymphofeat.estimates import CALIBRATORS, net_benefit, net_benefit_difference
 from lymphofeat.nested.result import Nested
@@ -44,7 +44,7 @@ def test_inner_values_of_the_fold_itself_are_never_read() -> None:
         spoilt.append(replace(fold, inner=inner))
     other = replace(main, folds_of_runs=tuple(spoilt))
     assert np.array_equal(calibrated(main, "platt"), calibrated(other, "platt"))
-    assert cuts_table(main).equals(cuts_table(other))
+    assert thresholds_table(main).equals(thresholds_table(other))
 
 
 def test_calibration_mends_what_is_too_sure() -> None:
@@ -60,14 +60,14 @@ def test_without_inner_predictions_nothing_is_fitted() -> None:
     main = nested(inner=False)
     assert calibrated(main, "platt") is None
     assert calibration_table(main)["calibrator"].tolist() == ["none"]
-    assert set(cuts_table(main)["rule"]) == {"balanced accuracy", "cost"}
+    assert set(thresholds_table(main)["rule"]) == {"balanced accuracy", "cost"}
     acted, is_calibrated = probabilities_to_act_on(main)
     assert acted is main.probabilities
     assert not is_calibrated
 
 
 def test_centred_probabilities_are_cut_at_one_half() -> None:
-    main = nested(cut=0.3, runs=2)
+    main = nested(threshold=0.3, runs=2)
     assert np.array_equal(centred(main) >= 0.5, main.decisions)
     for fold in main.folds_of_runs:
         assert (np.argsort(centred(main)[fold.rows, fold.run]) == np.argsort(fold.probabilities)).all()
@@ -154,10 +154,10 @@ def test_decision_curves_are_net_benefits() -> None:
 
 
 def test_dearer_misses_are_fewer_and_the_cost_is_counted() -> None:
-    table = cuts_table(nested(n=400))
+    table = thresholds_table(nested(n=400))
     by_cost = table[table["rule"] == "cost"]
     assert by_cost["sensitivity"].is_monotonic_increasing
-    assert by_cost["cut"].tolist() == pytest.approx([1 / 2, 1 / 3, 1 / 6, 1 / 11])
+    assert by_cost["threshold"].tolist() == pytest.approx([1 / 2, 1 / 3, 1 / 6, 1 / 11])
     y, n = nested(n=400).y, 400
     for row in by_cost.itertuples():
         missed, alarms = (1 - row.sensitivity) * y.sum(), (1 - row.specificity) * (n - y.sum())
@@ -165,7 +165,7 @@ def test_dearer_misses_are_fewer_and_the_cost_is_counted() -> None:
 
 
 def test_the_sensitivity_asked_for_is_kept_on_the_folds() -> None:
-    table = cuts_table(nested(n=1000), sensitivities=(0.9,))
+    table = thresholds_table(nested(n=1000), sensitivities=(0.9,))
     row = table[table["rule"] == "sensitivity"].iloc[0]
     assert 0.9 < row["sensitivity"] < 0.97
     assert row["specificity"] > 0.3

@@ -108,7 +108,7 @@ def test_heads_equal_the_plain_loop(
     for head, p in expected.items():
         m = measured(comparison, f"{family}/{head}")
         np.testing.assert_allclose(m.found.probabilities, p, atol=1e-8)
-        np.testing.assert_allclose(m.found.cuts, shares)
+        np.testing.assert_allclose(m.found.thresholds, shares)
         values = {k: s.value for k, s in m.all.items()}
         assert values == pytest.approx(
             {
@@ -126,7 +126,7 @@ def test_a_network_is_scored_by_the_member_that_is_blind_to_one_fold(comparison:
     fold_of = comparison.patients.folds
     m = measured(comparison, "pooled+clinical-good/end-to-end")
     np.testing.assert_allclose(m.found.probabilities, (fold_of + np.arange(40) / 46) / 16)
-    np.testing.assert_array_equal(m.found.cuts, 0.5)
+    np.testing.assert_array_equal(m.found.thresholds, 0.5)
     assert m.system.inputs == "image+clinical"
 
 
@@ -295,7 +295,7 @@ def test_labels_of_the_held_out_fold_change_nothing_in_it(path: Path) -> None:
     for system in systems_of(cache):
         honest, other = predict(cache, system), predict(replace(cache, tables=flipped), system)
         np.testing.assert_array_equal(honest.probabilities[rows], other.probabilities[rows])
-        np.testing.assert_array_equal(honest.cuts[rows], other.cuts[rows])
+        np.testing.assert_array_equal(honest.thresholds[rows], other.thresholds[rows])
 
 
 def test_an_interrupted_comparison_goes_on(

@@ -1,4 +1,4 @@
-"""Cuts by cost and sensitivity, risk–coverage and decision curves, against loops and hand counts."""
+"""Thresholds by cost and sensitivity, risk–coverage and decision curves, against loops and hand counts."""
 
 import numpy as np
 import pytest
@@ -9,14 +9,14 @@ from scipy.special import expit
 from lymphofeat.errors import InputError
 from lymphofeat.estimates import (
     aurc,
-    cost_cut,
+    cost_threshold,
     decision_curves,
     mean_cost,
     net_benefit,
     net_benefit_difference,
     operating_point,
     risk_coverage,
-    sensitive_cut,
+    sensitive_threshold,
 )
 from lymphofeat.estimates.exact import lower_bound
 from lymphofeat.estimates.net_benefit import TREAT_ALL, TREAT_NONE
@@ -31,10 +31,10 @@ def test_cost_cut_is_the_cheapest_of_all_cuts_for_calibrated_probabilities() -> 
     rng = np.random.default_rng(0)
     p = rng.random(400_000)
     y = rng.random(len(p)) < p
-    cuts = np.arange(1, 100) / 100
-    costs = [5 * (y & (p < cut)).mean() + (~y & (p >= cut)).mean() for cut in cuts]
-    assert cost_cut(missed=5, false_alarm=1) == pytest.approx(1 / 6)
-    assert cuts[np.argmin(costs)] == pytest.approx(1 / 6, abs=0.02)
+    thresholds = np.arange(1, 100) / 100
+    costs = [5 * (y & (p < threshold)).mean() + (~y & (p >= threshold)).mean() for threshold in thresholds]
+    assert cost_threshold(missed=5, false_alarm=1) == pytest.approx(1 / 6)
+    assert thresholds[np.argmin(costs)] == pytest.approx(1 / 6, abs=0.02)
 
 
 def test_mean_cost_is_counted_per_patient() -> None:
@@ -44,7 +44,7 @@ def test_mean_cost_is_counted_per_patient() -> None:
     assert found.low < found.value < found.high
     for bad in (0, -1, np.inf, np.nan):
         with pytest.raises(InputError, match="above 0"):
-            cost_cut(bad, 1)
+            cost_threshold(bad, 1)
 
 
 def test_sensitive_cut_is_wilks_order_statistic() -> None:
@@ -52,12 +52,12 @@ def test_sensitive_cut_is_wilks_order_statistic() -> None:
     for n, missed in ((58, None), (59, 0), (92, 0), (93, 1), (124, 2)):
         p = np.append(np.arange(1, n + 1) / 200, 0.01)
         y = np.append(np.ones(n, dtype=int), 0)
-        found = sensitive_cut(y, p)
+        found = sensitive_threshold(y, p)
         if missed is None:
-            assert (found.cut, found.promised) == (0.0, 1.0)
+            assert (found.threshold, found.promised) == (0.0, 1.0)
             assert found.specificity.value == 0
         else:
-            assert found.cut == pytest.approx((missed + 1) / 200)
+            assert found.threshold == pytest.approx((missed + 1) / 200)
             assert found.promised == lower_bound(n - missed, n, 0.95) >= 0.95
             assert lower_bound(n - missed - 1, n, 0.95) < 0.95
             assert found.sensitivity.value == pytest.approx(1 - missed / n)
@@ -72,13 +72,13 @@ def test_operating_point_counts_those_at_the_cut_as_malignant() -> None:
 @given(rows_of, st.sampled_from([0.3, 0.5, 0.65]))
 @settings(deadline=None)
 def test_risk_coverage_equals_deciding_at_every_patients_limit(
-    rows: list[tuple[int, float]], cut: float
+    rows: list[tuple[int, float]], threshold: float
 ) -> None:
     y, p = (np.array(column) for column in zip(*rows, strict=True))
-    sure = np.where(p >= cut, (p - cut) / (1 - cut), (cut - p) / cut)
-    wrong = (p >= cut) != y
+    sure = np.where(p >= threshold, (p - threshold) / (1 - threshold), (threshold - p) / threshold)
+    wrong = (p >= threshold) != y
     own = np.array([wrong[sure >= limit].mean() for limit in sure])
-    found = risk_coverage(y, p, cut=cut, n_resamples=20)
+    found = risk_coverage(y, p, threshold=threshold, n_resamples=20)
     limits = np.unique(sure)[::-1]
     assert found.coverage == pytest.approx([(sure >= limit).mean() for limit in limits])
     assert found.risk == pytest.approx([wrong[sure >= limit].mean() for limit in limits])

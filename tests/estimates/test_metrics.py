@@ -32,8 +32,8 @@ def drawn(n: int = 80, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 @settings(deadline=None)
 def test_operating_points_equal_a_search_over_all_cuts(rows: list[tuple[int, float]]) -> None:
     y, p = (np.array(column) for column in zip(*rows, strict=True))
-    cuts = [*np.unique(p), 2.0]
-    pairs = [((p >= c)[y == 1].mean(), (p < c)[y == 0].mean()) for c in cuts]
+    thresholds = [*np.unique(p), 2.0]
+    pairs = [((p >= c)[y == 1].mean(), (p < c)[y == 0].mean()) for c in thresholds]
     sensitivity = max(s for s, t in pairs if t >= 0.95)
     specificity = max(t for s, t in pairs if s >= 0.95)
     assert statistic("sensitivity_at_95_specificity", y, p)(once(y))[0] == pytest.approx(sensitivity)

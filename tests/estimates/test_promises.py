@@ -1,4 +1,4 @@
-"""Conformal sets, triage and sensitive cuts: their rules, and that what they promise holds in drawn cohorts.
+"""Conformal sets, triage and sensitive thresholds: their rules, and that what they promise holds in drawn cohorts.
 
 A drawn patient has z ~ N(±d/2, 1), P(y = 1) = 0.6 and p = expit(1.3 (d z + log 1.5)): too sure, in the right order. The
 true error of any rule on p is an integral over z, done on a fine grid.
@@ -14,7 +14,7 @@ from scipy.special import expit
 from scipy.stats import beta, binom, norm
 
 from lymphofeat.errors import InputError
-from lymphofeat.estimates import REFER, sensitive_cut, split_conformal, triage
+from lymphofeat.estimates import REFER, sensitive_threshold, split_conformal, triage
 from lymphofeat.estimates.exact import lower_bound, upper_bound
 from lymphofeat.estimates.triage import p_value_above, sureness
 
@@ -95,8 +95,11 @@ def test_conformal_sets_keep_the_promise_on_average(drawn: Drawn) -> None:
 def test_sensitive_cut_keeps_its_promise(drawn: Drawn) -> None:
     kept = 0
     for seed in range(COHORTS):
-        found = sensitive_cut(*drawn.cohort(seed), sensitivity=0.9)
-        missed = drawn.wrong(lambda p, cut=found.cut: (p >= cut).astype(int))[0][1] / drawn.mass[1].sum()
+        found = sensitive_threshold(*drawn.cohort(seed), sensitivity=0.9)
+        missed = (
+            drawn.wrong(lambda p, threshold=found.threshold: (p >= threshold).astype(int))[0][1]
+            / drawn.mass[1].sum()
+        )
         kept += missed <= 0.1 + 1e-12
     assert 0.93 * COHORTS <= kept < COHORTS
 
@@ -191,13 +194,13 @@ def test_clopper_pearson_bounds_put_the_tail_where_they_say(n: int, data: st.Dat
     [
         (lambda y, p: triage(y, p, 0.0), "promised error"),
         (lambda y, p: triage(y, p, 0.1, confidence=1.0), "confidence"),
-        (lambda y, p: triage(y, p, 0.1, cut=1.0), "cut"),
+        (lambda y, p: triage(y, p, 0.1, threshold=1.0), "threshold"),
         (lambda y, p: triage(y, p, 0.1, allowed=-1), "0 or more"),
         (lambda y, p: split_conformal(y, p, 1.0), "promised error"),
         (lambda y, p: split_conformal(np.ones(4), p, 0.1), "both classes"),
         (lambda y, p: split_conformal(y, p, 0.1, confidence=2), "confidence"),
-        (lambda y, p: sensitive_cut(y, p, sensitivity=95), "sensitivity"),
-        (lambda y, p: sensitive_cut(np.zeros(4), p), "both classes"),
+        (lambda y, p: sensitive_threshold(y, p, sensitivity=95), "sensitivity"),
+        (lambda y, p: sensitive_threshold(np.zeros(4), p), "both classes"),
     ],
 )
 def test_bad_arguments_get_a_sentence(call: Callable[[np.ndarray, np.ndarray], object], match: str) -> None:

@@ -33,7 +33,7 @@ def test_a_labelled_patient_has_the_probability_of_the_study(made: tuple[Path, P
         assert found.fold == cache.folds[row, 0]
         assert found.n_trained_on == int((best.folds[:, 0] != found.fold).sum())
         assert found.probability == pytest.approx(best.scores.probabilities[row, 0], abs=1e-9)
-        assert (found.probability >= found.cut) == best.decisions[row, 0]
+        assert (found.probability >= found.threshold) == best.decisions[row, 0]
         assert found.label == cache.labels[row]
         assert found.parts.base + found.parts.image + found.parts.clinical == pytest.approx(found.parts.logit)
 
@@ -58,7 +58,9 @@ def test_a_test_patient_has_the_probability_that_is_submitted(
     assert found.fold is None
     assert found.label == -1
     assert found.n_trained_on == 40
-    assert (found.probability, found.cut) == pytest.approx((summary.probabilities[0], summary.cut))
+    assert (found.probability, found.threshold) == pytest.approx(
+        (summary.probabilities[0], summary.threshold)
+    )
 
 
 def test_encoders_trained_per_fold_explain_by_the_blind_one_and_by_their_mean(tmp_path: Path) -> None:

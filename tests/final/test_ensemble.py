@@ -12,7 +12,7 @@ from lymphofeat.estimates.scores import METRICS, auc, balanced_accuracy
 from lymphofeat.final import submit
 from lymphofeat.final.ensemble import RULES, _Library, select_ensemble
 from lymphofeat.final.refit import final_fits, fit_final, predict_final
-from lymphofeat.scoring import prior_cut, steady_cut
+from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.scoring.score import TrialScores
 from lymphofeat.studies import tune
 from lymphofeat.studies.summary import TrialSummary, load_trials
@@ -29,12 +29,12 @@ PARAMS = {
 }  # fmt: skip
 
 
-def trial(number: int, p: np.ndarray, family: str = "logistic", cut: float = 0.5) -> TrialSummary:
+def trial(number: int, p: np.ndarray, family: str = "logistic", threshold: float = 0.5) -> TrialSummary:
     """A trial with these (n, repeats) out-of-fold probabilities; folds of 12 patients, others in every repeat."""
     p = p if p.ndim == 2 else p[:, None]
     folds = np.stack([(np.arange(N) // 2 + r) % FOLDS for r in range(p.shape[1])], axis=1).astype(np.int8)
     shape = (p.shape[1], FOLDS)
-    scores = TrialScores(p, np.full(shape, cut), np.ones(shape, dtype=bool), {}, {})
+    scores = TrialScores(p, np.full(shape, threshold), np.ones(shape, dtype=bool), {}, {})
     return TrialSummary(number, PARAMS[family], "clinical", scores, Y, folds)
 
 
@@ -106,10 +106,10 @@ def test_a_score_that_is_lost_is_better_when_it_is_small() -> None:
 
 
 def test_of_one_trial_the_ensemble_is_the_trial() -> None:
-    one = trial(3, np.stack([noise(0, 1.0), noise(1, 1.0)], axis=1), cut=0.4)
+    one = trial(3, np.stack([noise(0, 1.0), noise(1, 1.0)], axis=1), threshold=0.4)
     found = select_ensemble([one], "balanced_accuracy", 5)
     assert found.members == ((one, 1.0),)
-    assert found.cut == one.cut
+    assert found.threshold == one.threshold
     np.testing.assert_array_equal(found.decisions, one.decisions)
     value = np.mean([balanced_accuracy(Y, d) for d in one.decisions.T])
     assert found.nested.value == pytest.approx(value)
@@ -140,7 +140,9 @@ def test_a_submission_averages_the_members_refitted(tmp_path: Path, kind: str) -
     numbers = {one.number for one in load_trials(study)}
     assert {one.number for one, _ in found.members} <= numbers
     assert sum(weight for _, weight in found.members) == pytest.approx(1)
-    prior = prior_cut(found.members[0][0].y)
+    prior = prevalence_threshold(found.members[0][0].y)
     if all(v is None for one, _ in found.members for k, v in one.params.items() if "class_weight" in k):
         y = found.members[0][0].y
-        assert summary.cut == pytest.approx(steady_cut(y, found.probabilities[:, 0], prior=prior))
+        assert summary.threshold == pytest.approx(
+            one_standard_error_threshold(y, found.probabilities[:, 0], prior=prior)
+        )

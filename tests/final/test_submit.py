@@ -11,7 +11,7 @@ import pytest
 from lymphofeat.cache import open_cache
 from lymphofeat.errors import InputError, StudyError
 from lymphofeat.final import submit
-from lymphofeat.scoring import prior_cut, steady_cut
+from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.studies import load_study, tune
 from lymphofeat.studies.space import build_head
 
@@ -39,19 +39,22 @@ def test_equals_the_best_head_refitted_on_all_labelled_patients(
     )
     p = head.predict_proba(bags.select(test), cache.patients.iloc[test])[:, 1]
     oof = best.scores.probabilities
-    prior = prior_cut(best.y, balanced=best.params["logistic.class_weight"] == "balanced")
-    cut = (steady_cut(best.y, oof[:, 0], prior=prior) + steady_cut(best.y, oof[:, 1], prior=prior)) / 2
+    prior = prevalence_threshold(best.y, balanced=best.params["logistic.class_weight"] == "balanced")
+    threshold = (
+        one_standard_error_threshold(best.y, oof[:, 0], prior=prior)
+        + one_standard_error_threshold(best.y, oof[:, 1], prior=prior)
+    ) / 2
     table = pd.read_csv(out, dtype={"Id": str})
     assert list(table.columns) == ["Id", "Predicted"]
     assert list(table["Id"]) == list(cache.patients["id"].iloc[test])
-    np.testing.assert_array_equal(table["Predicted"], (p >= cut).astype(int))
+    np.testing.assert_array_equal(table["Predicted"], (p >= threshold).astype(int))
     with (tmp_path / "deep" / "sub-probabilities.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["Id", "Probability"]
     assert [row[0] for row in rows] == list(table["Id"])
     np.testing.assert_array_equal([float(row[1]) for row in rows], summary.probabilities)
     np.testing.assert_allclose(summary.probabilities, p, atol=1e-12)
-    assert (summary.n_models, summary.cut) == (1, pytest.approx(cut))
+    assert (summary.n_models, summary.threshold) == (1, pytest.approx(threshold))
     assert sorted(path.name for path in out.parent.iterdir()) == ["sub-probabilities.csv", "sub.csv"]
 
 

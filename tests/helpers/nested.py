@@ -19,7 +19,7 @@ def nested(
     inputs: tuple[str, ...] = ("both",),
     inner: bool = True,
     sharp: float = 1.0,
-    cut: float = 0.5,
+    threshold: float = 0.5,
     metric: str = "balanced_accuracy",
 ) -> Nested:
     """A pipeline whose log-odds are `strength` × the truth + noise; the noise of one seed is the same under all names.
@@ -49,7 +49,7 @@ def nested(
                     k,
                     rows.astype(np.int64),
                     expit(logits[rows]),
-                    cut,
+                    threshold,
                     held,
                     params,
                     "logistic",

@@ -19,7 +19,7 @@ from lymphofeat.estimates.scores import auc
 from lymphofeat.final import submit
 from lymphofeat.nested import Nested, NestedFold, nested
 from lymphofeat.progress import Silent
-from lymphofeat.scoring import prior_cut, steady_cut
+from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.studies import load_study
 from lymphofeat.studies.space import build_head
 from lymphofeat.studies.store import open_store
@@ -58,7 +58,7 @@ def assert_same(one: Nested, other: Nested) -> None:
     for a, b in zip(one.folds_of_runs, other.folds_of_runs, strict=True):
         for name in ("rows", "probabilities", "inner"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
-        for name in ("run", "repeat", "seed", "fold", "cut", "params", "family", "tuned", "n_trials"):
+        for name in ("run", "repeat", "seed", "fold", "threshold", "params", "family", "tuned", "n_trials"):
             assert getattr(a, name) == getattr(b, name)
 
 
@@ -91,8 +91,10 @@ def test_equals_the_definition(cache: Path, tmp_path: Path) -> None:
             np.testing.assert_allclose(fold.inner[test], inner, atol=1e-9)
         outside = of != fold.fold
         balanced = build_head(fold.params).get_params()["class_weight"] == "balanced"
-        prior = prior_cut(y[outside], balanced=balanced)
-        assert fold.cut == pytest.approx(steady_cut(y[outside], fold.inner[outside], prior=prior))
+        prior = prevalence_threshold(y[outside], balanced=balanced)
+        assert fold.threshold == pytest.approx(
+            one_standard_error_threshold(y[outside], fold.inner[outside], prior=prior)
+        )
         study = load_study(
             tmp_path / "frozen-clinical+image+both" / f"repeat{fold.repeat}-seed3-fold{fold.fold}.db"
         )
@@ -119,7 +121,7 @@ def test_labels_of_the_outer_fold_change_nothing_inside(tmp_path: Path) -> None:
     assert not np.array_equal(true.y, other.y)
     np.testing.assert_array_equal(one.probabilities, two.probabilities)
     np.testing.assert_array_equal(one.inner, two.inner)
-    assert (one.params, one.cut, one.tuned) == (two.params, two.cut, two.tuned)
+    assert (one.params, one.threshold, one.tuned) == (two.params, two.threshold, two.tuned)
     assert not np.array_equal(true.folds_of_runs[0].probabilities, other.folds_of_runs[0].probabilities)
 
 
@@ -213,7 +215,7 @@ def test_encoders_blind_to_two_folds_need_prior_cuts_inside_and_give_seeds_for_r
     ]
     assert not np.isnan(found.probabilities).any()
     study = load_study(tmp_path / "s" / "tuned-clinical+image+both" / "repeat0-seed3-fold1.db")
-    assert not study.best.inner_cuts
+    assert not study.best.inner_thresholds
     assert_same(quick(path, tmp_path / "t", trials=2, seeds=2), found)
 
 

@@ -23,7 +23,7 @@ from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.estimates.scores import ClassWeights
 from lymphofeat.heads import Memo, PooledLogistic
 from lymphofeat.heads.neural import DeepSets
-from lymphofeat.scoring import prior_cut, steady_cut
+from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.scoring.plan import ScoringPlan
 from lymphofeat.scoring.score import TrialScores, decide, score_head, score_plan
 from lymphofeat.studies.record import scores_from_attrs, scores_to_attrs
@@ -45,7 +45,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 def naive(
     cache: Cache, head: Any, repeats: int, weights: ClassWeights = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities, decisions and cuts by the definition: a fresh model for every (fold, inner fold)."""
+    """Probabilities, decisions and thresholds by the definition: a fresh model for every (fold, inner fold)."""
     bags, rows = cache.bags("frozen"), np.flatnonzero(cache.labels >= 0)
     y = cache.labels
 
@@ -54,7 +54,7 @@ def naive(
         return model.predict_proba(bags.select(test), cache.patients.iloc[test])[:, 1]
 
     p = np.full((len(y), repeats), np.nan)
-    decisions, cuts = np.zeros_like(p, dtype=bool), np.zeros((repeats, 5))
+    decisions, thresholds = np.zeros_like(p, dtype=bool), np.zeros((repeats, 5))
     for r in range(repeats):
         fold_of = cache.folds[:, r]
         for k in range(5):
@@ -65,23 +65,25 @@ def naive(
                     train[fold_of[train] != j], train[fold_of[train] == j]
                 )
             balanced = head.class_weight == "balanced"
-            prior = prior_cut(y[train], balanced=balanced, class_weights=weights)
-            cuts[r, k] = steady_cut(y[train], inner[train], prior=prior, class_weights=weights)
+            prior = prevalence_threshold(y[train], balanced=balanced, class_weights=weights)
+            thresholds[r, k] = one_standard_error_threshold(
+                y[train], inner[train], prior=prior, class_weights=weights
+            )
             p[test, r] = predict(train, test)
-            decisions[test, r] = p[test, r] >= cuts[r, k]
-    return p[rows], decisions[rows], cuts
+            decisions[test, r] = p[test, r] >= thresholds[r, k]
+    return p[rows], decisions[rows], thresholds
 
 
 @pytest.mark.parametrize("head", HEADS, ids=["both", "image", "clinical"])
 def test_equals_the_plain_double_loop(cache: Cache, head: PooledLogistic) -> None:
     scores = score_head(cache, "frozen", head, repeats=2)
-    p, decisions, cuts = naive(cache, head, 2)
+    p, decisions, thresholds = naive(cache, head, 2)
     y = cache.labels[cache.labels >= 0]
     folds = cache.folds[cache.labels >= 0, :2]
     np.testing.assert_allclose(scores.probabilities, p, atol=1e-10)
-    np.testing.assert_allclose(scores.cuts, cuts, atol=1e-10)
+    np.testing.assert_allclose(scores.thresholds, thresholds, atol=1e-10)
     assert scores.inner.all()
-    np.testing.assert_array_equal(decide(scores.probabilities, scores.cuts, folds), decisions)
+    np.testing.assert_array_equal(decide(scores.probabilities, scores.thresholds, folds), decisions)
     expected = {
         "auc": np.mean([roc_auc_score(y, p[:, r]) for r in range(2)]),
         "balanced_accuracy": np.mean([balanced_accuracy_score(y, decisions[:, r]) for r in range(2)]),
@@ -97,9 +99,9 @@ def test_equals_the_plain_double_loop(cache: Cache, head: PooledLogistic) -> Non
 @pytest.mark.parametrize("head", HEADS, ids=["both", "image", "clinical"])
 def test_class_weights_from_outside_decide_cut_and_score(cache: Cache, head: PooledLogistic) -> None:
     scores = score_head(cache, "frozen", head, class_weights=(1.0, 4.0))
-    p, decisions, cuts = naive(cache, head, 1, (1.0, 4.0))
+    p, decisions, thresholds = naive(cache, head, 1, (1.0, 4.0))
     y = cache.labels[cache.labels >= 0]
-    np.testing.assert_allclose(scores.cuts, cuts, atol=1e-10)
+    np.testing.assert_allclose(scores.thresholds, thresholds, atol=1e-10)
     expected = accuracy_score(y, decisions[:, 0], sample_weight=np.where(y == 1, 4.0, 1.0))
     assert scores.values["balanced_accuracy"] == pytest.approx(expected)
     assert scores.values["auc"] == pytest.approx(roc_auc_score(y, p[:, 0]))
@@ -117,7 +119,7 @@ def test_who_watches_sees_every_fold_and_changes_nothing(cache: Cache, head: Any
     watched = score_plan(plan, head, Memo(), watch=lambda number, p: seen.append((number, p)))
     unwatched = score_plan(plan, head, Memo())
     np.testing.assert_array_equal(watched.probabilities, unwatched.probabilities)
-    np.testing.assert_array_equal(watched.cuts, unwatched.cuts)
+    np.testing.assert_array_equal(watched.thresholds, unwatched.thresholds)
     assert [number for number, _ in seen] == list(range(10))
     for (_, p), fold in zip(seen, plan.scored, strict=True):
         rows = np.searchsorted(plan.labelled, plan.splits[fold.outer].test)
@@ -142,7 +144,7 @@ def test_a_memo_shared_by_many_heads_changes_nothing(cache: Cache) -> None:
     for head in HEADS * 2:
         shared, alone = score_head(cache, "frozen", head, memo=memo), score_head(cache, "frozen", head)
         np.testing.assert_array_equal(shared.probabilities, alone.probabilities)
-        np.testing.assert_array_equal(shared.cuts, alone.cuts)
+        np.testing.assert_array_equal(shared.thresholds, alone.thresholds)
 
 
 class Plain(ClassifierMixin, BaseEstimator):
@@ -209,9 +211,11 @@ def test_without_pair_encodings_the_cut_is_the_prior_and_said_so(tmp_path: Path)
     y, fold_of = cache.labels[cache.labels >= 0], cache.folds[cache.labels >= 0, 0]
     scores = score_head(cache, "tuned", PooledLogistic())
     assert not scores.inner.any()
-    np.testing.assert_allclose(scores.cuts[0], [prior_cut(y[fold_of != k]) for k in range(4)])
+    np.testing.assert_allclose(
+        scores.thresholds[0], [prevalence_threshold(y[fold_of != k]) for k in range(4)]
+    )
     balanced = score_head(cache, "tuned", PooledLogistic(class_weight="balanced"))
-    np.testing.assert_array_equal(balanced.cuts, np.full((1, 4), 0.5))
+    np.testing.assert_array_equal(balanced.thresholds, np.full((1, 4), 0.5))
     nested = open_cache(tuned_cache(tmp_path / "n.h5", pairs=True))
     assert score_head(nested, "tuned", PooledLogistic()).inner.all()
 
@@ -287,7 +291,7 @@ def test_scores_survive_json_bit_by_bit() -> None:
     )  # fmt: skip
     back = scores_from_attrs(json.loads(json.dumps(scores_to_attrs(scores), allow_nan=False)))
     np.testing.assert_array_equal(back.probabilities, scores.probabilities)
-    np.testing.assert_array_equal(back.cuts, scores.cuts)
+    np.testing.assert_array_equal(back.thresholds, scores.thresholds)
     np.testing.assert_array_equal(back.inner, scores.inner)
     np.testing.assert_array_equal(back.folds["auc"], scores.folds["auc"])
     assert back.values == scores.values

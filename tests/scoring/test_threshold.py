@@ -1,4 +1,4 @@
-"""Cuts against trying every one."""
+"""Thresholds against trying every one."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import balanced_accuracy
-from lymphofeat.scoring.threshold import best_cut, prior_cut, steady_cut
+from lymphofeat.scoring.threshold import best_threshold, one_standard_error_threshold, prevalence_threshold
 
 patients = st.lists(
     st.tuples(st.integers(0, 1), st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.25, 0.5, 1.0]))),
@@ -18,8 +18,8 @@ patients = st.lists(
 ).filter(lambda rows: len({y for y, _ in rows}) == 2)
 
 
-def score(y: np.ndarray, p: np.ndarray, cut: float, metric: str) -> float:
-    decision = p >= cut
+def score(y: np.ndarray, p: np.ndarray, threshold: float, metric: str) -> float:
+    decision = p >= threshold
     return balanced_accuracy(y, decision) if metric == "balanced_accuracy" else float(np.mean(decision == y))
 
 
@@ -27,23 +27,23 @@ def score(y: np.ndarray, p: np.ndarray, cut: float, metric: str) -> float:
 @given(rows=patients)
 def test_no_other_cut_scores_better(metric: str, rows: list[tuple[int, float]]) -> None:
     y, p = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
-    cut = best_cut(y, p, metric)
+    threshold = best_threshold(y, p, metric)
     best = max(score(y, p, float(other), metric) for other in [*p, 2.0])
-    assert score(y, p, cut, metric) == pytest.approx(best, abs=1e-12)
-    assert 0 <= cut <= np.nextafter(1, 2)
+    assert score(y, p, threshold, metric) == pytest.approx(best, abs=1e-12)
+    assert 0 <= threshold <= np.nextafter(1, 2)
 
 
 def test_middle_of_the_widest_gap() -> None:
     # Equally good: between 0.1 and 0.3 (one malignant right of it is all there is) and, wider, 0.4 and 0.9.
     y = [0, 1, 0, 1]
     p = [0.1, 0.3, 0.4, 0.9]
-    assert best_cut(y, p) == pytest.approx((0.4 + 0.9) / 2)
+    assert best_threshold(y, p) == pytest.approx((0.4 + 0.9) / 2)
 
 
 def test_equal_gaps_go_to_the_prior() -> None:
     y, p = [0, 1, 0, 1], [0.25, 0.5, 0.5, 0.75]
-    assert best_cut(y, p, prior=0.1) == pytest.approx(0.375)
-    assert best_cut(y, p, prior=0.9) == pytest.approx(0.625)
+    assert best_threshold(y, p, prior=0.1) == pytest.approx(0.375)
+    assert best_threshold(y, p, prior=0.9) == pytest.approx(0.625)
 
 
 @given(rows=patients, prior=st.floats(0.01, 0.99))
@@ -54,21 +54,21 @@ def test_steady_cut_is_the_nearest_to_the_prior_within_one_standard_error(
     values = [0.0, *sorted(set(p)), max(1.0, float(np.nextafter(p.max(), 2)))]
     gaps = enumerate(pairwise(values))
     middles = [(low + high) / 2 if (low + high) / 2 > low or i == 0 else high for i, (low, high) in gaps]
-    best = max(middles, key=lambda cut: score(y, p, cut, "balanced_accuracy"))
+    best = max(middles, key=lambda threshold: score(y, p, threshold, "balanced_accuracy"))
     sensitivity, specificity = np.mean(p[y == 1] >= best), np.mean(p[y == 0] < best)
     error = 0.5 * np.sqrt(
         sensitivity * (1 - sensitivity) / np.sum(y == 1) + specificity * (1 - specificity) / np.sum(y == 0)
     )
     least = score(y, p, best, "balanced_accuracy") - error - 1e-9
 
-    def distance(cut: float) -> float:
-        inside = min(max(cut, 2.3e-16), 1 - 2.3e-16)
+    def distance(threshold: float) -> float:
+        inside = min(max(threshold, 2.3e-16), 1 - 2.3e-16)
         return abs(np.log(inside / (1 - inside)) - np.log(prior / (1 - prior)))
 
-    cut = steady_cut(y, p, prior=prior)
-    assert score(y, p, cut, "balanced_accuracy") >= least
+    threshold = one_standard_error_threshold(y, p, prior=prior)
+    assert score(y, p, threshold, "balanced_accuracy") >= least
     near = [distance(m) for m in middles if score(y, p, m, "balanced_accuracy") >= least]
-    assert distance(cut) <= min(near) + 1e-6
+    assert distance(threshold) <= min(near) + 1e-6
 
 
 def test_steady_cut_keeps_to_the_prior_unless_another_is_clearly_better() -> None:
@@ -76,23 +76,23 @@ def test_steady_cut_keeps_to_the_prior_unless_another_is_clearly_better() -> Non
     reactive = [0.02, 0.04, 0.06, 0.08, 0.12, 0.15, 0.2, 0.25, 0.81, 0.83]
     malignant = [0.1, 0.3, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
     one_patient_better = np.array(reactive + malignant)
-    assert best_cut(y, one_patient_better) == pytest.approx((0.25 + 0.3) / 2)
-    assert steady_cut(y, one_patient_better) == pytest.approx((0.3 + 0.6) / 2)
+    assert best_threshold(y, one_patient_better) == pytest.approx((0.25 + 0.3) / 2)
+    assert one_standard_error_threshold(y, one_patient_better) == pytest.approx((0.3 + 0.6) / 2)
     clearly_better = np.where(y == 1, 0.9, 0.7)
-    assert steady_cut(y, clearly_better) == pytest.approx(0.8)
+    assert one_standard_error_threshold(y, clearly_better) == pytest.approx(0.8)
 
 
 @given(rows=patients, prior=st.floats(0.01, 0.99))
 @example(
     rows=[(0, 0.0), (0, 1.0), (1, 0.0), (1, 0.0), (1, 1.0), (1, 0.25)], prior=0.5
-)  # two cuts score the same
+)  # two thresholds score the same
 def test_class_weights_that_balance_change_nothing(rows: list[tuple[int, float]], prior: float) -> None:
     y, p = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
     balancing = (1 / float((y == 0).sum()), 1 / float((y == 1).sum()))
-    plain = steady_cut(y, p, prior=prior)
-    assert steady_cut(y, p, prior=prior, class_weights=balancing) == pytest.approx(plain)
-    assert prior_cut(y, class_weights=balancing) == pytest.approx(prior_cut(y))
-    assert prior_cut(y, class_weights=balancing, balanced=True) == pytest.approx(0.5)
+    plain = one_standard_error_threshold(y, p, prior=prior)
+    assert one_standard_error_threshold(y, p, prior=prior, class_weights=balancing) == pytest.approx(plain)
+    assert prevalence_threshold(y, class_weights=balancing) == pytest.approx(prevalence_threshold(y))
+    assert prevalence_threshold(y, class_weights=balancing, balanced=True) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("weights", [(1.0, 8.0), (1.0, 1.0), (8.0, 1.0)])
@@ -100,35 +100,38 @@ def test_class_weights_move_the_cut_to_where_they_score_best(weights: tuple[floa
     rng = np.random.default_rng(0)
     p = rng.random(4000)
     y = (rng.random(4000) < p).astype(int)  # calibrated
-    prior = prior_cut(y, class_weights=weights)
+    prior = prevalence_threshold(y, class_weights=weights)
     assert prior == pytest.approx(weights[0] / sum(weights))
-    scores = {cut: balanced_accuracy(y, p >= cut, weights) for cut in np.linspace(0.02, 0.98, 97)}
+    scores = {
+        threshold: balanced_accuracy(y, p >= threshold, weights) for threshold in np.linspace(0.02, 0.98, 97)
+    }
     assert prior == pytest.approx(max(scores, key=scores.__getitem__), abs=0.06)
-    cut = steady_cut(y, p, prior=0.5, class_weights=weights)
-    assert balanced_accuracy(y, p >= cut, weights) > max(scores.values()) - 0.01
-    # Probabilities of a head that weighs the classes equally, of the same patients, are cut at the same place.
+    threshold = one_standard_error_threshold(y, p, prior=0.5, class_weights=weights)
+    assert balanced_accuracy(y, p >= threshold, weights) > max(scores.values()) - 0.01
+    # Probabilities of a head that weighs the classes equally, of the same patients, have their threshold at the same
+    # place.
     share = float(y.mean())
     odds = p / (1 - p) * (1 - share) / share
-    equal = prior_cut(y, balanced=True, class_weights=weights)
+    equal = prevalence_threshold(y, balanced=True, class_weights=weights)
     np.testing.assert_array_equal(odds / (1 + odds) >= equal, p >= prior)
 
 
 def test_neighbouring_floats_are_told_apart() -> None:
     low = 0.5
     high = float(np.nextafter(low, 1))
-    cut = best_cut([0, 1], [low, high])
-    assert low < cut <= high
+    threshold = best_threshold([0, 1], [low, high])
+    assert low < threshold <= high
 
 
 def test_prior() -> None:
-    assert prior_cut([0, 1, 1, 1]) == 0.75
-    assert prior_cut([0, 1, 1, 1], balanced=True) == 0.5
+    assert prevalence_threshold([0, 1, 1, 1]) == 0.75
+    assert prevalence_threshold([0, 1, 1, 1], balanced=True) == 0.5
 
 
 @pytest.mark.parametrize(
     ("y", "p", "metric", "sentence"),
     [
-        ([0, 1], [0.1, 0.2], "f1", "no cut by 'f1'"),
+        ([0, 1], [0.1, 0.2], "f1", "no threshold by 'f1'"),
         ([1, 1], [0.1, 0.2], "accuracy", "both classes"),
         ([0, 1], [0.1, float("nan")], "accuracy", "NaN or outside"),
         ([0, 1], [0.1, 1.2], "accuracy", "NaN or outside"),
@@ -137,4 +140,4 @@ def test_prior() -> None:
 )
 def test_bad_input_gets_a_sentence(y: list[int], p: list[float], metric: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        best_cut(y, p, metric)
+        best_threshold(y, p, metric)

@@ -239,7 +239,7 @@ class _Run:
         for trial in load_trials(study) if _has_complete(study) else ():
             what = f"trial {trial.number} {trial.params}"
             _probabilities(what, trial.scores.probabilities)
-            _finite(what, [*trial.scores.values.values(), *trial.scores.cuts.ravel(), trial.cut])
+            _finite(what, [*trial.scores.values.values(), *trial.scores.thresholds.ravel(), trial.threshold])
 
     def submit(self, cache: Path, study: str) -> None:
         out = self.folder / f"{study}.csv"
@@ -296,7 +296,7 @@ class _Run:
         family = cache.default_family
         scores = score_head(cache, family, build_head(params), memo=memo)
         _probabilities("out-of-fold", scores.probabilities)
-        _finite("scores", [*scores.values.values(), *scores.cuts.ravel()])
+        _finite("scores", [*scores.values.values(), *scores.thresholds.ravel()])
         fits = final_fits(cache, family)
         (member,) = fit_final(cache, fits, [(params, 1.0)])
         for fit, head in zip(fits, member.heads, strict=True):

@@ -13,9 +13,9 @@ ENTRIES = [("a", {"x": 1.5}), ("b", {"text": "µ \n \u2028"}), ("c", {"list": [1
 
 
 @settings(max_examples=60, deadline=None)
-@given(cut=st.integers(0, 200))
+@given(threshold=st.integers(0, 200))
 def test_a_kill_at_any_byte_loses_the_last_lines_only(
-    tmp_path_factory: pytest.TempPathFactory, cut: int
+    tmp_path_factory: pytest.TempPathFactory, threshold: int
 ) -> None:
     path = tmp_path_factory.mktemp("cut") / "l.jsonl"
     ends = [0]
@@ -23,9 +23,9 @@ def test_a_kill_at_any_byte_loses_the_last_lines_only(
         for key, entry in ENTRIES:
             ledger.add(key, entry)
             ends.append(path.stat().st_size)
-    cut = min(cut, ends[-1])
-    path.write_bytes(path.read_bytes()[:cut])
-    n_whole = sum(end <= cut for end in ends) - 1
+    threshold = min(threshold, ends[-1])
+    path.write_bytes(path.read_bytes()[:threshold])
+    n_whole = sum(end <= threshold for end in ends) - 1
     with open_ledger(path) as ledger:
         assert [ledger.get(key) for key, _ in ENTRIES] == [
             entry if i < n_whole else None for i, (_, entry) in enumerate(ENTRIES)

@@ -108,7 +108,7 @@ def test_differences_are_paired(summary: StudySummary) -> None:
 def test_repeats_are_averaged_before_the_interval_is_taken(summary: StudySummary) -> None:
     p = probabilities(0.8, 3, repeats=3)
     folds = np.repeat(summary.best.folds, 3, axis=1)
-    scores = replace(summary.best.scores, probabilities=p, cuts=np.full((3, 5), 0.5))
+    scores = replace(summary.best.scores, probabilities=p, thresholds=np.full((3, 5), 0.5))
     repeated: TrialSummary = replace(summary.best, scores=scores, folds=folds)
     each = [bootstrap("auc", Y, column) for column in p.T]
     assert repeated.bootstrap("auc").value == pytest.approx(np.mean([b.value for b in each]))

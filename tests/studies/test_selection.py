@@ -16,7 +16,7 @@ from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import METRICS, score
 from lymphofeat.final import submit
 from lymphofeat.final.handover import final_model, handed_over
-from lymphofeat.scoring import prior_cut, steady_cut
+from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.scoring.score import TrialScores
 from lymphofeat.studies import load_study, tune
 from lymphofeat.studies.average import Average
@@ -104,7 +104,9 @@ def test_an_average_has_ten_heads_with_one_share_each_and_its_own_threshold() ->
     mean = np.mean([one.scores.probabilities for one in best], axis=0)
     np.testing.assert_allclose(found.probabilities, mean, atol=1e-15)
     np.testing.assert_array_equal(found.decisions, mean >= 0.5)
-    assert found.cut == pytest.approx(steady_cut(Y, mean[:, 0], prior=prior_cut(Y)))
+    assert found.threshold == pytest.approx(
+        one_standard_error_threshold(Y, mean[:, 0], prior=prevalence_threshold(Y))
+    )
 
 
 def test_the_average_of_one_head_is_that_head() -> None:
@@ -112,7 +114,7 @@ def test_the_average_of_one_head_is_that_head() -> None:
     alone = Average(((one, 1.0),))
     np.testing.assert_array_equal(alone.probabilities, one.scores.probabilities)
     np.testing.assert_array_equal(alone.decisions, one.decisions)
-    assert alone.cut == one.cut
+    assert alone.threshold == one.threshold
 
 
 def test_an_unknown_rule_is_named_with_those_that_there_are() -> None:
@@ -152,7 +154,7 @@ def test_a_submission_and_a_bundle_take_the_same_heads(
     assert exported.reason == submitted.reason
     inside = json.loads((tmp_path / "model" / "model.json").read_text(encoding="utf-8"))
     assert inside["members"] == [{"params": t.params, "weight": w} for t, w in submitted.members]
-    assert inside["cut"] == submitted.cut
+    assert inside["cut"] == submitted.threshold
 
 
 def test_the_default_is_what_a_study_says_that_it_hands_over(made: tuple[Path, Path], tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_trial_keeps_what_it_was_scored_on(cache: Path, tmp_path: Path) -> Non
     opened = open_cache(cache)
     again = score_head(opened, "frozen", build_head(summary.best.params), repeats=2)
     np.testing.assert_array_equal(summary.best.scores.probabilities, again.probabilities)
-    np.testing.assert_array_equal(summary.best.scores.cuts, again.cuts)
+    np.testing.assert_array_equal(summary.best.scores.thresholds, again.thresholds)
     labelled = opened.labels >= 0
     np.testing.assert_array_equal(summary.best.y, opened.labels[labelled])
     np.testing.assert_array_equal(summary.best.folds, opened.folds[labelled, :2])
@@ -130,7 +130,7 @@ def test_class_weights_from_outside(cache: Path, tmp_path: Path) -> None:
     again = accuracy_score(y, decisions, sample_weight=np.where(y == 1, 6.0, 1.0))
     assert trial.interval("balanced_accuracy").value == pytest.approx(again)
     assert decisions.sum() > plain.best.decisions.sum()  # missing a malignant patient costs six times as much
-    assert trial.cut < plain.best.cut
+    assert trial.threshold < plain.best.threshold
     assert "a reactive patient weighs 1 and a malignant one 6" in weighted.measured_on
     with pytest.raises(StudyError, match=r"class weights \(1,6, now none\); give --class-weights 1,6"):
         quick(cache, tmp_path / "weighted.db", trials=2)

@@ -1,6 +1,6 @@
-"""Where to cut, by balanced accuracy, by what errors cost, or by the sensitivity to be kept.
+"""Where to set the threshold: by balanced accuracy, by what errors cost, or by the sensitivity to be kept.
 
-Every cut comes from the training part of an outer fold (its inner predictions) and decides the fold's patients.
+Every threshold comes from the training part of an outer fold (its inner predictions) and decides the fold's patients.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..estimates import cost_cut, mean_cost, sensitive_cut, share_interval
+from ..estimates import cost_threshold, mean_cost, sensitive_threshold, share_interval
 from ..nested.result import Nested
 from .benefit import probabilities_to_act_on
 from .calibrated import inner_of
 
-__all__ = ["COSTS_OF_MISSED", "SENSITIVITIES", "cuts_table"]
+__all__ = ["COSTS_OF_MISSED", "SENSITIVITIES", "thresholds_table"]
 
 Floats = NDArray[np.float64]
 Found = tuple[list[float], NDArray[np.bool_]]
@@ -25,7 +25,7 @@ SENSITIVITIES = (0.90, 0.95)
 _CONFIDENCE = 0.95
 
 
-def cuts_table(
+def thresholds_table(
     nested: Nested,
     costs: Sequence[float] = COSTS_OF_MISSED,
     sensitivities: Sequence[float] = SENSITIVITIES,
@@ -35,14 +35,14 @@ def cuts_table(
     """One row per rule.
 
     Columns: rule ("balanced accuracy", "cost", "sensitivity"), aim (cost of a missed patient in false alarms, or the
-    sensitivity to be kept at 95 % confidence), cut (median over the outer folds; by cost, of the calibrated
+    sensitivity to be kept at 95 % confidence), threshold (median over the outer folds; by cost, of the calibrated
     probability), sensitivity and specificity on the folds with exact 95 % bounds, and mean_cost per patient at that
     cost (in false alarms; 1 for the rules without one) with its BCa bounds. Counts are means over the runs. Rules by
     sensitivity are left out where folds have no inner predictions.
     """
     rows = []
-    for rule, aim, cost, (cuts, decisions) in _rules(nested, costs, sensitivities):
-        row: dict[str, Any] = {"rule": rule, "aim": aim, "cut": float(np.median(cuts))}
+    for rule, aim, cost, (thresholds, decisions) in _rules(nested, costs, sensitivities):
+        row: dict[str, Any] = {"rule": rule, "aim": aim, "threshold": float(np.median(thresholds))}
         row |= _share("sensitivity", decisions[nested.y == 1])
         row |= _share("specificity", ~decisions[nested.y == 0])
         each = [mean_cost(nested.y, decided, cost, 1.0, seed=seed) for decided in decisions.T]
@@ -55,12 +55,12 @@ def _rules(
     nested: Nested, costs: Sequence[float], sensitivities: Sequence[float]
 ) -> Iterator[tuple[str, float, float, Found]]:
     """Rule, aim, cost of a missed patient, and what the rule finds."""
-    as_chosen = [fold.cut for fold in nested.folds_of_runs]
+    as_chosen = [fold.threshold for fold in nested.folds_of_runs]
     yield "balanced accuracy", float("nan"), 1.0, (as_chosen, nested.decisions)
     acted, _ = probabilities_to_act_on(nested)
     for cost in costs:
-        cut = cost_cut(cost, 1.0)
-        yield "cost", cost, cost, ([cut], acted >= cut)
+        threshold = cost_threshold(cost, 1.0)
+        yield "cost", cost, cost, ([threshold], acted >= threshold)
     for target in sensitivities:
         found = _by_sensitivity(nested, target)
         if found is not None:
@@ -68,14 +68,14 @@ def _rules(
 
 
 def _by_sensitivity(nested: Nested, target: float) -> Found | None:
-    cuts, decisions = [], np.zeros(nested.probabilities.shape, dtype=bool)
+    thresholds, decisions = [], np.zeros(nested.probabilities.shape, dtype=bool)
     for fold in nested.folds_of_runs:
         inner = inner_of(nested, fold)
         if inner is None:
             return None
-        cuts.append(sensitive_cut(*inner, target, _CONFIDENCE).cut)
-        decisions[fold.rows, fold.run] = fold.probabilities >= cuts[-1]
-    return cuts, decisions
+        thresholds.append(sensitive_threshold(*inner, target, _CONFIDENCE).threshold)
+        decisions[fold.rows, fold.run] = fold.probabilities >= thresholds[-1]
+    return thresholds, decisions
 
 
 def _share(name: str, right: NDArray[np.bool_]) -> dict[str, float]:
