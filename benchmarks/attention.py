@@ -87,7 +87,7 @@ def together(head: GatedAttention, cohort: FeatureCohort, splits: list[Split], t
 
 
 def interval(y: np.ndarray, p: np.ndarray) -> str:
-    """AUC with its percentile interval over 500 drawings of patients."""
+    """AUC with its percentile interval over 500 resamples of the patients."""
     rng = np.random.default_rng(0)
     drawn = (rng.integers(0, len(y), len(y)) for _ in range(500))
     low, high = np.percentile([auc(y[i], p[i]) for i in drawn], [2.5, 97.5])

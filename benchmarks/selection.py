@@ -210,7 +210,7 @@ def _predicted(
 
 
 def _more_repeats(cache: Cache, trial: TrialSummary, memo: Memo) -> dict[str, float]:
-    """Scores averaged over other drawings of the folds, at the thresholds that need no inner folds."""
+    """Scores averaged over other repeats of the folds, at the thresholds that need no inner folds."""
     labels = labels_of(cache)
     rows = np.flatnonzero(labels >= 0)
     threshold = prevalence_threshold(labels[rows], balanced=weighs_equally(build_head(trial.params)))
@@ -246,7 +246,7 @@ def _greedy(metric: str, rule: str) -> Callable[["Searched"], Average]:
 
 
 def _repeated(metric: str) -> Callable[["Searched"], Average]:
-    """The best of the shortlist, averaged over the search's folds and the other drawings."""
+    """The best of the shortlist, averaged over the search's folds and the other repeats."""
 
     def choose(one: "Searched") -> Average:
         sign = -1 if DIRECTIONS[metric] == "maximize" else 1
@@ -302,7 +302,7 @@ class Searched:
         trials: complete ones, each head once.
         apart: trial number → (m,) probabilities of the patients kept apart.
         truth: (m,) their labels.
-        repeated: trial number → scores on other drawings of the folds, of the shortlist.
+        repeated: trial number → scores on other repeats of the folds, of the shortlist.
     """
 
     group: str

@@ -37,7 +37,7 @@ class Assessment:
     Attributes:
         name, encoding, metric: of the pipeline; its search maximised the metric.
         n, n_malignant: labelled patients.
-        n_folds, n_runs: outer folds of a run, and runs (drawings of the folds × seeds).
+        n_folds, n_runs: outer folds of a run, and runs (repeats of the folds × seeds).
         differences: the pipeline against each other one; Holm over all of them.
         simplest_pipeline: the one-standard-error rule over the pipelines.
         simplest_family: the same over the families of heads of the search on all folds, whose scores are selected;

@@ -34,7 +34,7 @@ class EvaluationPlan:
         cache: the cache.
         main: the pipeline that is evaluated.
         controls: those beside it.
-        runs: drawings of the folds and seeds, the same for all.
+        runs: repeats of the folds and seeds, the same for all.
         permute: shuffles of the labels for a permutation test; 0: none.
         notes: what is lacking and why.
     """
@@ -49,7 +49,7 @@ class EvaluationPlan:
     @property
     def n_searches(self) -> int:
         """Searches inside outer folds; the one on all folds comes on top."""
-        folds = sum(len(folds_of(self.cache, run.drawing)) for run in self.runs)
+        folds = sum(len(folds_of(self.cache, run.repeat)) for run in self.runs)
         return (1 + len(self.controls)) * folds + self.permute * len(folds_of(self.cache, 0))
 
     @property
@@ -72,7 +72,7 @@ class Evaluation:
     Attributes:
         main: nested predictions of the pipeline.
         others: of its controls.
-        tuned: the search on all folds of the first drawing, whose best score was selected.
+        tuned: the search on all folds of the first repeat, whose best score was selected.
         permutation: the permutation test, if asked for.
         assessment: all tables.
     """

@@ -1,8 +1,8 @@
 """What more patients would bring: one head of fixed parameters, fitted on fewer and fewer of them.
 
-Inside every outer fold of the first drawing the head learns from subsets of the fold's training patients, drawn several
+Inside every outer fold of the first repeat the head learns from subsets of the fold's training patients, drawn several
 times, nested in one another and with the classes' shares kept; it predicts the fold under an encoding that is blind to
-it. Scores, not predictions, are averaged over the drawings. An inverse power law goes through them
+it. Scores, not predictions, are averaged over the repeats. An inverse power law goes through them
 (`estimates.learning_curve`), with an interval from resamples of the patients.
 
 The parameters are held fixed at all sizes, for each fold those that were chosen without it (nested cross-validation),

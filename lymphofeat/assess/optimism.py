@@ -20,7 +20,7 @@ class Tuned:
 
     Attributes:
         ids: (n,) the labelled patients.
-        best: out-of-fold predictions of what `submit` takes, a run per drawing of the folds; with `ranks` where its
+        best: out-of-fold predictions of what `submit` takes, a run per repeat of the folds; with `ranks` where its
             folds were brought to one scale as those of nested cross-validation are.
         n_trials: among how many it was selected.
         of_families: per family of heads its cost (one of `heads.registry.COSTS`) and the predictions of its best trial.

@@ -1,6 +1,6 @@
 """A pipeline's out-of-fold predictions of one or several runs, scored as one: the mean score of a run.
 
-Every run (a drawing of the folds × a seed of the search) predicts every patient once. A score is averaged over the runs
+Every run (a repeat of the folds × a seed of the search) predicts every patient once. A score is averaged over the runs
 on the same resamples of the patients, never the predictions: averaged predictions are a better system than any that
 would be built.
 """
@@ -157,11 +157,11 @@ def check_same_patients(main: Nested, other: Nested) -> None:
 
 
 def corrected_over_folds(nested: Nested, metric: str) -> Interval:
-    """The mean score of a fold with its corrected t interval, seeds of one drawing of the folds averaged first.
+    """The mean score of a fold with its corrected t interval, seeds of one repeat of the folds averaged first.
 
     Returns:
         Bounds of a score that is 1 (or 0) in every fold are the exact ones of `lymphofeat.estimates.intervals`.
-        `NOT_KNOWN` where a fold holds one class only or drawings differ in the number of folds.
+        `NOT_KNOWN` where a fold holds one class only or repeats differ in the number of folds.
     """
     scores: dict[tuple[int, int], list[float]] = {}
     for fold in nested.folds_of_runs:

@@ -26,7 +26,7 @@ class Member:
 
     Attributes:
         name: of its encoding.
-        held_out: the folds of the cache's first drawing whose patients it must not learn from.
+        held_out: the folds of the cache's first repeat whose patients it must not learn from.
     """
 
     name: str
@@ -58,7 +58,7 @@ def learning_patients(
 
     Args:
         tables: of the cohort.
-        held_out: folds of the first drawing.
+        held_out: folds of the first repeat.
         values: clinical values that the network sees; see `lymphofeat.training.networks.clinical_values`.
         inner_folds: see `validating`.
         seed: of the choice of those who validate.

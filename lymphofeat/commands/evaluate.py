@@ -18,9 +18,9 @@ from .paths import GivenText, NewFile, OutFolder
 )
 @click.option("--trials", default=50, show_default=True, type=click.IntRange(1), help="Of each search.")
 @click.option("--repeats", default=1, show_default=True, type=click.IntRange(1),
-              help="Drawings of the folds. Each costs as much again; 5 show how stable the choices are.")  # fmt: skip
+              help="Repeats of the folds. Each costs as much again; 5 show how stable the choices are.")  # fmt: skip
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1),
-              help="Searches with other seeds in each drawing.")  # fmt: skip
+              help="Searches with other seeds in each repeat.")  # fmt: skip
 @click.option(
     "--families", default="", metavar="NAME,…", help="Of heads; by default all, see `lymphofeat heads`."
 )

@@ -64,9 +64,7 @@ def info(say: Say, file: Path) -> None:
               help="Who proposes, after the sensible first trials.")  # fmt: skip
 @click.option("--prune/--no-prune", default=True, show_default=True,
               help="Stop heads that the first folds show to be hopeless.")  # fmt: skip
-@click.option(
-    "--repeats", default=1, show_default=True, type=click.IntRange(1), help="Drawings of the folds."
-)
+@click.option("--repeats", default=1, show_default=True, type=click.IntRange(1), help="Repeats of the folds.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the search.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1),
               help="Processes; the trials are the same.")  # fmt: skip

@@ -33,7 +33,7 @@ def compare(
     metric: str = "balanced_accuracy",
     progress: Progress | None = None,
 ) -> Comparison:
-    """Measure the systems of a cache on its first drawing of folds, the one that encoders are trained on.
+    """Measure the systems of a cache on its first repeat of folds, the one that encoders are trained on.
 
     Args:
         cache_path: a cache that `extract` or `save_cache` made.

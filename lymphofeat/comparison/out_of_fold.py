@@ -1,4 +1,4 @@
-"""One system's out-of-fold predictions on a cache's first drawing of folds, each fold by what is blind to it."""
+"""One system's out-of-fold predictions on a cache's first repeat of folds, each fold by what is blind to it."""
 
 import json
 import time

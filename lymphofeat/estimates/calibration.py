@@ -105,7 +105,7 @@ def error_if_calibrated(
         n_bins: as given to `calibration_error`.
         n_drawn: sets of labels drawn.
         confidence: share of them inside the range.
-        seed: of the drawing.
+        seed: of the resampling.
     """
     _, probabilities = labels_and_probabilities(np.zeros(len(np.asarray(p))), p)
     tail = (1 - share("confidence of a range", confidence)) / 2

@@ -57,7 +57,7 @@ class Explanation:
 def explain_patient(cache_path: Path, study_path: Path, patient: str) -> Explanation:
     """Explain the head that the study hands over on one patient, by a model that did not see the patient.
 
-    A labelled patient is explained by the head fitted without the patient's fold (of the first drawing), under an
+    A labelled patient is explained by the head fitted without the patient's fold (of the first repeat), under an
     encoding that is blind to it; a test patient by what `submit` predicts with.
 
     Args:

@@ -65,7 +65,7 @@ def randomisation_test(
         bags, clinical, y: n training patients.
         patients: positions of those whose maps are compared, each of three images or more.
         draws: of shuffles and of resamples, ≥ 1.
-        seed: of the drawing.
+        seed: of the resampling.
 
     Raises:
         InputError: no draws, or a patient with fewer than three images.

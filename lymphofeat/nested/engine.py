@@ -1,7 +1,7 @@
 """Nested cross-validation: a whole search inside every outer fold, and on the fold what it would hand over.
 
 Nothing of an outer fold reaches the search inside it: its patients have no label there, and every encoding is blind to
-the fold as well as to the inner one. Inner folds are the drawing's other folds.
+the fold as well as to the inner one. Inner folds are the repeat's other folds.
 """
 
 import contextlib
@@ -71,8 +71,8 @@ def nested(
         name: what reports call the pipeline.
         family: the encodings; the cache's default family if None.
         inputs, heads, trials, metric, class_weights, jobs: as of `studies.tune`, for every search.
-        repeats: drawings of the folds. Encoders that were trained on the first one give more seeds instead.
-        seeds: searches with different seeds for each drawing.
+        repeats: of the folds. Encoders that were trained on the first one give more seeds instead.
+        seeds: searches with different seeds for each repeat.
         seed: the first one, ≥ 0.
         permute_seed: shuffles the labels before everything, folds are drawn for them; a control.
         progress: told of every trial.
@@ -137,7 +137,7 @@ class Engine:
         )
 
     def selected(self, pipeline: Pipeline, seed: int) -> StudySummary:
-        """The plain search on all folds of the first drawing.
+        """The plain search on all folds of the first repeat.
 
         Raises:
             InputError, CacheError, LeakageError, StudyError: as `tune`.
@@ -194,7 +194,7 @@ class Engine:
         return Nested(pipeline.name, pipeline.family, inputs, pipeline.metric, study.ids, y, folds)
 
     def _folds(self, pipeline: Pipeline, view: Cache, run: Run) -> list[NestedFold]:
-        tunings = {fold: pipeline.search(self.folder, run, fold) for fold in folds_of(view, run.drawing)}
+        tunings = {fold: pipeline.search(self.folder, run, fold) for fold in folds_of(view, run.repeat)}
         keys = {fold: _key(tuning, view, pipeline.trials) for fold, tuning in tunings.items()}
         missing = [fold for fold, key in keys.items() if self.ledger.get(key) is None]
         if missing:
@@ -261,7 +261,7 @@ def _refitted(
     summary = load_study(study, pipeline.trials)
     labels = labels_of(view)
     labelled = np.flatnonzero(labels >= 0)
-    split = view.split(pipeline.family, {fold}, repeat=run.drawing)
+    split = view.split(pipeline.family, {fold}, repeat=run.repeat)
     labels[split.test] = -1
     chosen, probabilities = _selected_that_fits(summary, split, view, labels, memo)
     inner = np.full(len(labelled), np.nan)
@@ -315,10 +315,10 @@ def _read(ledger: Ledger, key: str, view: Cache, run: Run, fold: int) -> NestedF
     try:
         return NestedFold(
             run=run.number,
-            repeat=run.drawing,
+            repeat=run.repeat,
             seed=run.seed,
             fold=fold,
-            rows=np.flatnonzero(view.folds[labelled, run.drawing] == fold),
+            rows=np.flatnonzero(view.folds[labelled, run.repeat] == fold),
             probabilities=unpack(entry["probabilities"]),
             threshold=float(entry["cut"]),
             inner=unpack(entry["inner"]),

@@ -23,12 +23,12 @@ class Run:
 
     Attributes:
         number: 0, 1, …
-        drawing: the drawing of folds, a column of `Cache.folds`.
+        repeat: of the folds, a column of `Cache.folds`.
         seed: of its searches.
     """
 
     number: int
-    drawing: int
+    repeat: int
     seed: int
 
 
@@ -57,12 +57,12 @@ class Pipeline:
 
     def search(self, folder: Path, run: Run, fold: int) -> Tuning:
         """The search inside one outer fold, kept below `folder`."""
-        name = f"repeat{run.drawing}-seed{run.seed}-fold{fold}.db"
-        setting = self._setting((run.drawing, fold))
+        name = f"repeat{run.repeat}-seed{run.seed}-fold{fold}.db"
+        setting = self._setting((run.repeat, fold))
         return Tuning(self.folder(folder) / name, setting, self.space, run.seed)
 
     def selected(self, folder: Path, seed: int) -> Tuning:
-        """The search on all folds of the first drawing, whose best score was selected."""
+        """The search on all folds of the first repeat, whose best score was selected."""
         path = self.folder(folder) / f"selected-seed{seed}.db"
         return Tuning(path, self._setting(None), self.space, seed)
 
@@ -87,9 +87,9 @@ class Pipeline:
         if self.shuffle is not None:
             check_label_free(cache, self.family)
         view = self.view(cache)
-        for drawing in {run.drawing for run in runs}:
-            for fold in folds_of(view, drawing):
-                self._setting((drawing, fold)).plan(view)
+        for repeat in {run.repeat for run in runs}:
+            for fold in folds_of(view, repeat):
+                self._setting((repeat, fold)).plan(view)
 
     def _setting(self, without: tuple[int, int] | None) -> Setting:
         return Setting(
@@ -97,18 +97,18 @@ class Pipeline:
         )
 
 
-def folds_of(cache: Cache, drawing: int) -> list[int]:
-    """The folds of the labelled patients in a drawing.
+def folds_of(cache: Cache, repeat: int) -> list[int]:
+    """The folds of the labelled patients in a repeat.
 
     Raises:
-        InputError: there is no such drawing.
+        InputError: there is no such repeat.
     """
-    n_drawings = cache.folds.shape[1]
-    if not 0 <= drawing < n_drawings:
+    n_repeats = cache.folds.shape[1]
+    if not 0 <= repeat < n_repeats:
         raise InputError(
-            f"{cache.path} holds {n_drawings} drawings of the folds, so not more than {n_drawings} --repeats."
+            f"{cache.path} holds {n_repeats} repeats of the folds, so not more than {n_repeats} --repeats."
         )
-    return [int(k) for k in np.unique(cache.folds[labels_of(cache) >= 0, drawing])]
+    return [int(k) for k in np.unique(cache.folds[labels_of(cache) >= 0, repeat])]
 
 
 def sees_labels(cache: Cache, family: str) -> bool:
@@ -139,7 +139,7 @@ def check_label_free(cache: Cache, family: str) -> None:
 def runs_of(cache: Cache, family: str, repeats: int, seeds: int, seed: int) -> tuple[list[Run], str]:
     """The runs, repeats × seeds, and what the user should know of them, "" if nothing.
 
-    Encoders that are trained per fold exist for the first drawing only: runs then differ by the seed alone.
+    Encoders that are trained per fold exist for the first repeat only: runs then differ by the seed alone.
 
     Raises:
         InputError: numbers outside their range.
@@ -157,5 +157,5 @@ def runs_of(cache: Cache, family: str, repeats: int, seeds: int, seed: int) -> t
     else:
         note = ""
     folds_of(cache, repeats - 1)
-    pairs = [(drawing, seed + s) for drawing in range(repeats) for s in range(seeds)]
+    pairs = [(repeat, seed + s) for repeat in range(repeats) for s in range(seeds)]
     return [Run(number, *pair) for number, pair in enumerate(pairs)], note

@@ -21,7 +21,7 @@ class NestedFold:
 
     Attributes:
         run: which run it belongs to: 0 … n_runs − 1.
-        repeat: the drawing of folds that the run used (column of `Cache.folds`).
+        repeat: of the folds, which the run used (column of `Cache.folds`).
         seed: of the run's search.
         fold: the fold that was held out.
         rows: (n_fold,) int64 positions of its patients in `Nested.ids`.

@@ -70,13 +70,13 @@ class ScoringPlan:
     def of(
         cls, cache: Cache, family: str, repeats: int = 1, without: tuple[int, int] | None = None
     ) -> "ScoringPlan":
-        """Plan the score of heads on `family`, averaged over the first `repeats` drawings of folds.
+        """Plan the score of heads on `family`, averaged over the first `repeats` of the folds.
 
         Args:
             cache: a cache with labelled patients.
             family: an encoding family.
-            repeats: how many drawings; 1 with `without`.
-            without: a drawing (column of `Cache.folds`) and one of its folds: the score of its other folds, as if the
+            repeats: how many repeats; 1 with `without`.
+            without: a repeat (column of `Cache.folds`) and one of its folds: the score of its other folds, as if the
                 patients of this one were not there.
 
         Raises:
@@ -85,17 +85,17 @@ class ScoringPlan:
             LeakageError: no encoding of the family is blind to one of the folds, and to the one left out.
         """
         labels = labels_of(cache)
-        drawings = _drawings(cache, repeats, without)
+        columns = _columns(cache, repeats, without)
         left_out = None if without is None else without[1]
         if without is not None:
             labels[cache.folds[:, without[0]] == left_out] = -1
         labelled = np.flatnonzero(labels >= 0)
         splits: list[Split] = []
         scored: list[FoldPlan] = []
-        for repeat, drawing in enumerate(drawings):
-            draft = _RepeatDraft(cache, family, repeat, drawing, left_out, labels, labelled, splits)
+        for repeat, column in enumerate(columns):
+            draft = _RepeatDraft(cache, family, repeat, column, left_out, labels, labelled, splits)
             scored.extend(draft.folds())
-        folds = cache.folds[:, drawings]
+        folds = cache.folds[:, columns]
         ids = tuple(str(i) for i in cache.patients["id"])
         return cls(ids, cache.clinical, labels, labelled, folds, tuple(splits), tuple(scored))
 
@@ -123,42 +123,42 @@ def labels_of(cache: Cache) -> NDArray[np.int8]:
     return labels
 
 
-def _drawings(cache: Cache, repeats: int, without: tuple[int, int] | None) -> list[int]:
+def _columns(cache: Cache, repeats: int, without: tuple[int, int] | None) -> list[int]:
     """The columns of `cache.folds` that a plan scores."""
-    n_drawings = cache.folds.shape[1]
-    if not 1 <= repeats <= n_drawings:
+    n_repeats = cache.folds.shape[1]
+    if not 1 <= repeats <= n_repeats:
         raise InputError(
-            f"{cache.path} holds {n_drawings} drawings of the folds, so between 1 and that many "
+            f"{cache.path} holds {n_repeats} repeats of the folds, so between 1 and that many "
             f"repeats can be scored, not {repeats}."
         )
     if without is None:
         return list(range(repeats))
-    drawing, fold = without
-    if repeats != 1 or not 0 <= drawing < n_drawings or fold < 0 or fold not in cache.folds[:, drawing]:
-        raise InputError(f"{cache.path} has no fold {fold} of repeat {drawing} to leave out of one repeat.")
-    if len(np.unique(cache.folds[labels_of(cache) >= 0, drawing])) < 3:
+    column, fold = without
+    if repeats != 1 or not 0 <= column < n_repeats or fold < 0 or fold not in cache.folds[:, column]:
+        raise InputError(f"{cache.path} has no fold {fold} of repeat {column} to leave out of one repeat.")
+    if len(np.unique(cache.folds[labels_of(cache) >= 0, column])) < 3:
         raise InputError(
             f"Without one of the folds, {cache.path} has a single one left; nested cross-validation needs three "
             "folds or more (`lymphofeat extract --folds 5`)."
         )
-    return [drawing]
+    return [column]
 
 
 @dataclass
 class _RepeatDraft:
-    """The splits of one drawing of folds, appended to `splits`."""
+    """The splits of one repeat of folds, appended to `splits`."""
 
     cache: Cache
     family: str
     repeat: int
-    drawing: int
+    column: int
     left_out: int | None
     labels: NDArray[np.int8]
     labelled: Indices
     splits: list[Split]
 
     def folds(self) -> Iterator[FoldPlan]:
-        fold_of = self.cache.folds[self.labelled, self.drawing]
+        fold_of = self.cache.folds[self.labelled, self.column]
         names = [int(k) for k in np.unique(fold_of)]
         outer = {k: self._outer(k, fold_of != k) for k in names}
         pairs = {pair: self._pair(pair, ~np.isin(fold_of, pair)) for pair in combinations(names, 2)}
@@ -171,7 +171,7 @@ class _RepeatDraft:
     def _outer(self, fold: int, kept: NDArray[np.bool_]) -> int:
         if not self._both_classes(kept):
             raise InputError(
-                f"Without fold {fold} of repeat {self.drawing}, the patients left to train on lack a class; "
+                f"Without fold {fold} of repeat {self.column}, the patients left to train on lack a class; "
                 f"{self.cache.path} needs fewer folds or more patients of the rarer class."
             )
         return self._append((fold,))
@@ -191,5 +191,5 @@ class _RepeatDraft:
 
     def _append(self, held_out: tuple[int, ...]) -> int:
         without = () if self.left_out is None else (self.left_out,)
-        self.splits.append(self.cache.split(self.family, held_out, repeat=self.drawing, without=without))
+        self.splits.append(self.cache.split(self.family, held_out, repeat=self.column, without=without))
         return len(self.splits) - 1

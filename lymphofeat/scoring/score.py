@@ -95,7 +95,7 @@ def score_head(
         cache: a cache with labelled patients.
         family: whose encodings the head sees; every fold is predicted from one that is blind to it.
         head: unfitted; stays so.
-        repeats: how many of the cache's drawings of folds to average over.
+        repeats: how many of the cache's repeats of folds to average over.
         memo: work kept from earlier calls with the same cache; for this call only by default.
         class_weights: of a reactive and of a malignant patient, in balanced accuracy and in choosing thresholds.
 

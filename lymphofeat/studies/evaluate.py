@@ -35,10 +35,10 @@ class Setting:
     Attributes:
         cache: the cache's file; every process maps it, and the system keeps its pages once.
         family: the encodings.
-        repeats: drawings of the folds.
+        repeats: of the folds.
         metric: the study's.
         class_weights: the study's.
-        without: drawing and number of an outer fold whose patients no trial may know of; None: none.
+        without: repeat and number of an outer fold whose patients no trial may know of; None: none.
         shuffle: seed by which the labels are shuffled, for a control; None: they are as they are.
     """
 

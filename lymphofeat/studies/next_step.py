@@ -39,7 +39,7 @@ def next_step(summary: StudySummary) -> str:
         )
     return (
         f"The heads {summary.leaderboard[0].family!r} are clearly ahead of the other families; measure them on other "
-        "drawings of the folds with --repeats and a new --study."
+        "repeats of the folds with --repeats and a new --study."
     )
 
 

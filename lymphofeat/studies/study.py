@@ -75,7 +75,7 @@ def tune(
         class_weights: of a reactive and of a malignant patient, in balanced accuracy and in choosing thresholds; see
             `statistics.balanced_accuracy`.
         seed: ≥ 0, for the sampler.
-        repeats: how many of the cache's drawings of folds each score averages over.
+        repeats: how many of the cache's repeats of folds each score averages over.
         family: the encodings to use; the cache's default family if None.
         heads: families of heads, by the names of `heads.registry.families`; all if empty.
         inputs: "clinical", "image", "both"; all if empty.

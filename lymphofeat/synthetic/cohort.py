@@ -49,7 +49,7 @@ def draw_cohort(out: Path, spec: SynthSpec, *, progress: Progress | None = None)
     patients = draw_patients(spec, np.random.default_rng([spec.seed, 0]))
     make_folder(out.parent)
     beside = temporary_for(out)
-    progress.start("drawing cells", int(patients["n_images"].sum()), "images")
+    progress.start("simulating cells", int(patients["n_images"].sum()), "images")
     try:
         beside.mkdir()
         cells = [

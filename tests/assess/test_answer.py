@@ -84,7 +84,7 @@ def test_the_interval_over_folds_is_the_corrected_t() -> None:
     assert (row["auc_t"], row["auc_t_low"], row["auc_t_high"]) == pytest.approx(tuple(expected))
 
 
-def test_seeds_of_one_drawing_are_no_repeats() -> None:
+def test_seeds_of_one_repeat_are_no_repeats() -> None:
     main = nested(runs=2)
     seeds = replace(main, folds_of_runs=tuple(replace(f, repeat=0) for f in main.folds_of_runs))
     rows = [

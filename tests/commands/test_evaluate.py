@@ -49,7 +49,7 @@ def test_the_plan_the_answer_and_the_files(run: Run, tmp_path: Path) -> None:
     [
         (["--families", "logistics"], "did you mean 'logistic'"),
         (["--encoding", "goood"], "did you mean 'good'"),
-        (["--encoding", "good", "--repeats", "3"], "holds 2 drawings of the folds"),
+        (["--encoding", "good", "--repeats", "3"], "holds 2 repeats of the folds"),
         (["--encoding", "pooled+clinical-good", "--permute", "2"], "saw none"),
         (["--permute", "-1"], "-1 is not in the range"),
         (["--cache", "none.h5"], "none.h5"),

@@ -51,7 +51,7 @@ def test_class_weights_are_weights_of_patients(
 
 
 def naive_interval(name: str, y: np.ndarray, p: np.ndarray, n_resamples: int) -> tuple[float, float]:
-    """The same interval by drawing patients one resample at a time."""
+    """The same interval by resampling patients, one resample at a time."""
     measure = {
         "auc": metrics.roc_auc_score,
         "average_precision": metrics.average_precision_score,

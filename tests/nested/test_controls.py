@@ -48,7 +48,7 @@ def test_labels_are_shuffled_below_the_frozen_twin_of_fine_tuned_encoders(cache:
     plan = plan_evaluation(cache.path, family=TUNED, repeats=2)
     shuffled = next(p for p in plan.controls if p.name == "shuffled labels")
     assert (shuffled.family, shuffled.shuffle) == ("good", 0)
-    assert [(run.drawing, run.seed) for run in plan.runs] == [(0, 0), (0, 1)]
+    assert [(run.repeat, run.seed) for run in plan.runs] == [(0, 0), (0, 1)]
     assert "differ by the seed" in plan.notes[0]
     assert f"Labels are shuffled on good: the encoders of {TUNED}" in plan.notes[1]
     assert frozen_twin(cache, TUNED) == "good"

@@ -43,7 +43,7 @@ def with_folds(cache: Cache, folds: np.ndarray) -> Cache:
 
 @st.composite
 def layouts(draw: st.DrawFn) -> tuple[int, np.ndarray, list[frozenset[int] | None], tuple[int, int]]:
-    """Folds of 28 patients in two drawings (any sizes), encodings blind to any folds, and an outer fold."""
+    """Folds of 28 patients in two repeats (any sizes), encodings blind to any folds, and an outer fold."""
     n_folds = draw(st.integers(2, 5))
     fold = st.integers(0, n_folds - 1)
     columns = [draw(st.lists(fold, min_size=28, max_size=28)) for _ in range(2)]
@@ -66,13 +66,13 @@ def test_no_split_sees_the_outer_fold_in_train_test_labels_or_encoding(
     _, folds, blind, without = layout
     folds = np.where((cache.labels < 0)[:, None], -1, folds).astype(np.int8)
     drawn = with_folds(with_encodings(cache, blind), folds)
-    drawing, outer = without
+    repeat, outer = without
     try:
         plan = ScoringPlan.of(drawn, FAMILY, without=without)
     except (InputError, LeakageError):
         return
     by_digest = {e.digest: e for e in drawn.encodings.values()}
-    held_out = folds[:, drawing] == outer
+    held_out = folds[:, repeat] == outer
     assert (plan.labels[held_out] == -1).all()
     assert not held_out[plan.labelled].any()
     kept = plan.labels >= 0
@@ -83,15 +83,15 @@ def test_no_split_sees_the_outer_fold_in_train_test_labels_or_encoding(
         assert not set(split.train) & set(split.test)
         assert kept[split.train].all()
         seen_by = by_digest[split.key].blind_to
-        tested = {int(k) for k in folds[split.test, drawing]}
+        tested = {int(k) for k in folds[split.test, repeat]}
         if seen_by is not None:
-            assert drawing == 0
+            assert repeat == 0
             assert {outer, *tested} <= seen_by
-            assert not tested & {int(k) for k in folds[split.train, drawing]}
+            assert not tested & {int(k) for k in folds[split.train, repeat]}
     for fold in plan.scored:
         assert fold.repeat == 0
-        assert {int(k) for k in folds[plan.splits[fold.outer].test, drawing]} == {fold.fold} != {outer}
-    assert {fold.fold for fold in plan.scored} == {int(k) for k in np.unique(folds[kept, drawing])}
+        assert {int(k) for k in folds[plan.splits[fold.outer].test, repeat]} == {fold.fold} != {outer}
+    assert {fold.fold for fold in plan.scored} == {int(k) for k in np.unique(folds[kept, repeat])}
 
 
 def test_layouts_that_can_be_planned_are_planned(cache: Cache) -> None:

@@ -235,7 +235,7 @@ def test_searches_of_other_folds_are_not_mistaken_for_a_whole_one(small: Path, t
     [
         ({"repeats": 0}, "at least 1 repeat"),
         ({"seeds": 0}, "1 seed"),
-        ({"repeats": 11}, "holds 10 drawings of the folds"),
+        ({"repeats": 11}, "holds 10 repeats of the folds"),
         ({"trials": 0}, "at least 1 trial"),
         ({"metric": "accuracy"}, "no metric 'accuracy'"),
         ({"heads": ["logistics"]}, "did you mean 'logistic'"),

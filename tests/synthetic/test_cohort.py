@@ -176,7 +176,7 @@ def test_progress_counts_every_image(tmp_path: Path) -> None:
     assert progress.stopped == 1
 
 
-def test_an_interrupted_drawing_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_simulation_leaves_nothing(tmp_path: Path) -> None:
     progress = Counting(fail_at=5)
     with pytest.raises(KeyboardInterrupt):
         draw_cohort(tmp_path / "cohort", SPEC, progress=progress)
