@@ -9,7 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 demo: $(VENV)/installed
 	rm -rf demo && mkdir demo
-	$(BIN)/lymphofeat synth demo/cohort --patients 60 --seed 1
+	$(BIN)/lymphofeat simulate demo/cohort --patients 60 --seed 1
 	$(BIN)/lymphofeat check demo/cohort
 	$(BIN)/lymphofeat extract demo/cohort --frozen --weights none --seed 0 --cache demo/features.h5
 	$(BIN)/lymphofeat tune --cache demo/features.h5 --study demo/study.db --trials 60

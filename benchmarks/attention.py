@@ -1,4 +1,4 @@
-"""Gated attention on drawn bags: all folds trained together, against the loop over bags that everyone writes.
+"""Gated attention on simulated bags: all folds trained together, against the loop over bags that everyone writes.
 
     python benchmarks/attention.py            5 folds × 30 epochs, three rounds of every side in turn
     python benchmarks/attention.py --quick    one round, the loop timed over 3 epochs and scaled up
@@ -27,7 +27,7 @@ from lymphofeat.encoder.frozen import has_fast_bfloat16
 from lymphofeat.estimates.scores import auc
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.neural import GatedAttention
-from lymphofeat.synthetic.features import FeatureCohort, draw_feature_cohort
+from lymphofeat.synthetic.features import FeatureCohort, simulate_features
 
 EPOCHS, BATCH, HIDDEN = 30, 16, 128
 Run = Callable[[], tuple[float, np.ndarray]]  # seconds, (n,) out-of-fold probabilities
@@ -89,8 +89,8 @@ def together(head: GatedAttention, cohort: FeatureCohort, splits: list[Split], t
 def interval(y: np.ndarray, p: np.ndarray) -> str:
     """AUC with its percentile interval over 500 resamples of the patients."""
     rng = np.random.default_rng(0)
-    drawn = (rng.integers(0, len(y), len(y)) for _ in range(500))
-    low, high = np.percentile([auc(y[i], p[i]) for i in drawn], [2.5, 97.5])
+    simulated = (rng.integers(0, len(y), len(y)) for _ in range(500))
+    low, high = np.percentile([auc(y[i], p[i]) for i in simulated], [2.5, 97.5])
     return f"{auc(y, p):.3f} [{low:.3f}, {high:.3f}]"
 
 
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     rounds, loop_epochs = (1, 3) if options.quick else (3, EPOCHS)
-    cohort = draw_feature_cohort(163, 100, 512, signal="mean", strength=4.0, seed=1)
+    cohort = simulate_features(163, 100, 512, signal="mean", strength=4.0, seed=1)
     bags = Bags.from_list(cohort.bags)
     folds = StratifiedKFold(5, shuffle=True, random_state=0).split(cohort.y, cohort.y)
     splits = [Split(bags, "drawn", train, test) for train, test in folds]

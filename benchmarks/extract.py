@@ -4,7 +4,7 @@
 
 The usual script is what most people would write: torchvision's model in evaluation mode, `no_grad`, a DataLoader with
 a worker per core, torchvision transforms, NCHW, batches of 64, `np.save`. Each side runs in a process of its own, in
-turn, `--rounds` times; imports are not counted, the model's building is. Without COHORT, one is drawn.
+turn, `--rounds` times; imports are not counted, the model's building is. Without COHORT, one is simulated.
 """
 
 import argparse
@@ -105,9 +105,9 @@ def main() -> None:
 
 
 def draw(path: Path, images: int) -> Path:
-    from lymphofeat.synthetic.cohort import SynthSpec, draw_cohort
+    from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 
-    return draw_cohort(path, SynthSpec(patients=max(20, images // 40), seed=0))
+    return simulate_cohort(path, SimulationSettings(patients=max(20, images // 40), seed=0))
 
 
 def compare(cohort: Path, options: argparse.Namespace, folder: Path) -> None:

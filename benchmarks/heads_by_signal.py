@@ -1,8 +1,8 @@
-"""Every head on every drawn signal: the table of docs/heads.md.
+"""Every head on every simulated signal: the table of docs/heads.md.
 
     python benchmarks/heads_by_signal.py --out docs/heads.md
 
-Cohorts of features are drawn with a known truth (lymphofeat/synthetic/features.py); each head is cross-validated in
+Cohorts of features are simulated with a known truth (lymphofeat/synthetic/features.py); each head is cross-validated in
 5 folds, one person in one fold, and its AUC averaged over the cohorts. Heads are as in the list below, not tuned.
 """
 
@@ -36,7 +36,7 @@ from lymphofeat.heads.neural import (
     InstanceTransformer,
 )
 from lymphofeat.heads.svm import PooledSVM
-from lymphofeat.synthetic.features import FeatureSignal, draw_feature_cohort
+from lymphofeat.synthetic.features import FeatureSignal, simulate_features
 
 SIGNALS = get_args(FeatureSignal)
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
@@ -92,13 +92,18 @@ class Drawn:
     seed: int
 
 
-def score(drawn: Drawn) -> dict[str, tuple[float, float]]:
+def score(simulated: Drawn) -> dict[str, tuple[float, float]]:
     """Per head, the out-of-fold AUC and the seconds of it; "the truth" is that of the true probability."""
-    cohort = draw_feature_cohort(
-        N_PATIENTS, N_IMAGES[drawn.signal], DIM, signal=drawn.signal, strength=STRENGTH, seed=drawn.seed
+    cohort = simulate_features(
+        N_PATIENTS,
+        N_IMAGES[simulated.signal],
+        DIM,
+        signal=simulated.signal,
+        strength=STRENGTH,
+        seed=simulated.seed,
     )
     bags, y = Bags.from_list(cohort.bags), cohort.y
-    folds = assign_folds(y, persons(cohort.table), N_FOLDS, drawn.seed)
+    folds = assign_folds(y, persons(cohort.table), N_FOLDS, simulated.seed)
     splits = [
         Split(bags, "drawn", np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(N_FOLDS)
     ]
@@ -114,11 +119,11 @@ def score(drawn: Drawn) -> dict[str, tuple[float, float]]:
 
 def table(cohorts: int, jobs: int) -> str:
     """The table in Markdown."""
-    drawn = [Drawn(signal, seed) for seed in range(cohorts) for signal in SIGNALS]
+    simulated = [Drawn(signal, seed) for seed in range(cohorts) for signal in SIGNALS]
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"  # of the processes, which share the cores
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        scores = list(pool.map(score, drawn))
+        scores = list(pool.map(score, simulated))
     sizes = [f"{N_IMAGES[s][0]} to {N_IMAGES[s][1]}" for s in ("mean", "rare")]
     lines = [
         f"Mean AUC ± standard error over {cohorts} cohorts of {N_PATIENTS} patients, {sizes[0]} images each "
@@ -131,7 +136,7 @@ def table(cohorts: int, jobs: int) -> str:
         "|---|" + "---|" * (len(SIGNALS) + 1),
     ]
     names = list(scores[0])
-    found = np.array([[[s[n][0] for d, s in zip(drawn, scores, strict=True) if d.signal == signal]
+    found = np.array([[[s[n][0] for d, s in zip(simulated, scores, strict=True) if d.signal == signal]
                        for signal in SIGNALS] for n in names])  # fmt: skip
     mean, error = found.mean(axis=2), found.std(axis=2, ddof=1) / np.sqrt(cohorts)
     best = 1 + mean[1:].argmax(axis=0)

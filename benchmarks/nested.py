@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/nested.py [--trials 50] [--jobs 2] [--patients 163] [--images 100] [--dim 512] [--families …]
 
-On a drawn cohort (a signal in the mean of the features), in a process of its own. Prints the wall time, what part of it
-is scoring, the CPU time of this process and its children, the largest memory of either, the scores, and the same again
-from the finished folds (what a command that is given once more takes).
+On a simulated cohort (a signal in the mean of the features), in a process of its own. Prints the wall time, what part
+of it is scoring, the CPU time of this process and its children, the largest memory of either, the scores, and the same
+again from the finished folds (what a command that is given once more takes).
 """
 
 import argparse

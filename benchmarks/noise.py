@@ -1,4 +1,4 @@
-"""Does the nested interval keep its word? Drawn cohorts whose labels mean nothing, and such with a known signal.
+"""Does the nested interval keep its word? Simulated cohorts whose labels mean nothing, and such with a known signal.
 
 Usage: python benchmarks/noise.py [noise] [signal] [--cohorts 100] [--jobs 2] [--trials 30] [--families lda,logistic]
            [--strength 2.0] [--record FILE]
@@ -62,20 +62,20 @@ def measure(task: Task) -> dict[str, Any]:
     from lymphofeat.storage.journal import open_ledger
     from lymphofeat.studies.space import Space
     from lymphofeat.studies.workers import workers
-    from lymphofeat.synthetic.features import draw_feature_cohort
+    from lymphofeat.synthetic.features import simulate_features
 
     signal = "mean" if task.kind == "signal" else "none"
     n_new = N_NEW if task.kind == "signal" else 0
-    drawn = draw_feature_cohort(
+    simulated = simulate_features(
         task.patients + n_new, task.images, task.dim, signal=signal, strength=task.strength, seed=task.seed
     )
-    new = np.arange(len(drawn.y)) >= task.patients
-    table = drawn.table.assign(
-        split=np.where(new, "test", "train"), label=np.where(new, -1, drawn.y).astype(np.int8)
+    new = np.arange(len(simulated.y)) >= task.patients
+    table = simulated.table.assign(
+        split=np.where(new, "test", "train"), label=np.where(new, -1, simulated.y).astype(np.int8)
     )
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "c.h5"
-        save_cache(cache, table, {"drawn": np.concatenate(drawn.bags)}, n_repeats=1)
+        save_cache(cache, table, {"drawn": np.concatenate(simulated.bags)}, n_repeats=1)
         start = time.perf_counter()
         pipeline = Pipeline("main", cache, "drawn", Space.of(task.families), task.trials, "auc")
         with workers(1) as crew, open_ledger(Path(folder) / LEDGER) as ledger:
@@ -86,7 +86,7 @@ def measure(task: Task) -> dict[str, Any]:
             best, of_best = study.best, engine.on_one_scale(pipeline, study, 0)
         truth = {"procedure": 0.5, "best": 0.5, "decisions": 0.5}
         if n_new:
-            truth = _truths(open_cache(cache), found, drawn.y[new], drawn.probability[new])
+            truth = _truths(open_cache(cache), found, simulated.y[new], simulated.probability[new])
     metrics = ("auc", "balanced_accuracy")
     intervals = dict(describe(found.y, found.probabilities[:, 0], found.decisions[:, 0], names=metrics))
     one_scale = delong_interval(found.y, found.scores[:, 0])

@@ -53,7 +53,7 @@ from lymphofeat.studies.selection import AVERAGED, Candidate, ranked, select
 from lymphofeat.studies.space import Space, build_head
 from lymphofeat.studies.summary import load_trials
 from lymphofeat.studies.trial import TrialSummary
-from lymphofeat.synthetic.features import LOG_COUNT_MEAN, LOG_COUNT_SD, FeatureSignal, draw_feature_cohort
+from lymphofeat.synthetic.features import LOG_COUNT_MEAN, LOG_COUNT_SD, FeatureSignal, simulate_features
 
 Floats = NDArray[np.float64]
 
@@ -109,25 +109,25 @@ def units_of_cache(cache: Cache, repeats: int) -> Iterator[Unit]:
 
 
 def simulated_units(number: int) -> Iterator[Unit]:
-    """So many drawn cohorts, the signals in turn."""
+    """So many simulated cohorts, the signals in turn."""
     for seed in range(number):
         signal = SIGNALS[seed % len(SIGNALS)]
         rng = np.random.default_rng([seed, 35])
         kept_of_reactive = (1 - SHARE) / SHARE
         n = 2 * int(np.ceil((DEVELOPMENT + APART) * SHARE * 1.1))
-        drawn = draw_feature_cohort(
+        simulated = simulate_features(
             n, IMAGES, DIM, signal="mean" if signal == "both" else signal, strength=2.0, seed=seed
         )
-        rows = np.flatnonzero((drawn.y == 1) | (rng.random(n) < kept_of_reactive))[: DEVELOPMENT + APART]
-        table = drawn.table.iloc[rows].reset_index(drop=True)
-        # Of a thousand drawn persons some share a day of birth; none of them is another record of the same person.
+        rows = np.flatnonzero((simulated.y == 1) | (rng.random(n) < kept_of_reactive))[: DEVELOPMENT + APART]
+        table = simulated.table.iloc[rows].reset_index(drop=True)
+        # Of a thousand simulated persons some share a day of birth; none of them is another record of the same person.
         table["birth"] = [
             f"{1930 + k // 336}-{k // 28 % 12 + 1:02d}-{k % 28 + 1:02d}" for k in range(len(table))
         ]
         y = table["label"].to_numpy(np.int8)
         if signal == "both":
             table["count"] = np.exp(LOG_COUNT_MEAN + LOG_COUNT_SD * rng.normal(2.0 * (y - 0.5)))
-        features = np.concatenate([drawn.bags[k] for k in rows])
+        features = np.concatenate([simulated.bags[k] for k in rows])
         held = np.arange(len(table)) >= DEVELOPMENT
         yield _unit(f"{SIMULATED} {signal} {seed}", f"{SIMULATED} {signal}", (seed, 0), table, features, held)
 
@@ -392,8 +392,8 @@ def _interval(found: Sequence[Searched], difference: Floats, *, simulated: bool)
     means = np.zeros(4000)
     for group in np.unique(groups):
         own = difference[groups == group]
-        drawn = rng.integers(len(own), size=(len(means), len(own)))
-        means += own[drawn].sum(axis=1) / len(difference)
+        simulated = rng.integers(len(own), size=(len(means), len(own)))
+        means += own[simulated].sum(axis=1) / len(difference)
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(difference.mean()), float(low), float(high))
 

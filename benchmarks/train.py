@@ -4,7 +4,7 @@
     python benchmarks/train.py layers [--patients 40] [--rounds 1]     --train-from layer4 against all layers
     python benchmarks/train.py memory [--patients 32]                  peak at 8 times the images against 1 time
 
-Everything runs on a drawn cohort, each measurement in a process of its own. How to read what is printed:
+Everything runs on a simulated cohort, each measurement in a process of its own. How to read what is printed:
 `docs/performance.md`, "Training".
 """
 
@@ -39,7 +39,7 @@ from lymphofeat.encoder.backbones import BACKBONES, untrained
 from lymphofeat.encoder.frozen import DTYPES, has_fast_bfloat16
 from lymphofeat.encoder.pixels import Preprocessing
 from lymphofeat.parallel import keep_freed_memory, usable_cores
-from lymphofeat.synthetic.cohort import SynthSpec, draw_cohort
+from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 from lymphofeat.training.augment import Augmenter, AugmentSpec
 from lymphofeat.training.networks import PatientNetwork
 from lymphofeat.training.pixel_store import open_pixels
@@ -304,8 +304,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         # memory: small bags, so that 8 times the images take minutes; 8 of 32 patients learn, which is one full step
         n, bags = (32, (24, 32)) if options.what == "memory" else (40, (24, 60))
-        spec = SynthSpec(patients=options.patients or n, test_fraction=0.0, images_range=bags)
-        cohort = draw_cohort(Path(folder) / "cohort", spec)
+        spec = SimulationSettings(patients=options.patients or n, test_fraction=0.0, images_range=bags)
+        cohort = simulate_cohort(Path(folder) / "cohort", spec)
         if options.what == "epoch":
             compare_epochs(cohort, options.rounds or 3)
         elif options.what == "layers":

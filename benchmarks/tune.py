@@ -3,7 +3,7 @@
 Usage: python benchmarks/tune.py [whole] [linear] [patients] [chosen] [memory] [jobs]
            [--trials 200] [--linear-trials 1000] [--patients 163] [--images 100] [--dim 512] [--memory-images 200000]
 
-On drawn cohorts (a signal in the mean of the features). Each part runs in a process of its own:
+On simulated cohorts (a signal in the mean of the features). Each part runs in a process of its own:
 
     whole     trials of the whole space
     linear    trials of the linear families (logistic regression and discriminant analysis)
@@ -36,15 +36,15 @@ PARTS = ("whole", "linear", "patients", "chosen", "memory", "jobs")
 
 
 def make_cache(path: Path, n_patients: int, n_images: int, dim: int) -> Path:
-    """A cache with one label-free encoding of drawn features; about `n_images` images a patient."""
+    """A cache with one label-free encoding of simulated features; about `n_images` images a patient."""
     from lymphofeat.cache import save_cache
-    from lymphofeat.synthetic.features import draw_feature_cohort
+    from lymphofeat.synthetic.features import simulate_features
 
-    drawn = draw_feature_cohort(
+    simulated = simulate_features(
         n_patients, (max(1, n_images // 2), n_images * 3 // 2), dim, signal="mean", strength=3.5, seed=1
     )
-    features = np.concatenate(drawn.bags)
-    save_cache(path, drawn.table, {"drawn": features}, n_repeats=1)
+    features = np.concatenate(simulated.bags)
+    save_cache(path, simulated.table, {"drawn": features}, n_repeats=1)
     return path
 
 
@@ -125,7 +125,7 @@ def same_points(few: tuple[int, int, int], trials: int) -> None:
 def apart(
     part: str, size: tuple[int, int, int], trials: int, heads: Sequence[str] = (), jobs: int = 1
 ) -> Found:
-    """`search` in a process of its own, on a cohort that another one has drawn."""
+    """`search` in a process of its own, on a cohort that another one has simulated."""
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory() as folder,

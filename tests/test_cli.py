@@ -120,10 +120,10 @@ def test_wrong_arguments(run: Run, tmp_path: Path, arguments: list[str], sentenc
     assert listing(tmp_path) <= {"cache", "studies"}
 
 
-def test_synth_refuses_a_folder_in_use(run: Run, tmp_path: Path) -> None:
+def test_simulate_refuses_a_folder_in_use(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("…")
-    refused = run("synth", "mine", "--patients", "8")
+    refused = run("simulate", "mine", "--patients", "8")
     assert refused.code == 2
     assert "exists already and is not an empty folder" in refused.err
     assert listing(tmp_path) == {"mine", "mine/thesis.txt"}

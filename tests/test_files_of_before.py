@@ -11,8 +11,8 @@ from lymphofeat.bundle import predict_folder
 from lymphofeat.cache import open_cache
 from lymphofeat.final import submit
 from lymphofeat.studies import load_study, tune
-from lymphofeat.synthetic.cohort import draw_cohort
-from lymphofeat.synthetic.patients import SynthSpec
+from lymphofeat.synthetic.cohort import simulate_cohort
+from lymphofeat.synthetic.patients import SimulationSettings
 
 OLD = Path(__file__).parent / "data" / "before_rooms"
 
@@ -42,8 +42,8 @@ def test_the_cache_is_tuned_and_submitted(old: Path) -> None:
 
 
 def test_the_bundle_predicts_what_it_predicted(old: Path, tmp_path: Path) -> None:
-    spec = SynthSpec(patients=8, seed=9, images_range=(2, 4))
-    draw_cohort(tmp_path / "new", spec)
+    spec = SimulationSettings(patients=8, seed=9, images_range=(2, 4))
+    simulate_cohort(tmp_path / "new", spec)
     predict_folder(old / "model", tmp_path / "new", tmp_path / "now.csv")
     was, now = pd.read_csv(OLD / "predictions.csv"), pd.read_csv(tmp_path / "now.csv")
     assert list(now["id"]) == list(was["id"])

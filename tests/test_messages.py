@@ -36,7 +36,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 def needed(name: str) -> list[str]:
     """The arguments that a verb cannot do without."""
-    return {"synth": ["new"], "explain": ["P1"], "export": ["m"], "predict": ["m", "new"]}.get(name, [])
+    return {"simulate": ["new"], "explain": ["P1"], "export": ["m"], "predict": ["m", "new"]}.get(name, [])
 
 
 def stopped(error: BaseException, run: Run, *arguments: str) -> Ran:
@@ -109,7 +109,7 @@ def keeps_its_promise(run: Run, folder: Path, *command: str) -> None:
 def test_the_promises_are_kept(run: Run, tmp_path: Path) -> None:
     tiny_cohort(tmp_path / "data", n=12)
     keeps_its_promise(run, tmp_path, "check")
-    keeps_its_promise(run, tmp_path, "synth", "drawn", "--patients", "8", "--images", "1", "2")
+    keeps_its_promise(run, tmp_path, "simulate", "simulated", "--patients", "8", "--images", "1", "2")
     keeps_its_promise(run, tmp_path, *EXTRACT)
     keeps_its_promise(run, tmp_path, "tune", "--families", "logistic", "--inputs", "image", "--trials", "3")
     keeps_its_promise(run, tmp_path, "export", "model")
@@ -269,7 +269,7 @@ def test_every_verb_in_every_encoding_with_names_that_look_like_markup(
     heads = ("--families", "logistic", "--inputs", "both")
     commands = [
         (("check", ODD), shown),
-        (("synth", f"{ODD}.new", "--patients", "8", "--images", "1", "2"), f"{shown}.new"),
+        (("simulate", f"{ODD}.new", "--patients", "8", "--images", "1", "2"), f"{shown}.new"),
         (("heads",), "logistic"),
         (("recipes",), "pooled"),
         ((*EXTRACT[:1], ODD, *EXTRACT[1:], "--cache", cache), f"{shown}.h5"),
@@ -330,14 +330,14 @@ class Broken(io.StringIO):
 
 
 def test_a_reader_that_leaves_ends_no_work(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`lymphofeat synth d | true`; and a full disk under `> file` is said after the work."""
+    """`lymphofeat simulate d | true`; and a full disk under `> file` is said after the work."""
     for number, (error, code) in enumerate(
         ((BrokenPipeError(32, "Broken pipe"), 0), (OSError(28, "No space left on device"), 2))
     ):
         stream = Stream(Broken(error))
         assert not stream.isatty()
         monkeypatch.setattr("lymphofeat.commands.common.Stream", lambda _, stream=stream: stream)
-        ran = run("synth", f"d{number}", "--patients", "6", "--images", "1", "1")
+        ran = run("simulate", f"d{number}", "--patients", "6", "--images", "1", "1")
         assert ran.code == code
         assert (tmp_path / f"d{number}").is_dir()
         assert ("The command is done, but its report could not be written" in ran.err) == (code == 2)

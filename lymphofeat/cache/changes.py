@@ -89,13 +89,13 @@ def _folds_change(found: CohortTables, now: CohortTables) -> str:
 def _drawn_otherwise(found: CohortTables, now: CohortTables) -> str:
     """What of the folds' origin differs, in words."""
     if found.fold_seed != now.fold_seed:
-        return f"the folds were drawn with another seed ({found.fold_seed}, now {now.fold_seed})"
+        return f"the folds were made with another seed ({found.fold_seed}, now {now.fold_seed})"
     for what, old, new in (
         ("number of folds", _n_folds(found), _n_folds(now)),
         ("number of repeats", found.folds.shape[1], now.folds.shape[1]),
     ):
         if old != new:
-            return f"the folds were drawn with another {what} ({old}, now {new})"
+            return f"the folds were made with another {what} ({old}, now {new})"
     if np.array_equal(persons(found.patients), persons(now.patients)):
         return ""
     change = _value_change(found, now, "birth", "date of birth") or _value_change(found, now, "sex")

@@ -32,7 +32,7 @@ from ..errors import InputError, StaleCacheError, printable
 from ..progress import Progress, Silent
 from ..training.pixel_store import PixelStore
 from .changes import check_fresh, with_kept_folds
-from .layout import CohortTables, EncodingSpec, draw_folds
+from .layout import CohortTables, EncodingSpec, make_folds
 from .reader import Cache, open_cache
 from .writer import PartialEncoding, update_tables, writing
 
@@ -115,7 +115,7 @@ def cohort_tables(cohort: Cohort, settings: ExtractSettings, progress: Progress)
     raise_errors(problems.found)
     return CohortTables(
         patients=patients,
-        folds=draw_folds(patients, settings.n_folds, settings.n_repeats, settings.fold_seed),
+        folds=make_folds(patients, settings.n_folds, settings.n_repeats, settings.fold_seed),
         fold_seed=settings.fold_seed,
         fingerprint=cohort_fingerprint(cohort, digests),
         names=[printable(image.name) for image in images],

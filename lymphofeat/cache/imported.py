@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..cohort.model import TABLE_COLUMNS
 from ..errors import CacheError
 from .changes import check_fresh, with_kept_folds
-from .layout import CohortTables, EncodingSpec, draw_folds
+from .layout import CohortTables, EncodingSpec, make_folds
 from .reader import open_cache
 from .writer import PartialEncoding, own_probabilities, refuse_bad, writing
 
@@ -49,7 +49,7 @@ def save_cache(
             known (every test patient). n_images: ≥ 1. birth: ISO text or dates; sex: "M", "F"; date_order: text; age
             (years) and count (10⁹/l, ≥ 0): numbers. In the last five NaN, None and "" mean missing.
         features: per encoding, (n_images, D) float32, the images of each patient contiguous, patients in order.
-        n_folds, n_repeats, fold_seed: how the folds are drawn.
+        n_folds, n_repeats, fold_seed: how the folds are made.
         families: the family of each encoding, by default its own name.
         blind_to: the folds whose labels each encoder never saw; None (the default): it saw no labels. This is
             the caller's word, and everything that is scored later rests on it.
@@ -69,7 +69,7 @@ def save_cache(
     names = [f"{i}/{k}" for i, n in zip(table["id"], table["n_images"], strict=True) for k in range(n)]
     tables = CohortTables(
         patients=table,
-        folds=draw_folds(table, n_folds, n_repeats, fold_seed),
+        folds=make_folds(table, n_folds, n_repeats, fold_seed),
         fold_seed=fold_seed,
         fingerprint=blake2b(table.to_csv(index=False).encode(), digest_size=16).hexdigest(),
         names=names,

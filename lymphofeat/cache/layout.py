@@ -49,7 +49,7 @@ class CohortTables:
     Attributes:
         patients: columns `TABLE_COLUMNS`, patients in the cohort's order.
         folds: (n_patients, n_repeats) int8; column 0 is the one that encoders are trained on; −1: no label.
-        fold_seed: what `folds` was drawn with.
+        fold_seed: what `folds` was made with.
         fingerprint: hex digest of images, labels and order.
         names, sizes, digests: per image, patients in order: file name, bytes, hex digest of the bytes.
         source: the cohort's folder when the cache was made.
@@ -137,7 +137,7 @@ class EncodingSpec:
         return cls(**{**raw, "blind_to": None if blind == EVERY_FOLD else frozenset(blind)})
 
 
-def draw_folds(patients: pd.DataFrame, n_folds: int, n_repeats: int, seed: int) -> NDArray[np.int8]:
+def make_folds(patients: pd.DataFrame, n_folds: int, n_repeats: int, seed: int) -> NDArray[np.int8]:
     """Grouped, stratified folds of the labelled patients: (n_patients, n_repeats) int8, −1 elsewhere."""
     labels = patients["label"].to_numpy(np.int8)
     return assign_repeats(labels, persons(patients), n_folds, n_repeats, seed)

@@ -112,7 +112,7 @@ class Cache:
 
     @property
     def fold_seed(self) -> int:
-        """What the folds were drawn with."""
+        """What the folds were made with."""
         return self.tables.fold_seed
 
     @cached_property

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import InputError
-from .layout import draw_folds
+from .layout import make_folds
 from .reader import Cache
 
 __all__ = ["shuffled"]
 
 
 def shuffled(cache: Cache, seed: int) -> Cache:
-    """The cache in memory with its labels dealt out anew among the labelled patients, and folds drawn for them.
+    """The cache in memory with its labels dealt out anew among the labelled patients, and folds made for them.
 
     As for the true labels, the folds are stratified by label and keep a person's records together; folds that are not
     stratified by the shuffled labels would push scores below chance. Only encodings that saw no labels are kept:
@@ -38,6 +38,6 @@ def shuffled(cache: Cache, seed: int) -> Cache:
     patients = tables.patients.assign(label=labels)
     n_folds, n_repeats = int(cache.folds[rows, 0].max()) + 1, cache.folds.shape[1]
     fold_seed = int(np.random.SeedSequence((cache.fold_seed, seed)).generate_state(1)[0])
-    folds = draw_folds(patients, n_folds, n_repeats, fold_seed)
+    folds = make_folds(patients, n_folds, n_repeats, fold_seed)
     tables = replace(tables, patients=patients, folds=folds, fold_seed=fold_seed)
     return replace(cache, tables=tables, encodings=blind)

@@ -64,7 +64,7 @@ def scan_cohort(root: Path, layout: Layout | None = None) -> tuple[Cohort | None
             root,
             None,
             "there is no cohort folder here",
-            f"put the cohort here or name another folder, or draw one with `lymphofeat synth {root}`",
+            f"put the cohort here or name another folder, or simulate one with `lymphofeat simulate {root}`",
         )
         return None, problems.found
     scan = _Scan(root, layout or layout_of(root), problems)

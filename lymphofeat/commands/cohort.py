@@ -1,4 +1,4 @@
-"""Verbs on a cohort's folder: `check` and `synth`."""
+"""Verbs on a cohort's folder: `check` and `simulate`."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ def check(say: Say, cohort: Path | None) -> None:
         sys.exit(2)
 
 
-@verb(example="lymphofeat synth data --patients 40 --seed 1")
+@verb(example="lymphofeat simulate data --patients 40 --seed 1")
 @click.argument("out", type=NewFolder("data"))
 @click.option("--patients", default=40, show_default=True, type=click.IntRange(6), help="Records to draw.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Same seed, same bytes.")
@@ -38,14 +38,14 @@ def check(say: Say, cohort: Path | None) -> None:
               type=click.Choice(["both", "image", "clinical", "none"]), help="What tells them apart.")  # fmt: skip
 @click.option("--images", nargs=2, type=click.IntRange(1), default=(20, 60), show_default=True,
               metavar="LEAST MOST", help="Images of a patient.")  # fmt: skip
-def synth(
+def simulate(
     say: Say, out: Path, patients: int, seed: int, overlap: float, signal: str, images: tuple[int, int]
 ) -> None:
     """Draw a cohort with a known truth: painted cells, clinical values, and the true probabilities beside them."""
-    from ..synthetic.cohort import SynthSpec, draw_cohort
+    from ..synthetic.cohort import SimulationSettings, simulate_cohort
 
-    spec = SynthSpec(
+    spec = SimulationSettings(
         patients=patients, seed=seed, overlap=overlap, signal=signal, images_range=images  # type: ignore[arg-type]
     )  # fmt: skip
-    folder = draw_cohort(out, spec, progress=say.progress())
-    say.line(f"Drew {patients} patients in {folder}; the truth is in its truth_*.csv.")
+    folder = simulate_cohort(out, spec, progress=say.progress())
+    say.line(f"Simulated {patients} patients in {folder}; the truth is in its truth_*.csv.")

@@ -213,7 +213,7 @@ def cohort_folder(given: Path | None) -> Path:
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such folder; put the cohort there (trainset/, testset/, clinical_annotation.csv), name it "
-            f"on the command line or in ${COHORT_VARIABLE}, or draw one with `lymphofeat synth {folder}`."
+            f"on the command line or in ${COHORT_VARIABLE}, or simulate one with `lymphofeat simulate {folder}`."
         )
     return folder
 

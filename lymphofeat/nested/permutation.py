@@ -1,6 +1,6 @@
 """Could the pipeline find this in labels that mean nothing? The whole nested cross-validation on shuffled labels.
 
-Labels are dealt out anew before everything, folds are drawn for them, and every search is made again. The score is
+Labels are dealt out anew before everything, folds are made for them, and every search is made again. The score is
 that of the first run, of the true labels as of the shuffled ones. p = (1 + number of shuffled scores as good) / (1 +
 number of shuffles): test 1 of Ojala & Garriga, JMLR 11, 2010; Phipson & Smyth, Statistical Applications in Genetics
 and Molecular Biology 9, 2010.

@@ -1,4 +1,4 @@
-"""What a drawn cell looks like before it is painted: its type and its continuous morphology."""
+"""What a simulated cell looks like before it is painted: its type and its continuous morphology."""
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,7 @@ _CLONAL = np.array([0.75, 0.0, 0.0, 0.25, 0.0, 0.0])  # how often a clone is of 
 _CENTRE_SPREAD, _CLONE_SPREAD = 0.8, 0.3  # in the type's standard deviations: between clones, within one
 
 
-def draw_cells(
+def simulate_cells(
     rng: np.random.Generator, n: int, clone_fraction: float, n_rare: int = 0
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """The cells of one bag, in random order.

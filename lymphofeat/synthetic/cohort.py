@@ -1,4 +1,4 @@
-"""A drawn cohort in the challenge's layout, with the truth beside it, for tests, demonstrations and controls."""
+"""A simulated cohort in the challenge's layout, with the truth beside it, for tests, demonstrations and controls."""
 
 import shutil
 from datetime import date
@@ -12,11 +12,11 @@ from PIL import Image
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.atomic import make_folder, move_into_place, temporary_for
-from .cells import CELL_TYPES, MORPHOLOGY, draw_cells
-from .images import draw_slide, paint_cell
-from .patients import Signal, SynthSpec, draw_patients
+from .cells import CELL_TYPES, MORPHOLOGY, simulate_cells
+from .images import paint_cell, simulate_slide
+from .patients import Signal, SimulationSettings, simulate_patients
 
-__all__ = ["Signal", "SynthSpec", "draw_cohort", "draw_patients"]
+__all__ = ["Signal", "SimulationSettings", "simulate_cohort", "simulate_patients"]
 
 SAMPLE_SHARE = 0.85  # of the test patients are named in sample_submission.csv
 _SAVE: dict[str, dict[str, Any]] = {
@@ -28,11 +28,11 @@ _SAVE: dict[str, dict[str, Any]] = {
 _SMUDGE = CELL_TYPES.index("smudge")
 
 
-def draw_cohort(out: Path, spec: SynthSpec, *, progress: Progress | None = None) -> Path:
+def simulate_cohort(out: Path, spec: SimulationSettings, *, progress: Progress | None = None) -> Path:
     """Draw patients, paint their cells and write the folder; the same spec gives the same bytes.
 
     Beside the challenge's files stand `truth_patients.csv` (per record: label, true probability of y = 1, person,
-    birth, and what else `draw_patients` names) and `truth_cells.csv` (per image: type, whether of the clone, and
+    birth, and what else `simulate_patients` names) and `truth_cells.csv` (per image: type, whether of the clone, and
     morphology).
     The folder is written beside `out` and renamed into place, so that it is whole or absent.
 
@@ -46,7 +46,7 @@ def draw_cohort(out: Path, spec: SynthSpec, *, progress: Progress | None = None)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists already and is not an empty folder; give another one.")
     progress = progress or Silent()
-    patients = draw_patients(spec, np.random.default_rng([spec.seed, 0]))
+    patients = simulate_patients(spec, np.random.default_rng([spec.seed, 0]))
     make_folder(out.parent)
     beside = temporary_for(out)
     progress.start("simulating cells", int(patients["n_images"].sum()), "images")
@@ -64,13 +64,15 @@ def draw_cohort(out: Path, spec: SynthSpec, *, progress: Progress | None = None)
     return out
 
 
-def _paint_patient(root: Path, spec: SynthSpec, k: int, row: Any, progress: Progress) -> pd.DataFrame:
+def _paint_patient(
+    root: Path, spec: SimulationSettings, k: int, row: Any, progress: Progress
+) -> pd.DataFrame:
     """Write one bag from a random stream of its own; its rows of truth_cells.csv."""
     rng = np.random.default_rng([spec.seed, 1, k])
     folder = root / f"{row.part}set" / row.id
     folder.mkdir(parents=True)
-    types, morphology, clonal = draw_cells(rng, row.n_images, row.clone_fraction, row.n_rare)
-    slide = draw_slide(rng, spec.size)
+    types, morphology, clonal = simulate_cells(rng, row.n_images, row.clone_fraction, row.n_rare)
+    slide = simulate_slide(rng, spec.size)
     names = [f"{i:06d}.{row.format}" for i in range(row.n_images)]
     for name, kind, values in zip(names, types, morphology, strict=True):
         cell = dict(zip(MORPHOLOGY, values.tolist(), strict=True))
@@ -85,7 +87,7 @@ def _paint_patient(root: Path, spec: SynthSpec, k: int, row: Any, progress: Prog
     return truth
 
 
-def _write_tables(root: Path, spec: SynthSpec, patients: pd.DataFrame) -> None:
+def _write_tables(root: Path, spec: SimulationSettings, patients: pd.DataFrame) -> None:
     """The challenge's four tables and truth_patients.csv, each in an order of its own."""
     rng = np.random.default_rng([spec.seed, 2])
     (root / "trainset").mkdir(exist_ok=True)

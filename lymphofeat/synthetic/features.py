@@ -1,4 +1,4 @@
-"""Drawn bags of features with a known truth, without images: statistical tests of heads in milliseconds.
+"""Simulated bags of features with a known truth, without images: statistical tests of heads in milliseconds.
 
 A patient's label rides on one latent score, z | y ~ N(±strength/2, 1), so that P(y = 1 | z) = expit(strength · z + log
 prior odds) and the best possible AUC is Φ(strength/√2). What differs is where z shows:
@@ -41,7 +41,7 @@ LOG_COUNT_MEAN, LOG_COUNT_SD = 2.2, 0.5
 
 @dataclass(frozen=True)
 class FeatureCohort:
-    """Bags drawn as features, and the truth about them.
+    """Bags simulated as features, and the truth about them.
 
     Attributes:
         bags: one (n_i, dim) float32 array per patient.
@@ -60,7 +60,7 @@ class FeatureCohort:
     informative: npt.NDArray[np.bool_]
 
 
-def draw_feature_cohort(
+def simulate_features(
     n_patients: int,
     n_images: int | tuple[int, int],
     dim: int,
@@ -84,7 +84,7 @@ def draw_feature_cohort(
     low, high = (n_images, n_images) if isinstance(n_images, int) else n_images
     if n_patients < 4 or dim < 1 or strength < 0 or not 1 <= low <= high:
         raise InputError(
-            "Features are drawn for n_patients ≥ 4, n_images ≥ 1, dim ≥ 1 and strength ≥ 0, not for "
+            "Features are simulated for n_patients ≥ 4, n_images ≥ 1, dim ≥ 1 and strength ≥ 0, not for "
             f"n_patients={n_patients}, n_images={n_images}, dim={dim}, strength={strength}."
         )
     if signal not in get_args(FeatureSignal):
@@ -134,7 +134,7 @@ def _labels(
 def _table(
     y: npt.NDArray[np.int8], sizes: npt.NDArray[np.int64], clinical: Floats, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """The cohort's table for drawn patients; ages stay between 18 and 100 by clipping, which is rare."""
+    """The cohort's table for simulated patients; ages stay between 18 and 100 by clipping, which is rare."""
     age = np.clip(AGE_MEAN + AGE_SD * clinical[:, 0], 18, 100)
     birth = [(REFERENCE_DATE - timedelta(days=round(a * 365.25))).isoformat() for a in age]
     columns = {

@@ -1,4 +1,4 @@
-"""One drawn cell as a picture: a lymphocyte among red cells, in the colours of a May-Grünwald-Giemsa stain.
+"""One simulated cell as a picture: a lymphocyte among red cells, in the colours of a May-Grünwald-Giemsa stain.
 
 Stains add up as optical densities and light falls off as exp(−density) (Beer and Lambert), so that cells that overlap
 are darker, as under the microscope. What costs time is done once per slide (`Slide`): textures and red-cell stamps.
@@ -36,7 +36,7 @@ class Slide:
     crowding: float  # mean number of red cells in an image
 
 
-def draw_slide(rng: np.random.Generator, size: int = 224) -> Slide:
+def simulate_slide(rng: np.random.Generator, size: int = 224) -> Slide:
     """A slide with its own stain, light, focus and red cells."""
     scale = size / 224
     side = size + size // 4

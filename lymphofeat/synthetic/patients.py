@@ -1,4 +1,4 @@
-"""The generative model of the drawn cohort: who the patients are, and how probable their label truly is.
+"""The generative model of the simulated cohort: who the patients are, and how probable their label truly is.
 
 Given the label y (0 reactive, 1 malignant), the following are independent:
 
@@ -41,7 +41,7 @@ PAIR_SHARE = 0.04  # of the labelled records belong to a person with two of them
 
 
 @dataclass(frozen=True)
-class SynthSpec:
+class SimulationSettings:
     """What cohort to draw; equal specs draw equal cohorts.
 
     Attributes:
@@ -95,7 +95,7 @@ class SynthSpec:
             and set(self.formats) <= set(get_args(ImageFormat)),
         }
         if broken := [text for text, holds in rules.items() if not holds]:
-            raise InputError(f"No cohort can be drawn: {'; '.join(broken)}.")
+            raise InputError(f"No cohort can be simulated: {'; '.join(broken)}.")
 
     @property
     def n_test(self) -> int:
@@ -144,7 +144,7 @@ def separation(overlap: float) -> float:
     return MAX_DISTANCE if overlap == 0 else min(float(-2 * norm.ppf(overlap / 2)), MAX_DISTANCE)
 
 
-def draw_patients(spec: SynthSpec, rng: np.random.Generator) -> pd.DataFrame:
+def simulate_patients(spec: SimulationSettings, rng: np.random.Generator) -> pd.DataFrame:
     """All records without their images; fast enough for 10⁵ of them.
 
     Returns:
@@ -206,7 +206,7 @@ def draw_patients(spec: SynthSpec, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def _labels(spec: SynthSpec, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def _labels(spec: SimulationSettings, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Exactly `n_malignant` in the labelled part, so that small cohorts have both classes; free in the test part."""
     n_train = spec.patients - spec.n_test
     train = rng.permutation((np.arange(n_train) < spec.n_malignant).astype(np.int64))
@@ -214,7 +214,7 @@ def _labels(spec: SynthSpec, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     return np.concatenate([train, test])
 
 
-def _prior_odds(spec: SynthSpec) -> tuple[float, float]:
+def _prior_odds(spec: SimulationSettings) -> tuple[float, float]:
     """Odds of y = 1 in the labelled part (its share of malignant records) and in the test part."""
     train = spec.n_malignant / (spec.patients - spec.n_test)
     return train / (1 - train), spec.malignant_fraction / (1 - spec.malignant_fraction)

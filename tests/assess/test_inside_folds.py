@@ -115,7 +115,7 @@ def test_looser_promises_decide_more() -> None:
         assert rows["decided"].is_monotonic_increasing
 
 
-def test_promised_errors_hold_over_drawn_cohorts() -> None:
+def test_promised_errors_hold_over_simulated_cohorts() -> None:
     """Of 60 nested results, the rule found on one is used on patients of the same truth; 10 % at 90 % confidence."""
     truth = nested(n=20_000, strength=3, seed=999)
     p, y = centred(truth)[:, 0], truth.y

@@ -1,4 +1,4 @@
-"""Learning curves: what is learnt from, and what the curve says of drawn cohorts."""
+"""Learning curves: what is learnt from, and what the curve says of simulated cohorts."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ from lymphofeat.progress import Silent
 from lymphofeat.report.assess_learning import learning_sentence, measured_learning_curve
 from lymphofeat.scoring.score import score_head
 from lymphofeat.studies.space import build_head
-from lymphofeat.synthetic.features import draw_feature_cohort
+from lymphofeat.synthetic.features import simulate_features
 
 from ..helpers.caches import features, frozen_cache, patients, tuned_cache
 from ..helpers.nested import nested, table_of
@@ -32,9 +32,9 @@ FEW: dict[str, Any] = {"n_resamples": 200, "n_draws": 3}
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
-    drawn = draw_feature_cohort(150, 6, 24, strength=2.5, signal="mean", seed=4)
+    simulated = simulate_features(150, 6, 24, strength=2.5, signal="mean", seed=4)
     path = tmp_path_factory.mktemp("learning") / "c.h5"
-    save_cache(path, drawn.table, {"frozen": np.concatenate(drawn.bags)})
+    save_cache(path, simulated.table, {"frozen": np.concatenate(simulated.bags)})
     return open_cache(path)
 
 

@@ -1,4 +1,4 @@
-"""One drawn cohort, its cache, studies and a bundle for all tests of bundles."""
+"""One simulated cohort, its cache, studies and a bundle for all tests of bundles."""
 
 from pathlib import Path
 

@@ -246,7 +246,7 @@ def test_features_from_elsewhere_have_no_encoder(tmp_path: Path) -> None:
     tune(cache, tmp_path / "t.db", trials=2, heads=["logistic"], inputs=["clinical"])
     export_bundle(cache, tmp_path / "t.db", tmp_path / "m")
     card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "not verified" in card  # drawn ages that no date of birth gives
+    assert "not verified" in card  # simulated ages that no date of birth gives
 
 
 def test_bad_options_and_studies(cache: Path, studies: Made, tmp_path: Path) -> None:

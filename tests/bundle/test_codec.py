@@ -17,7 +17,7 @@ from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import BundleError
 from lymphofeat.estimates import CALIBRATORS, split_conformal
 from lymphofeat.heads.registry import families
-from lymphofeat.synthetic.features import draw_feature_cohort
+from lymphofeat.synthetic.features import simulate_features
 
 N, DIM = 30, 6
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -44,7 +44,7 @@ HEADS = _heads()
 
 @pytest.fixture(scope="module")
 def patients() -> tuple[Bags, Any, np.ndarray]:
-    cohort = draw_feature_cohort(N, (2, 7), DIM, signal="mean", strength=2.0, seed=3)
+    cohort = simulate_features(N, (2, 7), DIM, signal="mean", strength=2.0, seed=3)
     table = cohort.table.copy()
     table.loc[::7, "age"] = np.nan
     table.loc[1::9, "sex"] = ""

@@ -17,7 +17,7 @@ from lymphofeat.errors import BundleError
 from lymphofeat.estimates import CALIBRATORS, split_conformal
 from lymphofeat.heads.svm import PooledSVM
 from lymphofeat.studies import tune
-from lymphofeat.synthetic.features import draw_feature_cohort
+from lymphofeat.synthetic.features import simulate_features
 
 from .test_codec import DIM, HEADS
 
@@ -45,7 +45,7 @@ def _sizes(tree: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, list[tupl
 
 def _fitted(n: int) -> dict[str, list[list[tuple[int, ...]]]]:
     """Per class, the shapes of its arrays in every head of the space, and in calibrations, fitted on n patients."""
-    cohort = draw_feature_cohort(n, (2, 7), DIM, signal="mean", strength=1.0, seed=3)
+    cohort = simulate_features(n, (2, 7), DIM, signal="mean", strength=1.0, seed=3)
     bags, table = Bags.from_list(cohort.bags), cohort.table.copy()
     table.loc[::7, "age"] = np.nan
     heads = [head for name, head in HEADS.items() if name[-1] in "0123"]

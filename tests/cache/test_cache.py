@@ -30,13 +30,13 @@ def table(n: int = 12, n_images: int = 3) -> pd.DataFrame:
     )
 
 
-def drawn(patients: pd.DataFrame, dim: int = 4, seed: int = 0) -> np.ndarray:
+def simulated(patients: pd.DataFrame, dim: int = 4, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(patients["n_images"].sum(), dim)).astype(np.float32)
 
 
 def test_what_is_saved_is_read(tmp_path: Path) -> None:
     patients = table()
-    features = {"a": drawn(patients), "b": drawn(patients, dim=7, seed=1)}
+    features = {"a": simulated(patients), "b": simulated(patients, dim=7, seed=1)}
     save_cache(tmp_path / "c.h5", patients, features, n_folds=3, n_repeats=4, fold_seed=5)
     cache = open_cache(tmp_path / "c.h5")
     pd.testing.assert_frame_equal(cache.patients.drop(columns="fold"), patients, check_dtype=False)
@@ -52,7 +52,7 @@ def test_what_is_saved_is_read(tmp_path: Path) -> None:
 
 def test_features_are_mapped_not_read(tmp_path: Path) -> None:
     patients = table()
-    save_cache(tmp_path / "c.h5", patients, {"a": drawn(patients)}, n_folds=3)
+    save_cache(tmp_path / "c.h5", patients, {"a": simulated(patients)}, n_folds=3)
     features = open_cache(tmp_path / "c.h5").bags("a").features
     assert isinstance(features.base, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
@@ -69,7 +69,7 @@ def test_blocks_in_any_order_and_in_two_runs(tmp_path_factory, lengths, block, o
     path = tmp_path_factory.mktemp("blocks") / "c.h5"
     patients = table(len(lengths) + len(lengths) % 2).assign()
     patients["n_images"] = (lengths + lengths)[: len(patients)]
-    features = drawn(patients)
+    features = simulated(patients)
     save_cache(path, patients, {"other": features}, n_folds=2)
     tables = open_cache(path).tables
     spec = EncodingSpec("x", "x", 4, block, None, {"crop": 112})
@@ -93,7 +93,7 @@ def test_blocks_in_any_order_and_in_two_runs(tmp_path_factory, lengths, block, o
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_bad_features_are_found_when_written(tmp_path: Path, value: float) -> None:
     patients = table()
-    features = drawn(patients)
+    features = simulated(patients)
     features[4, 1] = value
     with pytest.raises(CacheError, match=r"patient P1, image P1/1.*NaN, infinite or all-zero"):
         save_cache(tmp_path / "c.h5", patients, {"a": features}, n_folds=3)
@@ -102,7 +102,7 @@ def test_bad_features_are_found_when_written(tmp_path: Path, value: float) -> No
 
 def test_all_zero_features_are_found(tmp_path: Path) -> None:
     patients = table()
-    features = drawn(patients)
+    features = simulated(patients)
     features[0] = 0
     with pytest.raises(CacheError, match="patient P0, image P0/0"):
         save_cache(tmp_path / "c.h5", patients, {"a": features}, n_folds=3)
@@ -111,7 +111,7 @@ def test_all_zero_features_are_found(tmp_path: Path) -> None:
 def test_an_unfinished_encoding_is_not_taken_for_whole(tmp_path: Path) -> None:
     patients = table()
     path = tmp_path / "c.h5"
-    save_cache(path, patients, {"a": drawn(patients)}, n_folds=3)
+    save_cache(path, patients, {"a": simulated(patients)}, n_folds=3)
     with writing(path):
         partial = PartialEncoding(path, open_cache(path).tables, EncodingSpec("b", "b", 4, 5))
         partial.write(0, np.ones((5, 4), np.float32))
@@ -134,7 +134,7 @@ def test_an_unfinished_encoding_is_not_taken_for_whole(tmp_path: Path) -> None:
 def test_damaged_files_get_a_sentence(tmp_path: Path, damage, message: str) -> None:
     path = tmp_path / "c.h5"
     patients = table()
-    save_cache(path, patients, {"a": drawn(patients)}, n_folds=3)
+    save_cache(path, patients, {"a": simulated(patients)}, n_folds=3)
     damage(path)
     with pytest.raises(CacheError, match=re.escape(message)):
         open_cache(path)
@@ -143,7 +143,7 @@ def test_damaged_files_get_a_sentence(tmp_path: Path, damage, message: str) -> N
 def test_another_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.h5"
     patients = table()
-    save_cache(path, patients, {"a": drawn(patients)}, n_folds=3)
+    save_cache(path, patients, {"a": simulated(patients)}, n_folds=3)
     with h5py.File(path, "r+") as file:
         file.attrs["format"] = 2
     with pytest.raises(CacheError, match="has cache format 2, and this is lymphofeat"):
@@ -162,7 +162,7 @@ def test_blind_encodings_are_chosen_and_others_refused(tmp_path: Path) -> None:
     save_cache(
         tmp_path / "c.h5",
         patients,
-        {name: drawn(patients, seed=i) for i, name in enumerate(names)} | {"frozen": drawn(patients)},
+        {name: simulated(patients, seed=i) for i, name in enumerate(names)} | {"frozen": simulated(patients)},
         n_folds=3,
         families=dict.fromkeys(names, "tuned"),
         blind_to={name: [i] for i, name in enumerate(names)},
@@ -185,7 +185,7 @@ def test_the_encoding_that_learnt_most_is_chosen(tmp_path: Path) -> None:
     save_cache(
         tmp_path / "c.h5",
         patients,
-        {name: drawn(patients, seed=i) for i, name in enumerate(blind_to)},
+        {name: simulated(patients, seed=i) for i, name in enumerate(blind_to)},
         n_folds=3,
         families=dict.fromkeys(blind_to, "tuned"),
         blind_to=blind_to,
@@ -201,12 +201,12 @@ def test_the_probabilities_of_a_fine_tuned_network_are_kept(tmp_path: Path) -> N
     save_cache(
         tmp_path / "c.h5",
         patients,
-        {"tuned-fold0": drawn(patients), "frozen": drawn(patients, seed=1)},
+        {"tuned-fold0": simulated(patients), "frozen": simulated(patients, seed=1)},
         n_folds=3,
         blind_to={"tuned-fold0": [0]},
         end_to_end={"tuned-fold0": own},
     )
-    save_cache(tmp_path / "c.h5", patients, {"later": drawn(patients, seed=2)}, n_folds=3)
+    save_cache(tmp_path / "c.h5", patients, {"later": simulated(patients, seed=2)}, n_folds=3)
     encodings = open_cache(tmp_path / "c.h5").encodings
     np.testing.assert_array_equal(encodings["tuned-fold0"].end_to_end, own)
     assert encodings["frozen"].end_to_end is None
@@ -215,12 +215,12 @@ def test_the_probabilities_of_a_fine_tuned_network_are_kept(tmp_path: Path) -> N
 
 def test_what_became_known_on_the_way_is_kept(tmp_path: Path) -> None:
     patients = table()
-    save_cache(tmp_path / "c.h5", patients, {"a": drawn(patients)}, n_folds=3)
+    save_cache(tmp_path / "c.h5", patients, {"a": simulated(patients)}, n_folds=3)
     tables = open_cache(tmp_path / "c.h5").tables
     made = {"seconds": 1.5, "history": [{"epoch": 0, "loss": 0.7}]}
     with writing(tmp_path / "c.h5"):
         partial = PartialEncoding(tmp_path / "c.h5", tables, EncodingSpec("b", "b", 4, tables.n_images))
-        partial.write(0, drawn(patients))
+        partial.write(0, simulated(patients))
         partial.finish(made=made)
     assert open_cache(tmp_path / "c.h5").encodings["b"].made == made
 
@@ -231,7 +231,7 @@ def test_what_became_known_on_the_way_is_kept(tmp_path: Path) -> None:
 def test_what_is_no_probability_per_patient_is_refused(tmp_path: Path, own: np.ndarray) -> None:
     patients = table()
     with pytest.raises(CacheError, match="end_to_end must hold a probability from 0 to 1 for each of the 12"):
-        save_cache(tmp_path / "c.h5", patients, {"a": drawn(patients)}, n_folds=3, end_to_end={"a": own})
+        save_cache(tmp_path / "c.h5", patients, {"a": simulated(patients)}, n_folds=3, end_to_end={"a": own})
     assert not (tmp_path / "c.h5").exists()
 
 
@@ -241,12 +241,12 @@ def test_a_family_does_not_mix_encoders_with_and_without_labels(
 ) -> None:
     patients = table()
     second = [1] if first is None else None
-    save_cache(tmp_path / "c.h5", patients, {"a": drawn(patients)}, n_folds=3, blind_to={"a": first})
+    save_cache(tmp_path / "c.h5", patients, {"a": simulated(patients)}, n_folds=3, blind_to={"a": first})
     with pytest.raises(CacheError, match="would be mixed by b; give the new one another --name"):
         save_cache(
             tmp_path / "c.h5",
             patients,
-            {"b": drawn(patients)},
+            {"b": simulated(patients)},
             n_folds=3,
             families={"b": "a"},
             blind_to={"b": second},

@@ -16,7 +16,7 @@ from lymphofeat.encoder.channel_statistics import ColourStatistics
 from lymphofeat.errors import StaleCacheError
 from lymphofeat.training.recipe_file import list_recipes
 
-from ..helpers.drawn import noise_cohort
+from ..helpers.simulated import noise_cohort
 
 SETTINGS = ExtractSettings(crop=32, n_folds=3, n_repeats=2, weights="none", seed=3, device="cpu")
 

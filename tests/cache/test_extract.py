@@ -19,13 +19,13 @@ from PIL import Image
 
 from lymphofeat.cache import changes, extract, layout, open_cache
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
-from lymphofeat.cache.layout import draw_folds
+from lymphofeat.cache.layout import make_folds
 from lymphofeat.cache.writer import partial_path
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.errors import InputError, StaleCacheError
 from lymphofeat.progress import Silent
 
-from ..helpers.drawn import noise_cohort
+from ..helpers.simulated import noise_cohort
 
 SETTINGS = ExtractSettings(
     backbone="small-cnn", weights="none", seed=0, crop=40, batch_size=5, n_folds=3, n_repeats=2, device="cpu"
@@ -186,9 +186,9 @@ def test_an_undecodable_image_is_replaced_and_the_same_command_goes_on(cohort, t
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"fold_seed": 1, "seed": 5}, r"folds were drawn with another seed \(0, now 1\)"),
-     ({"n_folds": 4}, r"folds were drawn with another number of folds \(3, now 4\)"),
-     ({"n_repeats": 4}, r"folds were drawn with another number of repeats \(2, now 4\)")],
+    [({"fold_seed": 1, "seed": 5}, r"folds were made with another seed \(0, now 1\)"),
+     ({"n_folds": 4}, r"folds were made with another number of folds \(3, now 4\)"),
+     ({"n_repeats": 4}, r"folds were made with another number of repeats \(2, now 4\)")],
 )  # fmt: skip
 def test_other_folds_are_refused(cohort: Cohort, tmp_path: Path, changes: dict, reason: str) -> None:
     extract_frozen(cohort, tmp_path / "c.h5", SETTINGS)
@@ -215,9 +215,9 @@ def test_folds_drawn_by_another_version_stay_in_use(cohort, tmp_path, monkeypatc
     extract_frozen(cohort, path, SETTINGS)
     before = open_cache(path)
     monkeypatch.setattr(
-        extract, "draw_folds", lambda *args: draw_folds(*args[:3], seed=99)[:, ::-1].astype(np.int8)
+        extract, "draw_folds", lambda *args: make_folds(*args[:3], seed=99)[:, ::-1].astype(np.int8)
     )
-    assert not np.array_equal(extract.draw_folds(before.tables.patients, 3, 2, 0), before.folds)
+    assert not np.array_equal(extract.make_folds(before.tables.patients, 3, 2, 0), before.folds)
     extract_frozen(with_patient(cohort, 1, count=99.5), path, SETTINGS)
     extract_frozen(cohort, path, replace(SETTINGS, seed=1))
     cache = open_cache(path)

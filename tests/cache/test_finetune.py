@@ -27,7 +27,7 @@ from lymphofeat.training.recipe import Recipe
 from lymphofeat.training.recipe_file import change_recipe, find_recipe
 from lymphofeat.training.trained import load_trained, save_trained
 
-from ..helpers.drawn import noise_cohort
+from ..helpers.simulated import noise_cohort
 
 
 def tiny(name: str = "pooled-small-cnn", **training: object) -> Recipe:

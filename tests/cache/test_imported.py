@@ -163,7 +163,7 @@ def test_a_cache_of_others_is_not_replaced_without_a_word(tmp_path: Path) -> Non
     other = patients(22, 4, seed=1)
     with pytest.raises(StaleCacheError, match="was made from another state of the cohort: patients gone"):
         save_cache(path, other, {"b": features(other)}, n_folds=3)
-    with pytest.raises(StaleCacheError, match="folds were drawn with another seed"):
+    with pytest.raises(StaleCacheError, match="folds were made with another seed"):
         save_cache(path, TABLE, {"b": features(TABLE)}, n_folds=3, fold_seed=1)
     assert open_cache(path).families == ["a"]
     save_cache(path, other, {"b": features(other)}, n_folds=3, force=True)

@@ -21,7 +21,7 @@ from lymphofeat.estimates.scores import auc, bootstrap_interval
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.linear import PooledLogistic
 from lymphofeat.scoring.plan import ScoringPlan
-from lymphofeat.synthetic.cohort import SynthSpec, draw_cohort
+from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 from lymphofeat.training.networks import PatientNetwork
 from lymphofeat.training.recipe import LossRecipe
 from lymphofeat.training.recipe_file import change_recipe, find_recipe
@@ -38,10 +38,12 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("drawn") / "cohort"
-    spec = SynthSpec(patients=60, seed=5, test_fraction=0.1, size=40, images_range=(3, 5), signal="none")
-    return read_cohort(draw_cohort(folder, spec))
+    spec = SimulationSettings(
+        patients=60, seed=5, test_fraction=0.1, size=40, images_range=(3, 5), signal="none"
+    )
+    return read_cohort(simulate_cohort(folder, spec))
 
 
 def permuted(cohort: Cohort, seed: int) -> Cohort:
@@ -95,14 +97,14 @@ def honest(cohort: Cohort, path: Path, seed: int) -> tuple[float, float, bool]:
     return interval.value, auc(y, own), interval.low <= 0.5 <= interval.high
 
 
-def test_permuted_labels_are_predicted_by_chance(drawn: Cohort, tmp_path: Path) -> None:
-    found = [honest(drawn, tmp_path / f"{seed}" / "c.h5", seed) for seed in range(2)]
+def test_permuted_labels_are_predicted_by_chance(simulated: Cohort, tmp_path: Path) -> None:
+    found = [honest(simulated, tmp_path / f"{seed}" / "c.h5", seed) for seed in range(2)]
     assert all(0.2 < head < 0.8 and 0.2 < own < 0.8 for head, own, _ in found)
 
 
 @pytest.mark.slow
-def test_permuted_labels_over_twelve_seeds(drawn: Cohort, tmp_path: Path) -> None:
-    found = [honest(drawn, tmp_path / f"{seed}" / "c.h5", seed) for seed in range(12)]
+def test_permuted_labels_over_twelve_seeds(simulated: Cohort, tmp_path: Path) -> None:
+    found = [honest(simulated, tmp_path / f"{seed}" / "c.h5", seed) for seed in range(12)]
     heads, own, covers = zip(*found, strict=True)
     assert abs(np.mean(heads) - 0.5) <= 0.05
     assert abs(np.mean(own) - 0.5) <= 0.05
@@ -143,8 +145,8 @@ def memorised(cohort: Cohort, epochs: int = 20) -> np.ndarray:
     )
 
 
-def test_one_encoder_on_all_patients_scores_high_and_is_refused(drawn: Cohort, tmp_path: Path) -> None:
-    cohort = permuted(drawn, 1)
+def test_one_encoder_on_all_patients_scores_high_and_is_refused(simulated: Cohort, tmp_path: Path) -> None:
+    cohort = permuted(simulated, 1)
     features = memorised(cohort)
     table = cohort.table()
     path = tmp_path / "wrong.h5"

@@ -1,4 +1,4 @@
-"""Drawn cohorts of which it is known where the signal is: in the images, or in the clinical table."""
+"""Simulated cohorts of which it is known where the signal is: in the images, or in the clinical table."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from lymphofeat.cohort.read import read_cohort
 from lymphofeat.estimates.scores import auc
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.linear import PooledLogistic
-from lymphofeat.synthetic.cohort import SynthSpec, draw_cohort
+from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 from lymphofeat.synthetic.patients import Signal
 from lymphofeat.training.recipe_file import change_recipe, find_recipe
 
@@ -21,10 +21,10 @@ N_FOLDS = 5
 
 def encoded(folder: Path, signal: Signal, epochs: int) -> tuple[Cache, str, str]:
     """A cache with the frozen random encoder and the same one fine-tuned; their families."""
-    spec = SynthSpec(
+    spec = SimulationSettings(
         patients=110, seed=3, test_fraction=0.05, size=64, images_range=(10, 16), overlap=0.1, signal=signal
     )
-    cohort = read_cohort(draw_cohort(folder / "cohort", spec))
+    cohort = read_cohort(simulate_cohort(folder / "cohort", spec))
     recipe = change_recipe(
         find_recipe("pooled-small-cnn"),
         {

@@ -137,7 +137,7 @@ def _one_class(root: Path) -> None:
 
 
 BAD_INPUTS = [
-    BadInput("no cohort", shutil.rmtree, "there is no cohort folder here", "lymphofeat synth", "error"),
+    BadInput("no cohort", shutil.rmtree, "there is no cohort folder here", "lymphofeat simulate", "error"),
     BadInput(
         "neither part",
         lambda root: (shutil.rmtree(root / "trainset"), shutil.rmtree(root / "testset")),

@@ -11,7 +11,7 @@ from lymphofeat.cohort.images import ImageFacts
 from lymphofeat.cohort.model import Cohort, Patient
 
 
-def drawn(seed: int, n: int, shift: float) -> tuple[Cohort, dict[str, list[ImageFacts]], np.ndarray]:
+def simulated(seed: int, n: int, shift: float) -> tuple[Cohort, dict[str, list[ImageFacts]], np.ndarray]:
     """A cohort in memory whose mean red differs between the classes by `shift` standard deviations."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % 2
@@ -41,7 +41,7 @@ def drawn(seed: int, n: int, shift: float) -> tuple[Cohort, dict[str, list[Image
 
 @pytest.mark.parametrize("shift", [1.5, -1.5])
 def test_auc_is_of_the_mean_over_the_bag_and_turned_upwards(shift: float) -> None:
-    cohort, facts, red = drawn(0, 60, shift)
+    cohort, facts, red = simulated(0, 60, shift)
     (found,) = [s for s in audit_cohort(cohort, facts) if s.name == "mean red"]
     expected = roc_auc_score(np.arange(60) % 2, red)
     assert found.auc.value == pytest.approx(max(expected, 1 - expected))
@@ -52,18 +52,18 @@ def test_auc_is_of_the_mean_over_the_bag_and_turned_upwards(shift: float) -> Non
 
 
 def test_what_does_not_vary_is_not_measured() -> None:
-    cohort, facts, _ = drawn(0, 60, 1.0)
+    cohort, facts, _ = simulated(0, 60, 1.0)
     assert [s.name for s in audit_cohort(cohort, facts)] == ["mean red", "date of birth written d-m-y"]
 
 
 def test_noise_separates_about_as_rarely_as_the_interval_says() -> None:
     hits = 0
     for seed in range(60):
-        cohort, facts, _ = drawn(seed, 80, 0.0)
+        cohort, facts, _ = simulated(seed, 80, 0.0)
         hits += next(s for s in audit_cohort(cohort, facts) if s.name == "mean red").separates
     assert hits <= 9  # 5 % of 60 is 3; 9 and more has probability 0.004
 
 
 def test_one_patient_of_a_class_is_too_few() -> None:
-    cohort, facts, _ = drawn(0, 3, 1.0)  # labels 0, 1, 0
+    cohort, facts, _ = simulated(0, 3, 1.0)  # labels 0, 1, 0
     assert audit_cohort(cohort, facts) == ()

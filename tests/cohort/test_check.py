@@ -33,7 +33,7 @@ class Recorder:
         self.events.append(("stop", 0))
 
 
-def test_the_summary_counts_what_was_drawn(tmp_path: Path) -> None:
+def test_the_summary_counts_what_was_simulated(tmp_path: Path) -> None:
     root = tiny_cohort(tmp_path, n=12, images=4)
     shutil.copy(root / "trainset/P0/000000.jpg", root / "trainset/P0/copy.jpg")
     edit_row(root, "P1", "DOB", "")

@@ -32,9 +32,9 @@ def labelled_persons(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
 @given(labelled_persons(), st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=60)
 def test_folds_are_a_grouped_partition_with_both_classes(
-    drawn: tuple[np.ndarray, np.ndarray, int], seed: int
+    simulated: tuple[np.ndarray, np.ndarray, int], seed: int
 ) -> None:
-    labels, people, n_folds = drawn
+    labels, people, n_folds = simulated
     folds = assign_folds(labels, people, n_folds, seed)
     assert folds.dtype == np.int8
     assert ((folds >= 0) == (labels >= 0)).all()

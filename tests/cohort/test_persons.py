@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lymphofeat.cache.layout import draw_folds
+from lymphofeat.cache.layout import make_folds
 from lymphofeat.cohort.persons import persons, placeholder_dates
 
 
@@ -42,12 +42,12 @@ def test_a_record_without_sex_is_joined_to_all_that_it_may_be() -> None:
     st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["M", "F", ""])), max_size=60),
     st.randoms(use_true_random=False),
 )
-def test_whoever_may_be_one_person_shares_a_number(drawn: list[tuple[int, str]], random: object) -> None:
+def test_whoever_may_be_one_person_shares_a_number(simulated: list[tuple[int, str]], random: object) -> None:
     """In any order; and with every sex known, as ever."""
-    records = table([f"19{b + 10}-03-04" for b, _ in drawn], [s for _, s in drawn])
+    records = table([f"19{b + 10}-03-04" for b, _ in simulated], [s for _, s in simulated])
     found = persons(records)
-    for i, (birth, sex) in enumerate(drawn):
-        for j, (other, another) in enumerate(drawn):
+    for i, (birth, sex) in enumerate(simulated):
+        for j, (other, another) in enumerate(simulated):
             if birth == other and (sex == another or not sex or not another):
                 assert found[i] == found[j]
             if birth != other:
@@ -91,7 +91,7 @@ def test_folds_of_a_cohort_in_which_nothing_is_in_doubt_are_the_same() -> None:
     records = table(births, ["MF"[i // 3 % 2] for i in range(40)]).assign(label=np.arange(40) % 2)
     records.loc[39, "sex"] = records.loc[0, "sex"]
     records.loc[[5, 6], "birth"] = ""
-    folds = draw_folds(records, 5, 2, 0)
+    folds = make_folds(records, 5, 2, 0)
     assert "".join(map(str, folds[:, 0])) == "1123000430122421030143423043314014221231"
     assert "".join(map(str, folds[:, 1])) == "2301321031301023140440034241021122344322"
     assert before(records) == persons(records).tolist()
@@ -101,5 +101,5 @@ def test_visits_of_which_one_lacks_sex_share_every_fold() -> None:
     births = [f"{1930 + i // 12}-{i % 12 + 1:02d}-03" for i in range(40)]
     records = table(births, ["MF"[i % 2] for i in range(40)]).assign(label=np.arange(40) // 2 % 2)
     records.loc[5, ["birth", "sex"]] = [births[4], ""]
-    folds = draw_folds(records, 5, 20, 0)
+    folds = make_folds(records, 5, 20, 0)
     assert (folds[4] == folds[5]).all()

@@ -20,7 +20,7 @@ from lymphofeat.cohort.read import scan_cohort
 from ..helpers.tiny import edit, edit_row, tiny_cohort, write_table
 
 
-def test_a_cohort_is_read_as_it_was_drawn(tmp_path: Path) -> None:
+def test_a_cohort_is_read_as_it_was_simulated(tmp_path: Path) -> None:
     cohort = read_cohort(tiny_cohort(tmp_path, n=8, images=3))
     assert [p.id for p in cohort.patients] == [f"P{i}" for i in range(8)]
     assert cohort.labels.tolist() == [0, 1, 0, 1, 0, 1, -1, -1]

@@ -31,7 +31,7 @@ from lymphofeat.heads import PooledLogistic
 
 from ..helpers.caches import features, patients, tuned_cache
 from ..helpers.compared import FROZEN, add_encoding, compared_cache
-from ..helpers.drawn import noise_cohort
+from ..helpers.simulated import noise_cohort
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from lymphofeat.estimates import bca_interval, resample, statistic
 from lymphofeat.estimates.scores import Interval, resample_weights
 
 
-def drawn(n0: int, n1: int, seed: int = 0, distance: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
+def simulated(n0: int, n1: int, seed: int = 0, distance: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     y = np.repeat([0, 1], [n0, n1])
     return y, 1 / (1 + np.exp(-distance * (rng.normal(size=n0 + n1) + distance * (y - 0.5))))
@@ -28,7 +28,7 @@ class Distribution:
 @pytest.mark.parametrize(("n0", "n1"), [(20, 35), (9, 60)])
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_interval_equals_scipys_two_sample_bca(n0: int, n1: int, confidence: float) -> None:
-    y, p = drawn(n0, n1)
+    y, p = simulated(n0, n1)
     ours = resample(statistic("auc", y, p), y, n_resamples=999, seed=3)
 
     def auc(reactive: np.ndarray, malignant: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -48,7 +48,7 @@ def test_interval_equals_scipys_two_sample_bca(n0: int, n1: int, confidence: flo
 
 
 def test_resamples_are_those_of_the_scikit_learn_metric() -> None:
-    y, p = drawn(15, 25)
+    y, p = simulated(15, 25)
     ours = resample(statistic("average_precision", y, p), y, n_resamples=20, seed=1)
     for weights, value in zip(resample_weights(y, 20, 1).astype(int), ours.resampled, strict=True):
         rows = np.repeat(np.arange(len(y)), weights)
@@ -58,8 +58,8 @@ def test_resamples_are_those_of_the_scikit_learn_metric() -> None:
 
 
 def test_paired_difference_is_the_bca_interval_of_the_difference() -> None:
-    y, p = drawn(20, 30)
-    q = drawn(20, 30, seed=9)[1]
+    y, p = simulated(20, 30)
+    q = simulated(20, 30, seed=9)[1]
     one, other = statistic("brier", y, p), statistic("brier", y, q)
     apart = resample(one, y, seed=4) - resample(other, y, seed=4)
     assert apart.interval() == pytest.approx(bca_interval(lambda w: one(w) - other(w), y, seed=4))

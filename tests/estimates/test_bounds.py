@@ -57,9 +57,9 @@ COHORTS = st.integers(2, 9).flatmap(
 )
 
 
-def cohort(drawn: tuple[list[float], list[float], str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cohort(simulated: tuple[list[float], list[float], str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels and two systems' probabilities."""
-    first, second, kind, n_malignant = drawn
+    first, second, kind, n_malignant = simulated
     y = (np.arange(len(first)) < n_malignant).astype(np.int8)
     p, q = np.array(first), np.array(second)
     if kind != "as drawn":
@@ -70,8 +70,8 @@ def cohort(drawn: tuple[list[float], list[float], str, int]) -> tuple[np.ndarray
 
 @given(COHORTS)
 @settings(deadline=None, max_examples=60)
-def test_intervals_by_patient_stay_in_range(drawn: tuple[list[float], list[float], str, int]) -> None:
-    y, p, q = cohort(drawn)
+def test_intervals_by_patient_stay_in_range(simulated: tuple[list[float], list[float], str, int]) -> None:
+    y, p, q = cohort(simulated)
     decision, other = p >= 0.5, q >= 0.5
     for name, found in describe(y, p, decision, n_resamples=B):
         if name not in FREE:

@@ -22,7 +22,7 @@ def once(y: np.ndarray) -> np.ndarray:
     return np.ones((1, len(y)))
 
 
-def drawn(n: int = 80, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def simulated(n: int = 80, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.repeat([0, 1], [n // 2, n - n // 2]))
     return y, 1 / (1 + np.exp(-2 * (rng.normal(size=n) + y - 0.5)))
@@ -44,7 +44,7 @@ def test_operating_points_equal_a_search_over_all_cuts(rows: list[tuple[int, flo
     "name", [n for n in DESCRIBED if n not in ("sensitivity", "specificity", "calibration_error")]
 )
 def test_weights_count_patients(name: str) -> None:
-    y, p = drawn(40)
+    y, p = simulated(40)
     decision = p > 0.4
     weights = resample_weights(y, 5, 0)
     together = statistic(name, y, p, decision)(weights)
@@ -54,7 +54,7 @@ def test_weights_count_patients(name: str) -> None:
 
 
 def test_calibration_slope_and_intercept_equal_maximum_likelihood_by_scipy() -> None:
-    y, p = drawn(120, seed=2)
+    y, p = simulated(120, seed=2)
     logits = np.log(p / (1 - p))
 
     def loss(a: float, b: float) -> float:
@@ -121,7 +121,7 @@ def test_error_if_calibrated_is_what_calibrated_labels_show() -> None:
 
 
 def test_the_table_holds_every_metric_as_scikit_learn_has_it() -> None:
-    y, p = drawn()
+    y, p = simulated()
     decision = p >= 0.5
     table = describe(y, p, decision, n_resamples=500)
     assert [name for name, _ in table] == list(DESCRIBED)
@@ -152,7 +152,7 @@ def test_a_flawless_sample_has_exact_bounds_or_none() -> None:
 
 
 def test_95_percent_of_too_few_patients_has_no_bounds() -> None:
-    y, p = drawn(39)  # 19 reactive, 20 malignant
+    y, p = simulated(39)  # 19 reactive, 20 malignant
     found = dict(
         describe(y, p, p > 0.5, names=["sensitivity_at_95_specificity", "specificity_at_95_sensitivity"])
     )
@@ -168,7 +168,7 @@ def test_bound_of_a_flawless_balanced_accuracy_is_never_too_high() -> None:
 
 
 def test_subgroups_say_how_many_they_rest_on() -> None:
-    y, p = drawn(60)
+    y, p = simulated(60)
     few = np.zeros(60, dtype=bool)
     few[np.flatnonzero(y == 1)[:9]] = True
     groups = describe_subgroups(

@@ -20,18 +20,18 @@ from lymphofeat.estimates import (
 from lymphofeat.estimates.learning_curve import _linear
 
 
-def drawn(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def simulated(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     y = np.repeat([0, 1], [round(0.4 * n), n - round(0.4 * n)])
     return y, expit(2 * (rng.normal(size=n) + 1.5 * (y - 0.5)))
 
 
 def test_the_width_of_more_patients_is_that_of_really_more() -> None:
-    y, p = drawn(200)
-    promised = [width_with(statistic("auc", *drawn(200, k)), y, 800, n_resamples=1000) for k in range(8)]
+    y, p = simulated(200)
+    promised = [width_with(statistic("auc", *simulated(200, k)), y, 800, n_resamples=1000) for k in range(8)]
     real = []
     for k in range(8):
-        many, q = drawn(800, 100 + k)
+        many, q = simulated(800, 100 + k)
         low, high = np.quantile(
             resample(statistic("auc", many, q), many, n_resamples=1000).resampled, [0.025, 0.975]
         )
@@ -44,7 +44,7 @@ def test_the_width_of_more_patients_is_that_of_really_more() -> None:
 
 
 def test_halving_the_interval_takes_four_times_the_patients() -> None:
-    y, p = drawn(163)
+    y, p = simulated(163)
     for name in ("auc", "brier"):
         score = statistic(name, y, p)
         n = patients_to_halve(score, y)
@@ -55,7 +55,7 @@ def test_halving_the_interval_takes_four_times_the_patients() -> None:
 
 
 def test_widths_that_cannot_be_had_get_a_sentence() -> None:
-    y, p = drawn(40)
+    y, p = simulated(40)
     with pytest.raises(InputError, match="does not vary"):
         patients_to_halve(statistic("auc", y, y.astype(float)), y)
     with pytest.raises(InputError, match="does not vary"):

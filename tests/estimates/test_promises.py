@@ -1,7 +1,7 @@
-"""Conformal sets, triage and sensitive thresholds: their rules, and that what they promise holds in drawn cohorts.
+"""Conformal sets, triage and sensitive thresholds: their rules, and that what they promise holds in simulated cohorts.
 
-A drawn patient has z ~ N(±d/2, 1), P(y = 1) = 0.6 and p = expit(1.3 (d z + log 1.5)): too sure, in the right order. The
-true error of any rule on p is an integral over z, done on a fine grid.
+A simulated patient has z ~ N(±d/2, 1), P(y = 1) = 0.6 and p = expit(1.3 (d z + log 1.5)): too sure, in the right order.
+The true error of any rule on p is an integral over z, done on a fine grid.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class Drawn:
 
 
 @pytest.fixture(scope="module", params=[1.5, 2.3])
-def drawn(request: pytest.FixtureRequest) -> Drawn:
+def simulated(request: pytest.FixtureRequest) -> Drawn:
     return Drawn(request.param)
 
 
@@ -56,49 +56,50 @@ def drawn(request: pytest.FixtureRequest) -> Drawn:
 @pytest.mark.parametrize("bound", ["clopper-pearson", "hoeffding-bentkus"])
 @pytest.mark.parametrize("error", [0.05, 0.1])
 def test_triage_keeps_its_promise_in_at_least_93_of_100_cohorts(
-    drawn: Drawn, error: float, search: str, bound: str
+    simulated: Drawn, error: float, search: str, bound: str
 ) -> None:
     kept = decided = 0.0
     for seed in range(COHORTS):
-        rule = triage(*drawn.cohort(seed), error, search=search, bound=bound)
-        wrong, share = drawn.wrong(rule.decide)
+        rule = triage(*simulated.cohort(seed), error, search=search, bound=bound)
+        wrong, share = simulated.wrong(rule.decide)
         kept += wrong.sum() <= error * share + 1e-12
         decided += share
     assert kept >= 0.93 * COHORTS
-    if error == 0.1 and drawn.distance > 2 and bound == "clopper-pearson":
+    if error == 0.1 and simulated.distance > 2 and bound == "clopper-pearson":
         least = 0.5 if search == "fixed-sequence" else 0.3
         assert decided >= least * COHORTS  # a promise kept by referring everyone would be none
 
 
 @pytest.mark.parametrize("class_conditional", [False, True])
-def test_conformal_sets_keep_the_promise_for_this_cohort(drawn: Drawn, class_conditional: bool) -> None:  # noqa: FBT001
+def test_conformal_sets_keep_the_promise_for_this_cohort(simulated: Drawn, class_conditional: bool) -> None:  # noqa: FBT001
     error, kept = 0.1, 0
     for seed in range(COHORTS):
         found = split_conformal(
-            *drawn.cohort(seed), error, confidence=0.95, class_conditional=class_conditional
+            *simulated.cohort(seed), error, confidence=0.95, class_conditional=class_conditional
         )
-        wrong, _ = drawn.wrong(found.decide)
-        by_class = wrong / drawn.mass.sum(axis=1)
+        wrong, _ = simulated.wrong(found.decide)
+        by_class = wrong / simulated.mass.sum(axis=1)
         kept += (by_class.max() if class_conditional else wrong.sum()) <= error + 1e-12
     # one promise by class is two promises, each at 95 %
     assert kept >= (0.88 if class_conditional else 0.93) * COHORTS
 
 
-def test_conformal_sets_keep_the_promise_on_average(drawn: Drawn) -> None:
+def test_conformal_sets_keep_the_promise_on_average(simulated: Drawn) -> None:
     wrong = [
-        drawn.wrong(split_conformal(*drawn.cohort(seed), 0.1).decide)[0].sum() for seed in range(COHORTS)
+        simulated.wrong(split_conformal(*simulated.cohort(seed), 0.1).decide)[0].sum()
+        for seed in range(COHORTS)
     ]
     assert np.mean(wrong) <= 0.1
     assert np.mean(wrong) > 0.05  # nor is it kept by referring everyone
 
 
-def test_sensitive_cut_keeps_its_promise(drawn: Drawn) -> None:
+def test_sensitive_cut_keeps_its_promise(simulated: Drawn) -> None:
     kept = 0
     for seed in range(COHORTS):
-        found = sensitive_threshold(*drawn.cohort(seed), sensitivity=0.9)
+        found = sensitive_threshold(*simulated.cohort(seed), sensitivity=0.9)
         missed = (
-            drawn.wrong(lambda p, threshold=found.threshold: (p >= threshold).astype(int))[0][1]
-            / drawn.mass[1].sum()
+            simulated.wrong(lambda p, threshold=found.threshold: (p >= threshold).astype(int))[0][1]
+            / simulated.mass[1].sum()
         )
         kept += missed <= 0.1 + 1e-12
     assert 0.93 * COHORTS <= kept < COHORTS

@@ -16,7 +16,7 @@ from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import auc
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.registry import HeadFamily, families
-from lymphofeat.synthetic.features import draw_feature_cohort
+from lymphofeat.synthetic.features import simulate_features
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-head.md"
 
@@ -38,7 +38,7 @@ def forest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeadFami
 
 
 def test_the_page_adds_a_head(forest: HeadFamily) -> None:
-    cohort = draw_feature_cohort(80, (3, 9), 6, signal="mean", strength=3.0, seed=0)
+    cohort = simulate_features(80, (3, 9), 6, signal="mean", strength=3.0, seed=0)
     bags, table, y = Bags.from_list(cohort.bags), cohort.table, cohort.y
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
     point = forest.suggest(trial, {"inputs": "image", "pooling": "mean"})

@@ -18,7 +18,7 @@ from lymphofeat.heads.gaussian_process import PooledGaussianProcess
 from lymphofeat.heads.inner import inner_folds
 from lymphofeat.heads.pooled import PooledHead
 from lymphofeat.heads.svm import PooledSVM
-from lymphofeat.synthetic.features import draw_feature_cohort
+from lymphofeat.synthetic.features import simulate_features
 
 N = 60
 Patients = tuple[Bags, pd.DataFrame, np.ndarray]
@@ -26,7 +26,7 @@ Patients = tuple[Bags, pd.DataFrame, np.ndarray]
 
 @pytest.fixture(scope="module")
 def patients() -> Patients:
-    cohort = draw_feature_cohort(N, (3, 9), 6, signal="mean", strength=2.0, seed=1)
+    cohort = simulate_features(N, (3, 9), 6, signal="mean", strength=2.0, seed=1)
     return Bags.from_list(cohort.bags), cohort.table, cohort.y
 
 
@@ -111,7 +111,7 @@ def test_gaussian_process_balances_by_the_odds(patients: Patients) -> None:
 @pytest.mark.parametrize("terms", [{}, {"interaction": True, "spline": "age"}], ids=["plain", "terms"])
 def test_monotone_trees_rise_with_age_and_count(inputs: str, terms: dict[str, Any]) -> None:
     # Labels at random: without the constraint, trees go up and down.
-    cohort = draw_feature_cohort(120, 3, 4, signal="none", seed=2)
+    cohort = simulate_features(120, 3, 4, signal="none", seed=2)
     bags, table, y = Bags.from_list(cohort.bags), cohort.table, cohort.y
     falls = {}
     for monotone in (False, True):

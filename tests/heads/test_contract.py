@@ -16,7 +16,7 @@ from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.base import SharesWork
 from lymphofeat.heads.linear import PooledLogistic
 from lymphofeat.heads.registry import COSTS, HeadFamily, families
-from lymphofeat.synthetic.features import draw_feature_cohort
+from lymphofeat.synthetic.features import simulate_features
 
 N, DIM = 36, 6
 # Boosted trees jump where the others bend: a feature that differs in its last digit may fall on the other side.
@@ -81,7 +81,7 @@ each_head = pytest.mark.parametrize("name", HEADS)
 
 @pytest.fixture(scope="module")
 def patients() -> Patients:
-    cohort = draw_feature_cohort(N, (2, 9), DIM, signal="mean", strength=2.0, seed=3)
+    cohort = simulate_features(N, (2, 9), DIM, signal="mean", strength=2.0, seed=3)
     table = cohort.table.copy()
     table.loc[::7, "age"] = np.nan
     table.loc[1::9, "sex"] = ""

@@ -13,7 +13,7 @@ from lymphofeat.heads import Memo, PooledLogistic, Split, fit_predict
 from lymphofeat.heads.fusion import LateFusion, MixtureOfExperts, StackedFusion
 from lymphofeat.heads.fusion.mixture import _Likelihood
 from lymphofeat.heads.inner import inner_folds
-from lymphofeat.synthetic.features import draw_feature_cohort
+from lymphofeat.synthetic.features import simulate_features
 
 N = 60
 IMAGE, CLINICAL = PooledLogistic(inputs="image", pca=4), PooledLogistic(inputs="clinical", C=0.5)
@@ -22,7 +22,7 @@ Patients = tuple[Bags, pd.DataFrame, np.ndarray]
 
 @pytest.fixture(scope="module")
 def patients() -> Patients:
-    cohort = draw_feature_cohort(N, (3, 9), 6, signal="mean", strength=2.0, seed=1)
+    cohort = simulate_features(N, (3, 9), 6, signal="mean", strength=2.0, seed=1)
     table = cohort.table.copy()
     table["count"] *= np.exp(cohort.y)  # both sides know something
     return Bags.from_list(cohort.bags), table, cohort.y

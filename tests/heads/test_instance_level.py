@@ -12,12 +12,12 @@ from lymphofeat.heads.clinical import ClinicalFeatures
 from lymphofeat.heads.inner import inner_folds
 from lymphofeat.heads.instance_level import InstanceLevel
 from lymphofeat.heads.neural.instances import coordinates_of
-from lymphofeat.synthetic.features import draw_feature_cohort
+from lymphofeat.synthetic.features import simulate_features
 
 
 @pytest.mark.parametrize("inputs", ["image", "both"])
 def test_equals_the_plain_loop(inputs: str) -> None:
-    cohort = draw_feature_cohort(40, (1, 9), 5, signal="mean", seed=4)
+    cohort = simulate_features(40, (1, 9), 5, signal="mean", seed=4)
     bags, table, y = Bags.from_list(cohort.bags), cohort.table, cohort.y
     head = InstanceLevel(inputs=inputs, pca=3, C=0.4, link_C=2.0).fit(bags, table, y)
     coordinates = coordinates_of(bags, 3)
@@ -49,7 +49,7 @@ def test_equals_the_plain_loop(inputs: str) -> None:
 
 
 def test_the_seed_shuffles_the_inner_folds() -> None:
-    cohort = draw_feature_cohort(40, 5, 5, signal="mean", seed=4)
+    cohort = simulate_features(40, 5, 5, signal="mean", seed=4)
     bags = Bags.from_list(cohort.bags)
     first, other = (
         clone(InstanceLevel(random_state=seed))

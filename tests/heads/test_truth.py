@@ -18,7 +18,7 @@ from lymphofeat.heads.fusion import LateFusion, MixtureOfExperts, StackedFusion
 from lymphofeat.heads.gaussian_process import PooledGaussianProcess
 from lymphofeat.heads.instance_level import InstanceLevel
 from lymphofeat.heads.svm import PooledSVM
-from lymphofeat.synthetic.features import FeatureCohort, draw_feature_cohort
+from lymphofeat.synthetic.features import FeatureCohort, simulate_features
 
 N, DIM = 300, 12
 HEADS: dict[str, Head] = {
@@ -55,7 +55,7 @@ BUILT = {
 def drawn(signal: str) -> FeatureCohort:
     # Of a type that is 2 % of all cells, a small bag holds none; bags are then as large as real ones.
     images = (80, 120) if signal == "rare" else (20, 40)
-    return draw_feature_cohort(N, images, DIM, signal=signal, strength=2.0, seed=7)  # type: ignore[arg-type]
+    return simulate_features(N, images, DIM, signal=signal, strength=2.0, seed=7)  # type: ignore[arg-type]
 
 
 @cache

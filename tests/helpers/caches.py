@@ -1,4 +1,4 @@
-"""Small caches from drawn features, for tests of the heads' side."""
+"""Small caches from simulated features, for tests of the heads' side."""
 
 from dataclasses import replace
 from pathlib import Path

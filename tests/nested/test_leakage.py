@@ -65,13 +65,13 @@ def test_no_split_sees_the_outer_fold_in_train_test_labels_or_encoding(
 ) -> None:
     _, folds, blind, without = layout
     folds = np.where((cache.labels < 0)[:, None], -1, folds).astype(np.int8)
-    drawn = with_folds(with_encodings(cache, blind), folds)
+    simulated = with_folds(with_encodings(cache, blind), folds)
     repeat, outer = without
     try:
-        plan = ScoringPlan.of(drawn, FAMILY, without=without)
+        plan = ScoringPlan.of(simulated, FAMILY, without=without)
     except (InputError, LeakageError):
         return
-    by_digest = {e.digest: e for e in drawn.encodings.values()}
+    by_digest = {e.digest: e for e in simulated.encodings.values()}
     held_out = folds[:, repeat] == outer
     assert (plan.labels[held_out] == -1).all()
     assert not held_out[plan.labelled].any()
@@ -97,9 +97,9 @@ def test_no_split_sees_the_outer_fold_in_train_test_labels_or_encoding(
 def test_layouts_that_can_be_planned_are_planned(cache: Cache) -> None:
     """The property above is not empty."""
     for blind, inner in (([None], True), ([frozenset(c) for c in combinations(range(5), 2)], False)):
-        drawn = with_encodings(cache, blind)
+        simulated = with_encodings(cache, blind)
         for outer in range(5):
-            plan = ScoringPlan.of(drawn, FAMILY, without=(0, outer))
+            plan = ScoringPlan.of(simulated, FAMILY, without=(0, outer))
             assert len(plan.scored) == 4
             assert [fold.inner is not None for fold in plan.scored] == [inner] * 4
             assert len(plan.splits) == (4 + 6 if inner else 4)

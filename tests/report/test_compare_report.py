@@ -100,7 +100,7 @@ def test_files_are_replaced_both_or_neither(
     assert len(comparison_table(fewer)) == len(pd.read_csv(tmp_path / "compare.csv")) == 3
 
 
-def drawn(strengths: dict[System, float], n: int = 400) -> Comparison:
+def simulated(strengths: dict[System, float], n: int = 400) -> Comparison:
     """Systems whose probabilities tell the classes apart as strongly as given."""
     rng = np.random.default_rng(0)
     y = (np.arange(n) % 2).astype(np.int8)
@@ -136,7 +136,7 @@ def on(encoder: str, head: str = "image") -> System:
     ],
 )
 def test_whether_the_encoder_beats_the_random_one(trained: float, random: float, said: str) -> None:
-    sentences = conclusions(drawn({on("frozen"): trained, on("random"): random, CLINICAL: 1.0}))
+    sentences = conclusions(simulated({on("frozen"): trained, on("random"): random, CLINICAL: 1.0}))
     (sentence,) = [s for s in sentences if "random encoder" in s]
     assert said in sentence
     assert sentence.startswith("Images only: the best, frozen/image, against random/image: AUC ")
@@ -153,15 +153,15 @@ def test_whether_the_encoder_beats_the_random_one(trained: float, random: float,
     ],
 )
 def test_whether_images_add_to_the_clinical_values(both: float, said: str) -> None:
-    sentences = conclusions(drawn({on("fine-tuned", "both"): both, CLINICAL: 1.0}))
+    sentences = conclusions(simulated({on("fine-tuned", "both"): both, CLINICAL: 1.0}))
     assert next(s for s in sentences if s.startswith("Images beside clinical")).endswith(said)
 
 
 def test_the_best_is_told_apart_or_not() -> None:
-    alone = conclusions(drawn({on("frozen"): 3.0, CLINICAL: 0.5}))[0]
+    alone = conclusions(simulated({on("frozen"): 3.0, CLINICAL: 0.5}))[0]
     assert "selected among 2" in alone
     assert alone.endswith("every other system is worse by more than the interval.")
-    tied = conclusions(drawn({on("frozen"): 1.0, CLINICAL: 1.0}))[0]
+    tied = conclusions(simulated({on("frozen"): 1.0, CLINICAL: 1.0}))[0]
     assert tied.endswith("1 of the others cannot be told apart from it (≈): frozen/image.")
 
 

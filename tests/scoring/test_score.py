@@ -246,7 +246,7 @@ def test_labels_of_test_patients_are_never_used(cache: Cache) -> None:
 
 
 def test_permuted_labels_give_chance(tmp_path: Path) -> None:
-    # Labels are shuffled before the folds are drawn, as a permutation test of the whole way must: folds that
+    # Labels are shuffled before the folds are made, as a permutation test of the whole way must: folds that
     # are not stratified by the shuffled labels would push pooled AUCs below one half.
     table = patients()
     fixed, train = features(table), table["label"].to_numpy() >= 0

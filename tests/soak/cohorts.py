@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lymphofeat.cache import save_cache
-from lymphofeat.synthetic.cohort import draw_cohort
-from lymphofeat.synthetic.patients import SynthSpec
+from lymphofeat.synthetic.cohort import simulate_cohort
+from lymphofeat.synthetic.patients import SimulationSettings
 
 from .plan import CohortPlan
 
@@ -131,13 +131,13 @@ def _features(plan: CohortPlan, table: pd.DataFrame, encoding: int) -> np.ndarra
     return found
 
 
-def image_folder(plan: CohortPlan, folder: Path) -> SynthSpec:
+def image_folder(plan: CohortPlan, folder: Path) -> SimulationSettings:
     """Paint the cohort as a folder of images in the challenge's layout; its spec."""
     rng = plan.rng(3)
     n = len(plan.lengths)
     labelled = plan.reactive + plan.malignant
     formats = ("jpg", "png", "tif", "bmp")
-    spec = SynthSpec(
+    spec = SimulationSettings(
         patients=n,
         seed=plan.number,
         test_fraction=plan.test / n,
@@ -148,5 +148,5 @@ def image_folder(plan: CohortPlan, folder: Path) -> SynthSpec:
         signal=str(rng.choice(["image", "clinical", "both", "none"])),
         formats=tuple(str(f) for f in rng.choice(formats, int(rng.integers(1, 5)), replace=False)),
     )
-    draw_cohort(folder, spec)
+    simulate_cohort(folder, spec)
     return spec

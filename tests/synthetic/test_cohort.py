@@ -1,4 +1,4 @@
-"""The drawn cohort's folder: layout, truth, determinism, all or nothing."""
+"""The simulated cohort's folder: layout, truth, determinism, all or nothing."""
 
 import hashlib
 from pathlib import Path
@@ -11,14 +11,14 @@ from PIL import Image
 from lymphofeat.cohort import read_cohort
 from lymphofeat.errors import InputError
 from lymphofeat.progress import Silent
-from lymphofeat.synthetic.cohort import SynthSpec, draw_cohort
+from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 
-SPEC = SynthSpec(patients=12, seed=4, size=48, images_range=(2, 4))
+SPEC = SimulationSettings(patients=12, seed=4, size=48, images_range=(2, 4))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_cohort(tmp_path_factory.mktemp("synth") / "new" / "cohort", SPEC)
+    return simulate_cohort(tmp_path_factory.mktemp("synth") / "new" / "cohort", SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,12 @@ def digest(root: Path) -> str:
 
 
 def test_the_same_spec_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    again = draw_cohort(tmp_path / "again", SynthSpec(patients=12, seed=4, size=48, images_range=(2, 4)))
-    other = draw_cohort(tmp_path / "other", SynthSpec(patients=12, seed=5, size=48, images_range=(2, 4)))
+    again = simulate_cohort(
+        tmp_path / "again", SimulationSettings(patients=12, seed=4, size=48, images_range=(2, 4))
+    )
+    other = simulate_cohort(
+        tmp_path / "other", SimulationSettings(patients=12, seed=5, size=48, images_range=(2, 4))
+    )
     assert digest(again) == digest(folder)
     assert digest(other) != digest(folder)
 
@@ -104,9 +108,9 @@ def test_the_programs_own_reader_sees_the_truth(folder: Path, truth: pd.DataFram
 def test_a_patient_is_painted_alike_alone_or_among_others(folder: Path, tmp_path: Path) -> None:
     """Each patient's stream is its own: a cohort with larger bags elsewhere or another order changes nothing."""
     from lymphofeat.synthetic.cohort import _paint_patient
-    from lymphofeat.synthetic.patients import draw_patients
+    from lymphofeat.synthetic.patients import simulate_patients
 
-    patients = draw_patients(SPEC, np.random.default_rng([SPEC.seed, 0]))
+    patients = simulate_patients(SPEC, np.random.default_rng([SPEC.seed, 0]))
     row = list(patients.itertuples())[7]
     _paint_patient(tmp_path, SPEC, 7, row, Silent())
     painted = sorted(tmp_path.rglob("*.jpg"))
@@ -117,8 +121,8 @@ def test_a_patient_is_painted_alike_alone_or_among_others(folder: Path, tmp_path
 
 @pytest.mark.parametrize(("ending", "kind"), [("png", "PNG"), ("tif", "TIFF"), ("bmp", "BMP")])
 def test_other_image_formats(tmp_path: Path, ending: str, kind: str) -> None:
-    spec = SynthSpec(patients=6, size=32, images_range=(1, 2), formats=(ending,), test_fraction=0.2)  # type: ignore[arg-type]
-    root = draw_cohort(tmp_path / "cohort", spec)
+    spec = SimulationSettings(patients=6, size=32, images_range=(1, 2), formats=(ending,), test_fraction=0.2)  # type: ignore[arg-type]
+    root = simulate_cohort(tmp_path / "cohort", spec)
     images = list(root.glob(f"*/*/*.{ending}"))
     assert len(images) >= 6
     with Image.open(images[0]) as image:
@@ -126,8 +130,8 @@ def test_other_image_formats(tmp_path: Path, ending: str, kind: str) -> None:
 
 
 def test_no_test_part(tmp_path: Path) -> None:
-    spec = SynthSpec(patients=6, size=32, images_range=(1, 2), test_fraction=0)
-    root = draw_cohort(tmp_path / "cohort", spec)
+    spec = SimulationSettings(patients=6, size=32, images_range=(1, 2), test_fraction=0)
+    root = simulate_cohort(tmp_path / "cohort", spec)
     assert len(list((root / "trainset").glob("P*"))) == 6
     assert len(pd.read_csv(root / "sample_submission.csv")) == 0
 
@@ -137,16 +141,16 @@ def test_an_occupied_place_is_refused_and_left_alone(tmp_path: Path) -> None:
     occupied.mkdir()
     (occupied / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match=r"cohort exists already and is not an empty folder; give another"):
-        draw_cohort(occupied, SPEC)
+        simulate_cohort(occupied, SPEC)
     assert [p.name for p in tmp_path.rglob("*")] == ["cohort", "mine.txt"]
     with pytest.raises(InputError, match="exists already"):
-        draw_cohort(occupied / "mine.txt", SPEC)
+        simulate_cohort(occupied / "mine.txt", SPEC)
     assert (occupied / "mine.txt").read_text() == "mine"
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     (tmp_path / "cohort").mkdir()
-    draw_cohort(tmp_path / "cohort", SynthSpec(patients=6, size=32, images_range=(1, 1)))
+    simulate_cohort(tmp_path / "cohort", SimulationSettings(patients=6, size=32, images_range=(1, 1)))
     assert (tmp_path / "cohort" / "truth_cells.csv").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["cohort"]
 
@@ -171,7 +175,9 @@ class Counting(Silent):
 
 def test_progress_counts_every_image(tmp_path: Path) -> None:
     progress = Counting()
-    draw_cohort(tmp_path / "cohort", SynthSpec(patients=6, size=32, images_range=(1, 3)), progress=progress)
+    simulate_cohort(
+        tmp_path / "cohort", SimulationSettings(patients=6, size=32, images_range=(1, 3)), progress=progress
+    )
     assert progress.done == progress.total == len(list((tmp_path / "cohort").rglob("*.jpg")))
     assert progress.stopped == 1
 
@@ -179,6 +185,6 @@ def test_progress_counts_every_image(tmp_path: Path) -> None:
 def test_an_interrupted_simulation_leaves_nothing(tmp_path: Path) -> None:
     progress = Counting(fail_at=5)
     with pytest.raises(KeyboardInterrupt):
-        draw_cohort(tmp_path / "cohort", SPEC, progress=progress)
+        simulate_cohort(tmp_path / "cohort", SPEC, progress=progress)
     assert list(tmp_path.iterdir()) == []
     assert progress.stopped == 1

@@ -1,4 +1,4 @@
-"""The drawn features: each signal is where it is said to be, and nowhere else."""
+"""The simulated features: each signal is where it is said to be, and nowhere else."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,13 @@ from sklearn.metrics import roc_auc_score
 
 from lymphofeat.cohort.model import TABLE_COLUMNS
 from lymphofeat.errors import InputError
-from lymphofeat.synthetic.features import FeatureCohort, draw_feature_cohort
+from lymphofeat.synthetic.features import FeatureCohort, simulate_features
 
 SIGNALS = ("mean", "spread", "rare", "clinical", "interaction", "none")
 
 
-def drawn(signal: str, n: int = 3000, seed: int = 0, strength: float = 2.0) -> FeatureCohort:
-    return draw_feature_cohort(n, 30, 12, signal=signal, strength=strength, seed=seed)  # type: ignore[arg-type]
+def simulated(signal: str, n: int = 3000, seed: int = 0, strength: float = 2.0) -> FeatureCohort:
+    return simulate_features(n, 30, 12, signal=signal, strength=strength, seed=seed)  # type: ignore[arg-type]
 
 
 def summaries(cohort: FeatureCohort) -> dict[str, np.ndarray]:
@@ -45,7 +45,7 @@ CARRIERS = {
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_a_signal_is_where_it_is_said_to_be(signal: str) -> None:
     """A number is the least AUC; None: may or may not carry something; not named: carries nothing."""
-    cohort = drawn(signal)
+    cohort = simulated(signal)
     for name, values in summaries(cohort).items():
         auc = roc_auc_score(cohort.y, values)
         least = CARRIERS[signal].get(name, 0.0)
@@ -56,14 +56,14 @@ def test_a_signal_is_where_it_is_said_to_be(signal: str) -> None:
 
 
 def test_rare_cells_show_better_in_the_extremes_than_in_the_mean() -> None:
-    cohort = drawn("rare")
+    cohort = simulated("rare")
     found = summaries(cohort)
     assert roc_auc_score(cohort.y, found["reach"]) > roc_auc_score(cohort.y, found["mean"]) + 0.05
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_the_true_probability_is_calibrated(signal: str) -> None:
-    cohort = drawn(signal, n=6000, seed=1)
+    cohort = simulated(signal, n=6000, seed=1)
     which = np.digitize(cohort.probability, np.linspace(0.1, 0.9, 9))
     for k in np.unique(which):
         p = cohort.probability[which == k]
@@ -73,14 +73,14 @@ def test_the_true_probability_is_calibrated(signal: str) -> None:
 
 @pytest.mark.parametrize("signal", ["mean", "spread", "rare", "clinical"])
 def test_the_best_auc_follows_the_strength(signal: str) -> None:
-    cohort = drawn(signal, strength=1.5)
+    cohort = simulated(signal, strength=1.5)
     assert roc_auc_score(cohort.y, cohort.probability) == pytest.approx(norm.cdf(1.5 / np.sqrt(2)), abs=0.02)
 
 
 def test_shapes_types_and_determinism() -> None:
-    first = draw_feature_cohort(20, (3, 9), 5, signal="mean", seed=2)
-    again = draw_feature_cohort(20, (3, 9), 5, signal="mean", seed=2)
-    other = draw_feature_cohort(20, (3, 9), 5, signal="mean", seed=3)
+    first = simulate_features(20, (3, 9), 5, signal="mean", seed=2)
+    again = simulate_features(20, (3, 9), 5, signal="mean", seed=2)
+    other = simulate_features(20, (3, 9), 5, signal="mean", seed=3)
     assert tuple(first.table.columns) == TABLE_COLUMNS
     assert [len(b) for b in first.bags] == first.table["n_images"].tolist()
     assert all(b.shape[1] == 5 and b.dtype == np.float32 and 3 <= len(b) <= 9 for b in first.bags)
@@ -105,4 +105,4 @@ def test_bad_arguments_are_named(changes: dict[str, object]) -> None:
     arguments = {"n_patients": 8, "n_images": 4, "dim": 3, "signal": "mean", "strength": 1.0} | changes
     (name,) = changes
     with pytest.raises(InputError, match=name):
-        draw_feature_cohort(**arguments)  # type: ignore[arg-type]
+        simulate_features(**arguments)  # type: ignore[arg-type]

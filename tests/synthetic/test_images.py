@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lymphofeat.synthetic.cells import CELL_TYPES, HIGHEST, LOWEST, MORPHOLOGY, RARE_TYPE, draw_cells
-from lymphofeat.synthetic.images import draw_slide, paint_cell
+from lymphofeat.synthetic.cells import CELL_TYPES, HIGHEST, LOWEST, MORPHOLOGY, RARE_TYPE, simulate_cells
+from lymphofeat.synthetic.images import paint_cell, simulate_slide
 
 PLAIN = {
     "radius": 36.0,
@@ -27,7 +27,7 @@ PLAIN = {
 
 def painted(seed: int = 0, size: int = 224, *, smudged: bool = False, **changes: float) -> np.ndarray:
     """Float RGB of a plain cell with some values changed, on one slide, with one stream."""
-    slide = draw_slide(np.random.default_rng(1), size)
+    slide = simulate_slide(np.random.default_rng(1), size)
     picture = paint_cell(slide, PLAIN | changes, np.random.default_rng(seed), smudged=smudged)
     return picture.astype(float)
 
@@ -117,7 +117,7 @@ def test_a_smudge_has_no_sharp_edge() -> None:
 
 def test_slides_differ_in_stain_and_a_slide_does_not() -> None:
     def nucleus(slide_seed: int, seed: int) -> np.ndarray:
-        slide = draw_slide(np.random.default_rng(slide_seed), 96)
+        slide = simulate_slide(np.random.default_rng(slide_seed), 96)
         return paint_cell(slide, PLAIN, np.random.default_rng(seed))[42:54, 42:54].mean(axis=(0, 1))
 
     within = np.std([nucleus(0, k) for k in range(12)], axis=0)
@@ -143,7 +143,7 @@ def test_any_morphology_within_bounds_can_be_painted(
     values = LOWEST + np.array(share) * (HIGHEST - LOWEST)
     rng = np.random.default_rng(seed)
     cell = dict(zip(MORPHOLOGY, values.tolist(), strict=True))
-    picture = paint_cell(draw_slide(rng, size), cell, rng, smudged=smudged)
+    picture = paint_cell(simulate_slide(rng, size), cell, rng, smudged=smudged)
     assert picture.shape == (size, size, 3)
     assert picture.dtype == np.uint8
     assert picture.std() > 5
@@ -152,7 +152,7 @@ def test_any_morphology_within_bounds_can_be_painted(
 @given(n=st.integers(1, 60), fraction=st.floats(0, 1), rare=st.floats(0, 1), seed=st.integers(0, 2**32))
 def test_bags_of_cells_are_as_asked(n: int, fraction: float, rare: float, seed: int) -> None:
     n_rare = int(rare * n)
-    types, morphology, clonal = draw_cells(np.random.default_rng(seed), n, fraction, n_rare)
+    types, morphology, clonal = simulate_cells(np.random.default_rng(seed), n, fraction, n_rare)
     assert ((morphology >= LOWEST) & (morphology <= HIGHEST)).all()
     assert (types == RARE_TYPE).sum() == n_rare
     assert len(set(types[clonal])) <= 1
@@ -162,12 +162,12 @@ def test_bags_of_cells_are_as_asked(n: int, fraction: float, rare: float, seed: 
 def test_a_clone_is_homogeneous_and_the_rest_a_mixture() -> None:
     rng = np.random.default_rng(0)
     column = MORPHOLOGY.index("radius")
-    clones = [draw_cells(rng, 200, 1.0)[1][:, column].std() for _ in range(20)]
-    mixtures = [draw_cells(rng, 200, 0.0) for _ in range(20)]
+    clones = [simulate_cells(rng, 200, 1.0)[1][:, column].std() for _ in range(20)]
+    mixtures = [simulate_cells(rng, 200, 0.0) for _ in range(20)]
     assert np.mean(clones) < 0.25 * np.mean([m[1][:, column].std() for m in mixtures])
     assert set(np.concatenate([m[0] for m in mixtures])) == set(range(len(CELL_TYPES))) - {RARE_TYPE}
 
 
 def test_the_clonal_share_is_the_asked_one() -> None:
-    _, _, clonal = draw_cells(np.random.default_rng(0), 20_000, 0.3)
+    _, _, clonal = simulate_cells(np.random.default_rng(0), 20_000, 0.3)
     assert clonal.mean() == pytest.approx(0.3, abs=0.015)

@@ -1,4 +1,4 @@
-"""The drawn patients: is the stated probability the true one, and is all there that readers must cope with."""
+"""The simulated patients: is the stated probability the true one, and is all there that readers must cope with."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 from lymphofeat.errors import InputError
-from lymphofeat.synthetic.patients import SynthSpec, draw_patients, separation
+from lymphofeat.synthetic.patients import SimulationSettings, separation, simulate_patients
 
 MANY = 20_000
 SPECS = {
@@ -26,13 +26,13 @@ SPECS = {
 }
 
 
-def drawn(seed: int = 0, **fields: object) -> pd.DataFrame:
-    return draw_patients(SynthSpec(patients=MANY, **fields), np.random.default_rng(seed))
+def simulated(seed: int = 0, **fields: object) -> pd.DataFrame:
+    return simulate_patients(SimulationSettings(patients=MANY, **fields), np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_the_true_probability_is_calibrated(name: str) -> None:
-    patients = drawn(**SPECS[name])
+    patients = simulated(**SPECS[name])
     groups = patients.groupby(np.digitize(patients["probability"], np.linspace(0.1, 0.9, 9)))
     for _, group in groups:
         p = group["probability"].to_numpy()
@@ -43,7 +43,7 @@ def test_the_true_probability_is_calibrated(name: str) -> None:
 @pytest.mark.parametrize("name", ["both", "image", "clinical", "rare", "wide overlap"])
 def test_nothing_fitted_on_what_is_drawn_beats_the_true_probability(name: str) -> None:
     """Calibrated but too coarse a probability would lose here: the fit sees every variable, and the labels."""
-    patients = drawn(**SPECS[name])
+    patients = simulated(**SPECS[name])
     age, count, z = (patients[c].to_numpy() for c in ("age", "count", "homogeneity"))
     share = patients["n_rare"].to_numpy() / patients["n_images"].to_numpy()
     columns = [
@@ -72,13 +72,13 @@ def test_overlap_is_the_overlapping_coefficient(overlap: float) -> None:
 
 
 def test_the_best_auc_follows_the_overlap() -> None:
-    patients = drawn(signal="image", overlap=0.4)
+    patients = simulated(signal="image", overlap=0.4)
     expected = norm.cdf(separation(0.4) / np.sqrt(2))
     assert roc_auc_score(patients["label"], patients["probability"]) == pytest.approx(expected, abs=0.01)
 
 
 def test_the_ends_of_the_overlap() -> None:
-    apart, same = drawn(overlap=0.0), drawn(overlap=1.0)
+    apart, same = simulated(overlap=0.0), simulated(overlap=1.0)
     assert roc_auc_score(apart["label"], apart["probability"]) > 0.9999
     np.testing.assert_allclose(same["probability"], 0.6, atol=1e-9)
 
@@ -93,7 +93,7 @@ def test_the_ends_of_the_overlap() -> None:
     ],
 )
 def test_only_the_asked_signal_carries_the_label(signal: str, carriers: set[str]) -> None:
-    patients = drawn(signal=signal)
+    patients = simulated(signal=signal)
     for column in ("age", "count", "n_images", "homogeneity"):
         auc = roc_auc_score(patients["label"], patients[column])
         assert auc > 0.7 if column in carriers else abs(auc - 0.5) < 0.02, column
@@ -103,13 +103,13 @@ def test_only_the_asked_signal_carries_the_label(signal: str, carriers: set[str]
 
 
 def test_bag_size_alone_separates_about_as_in_the_challenge() -> None:
-    patients = drawn()
+    patients = simulated()
     assert roc_auc_score(patients["label"], patients["n_images"]) == pytest.approx(0.8, abs=0.02)
     assert np.corrcoef(np.log(patients["n_images"]), np.log(patients["count"]))[0, 1] > 0.6
 
 
 def test_rare_cells_are_the_only_image_signal_when_asked_for() -> None:
-    patients = drawn(rare_fraction=0.1, signal="image", overlap=0.0)
+    patients = simulated(rare_fraction=0.1, signal="image", overlap=0.0)
     malignant = patients["label"] == 1
     assert (patients.loc[~malignant, "n_rare"] == 0).all()
     share = patients.loc[malignant, "n_rare"].sum() / patients.loc[malignant, "n_images"].sum()
@@ -118,7 +118,7 @@ def test_rare_cells_are_the_only_image_signal_when_asked_for() -> None:
 
 
 def test_classes_are_as_in_lymphocytosis() -> None:
-    patients = drawn()
+    patients = simulated()
     assert patients["count"].min() >= 4
     assert patients["age"].between(18, 100).all()
     by = patients.groupby("label")
@@ -127,7 +127,7 @@ def test_classes_are_as_in_lymphocytosis() -> None:
 
 
 specs = st.builds(
-    SynthSpec,
+    SimulationSettings,
     patients=st.integers(6, 80),
     seed=st.integers(0, 2**32),
     test_fraction=st.floats(0, 0.5),
@@ -141,8 +141,8 @@ specs = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(spec=specs)
-def test_every_cohort_has_what_readers_must_cope_with(spec: SynthSpec) -> None:
-    patients = draw_patients(spec, np.random.default_rng(spec.seed))
+def test_every_cohort_has_what_readers_must_cope_with(spec: SimulationSettings) -> None:
+    patients = simulate_patients(spec, np.random.default_rng(spec.seed))
     train = patients[patients["part"] == "train"]
     assert sorted(patients["id"]) == sorted(f"P{k}" for k in range(spec.patients))
     assert set(train["label"]) == {0, 1}
@@ -162,7 +162,7 @@ def test_every_cohort_has_what_readers_must_cope_with(spec: SynthSpec) -> None:
 
 def test_all_bad_fields_are_named_at_once() -> None:
     with pytest.raises(InputError) as caught:
-        SynthSpec(
+        SimulationSettings(
             patients=3,
             seed=-1,
             test_fraction=0.9,
@@ -174,10 +174,10 @@ def test_all_bad_fields_are_named_at_once() -> None:
             rare_fraction=0.0,
             formats=("gif",),  # type: ignore[arg-type]
         )
-    for field in SynthSpec.__dataclass_fields__:
+    for field in SimulationSettings.__dataclass_fields__:
         assert field in str(caught.value)
 
 
-def test_equal_streams_draw_equal_patients_and_others_do_not() -> None:
-    pd.testing.assert_frame_equal(drawn(seed=5), drawn(seed=5))
-    assert (drawn(seed=5)["age"] != drawn(seed=6)["age"]).any()
+def test_equal_streams_simulate_equal_patients_and_others_do_not() -> None:
+    pd.testing.assert_frame_equal(simulated(seed=5), simulated(seed=5))
+    assert (simulated(seed=5)["age"] != simulated(seed=6)["age"]).any()

@@ -19,7 +19,7 @@ from lymphofeat.training.activations import TRAIN_FROM, open_activations, split_
 from lymphofeat.training.augment import Augmenter, AugmentSpec
 from lymphofeat.training.pixel_store import PixelStore, open_pixels
 
-from ..helpers.drawn import noise_cohort
+from ..helpers.simulated import noise_cohort
 
 CROP, V = 40, 4
 AUGMENTER = Augmenter(

@@ -11,7 +11,7 @@ from lymphofeat.encoder.pixels import read_block, read_crop
 from lymphofeat.errors import InputError
 from lymphofeat.training.pixel_store import open_pixels
 
-from ..helpers.drawn import noise_cohort
+from ..helpers.simulated import noise_cohort
 
 
 def picture(path: Path, height: int, width: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Training on drawn images that tell the classes apart: what is kept, resumed, refused."""
+"""Training on simulated images that tell the classes apart: what is kept, resumed, refused."""
 
 from dataclasses import replace
 from pathlib import Path

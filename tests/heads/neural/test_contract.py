@@ -23,7 +23,7 @@ from lymphofeat.heads.neural import (
     InstanceTransformer,
 )
 from lymphofeat.heads.neural.estimator import NeuralHead
-from lymphofeat.synthetic.features import draw_feature_cohort
+from lymphofeat.synthetic.features import simulate_features
 
 HEADS: dict[str, Callable[..., NeuralHead]] = {
     head.__name__: head
@@ -41,7 +41,7 @@ def head(request: pytest.FixtureRequest) -> NeuralHead:
 
 @pytest.fixture(scope="module")
 def patients() -> Patients:
-    cohort = draw_feature_cohort(N, (1, 9), DIM, signal="mean", strength=3.0, seed=2)
+    cohort = simulate_features(N, (1, 9), DIM, signal="mean", strength=3.0, seed=2)
     return Bags.from_list(cohort.bags), cohort.table, cohort.y
 
 
@@ -127,7 +127,7 @@ def test_threads_change_the_time_only(head: NeuralHead, patients: Patients) -> N
 
 
 def test_learns_what_is_there_and_nothing_from_permuted_labels(head: NeuralHead) -> None:
-    cohort = draw_feature_cohort(160, (5, 15), DIM, signal="mean", strength=3.0, seed=4)
+    cohort = simulate_features(160, (5, 15), DIM, signal="mean", strength=3.0, seed=4)
     bags, rng = Bags.from_list(cohort.bags), np.random.default_rng(0)
     head.set_params(inputs="image", epochs=15)
     halves = [np.arange(0, 80), np.arange(80, 160)]
@@ -142,7 +142,7 @@ def test_learns_what_is_there_and_nothing_from_permuted_labels(head: NeuralHead)
 
 
 def test_early_stopping_keeps_an_earlier_epoch(head: NeuralHead) -> None:
-    cohort = draw_feature_cohort(60, 4, DIM, signal="none", seed=5)
+    cohort = simulate_features(60, 4, DIM, signal="none", seed=5)
     bags = Bags.from_list(cohort.bags)
     head.set_params(inputs="image", epochs=60, learning_rate=2e-2, early_stopping=True, patience=5)
     stopped = head.fit(bags, cohort.table, cohort.y).predict_proba(bags, cohort.table)

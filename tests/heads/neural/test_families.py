@@ -14,9 +14,9 @@ FAMILIES = [module.FAMILY for module in (additive, attention, deepsets, transfor
 def test_points_build_heads(family: HeadFamily) -> None:
     for point in family.first:
         trial = optuna.trial.FixedTrial(family.enqueued(point))
-        drawn = family.suggest(trial)
-        assert drawn == dict(point)
-        head = family.build(drawn)
+        simulated = family.suggest(trial)
+        assert simulated == dict(point)
+        head = family.build(simulated)
         assert isinstance(head, NeuralHead)
         head._check_params()
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))

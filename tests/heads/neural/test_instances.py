@@ -11,7 +11,7 @@ from lymphofeat.heads import Memo, Split
 from lymphofeat.heads.neural.instances import coordinates_of, coordinates_of_splits
 
 
-def drawn(lengths: Sequence[int]) -> Bags:
+def simulated(lengths: Sequence[int]) -> Bags:
     rng = np.random.default_rng(0)
     mix = rng.normal(size=(7, 7))
     return Bags.from_list([(rng.normal(size=(n, 7)) @ mix + 50).astype(np.float32) for n in lengths])
@@ -19,7 +19,7 @@ def drawn(lengths: Sequence[int]) -> Bags:
 
 @pytest.fixture
 def bags() -> Bags:
-    return drawn(np.random.default_rng(0).integers(1, 20, 30).tolist())
+    return simulated(np.random.default_rng(0).integers(1, 20, 30).tolist())
 
 
 def naive(bags: Bags, pca: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +52,7 @@ def test_equals_the_formula(bags: Bags, pca: int | None) -> None:
 )
 def test_bags_of_any_size_equal_the_formula(lengths: list[int]) -> None:
     """More images than are summed at a time, in one bag or in all of them, and single ones."""
-    bags = drawn(lengths)
+    bags = simulated(lengths)
     for pca in (None, 3):
         expected, widths = naive(bags, pca)
         rows = coordinates_of(bags, pca).transform(bags).numpy()

@@ -17,7 +17,7 @@ from lymphofeat.heads.neural import (
     GatedAttention,
     InstanceTransformer,
 )
-from lymphofeat.synthetic.features import draw_feature_cohort
+from lymphofeat.synthetic.features import simulate_features
 
 HEADS = {
     head.__name__: head
@@ -40,9 +40,9 @@ def check(head: Any, bags: Bags, clinical: pd.DataFrame, y: np.ndarray, n_folds:
 
 
 def cohort(n: int, seed: int, lengths: tuple[int, int] = (1, 4)) -> tuple[Bags, pd.DataFrame, np.ndarray]:
-    drawn = draw_feature_cohort(n, lengths, DIM, signal="mean", strength=2.0, seed=seed)
+    simulated = simulate_features(n, lengths, DIM, signal="mean", strength=2.0, seed=seed)
     y = (np.random.default_rng(seed).permutation(n) < 0.6 * n).astype(np.int8)
-    return Bags.from_list(drawn.bags), drawn.table, y
+    return Bags.from_list(simulated.bags), simulated.table, y
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -8,9 +8,9 @@ from lymphofeat.estimates.scores import auc
 from lymphofeat.heads import Memo, PooledLogistic, Split, fit_predict
 from lymphofeat.heads.base import Head
 from lymphofeat.heads.neural import AdditiveAttention, AttentionPooling, DeepSets, GatedAttention
-from lymphofeat.synthetic.features import draw_feature_cohort
+from lymphofeat.synthetic.features import simulate_features
 
-COHORT = draw_feature_cohort(300, (30, 60), 8, signal="rare", strength=4.0, seed=3)
+COHORT = simulate_features(300, (30, 60), 8, signal="rare", strength=4.0, seed=3)
 HALVES = np.arange(0, 150), np.arange(150, 300)
 
 
