@@ -145,7 +145,7 @@ def intervals(args: argparse.Namespace, world: World) -> None:
 def comparisons(args: argparse.Namespace, world: World) -> None:
     """Tests of two systems that are equally good, and of five."""
     names = ("DeLong", "paired bootstrap, AUC", "paired bootstrap, balanced accuracy", "McNemar, exact")
-    rejected, family, tally = np.zeros(len(names)), np.zeros(2), Tally()
+    rejected, head_type, tally = np.zeros(len(names)), np.zeros(2), Tally()
     for rng in seeds(args):
         y, _ = world.draw(rng)
         shared = rng.normal(size=world.n)
@@ -173,7 +173,7 @@ def comparisons(args: argparse.Namespace, world: World) -> None:
         ]
         rejected += np.array(p_values) <= 0.05
         several = np.array([test.p_value for test in tests])
-        family += [several.min() <= 0.05, holm(several).min() <= 0.05]
+        head_type += [several.min() <= 0.05, holm(several).min() <= 0.05]
         tally.add("AUC, DeLong", tests[0].difference, 0.0)
         tally.add("AUC, percentile", areas.difference, 0.0)
         first, second = (
@@ -187,8 +187,8 @@ def comparisons(args: argparse.Namespace, world: World) -> None:
     print("\n| test at 5 %, nothing to find | rejects |\n|---|---|")
     for name, share in zip(names, rejected / args.cohorts, strict=True):
         print(f"| {name} | {100 * share:.1f} % |")
-    print(f"| any of five DeLong tests, as they are | {100 * family[0] / args.cohorts:.1f} % |")
-    print(f"| any of five DeLong tests, Holm | {100 * family[1] / args.cohorts:.1f} % |")
+    print(f"| any of five DeLong tests, as they are | {100 * head_type[0] / args.cohorts:.1f} % |")
+    print(f"| any of five DeLong tests, Holm | {100 * head_type[1] / args.cohorts:.1f} % |")
 
 
 def promises(args: argparse.Namespace, world: World) -> None:

@@ -1,6 +1,6 @@
 """How long nested cross-validation takes: a whole search inside each of five outer folds.
 
-Usage: python benchmarks/nested.py [--trials 50] [--jobs 2] [--patients 163] [--images 100] [--dim 512] [--families …]
+Usage: python benchmarks/nested.py [--trials 50] [--jobs 2] [--patients 163] [--images 100] [--dim 512] [--heads …]
 
 On a simulated cohort (a signal in the mean of the features), in a process of its own. Prints the wall time, what part
 of it is scoring, the CPU time of this process and its children, the largest memory of either, the scores, and the same
@@ -24,10 +24,10 @@ from tune import make_cache
 def run(cache: Path, folder: Path, trials: int, heads: Sequence[str], jobs: int) -> dict[str, Any]:
     """Nested cross-validation twice: anew, and from what the first left."""
     from lymphofeat.estimates.scores import score
-    from lymphofeat.heads.registry import families
+    from lymphofeat.heads.registry import head_types
     from lymphofeat.nested import nested
 
-    families()  # imports are paid once, whatever the number of trials
+    head_types()  # imports are paid once, whatever the number of trials
     seconds = []
     for _ in range(2):
         start = time.perf_counter()
@@ -40,7 +40,7 @@ def run(cache: Path, folder: Path, trials: int, heads: Sequence[str], jobs: int)
         "scoring": sum(fold.seconds for fold in found.folds_of_runs),
         "cpu": sum(u.ru_utime + u.ru_stime for u in usage),
         "mib": [u.ru_maxrss / 1024 for u in usage],
-        "folds": [f"{fold.family} {fold.seconds:.0f} s" for fold in found.folds_of_runs],
+        "folds": [f"{fold.head_type} {fold.seconds:.0f} s" for fold in found.folds_of_runs],
         "nested": score("balanced_accuracy", found.y, found.decisions[:, 0]),
         "inside": float(np.mean(inside)),
     }
@@ -53,9 +53,9 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=163)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--families", default="", help="of heads; all by default")
+    parser.add_argument("--heads", default="", help="of heads; all by default")
     options = parser.parse_args()
-    heads = [name for name in options.families.split(",") if name]
+    heads = [name for name in options.head_types.split(",") if name]
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -1,6 +1,6 @@
 """Does the nested interval keep its word? Simulated cohorts whose labels mean nothing, and such with a known signal.
 
-Usage: python benchmarks/noise.py [noise] [signal] [--cohorts 100] [--jobs 2] [--trials 30] [--families lda,logistic]
+Usage: python benchmarks/noise.py [noise] [signal] [--cohorts 100] [--jobs 2] [--trials 30] [--heads lda,logistic]
            [--strength 2.0] [--record FILE]
 
     noise   80 patients × 10 images × 64 features; labels have nothing to do with images or clinical values, so that
@@ -44,7 +44,7 @@ class Task:
     images: int
     dim: int
     trials: int
-    families: tuple[str, ...]
+    head_types: tuple[str, ...]
     strength: float
 
     @property
@@ -77,7 +77,7 @@ def measure(task: Task) -> dict[str, Any]:
         cache = Path(folder) / "c.h5"
         save_cache(cache, table, {"drawn": np.concatenate(simulated.bags)}, n_repeats=1)
         start = time.perf_counter()
-        pipeline = Pipeline("main", cache, "drawn", Space.of(task.families), task.trials, "auc")
+        pipeline = Pipeline("main", cache, "drawn", Space.of(task.head_types), task.trials, "auc")
         with workers(1) as crew, open_ledger(Path(folder) / LEDGER) as ledger:
             engine = Engine(open_cache(cache), Path(folder), crew, ledger, Silent())
             found = engine.run(pipeline, [Run(0, 0, 0)])
@@ -155,16 +155,16 @@ def main() -> None:
     parser.add_argument("--cohorts", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--families", default="lda,logistic")
+    parser.add_argument("--heads", default="lda,logistic")
     parser.add_argument("--strength", type=float, default=2.0)
     parser.add_argument("--record", type=Path, default=Path(tempfile.gettempdir()) / "lymphofeat-noise.jsonl")
     options = parser.parse_args()
     kinds = options.kinds or list(SHAPES)
     if not set(kinds) <= set(SHAPES):
         parser.error(f"kinds are {', '.join(SHAPES)}")
-    families = tuple(options.families.split(","))
+    head_types = tuple(options.head_types.split(","))
     tasks = [
-        Task(kind, seed, *SHAPES[kind], options.trials, families, options.strength)
+        Task(kind, seed, *SHAPES[kind], options.trials, head_types, options.strength)
         for kind in kinds
         for seed in range(options.cohorts)
     ]

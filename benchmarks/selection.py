@@ -149,13 +149,13 @@ def _unit(
 # ---------------------------------------------------------------- one search
 
 
-def record_of(unit: Unit, trials: int, families: Sequence[str]) -> dict[str, Any]:
+def record_of(unit: Unit, trials: int, head_types: Sequence[str]) -> dict[str, Any]:
     """Search, fit every finished head on the development part, predict the patients kept apart; as JSON values."""
     start, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         path, study = Path(folder) / "c.h5", Path(folder) / "s.db"
         save_cache(path, unit.table, {"given": unit.features}, n_repeats=1 + MORE_REPEATS)
-        tune(path, study, trials=trials, heads=families)
+        tune(path, study, trials=trials, heads=head_types)
         found, cache = load_trials(study), open_cache(path)
         searched = time.perf_counter() - start
         rows = np.flatnonzero((cache.patients["split"] == "test").to_numpy())
@@ -282,8 +282,8 @@ CHOICES: Mapping[str, Callable[["Searched"], Average]] = {
     "average of the 10 best by log loss": _named("average_log_loss"),
     "greedy 10 by balanced accuracy": _greedy("balanced_accuracy", "greedy"),
     "greedy 10 by log loss": _greedy("log_loss", "greedy"),
-    "best of each family by balanced accuracy": _greedy("balanced_accuracy", "families"),
-    "best of each family by log loss": _greedy("log_loss", "families"),
+    "best of each head type by balanced accuracy": _greedy("balanced_accuracy", "head types"),
+    "best of each head type by log loss": _greedy("log_loss", "head types"),
     "best mean balanced accuracy of 5 repeats": _repeated("balanced_accuracy"),
     "best mean log loss of 5 repeats": _repeated("log_loss"),
     "fixed: logistic, clinical values": _fixed(0),
@@ -423,7 +423,7 @@ def main() -> None:
     parser.add_argument("--simulated", type=int, default=0, metavar="N", help="so many simulated cohorts")
     parser.add_argument("--trials", type=int, default=100, help="of each search (default: 100)")
     parser.add_argument(
-        "--families",
+        "--heads",
         nargs="*",
         default=[],
         metavar="NAME",
@@ -440,12 +440,12 @@ def main() -> None:
         kinds.insert(0, units_of_cache(open_cache(arguments.cache), arguments.repeats))
     with open_ledger(arguments.records) as ledger:
         for unit in (unit for turn in zip_longest(*kinds) for unit in turn if unit is not None):
-            key = " ".join([unit.key, str(arguments.trials), *arguments.families])
+            key = " ".join([unit.key, str(arguments.trials), *arguments.head_types])
             if ledger.get(key) is not None:
                 continue
             if time.monotonic() - started > 60 * arguments.minutes:
                 return
-            record = record_of(unit, arguments.trials, arguments.families)
+            record = record_of(unit, arguments.trials, arguments.head_types)
             ledger.add(key, record)
             seconds = " + ".join(f"{s:.0f}" for s in record["seconds"])
             print(f"{unit.key}: {seconds} s, {record['cpu']:.0f} s of processor", flush=True)

@@ -6,7 +6,7 @@ Usage: python benchmarks/tune.py [whole] [linear] [patients] [chosen] [memory] [
 On simulated cohorts (a signal in the mean of the features). Each part runs in a process of its own:
 
     whole     trials of the whole space
-    linear    trials of the linear families (logistic regression and discriminant analysis)
+    linear    trials of the linear head types (logistic regression and discriminant analysis)
     patients  the same points of the whole space, each scored to its end, on ten times the patients against on as many
               as given
     chosen    a search's first trials on either: points and early stops follow from what it finds, and where more heads
@@ -14,7 +14,8 @@ On simulated cohorts (a signal in the mean of the features). Each part runs in a
     memory    the largest memory of a process that searches on so many images
     jobs      trials of the whole space with two processes
 
-Prints the wall time, the share that is not spent in scoring, the CPU time, the time by family, and the largest memory.
+Prints the wall time, the share that is not spent in scoring, the CPU time, the time by head type, and the largest
+memory.
 """
 
 import argparse
@@ -49,18 +50,18 @@ def make_cache(path: Path, n_patients: int, n_images: int, dim: int) -> Path:
 
 
 def search(cache: Path, study: Path, trials: int, heads: Sequence[str], jobs: int) -> Found:
-    """Search in this process; seconds in all, in scoring and by family."""
-    from lymphofeat.heads.registry import families
+    """Search in this process; seconds in all, in scoring and by head type."""
+    from lymphofeat.heads.registry import head_types
     from lymphofeat.studies import evaluate, tune
 
-    families()  # imports are paid once, whatever the number of trials
-    by_family: dict[str, list[float]] = defaultdict(list)
+    head_types()  # imports are paid once, whatever the number of trials
+    by_head_type: dict[str, list[float]] = defaultdict(list)
     evaluator_call = evaluate.Evaluator.__call__
 
     def timed(self: evaluate.Evaluator, task: evaluate.Task) -> evaluate.Outcome:
         start = time.perf_counter()
         outcome = evaluator_call(self, task)
-        by_family[task.params["family"]].append(time.perf_counter() - start)
+        by_head_type[task.params["family"]].append(time.perf_counter() - start)
         return outcome
 
     evaluate.Evaluator.__call__ = timed  # type: ignore[method-assign]
@@ -72,15 +73,15 @@ def search(cache: Path, study: Path, trials: int, heads: Sequence[str], jobs: in
         "pruned": summary.n_pruned,
         "wall": wall,
         "cpu": time.process_time() - cpu,
-        "scoring": sum(map(sum, by_family.values())),
-        "by_family": {name: [len(each), sum(each)] for name, each in sorted(by_family.items())},
+        "scoring": sum(map(sum, by_head_type.values())),
+        "by_head_type": {name: [len(each), sum(each)] for name, each in sorted(by_head_type.items())},
         "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "best": summary.best.scores.values["balanced_accuracy"],
     }
 
 
 def points(caches: Sequence[Path], study: Path, trials: int) -> list[dict[str, list[float]]]:
-    """For each cache, the seconds by family of the points that a search on the first one finds."""
+    """For each cache, the seconds by head type of the points that a search on the first one finds."""
     from lymphofeat.studies import evaluate, tune
 
     tasks: list[evaluate.Task] = []
@@ -94,17 +95,17 @@ def points(caches: Sequence[Path], study: Path, trials: int) -> list[dict[str, l
     tune(caches[0], study, trials=trials)
     found = []
     for cache in caches:
-        evaluator, by_family = evaluate.Evaluator(), defaultdict(list)
+        evaluator, by_head_type = evaluate.Evaluator(), defaultdict(list)
         for task in tasks:
             start = time.perf_counter()
             evaluator_call(evaluator, replace(task, setting=replace(task.setting, cache=cache)))
-            by_family[task.params["family"]].append(time.perf_counter() - start)
-        found.append(dict(by_family))
+            by_head_type[task.params["family"]].append(time.perf_counter() - start)
+        found.append(dict(by_head_type))
     return found
 
 
 def same_points(few: tuple[int, int, int], trials: int) -> None:
-    """Print how much longer each family takes on ten times the patients."""
+    """Print how much longer each head type takes on ten times the patients."""
     many = (10 * few[0], *few[1:])
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, mp_context=context) as fresh:
@@ -147,7 +148,9 @@ def show(part: str, f: Found) -> None:
         print(
             f"  not scoring: {rest:.1f} s, {rest / f['wall']:.0%}, {1000 * rest / f['trials']:.0f} ms a trial"
         )
-        each = ", ".join(f"{name} {n} × {seconds / n:.2f} s" for name, (n, seconds) in f["by_family"].items())
+        each = ", ".join(
+            f"{name} {n} × {seconds / n:.2f} s" for name, (n, seconds) in f["by_head_type"].items()
+        )
         print(f"  {each}", flush=True)
 
 
@@ -170,7 +173,7 @@ def main() -> None:
     if "whole" in parts:
         apart("whole space", size, options.trials)
     if "linear" in parts:
-        apart("linear families", size, options.linear_trials, ["lda", "logistic"])
+        apart("linear head types", size, options.linear_trials, ["lda", "logistic"])
     if "patients" in parts:
         same_points(size, options.ratio_trials)
     if "chosen" in parts:

@@ -35,7 +35,7 @@ def seen_cache(path: Path, honest: Path) -> Path:
         table,
         {name: np.array(e.features) for name, e in cache.encodings.items()},
         n_folds=4,
-        families=dict.fromkeys(cache.encodings, "tuned"),
+        encoder_families=dict.fromkeys(cache.encodings, "tuned"),
         blind_to={name: (e.blind_to or set()) - {SEEN} for name, e in cache.encodings.items()},
     )
     return path

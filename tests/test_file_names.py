@@ -50,7 +50,7 @@ def test_images_under_such_names_are_read_and_told_of_in_text(
     assert extract_frozen(read_cohort(cohort), cache, SETTINGS).rate == 0  # the same cohort, known again
     run = runner(monkeypatch, capsys)
     assert (
-        run("tune", "--cache", cache, "--study", tmp_path / "s.db", "--trials", 1, "--families", "late").code
+        run("tune", "--cache", cache, "--study", tmp_path / "s.db", "--trials", 1, "--heads", "late").code
         == 0
     )
     explained = run("explain", "P0", "--cache", cache, "--study", tmp_path / "s.db")

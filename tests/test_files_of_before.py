@@ -36,7 +36,7 @@ def test_the_study_holds_its_trials_and_goes_on(old: Path) -> None:
 
 def test_the_cache_is_tuned_and_submitted(old: Path) -> None:
     cache = open_cache(old / "features.h5")
-    assert cache.families == ["colour"]
+    assert cache.encoder_families == ["colour"]
     submit(old / "features.h5", old / "study.db", old / "submission.csv")
     assert len(pd.read_csv(old / "submission.csv")) == int((cache.patients["split"] == "test").sum())
 

@@ -111,7 +111,7 @@ def test_the_promises_are_kept(run: Run, tmp_path: Path) -> None:
     keeps_its_promise(run, tmp_path, "check")
     keeps_its_promise(run, tmp_path, "simulate", "simulated", "--patients", "8", "--images", "1", "2")
     keeps_its_promise(run, tmp_path, *EXTRACT)
-    keeps_its_promise(run, tmp_path, "tune", "--families", "logistic", "--inputs", "image", "--trials", "3")
+    keeps_its_promise(run, tmp_path, "tune", "--heads", "logistic", "--inputs", "image", "--trials", "3")
     keeps_its_promise(run, tmp_path, "export", "model")
     clinical = ("--clinical", "data/testset/testset_data.csv")
     keeps_its_promise(run, tmp_path, "predict", "model", "data/testset", *clinical)
@@ -120,7 +120,7 @@ def test_the_promises_are_kept(run: Run, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_promises_of_long_work_are_kept(run: Run, tmp_path: Path) -> None:
     compared_cache(tmp_path / "c.h5", n_folds=3)
-    search = ("--encoding", "good", "--families", "logistic", "--trials", "2")
+    search = ("--encoding", "good", "--heads", "logistic", "--trials", "2")
     keeps_its_promise(run, tmp_path, "evaluate", "--cache", "c.h5", *search)
     keeps_its_promise(run, tmp_path, "compare", "c.h5", "--systems", "good")
 
@@ -266,7 +266,7 @@ def test_every_verb_in_every_encoding_with_names_that_look_like_markup(
     shown = ODD.encode(encoding, "backslashreplace").decode(encoding)
     cache, study = f"{ODD}.h5", f"{ODD}.db"
     files = ("--cache", cache, "--study", study)
-    heads = ("--families", "logistic", "--inputs", "both")
+    heads = ("--heads", "logistic", "--inputs", "both")
     commands = [
         (("check", ODD), shown),
         (("simulate", f"{ODD}.new", "--patients", "8", "--images", "1", "2"), f"{shown}.new"),

@@ -40,7 +40,7 @@ class Assessment:
         n_folds, n_runs: outer folds of a run, and runs (repeats of the folds × seeds).
         differences: the pipeline against each other one; Holm over all of them.
         simplest_pipeline: the one-standard-error rule over the pipelines.
-        simplest_family: the same over the families of heads of the search on all folds, whose scores are selected;
+        simplest_head_type: the same over the head types of the search on all folds, whose scores are selected;
             None without one.
         tables: by name, in the order they are shown; columns are described where each is made.
         notes: what is lacking and why.
@@ -55,7 +55,7 @@ class Assessment:
     n_runs: int
     differences: tuple[Difference, ...]
     simplest_pipeline: OneStandardError
-    simplest_family: OneStandardError | None
+    simplest_head_type: OneStandardError | None
     tables: Mapping[str, pd.DataFrame]
     notes: tuple[str, ...] = field(default=())
 
@@ -120,12 +120,12 @@ def assess(
         "simplest": simplest.table,
         "patients": patients_table(main),
     }
-    family = _simplest_family(tuned, main.metric, **options)
-    if family is not None:
-        tables["families"] = family.table
+    head_type = _simplest_head_type(tuned, main.metric, **options)
+    if head_type is not None:
+        tables["head_types"] = head_type.table
     return Assessment(
         main.name, main.encoding, main.metric, len(main.y), int(main.y.sum()),
-        len({fold.fold for fold in main.folds_of_runs}), main.n_runs, tuple(found), simplest, family, tables,
+        len({fold.fold for fold in main.folds_of_runs}), main.n_runs, tuple(found), simplest, head_type, tables,
         (*notes, *_lacking(main, roles, tables)),
     )  # fmt: skip
 
@@ -152,12 +152,12 @@ def _as_table(found: Sequence[Difference]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _simplest_family(
+def _simplest_head_type(
     tuned: Tuned | None, metric: str, *, n_resamples: int, seed: int
 ) -> OneStandardError | None:
-    if tuned is None or not tuned.of_families:
+    if tuned is None or not tuned.of_head_types:
         return None
-    candidates = [(name, COSTS.index(cost), runs) for name, (cost, runs) in tuned.of_families.items()]
+    candidates = [(name, COSTS.index(cost), runs) for name, (cost, runs) in tuned.of_head_types.items()]
     return one_standard_error(candidates, metric, n_resamples=n_resamples, seed=seed)
 
 

@@ -16,7 +16,7 @@ from ..nested.result import Nested
 from ..progress import Progress, Silent
 from ..storage.journal import open_ledger
 from ..studies.space import Space
-from ..studies.study import check_arguments, family_in
+from ..studies.study import check_arguments, encoding_in
 from ..studies.summary import StudySummary
 from ..studies.workers import workers
 from ..wording import words
@@ -61,7 +61,7 @@ class EvaluationPlan:
         shuffles = f", {self.permute} shuffles of the labels × {n_folds} folds" if self.permute else ""
         return (
             f"{self.n_searches} searches of {self.main.trials} trials inside outer folds ({runs} × {n_folds} folds of "
-            f"each pipeline: {pipelines}{shuffles}), and one on all folds, on encodings {self.main.family}."
+            f"each pipeline: {pipelines}{shuffles}), and one on all folds, on encodings {self.main.encoder_family}."
         )
 
 
@@ -87,7 +87,7 @@ class Evaluation:
 def plan_evaluation(
     cache_path: Path,
     *,
-    family: str | None = None,
+    encoding: str | None = None,
     heads: Sequence[str] = (),
     trials: int = 50,
     repeats: int = 1,
@@ -100,7 +100,7 @@ def plan_evaluation(
     """Check everything that can be checked before work begins; writes nothing.
 
     Args:
-        cache_path, family, heads, trials, repeats, seeds, seed, metric, jobs: as of `nested`.
+        cache_path, encoding, heads, trials, repeats, seeds, seed, metric, jobs: as of `nested`.
         permute: shuffles of the labels, each a nested cross-validation of its own; 0: no permutation test.
 
     Raises:
@@ -108,7 +108,7 @@ def plan_evaluation(
     """
     check_arguments(trials, metric, None, seed, "tpe", jobs)
     space, cache = Space.of(heads), open_cache(cache_path)
-    chosen = family_in(cache, family)
+    chosen = encoding_in(cache, encoding)
     runs, note = runs_of(cache, chosen, repeats, seeds, seed)
     main = Pipeline(WHOLE, cache_path, chosen, space, trials, metric)
     controls, notes = controls_of(main, cache, heads)

@@ -51,7 +51,7 @@ class Learning:
 
     Attributes:
         metric: "auc" or "balanced_accuracy" (threshold at the share of malignant among the patients learnt from).
-        families: of the heads, by fold; their parameters are held fixed.
+        head_types: of the heads, by fold; their parameters are held fixed.
         n_draws: subsets of each size but the largest.
         n_now: training patients of an outer fold, on average.
         gain: what twice as many would add, with its 95 % interval, which takes the law on trust.
@@ -60,7 +60,7 @@ class Learning:
     """
 
     metric: str
-    families: tuple[str, ...]
+    head_types: tuple[str, ...]
     n_draws: int
     n_now: float
     gain: Interval
@@ -77,7 +77,7 @@ class _Fold:
 
 def learning_curve(
     cache: Cache,
-    family: str,
+    encoder_family: str,
     params: Params | Sequence[Params],
     *,
     metric: str = "auc",
@@ -91,7 +91,7 @@ def learning_curve(
 
     Args:
         cache: a cache with labelled patients.
-        family: whose encodings the head sees.
+        encoder_family: whose encodings the head sees.
         params: a head's, as a trial or `NestedFold.params` has them; or one for each fold, by the folds' numbers.
         metric: one of `LEARNING_METRICS`.
         n_sizes: ≥ 3, spaced evenly in their logarithm.
@@ -102,12 +102,12 @@ def learning_curve(
     Raises:
         InputError: bad arguments, too few patients of a class, or a score that does not vary over resamples (a flawless
             one).
-        CacheError, LeakageError: no such family, or a fold that no encoding of it is blind to.
+        CacheError, LeakageError: no such encoder family, or a fold that no encoding of it is blind to.
     """
     _check(metric, n_sizes, n_draws)
     labels = labels_of(cache)
     labelled = np.flatnonzero(labels >= 0)
-    folds = _folds(cache, family, labels)
+    folds = _folds(cache, encoder_family, labels)
     shares = _shares(folds, n_sizes)
     chosen = [params] * len(folds) if isinstance(params, Mapping) else list(params)
     if len(chosen) != len(folds):
@@ -134,9 +134,9 @@ def learning_curve(
     finally:
         progress.stop()
     curve = fit_learning_curve(sizes, values, np.column_stack(resampled))
-    now, families = sizes[-1], tuple(str(one["family"]) for one in chosen)
+    now, head_types = sizes[-1], tuple(str(one["family"]) for one in chosen)
     table = _table(curve, sizes, bounds)
-    return Learning(metric, families, n_draws, now, curve.gain(now, 2 * now), table)
+    return Learning(metric, head_types, n_draws, now, curve.gain(now, 2 * now), table)
 
 
 def _table(curve: LearningCurve, sizes: list[float], scores: list[Interval]) -> pd.DataFrame:
@@ -150,9 +150,9 @@ def _table(curve: LearningCurve, sizes: list[float], scores: list[Interval]) -> 
     return pd.DataFrame(rows)
 
 
-def _folds(cache: Cache, family: str, labels: NDArray[np.int8]) -> list[_Fold]:
+def _folds(cache: Cache, encoder_family: str, labels: NDArray[np.int8]) -> list[_Fold]:
     found = []
-    for split in cache.splits(family).values():
+    for split in cache.splits(encoder_family).values():
         reactive, malignant = (split.train[labels[split.train] == label] for label in (0, 1))
         found.append(_Fold(split, (reactive, malignant)))
     return found

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..estimates.scores import METRICS, score
-from ..heads.registry import COSTS, families
+from ..heads.registry import COSTS, head_types
 from ..nested.result import Nested, NestedFold
 from ..studies.summary import StudySummary, TrialSummary
 from .runs import Runs, compare_runs
@@ -23,13 +23,13 @@ class Tuned:
         best: out-of-fold predictions of what `submit` takes, a run per repeat of the folds; with `ranks` where its
             folds were brought to one scale as those of nested cross-validation are.
         n_trials: among how many it was selected.
-        of_families: per family of heads its cost (one of `heads.registry.COSTS`) and the predictions of its best trial.
+        of_head_types: per head type its cost (one of `heads.registry.COSTS`) and the predictions of its best trial.
     """
 
     ids: tuple[str, ...]
     best: Runs
     n_trials: int
-    of_families: dict[str, tuple[str, Runs]]
+    of_head_types: dict[str, tuple[str, Runs]]
 
     @classmethod
     def of(cls, study: StudySummary, on_one_scale: Nested | None = None) -> "Tuned":
@@ -44,9 +44,9 @@ class Tuned:
         def runs(trial: TrialSummary) -> Runs:
             return Runs(trial.y, trial.scores.probabilities, trial.decisions)
 
-        costs = {name: family.cost for name, family in families().items()}
+        costs = {name: head_type.cost for name, head_type in head_types().items()}
         each = {
-            entry.family: (costs.get(entry.family, COSTS[-1]), runs(entry.trial))
+            entry.head_type: (costs.get(entry.head_type, COSTS[-1]), runs(entry.trial))
             for entry in study.leaderboard
         }
         chosen = Runs(study.best.y, study.selected.probabilities, study.selected.decisions)

@@ -62,10 +62,10 @@ def choices_table(main: Nested) -> pd.DataFrame:
     """What the outer folds' searches chose; one row per parameter.
 
     Columns: parameter, folds (that have it), of (outer folds of all runs), most_frequent, share (of `folds` that chose
-    it), alike (share of pairs of folds that agree), median, least, most (of numbers). The first row is the family.
+    it), alike (share of pairs of folds that agree), median, least, most (of numbers). The first row is the head type.
     """
     names = list(dict.fromkeys(name for fold in main.folds_of_runs for name in fold.params))
-    rows = [_chosen("family", [fold.family for fold in main.folds_of_runs], len(main.folds_of_runs))]
+    rows = [_chosen("family", [fold.head_type for fold in main.folds_of_runs], len(main.folds_of_runs))]
     for name in names:
         if name != "family":
             values = [fold.params[name] for fold in main.folds_of_runs if name in fold.params]

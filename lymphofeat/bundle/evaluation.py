@@ -43,7 +43,7 @@ class Reported:
         """
         malignant = int(study.best.y.sum())
         for what, own, other in (
-            ("encodings", self.encoding, study.family),
+            ("encodings", self.encoding, study.encoding),
             ("metric", self.metric, study.metric),
             ("number of patients", self.n, study.n_patients),
             ("number of malignant patients", self.n_malignant, malignant),

@@ -122,7 +122,7 @@ def export_bundle(
         study = load_study(study_path)
         cache = open_cache(cache_path)
         model = final_model(cache, study, rule=options.rule, trial=options.trial, ensemble=options.ensemble)
-        fits = final_fits(cache, study.family)
+        fits = final_fits(cache, study.encoding)
         writer = _Writer(cache, model, fits, options, _evidence(cache, model, nested, evaluation), folder)
         encoders = writer.encoders()
         progress.note(f"Fitting {len(model.members) * len(fits)} heads")
@@ -273,7 +273,7 @@ class _Writer:
             "reference_date_verified": certain,
             "training": asdict(table),
             "metric": self.model.study.metric,
-            "encoding": self.model.study.family,
+            "encoding": self.model.study.encoding,
             "model_digest": self.model.digest(self.cache, list(self.fits)),
             "versions": {"python": python_version(), **{name: _version(name) for name in _PACKAGES}},
         }

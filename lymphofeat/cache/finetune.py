@@ -16,6 +16,7 @@ from ..parallel import keep_freed_memory
 from ..progress import Progress, Silent
 from ..training.recipe import Recipe
 from ..training.recipe_file import change_recipe, find_recipe
+from .encoder_family import Family, encoder_family_name, encoders_folder
 from .extract import (
     ExtractSettings,
     check_settings,
@@ -26,7 +27,6 @@ from .extract import (
     lacks_bfloat16,
     open_fresh,
 )
-from .family import Family, encoders_folder, family_name
 from .members import Member, members_of
 from .reader import open_cache
 from .writer import writing
@@ -34,9 +34,9 @@ from .writer import writing
 __all__ = [
     "FinetuneSettings",
     "FinetuneSummary",
+    "encoder_family_name",
     "encoders_folder",
     "extract_finetuned",
-    "family_name",
     "settings_from",
 ]
 
@@ -50,7 +50,7 @@ class FinetuneSettings:
         extract: weights to start from, seed (0 if None), device, dtype, batch size of the frozen pass, and the folds.
             Its backbone and crop are not looked at: the recipe has them.
         nested: also the encoders that are blind to two folds.
-        name: the family's name in the cache, by default `family_name`.
+        name: the family's name in the cache, by default `encoder_family_name`.
     """
 
     recipe: Recipe | str = "default"
@@ -64,7 +64,7 @@ class FinetuneSummary:
     """What a fine-tuning did.
 
     Attributes:
-        cache, family: where the encodings are.
+        cache, encoder_family: where the encodings are.
         recipe: that made them.
         origin: of the start weights.
         n_images: of the cohort.
@@ -75,7 +75,7 @@ class FinetuneSummary:
     """
 
     cache: Path
-    family: str
+    encoder_family: str
     recipe: Recipe
     origin: str
     n_images: int
@@ -176,28 +176,32 @@ def extract_finetuned(
         folds = tables.folds[tables.folds[:, 0] >= 0, 0]
 
         def planned(extract: ExtractSettings) -> tuple[Family, list[Member], list[Member]]:
-            family = Family(cohort, cache, extract, settings.name, recipe, tables, workers, progress)
-            members = members_of(family.name, folds, nested=settings.nested)
-            return family, members, [m for m in members if force or not holds(found, family.spec(m))]
+            encoder_family = Family(cohort, cache, extract, settings.name, recipe, tables, workers, progress)
+            members = members_of(encoder_family.name, folds, nested=settings.nested)
+            return (
+                encoder_family,
+                members,
+                [m for m in members if force or not holds(found, encoder_family.spec(m))],
+            )
 
-        family, members, waiting = planned(settings.extract)
-        if waiting and lacks_bfloat16(settings.extract, family.device):
-            progress.note(float32_instead(family.name))
-            family, members, waiting = planned(replace(settings.extract, dtype="float32"))
+        encoder_family, members, waiting = planned(settings.extract)
+        if waiting and lacks_bfloat16(settings.extract, encoder_family.device):
+            progress.note(float32_instead(encoder_family.name))
+            encoder_family, members, waiting = planned(replace(settings.extract, dtype="float32"))
         if not waiting:
             correct_values(found, tables)
         if force:
-            family.forget(members)
-        family.train(waiting)
+            encoder_family.forget(members)
+        encoder_family.train(waiting)
         for member in waiting:
-            family.encode(member, anew=force)
+            encoder_family.encode(member, anew=force)
     best = _best_epochs(cache, members)
     seconds = time.perf_counter() - began
     return FinetuneSummary(
         cache,
-        family.name,
+        encoder_family.name,
         recipe,
-        family.weights.origin,
+        encoder_family.weights.origin,
         tables.n_images,
         best,
         len(members) - len(waiting),

@@ -31,7 +31,7 @@ def save_cache(
     n_folds: int = 5,
     n_repeats: int = 10,
     fold_seed: int = 0,
-    families: Mapping[str, str] | None = None,
+    encoder_families: Mapping[str, str] | None = None,
     blind_to: Mapping[str, Collection[int] | None] | None = None,
     end_to_end: Mapping[str, NDArray[np.float64]] | None = None,
     reference: date | None = None,
@@ -50,7 +50,7 @@ def save_cache(
             (years) and count (10⁹/l, ≥ 0): numbers. In the last five NaN, None and "" mean missing.
         features: per encoding, (n_images, D) float32, the images of each patient contiguous, patients in order.
         n_folds, n_repeats, fold_seed: how the folds are made.
-        families: the family of each encoding, by default its own name.
+        encoder_families: the encoder family of each encoding, by default its own name.
         blind_to: the folds whose labels each encoder never saw; None (the default): it saw no labels. This is
             the caller's word, and everything that is scored later rests on it.
         end_to_end: for encodings of fine-tuned networks, (n_patients,) the network's own probabilities.
@@ -59,8 +59,8 @@ def save_cache(
 
     Raises:
         CacheError: a value of the table that cannot be used, with its row; arrays that do not fit the table, or hold
-            NaN, infinite or all-zero rows; an encoding that `families`, `blind_to` or `end_to_end` name and `features`
-            does not hold.
+            NaN, infinite or all-zero rows; an encoding that `encoder_families`, `blind_to` or `end_to_end` name and
+            `features` does not hold.
         StaleCacheError: `path` holds encodings of other patients, labels or folds.
         InputError: a class has fewer persons than there are folds.
     """
@@ -77,10 +77,12 @@ def save_cache(
         digests=[""] * rows,
         reference="" if reference is None else reference.isoformat(),
     )
-    families, blind_to, end_to_end = families or {}, blind_to or {}, end_to_end or {}
-    _check_names(features, n_folds, families=families, blind_to=blind_to, end_to_end=end_to_end)
+    encoder_families, blind_to, end_to_end = encoder_families or {}, blind_to or {}, end_to_end or {}
+    _check_names(
+        features, n_folds, encoder_families=encoder_families, blind_to=blind_to, end_to_end=end_to_end
+    )
     arrays = {name: _checked_features(name, array, rows) for name, array in features.items()}
-    specs = [_spec(name, array, families, blind_to) for name, array in arrays.items()]
+    specs = [_spec(name, array, encoder_families, blind_to) for name, array in arrays.items()]
     for name, array in arrays.items():
         refuse_bad(tables, array)
         if name in end_to_end:
@@ -100,13 +102,13 @@ def save_cache(
 def _spec(
     name: str,
     array: NDArray[np.float32],
-    families: Mapping[str, str],
+    encoder_families: Mapping[str, str],
     blind_to: Mapping[str, Collection[int] | None],
 ) -> EncodingSpec:
     blind = blind_to.get(name)
     return EncodingSpec(
         name,
-        families.get(name, name),
+        encoder_families.get(name, name),
         array.shape[1],
         len(array),
         None if blind is None else frozenset(int(k) for k in blind),

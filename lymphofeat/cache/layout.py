@@ -84,7 +84,7 @@ class EncodingSpec:
 
     Attributes:
         name: the encoding's name in the cache.
-        family: encodings that differ only in the folds they are blind to share it.
+        encoder_family: encodings that differ only in the folds they are blind to share it.
         dim: D, features per image.
         block: images per written block.
         blind_to: folds whose labels the encoder never saw; None: it saw none at all.
@@ -92,14 +92,14 @@ class EncodingSpec:
     """
 
     name: str
-    family: str
+    encoder_family: str
     dim: int
     block: int
     blind_to: frozenset[int] | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in (self.name, self.family):
+        for name in (self.name, self.encoder_family):
             if not NAME.fullmatch(name):
                 raise CacheError(f"{name!r} cannot name an encoding; use letters, digits and . _ + - only.")
 
@@ -121,7 +121,7 @@ class EncodingSpec:
         return json.dumps(
             {
                 "name": self.name,
-                "family": self.family,
+                "family": self.encoder_family,
                 "dim": self.dim,
                 "block": self.block,
                 "blind_to": blind,

@@ -1,4 +1,4 @@
-"""Which encoders a fine-tuned family has, and whom each of them may learn from.
+"""Which encoders a fine-tuned encoder family has, and whom each of them may learn from.
 
 Everything that keeps an encoder blind to the folds that it will be scored on is in this file: an encoder is handed
 `LearningPatients`, and nobody of its held-out folds, and no test patient, is among them.
@@ -22,7 +22,7 @@ __all__ = ["Member", "learning_patients", "members_of", "validating"]
 
 @dataclass(frozen=True)
 class Member:
-    """One encoder of a family.
+    """One encoder of an encoder family.
 
     Attributes:
         name: of its encoding.
@@ -33,7 +33,7 @@ class Member:
     held_out: frozenset[int]
 
 
-def members_of(family: str, folds: Iterable[int], *, nested: bool) -> list[Member]:
+def members_of(encoder_family: str, folds: Iterable[int], *, nested: bool) -> list[Member]:
     """One encoder per fold, and for nested cross-validation one for every two folds.
 
     Raises:
@@ -45,9 +45,11 @@ def members_of(family: str, folds: Iterable[int], *, nested: bool) -> list[Membe
             f"--nested needs at least 3 folds, and there are {len(names)}: without two of them nobody is left to learn "
             "from; give more --folds or leave --nested out."
         )
-    members = [Member(f"{family}-fold{k}", frozenset({k})) for k in names]
+    members = [Member(f"{encoder_family}-fold{k}", frozenset({k})) for k in names]
     if nested:
-        members += [Member(f"{family}-folds{j}+{k}", frozenset({j, k})) for j, k in combinations(names, 2)]
+        members += [
+            Member(f"{encoder_family}-folds{j}+{k}", frozenset({j, k})) for j, k in combinations(names, 2)
+        ]
     return members
 
 

@@ -35,7 +35,7 @@ class Encoding:
     """The features of every image of the cohort under one frozen encoder.
 
     Attributes:
-        spec: name, family, width, and the folds that the encoder is blind to.
+        spec: name, encoder family, width, and the folds that the encoder is blind to.
         digest: hex digest of the features.
         features: (n_images, D) float32, mapped read-only.
         end_to_end: (n_patients,) float64, the fine-tuned network's own probabilities of malignant; None where
@@ -54,8 +54,8 @@ class Encoding:
         return self.spec.name
 
     @property
-    def family(self) -> str:
-        return self.spec.family
+    def encoder_family(self) -> str:
+        return self.spec.encoder_family
 
     @property
     def dim(self) -> int:
@@ -82,9 +82,9 @@ class Cache:
         created: when, ISO 8601, UTC.
         version: the lymphofeat version that wrote it.
         encodings: by name.
-        default_family: the family written last.
-        stale: by name, the encodings of families in which an encoder was trained on clinical values other than the
-            table's. They are not among `encodings`: nothing can be scored or predicted with them.
+        default_encoder_family: the encoder family written last.
+        stale: by name, the encodings of encoder families in which an encoder was trained on clinical values other than
+            the table's. They are not among `encodings`: nothing can be scored or predicted with them.
     """
 
     path: Path
@@ -92,7 +92,7 @@ class Cache:
     created: str
     version: str
     encodings: dict[str, Encoding]
-    default_family: str
+    default_encoder_family: str
     stale: dict[str, Encoding] = field(default_factory=dict)
 
     @cached_property
@@ -132,44 +132,46 @@ class Cache:
         return np.flatnonzero(train & (self.labels >= 0))
 
     @property
-    def families(self) -> list[str]:
-        """Names of the encoding families, sorted."""
-        return sorted({e.family for e in self.encodings.values()})
+    def encoder_families(self) -> list[str]:
+        """Names of the encoder families, sorted."""
+        return sorted({e.encoder_family for e in self.encodings.values()})
 
-    def members(self, family: str) -> list[Encoding]:
-        """The encodings of a family, by name.
+    def members(self, encoder_family: str) -> list[Encoding]:
+        """The encodings of an encoder family, by name.
 
         Raises:
             StaleCacheError: it was trained on clinical values that were corrected since.
-            CacheError: the cache holds no such family.
+            CacheError: the cache holds no such encoder family.
         """
-        self.check_not_stale(family)
-        found = [e for _, e in sorted(self.encodings.items()) if e.family == family]
+        self.check_not_stale(encoder_family)
+        found = [e for _, e in sorted(self.encodings.items()) if e.encoder_family == encoder_family]
         if not found:
             raise CacheError(
-                f"{self.path} holds no encoding {family!r}; it holds {', '.join(self.families)}."
+                f"{self.path} holds no encoding {encoder_family!r}; it holds {', '.join(self.encoder_families)}."
             )
         return found
 
-    def check_not_stale(self, family: str) -> None:
-        """Refuse a family whose encoders were trained on clinical values that were corrected since.
+    def check_not_stale(self, encoder_family: str) -> None:
+        """Refuse an encoder family whose encoders were trained on clinical values that were corrected since.
 
         Raises:
             StaleCacheError: it is one; with the way out.
         """
-        if reason := self.why_stale(family):
+        if reason := self.why_stale(encoder_family):
             raise StaleCacheError(f"{self.path}: {reason}")
 
-    def why_stale(self, family: str) -> str:
-        """What is wrong with a stale family and what to do; "" of any other."""
-        stale = sorted(name for name, encoding in self.stale.items() if encoding.family == family)
+    def why_stale(self, encoder_family: str) -> str:
+        """What is wrong with a stale encoder family and what to do; "" of any other."""
+        stale = sorted(
+            name for name, encoding in self.stale.items() if encoding.encoder_family == encoder_family
+        )
         if not stale:
             return ""
         recipe = self.stale[stale[0]].attrs["recipe"]["name"]
         return (
-            f"the encoders of {family} ({', '.join(stale)}) were trained on clinical values that were corrected "
-            "since; train them anew with the `lymphofeat extract --finetune` command that made them (recipe "
-            f"{recipe}) and --force, or name another encoding ({', '.join(self.families) or 'there is none'})."
+            f"the encoders of {encoder_family} ({', '.join(stale)}) were trained on clinical values that were "
+            "corrected since; train them anew with the `lymphofeat extract --finetune` command that made them (recipe "
+            f"{recipe}) and --force, or name another encoding ({', '.join(self.encoder_families) or 'there is none'})."
         )
 
     def bags(self, name: str) -> Bags:
@@ -181,7 +183,7 @@ class Cache:
 
     def split(
         self,
-        family: str | None,
+        encoder_family: str | None,
         held_out: Collection[int],
         *,
         repeat: int = 0,
@@ -193,8 +195,8 @@ class Cache:
         `final_splits` and `predicting`, which rest on this.
 
         Args:
-            family: an encoding family; its encoding that is blind to all folds named is chosen. None: no images, all
-                bags are of features of width 0.
+            encoder_family: an encoder family; its encoding that is blind to all folds named is chosen. None: no images,
+                all bags are of features of width 0.
             held_out: the folds that are predicted.
             repeat: the column of `folds` that they are of. Encoders are trained on column 0, so for any other one
                 only encodings without labels qualify.
@@ -206,11 +208,13 @@ class Cache:
 
         Raises:
             InputError: no labelled patient is in a fold of `held_out`.
-            CacheError: no such family.
-            LeakageError: every encoding of the family saw a label of one of the folds.
+            CacheError: no such encoder family.
+            LeakageError: every encoding of the encoder family saw a label of one of the folds.
         """
         unseen = {*held_out, *without}
-        encoding = None if family is None else self.blind_encoding(family, unseen, repeat=repeat)
+        encoding = (
+            None if encoder_family is None else self.blind_encoding(encoder_family, unseen, repeat=repeat)
+        )
         fold_of = self.folds[self.labelled, repeat]
         absent = set(held_out) - {int(k) for k in fold_of}
         if absent or not held_out:
@@ -224,30 +228,30 @@ class Cache:
         split = Split(self._bags(encoding.features), encoding.digest, train, train[:0], encoding.name)
         return self.predicting(split, test)
 
-    def splits(self, family: str | None, *, repeat: int = 0) -> dict[int, Split]:
+    def splits(self, encoder_family: str | None, *, repeat: int = 0) -> dict[int, Split]:
         """Cross-validation: per fold of the labelled patients, ascending, `split` of this fold, with its raises."""
         folds = np.unique(self.folds[self.labelled, repeat])
         if not len(folds):
             raise InputError(f"{self.path} holds no labelled patient to learn from.")
-        return {int(k): self.split(family, {int(k)}, repeat=repeat) for k in folds}
+        return {int(k): self.split(encoder_family, {int(k)}, repeat=repeat) for k in folds}
 
-    def final_splits(self, family: str, new: Indices | None = None) -> list[Split]:
+    def final_splits(self, encoder_family: str, new: Indices | None = None) -> list[Split]:
         """The fits of a model that is handed over; their probabilities are averaged.
 
         Under encoders that saw no labels, one fit on all labelled patients. Under encoders trained per fold, one fit
         for each encoder, on the encoder's training folds as in cross-validation.
 
         Args:
-            family: an encoding family.
+            encoder_family: an encoder family.
             new: (n,) rows of the patients to predict, who must be new to all of it: the test part, or patients without
                 a label. None: nobody; `predicting` names them later.
 
         Raises:
-            CacheError: no such family.
+            CacheError: no such encoder family.
             LeakageError: a fold has no encoding that is blind to it, or `new` names a patient that an encoder or a fit
                 learns from.
         """
-        each = list(self.splits(family).values())
+        each = list(self.splits(encoder_family).values())
         if all(self.encodings[split.encoding].blind_to is None for split in each):
             each = [replace(each[0], train=self.labelled)]
         nobody = np.empty(0, dtype=np.int64)
@@ -278,19 +282,19 @@ class Cache:
             )
         return replace(split, test=rows)
 
-    def blind_encoding(self, family: str, held_out: Collection[int], *, repeat: int = 0) -> Encoding:
+    def blind_encoding(self, encoder_family: str, held_out: Collection[int], *, repeat: int = 0) -> Encoding:
         """The family's encoding whose encoder saw none of the labels of the folds `held_out`.
 
         Args:
-            family: an encoding family.
+            encoder_family: an encoder family.
             held_out: folds of the repeat.
             repeat: the column of `folds`; encoders are trained on column 0, so for any other one only
                 encodings without labels qualify.
 
         Raises:
-            LeakageError: every encoding of the family saw one of the folds.
+            LeakageError: every encoding of the encoder family saw one of the folds.
         """
-        members = self.members(family)
+        members = self.members(encoder_family)
         blind = [
             e for e in members if e.blind_to is None or (repeat == 0 and blind_to_all(e.blind_to, held_out))
         ]
@@ -299,7 +303,7 @@ class Cache:
         folds = ", ".join(str(k) for k in sorted(held_out))
         where = f"fold {folds}" if len(held_out) == 1 else f"folds {folds}"
         raise LeakageError(
-            f"encoding {family} ({', '.join(e.name for e in members)}) has seen labels of {where} "
+            f"encoding {encoder_family} ({', '.join(e.name for e in members)}) has seen labels of {where} "
             f"of repeat {repeat}: scoring there would measure memory; {_way_to_blindness(len(held_out), repeat)}."
         )
 
@@ -340,14 +344,14 @@ def open_cache(path: Path) -> Cache:
             tables=tables,
             created=str(file.attrs["created"]),
             version=str(file.attrs["lymphofeat"]),
-            encodings={name: e for name, e in encodings.items() if e.family not in stale},
-            default_family=str(file.attrs["latest"]),
-            stale={name: e for name, e in encodings.items() if e.family in stale},
+            encodings={name: e for name, e in encodings.items() if e.encoder_family not in stale},
+            default_encoder_family=str(file.attrs["latest"]),
+            stale={name: e for name, e in encodings.items() if e.encoder_family in stale},
         )
 
 
 def _stale(tables: CohortTables, encodings: Mapping[str, Encoding]) -> set[str]:
-    """The families of encoders that saw clinical values other than those of the table."""
+    """The encoder families that saw clinical values other than those of the table."""
     now: dict[tuple[str, ...], str] = {}
     stale = set()
     for encoding in encodings.values():
@@ -358,7 +362,7 @@ def _stale(tables: CohortTables, encodings: Mapping[str, Encoding]) -> set[str]:
         if names not in now:
             now[names] = clinical_digest(clinical_values(tables.patients, names))
         if seen != now[names]:
-            stale.add(encoding.family)
+            stale.add(encoding.encoder_family)
     return stale
 
 

@@ -95,7 +95,7 @@ class PartialEncoding:
 
     def _created(self, spec: EncodingSpec, old: Path | None = None) -> EncodingSpec:
         """A new partial file, with the blocks of `old` whose images are the same ones in the same order."""
-        self._check_family(spec)
+        self._check_encoder_family(spec)
         kept = "nothing was computed yet" if old is None else "what an earlier run finished is kept there"
         with _room(self.path, kept), written_beside(self.path) as beside:
             create_file(beside, self.tables, encoding_size(spec, self.tables.n_images))
@@ -105,17 +105,19 @@ class PartialEncoding:
                     self._carry_over(old, file["encodings"][spec.name], spec)
         return spec
 
-    def _check_family(self, spec: EncodingSpec) -> None:
-        """Refuse a family in which some encoders saw labels and others none: a fold would be given either."""
+    def _check_encoder_family(self, spec: EncodingSpec) -> None:
+        """Refuse an encoder family in which some encoders saw labels and others none: a fold would be given either."""
         if not self.cache.exists():
             return
         with open_checked(self.cache) as file:
             others = [EncodingSpec.from_json(str(g.attrs["spec"])) for g in file["encodings"].values()]
         for other in others:
-            if other.family == spec.family and (other.blind_to is None) != (spec.blind_to is None):
+            if other.encoder_family == spec.encoder_family and (other.blind_to is None) != (
+                spec.blind_to is None
+            ):
                 raise CacheError(
-                    f"{self.cache} holds an encoding {other.name} of the family {spec.family}, in which encoders "
-                    f"trained on labels and encoders that saw none would be mixed by {spec.name}; give the new one "
+                    f"{self.cache} holds an encoding {other.name} of the encoder family {spec.encoder_family}, in which "
+                    f"encoders trained on labels and encoders that saw none would be mixed by {spec.name}; give the new one "
                     "another --name."
                 )
 
@@ -221,8 +223,8 @@ class PartialEncoding:
                 the cache's order; None for an encoder without a head of its own.
             made: what is known only afterwards, as JSON values of at most some 60 kB: `seconds` that it took in
                 all runs together, `history` of the training, …
-            default: whether its family becomes the one that `tune` uses unless told otherwise; not so for controls.
-                The first encoding of a cache is the default in any case.
+            default: whether its encoder family becomes the one that `tune` uses unless told otherwise; not so for
+                controls. The first encoding of a cache is the default in any case.
 
         Raises:
             CacheError: blocks are missing, a probability is none, the disk is full, or what was written does not read
@@ -250,7 +252,7 @@ class PartialEncoding:
                 if own is not None:
                     group.create_dataset("end_to_end", data=own)
                 if default or "latest" not in new.attrs:
-                    new.attrs["latest"] = self.spec.family
+                    new.attrs["latest"] = self.spec.encoder_family
             _verify(beside, name, digest)
         del self._features, self._done, self._checks
         self.path.unlink()
@@ -315,15 +317,15 @@ def _copy_encodings(cache: Path, tables: CohortTables, new: h5py.File, without: 
         if not same_images(found, tables):
             return  # --force over the cache of another cohort
         as_it_was = same_labels(found, tables) and same_folds(found, tables)
-        families = set()
+        encoder_families = set()
         for name, group in old["encodings"].items():
             spec = EncodingSpec.from_json(str(group.attrs["spec"]))
             # --force over other labels or folds: encoders that saw no labels give the same features
             if name != without and (as_it_was or spec.blind_to is None):
                 old.copy(f"encodings/{name}", new["encodings"])
-                families.add(spec.family)
+                encoder_families.add(spec.encoder_family)
         new.attrs["created"] = old.attrs["created"]
-        if as_it_was or old.attrs["latest"] in families:
+        if as_it_was or old.attrs["latest"] in encoder_families:
             new.attrs["latest"] = old.attrs["latest"]
 
 

@@ -107,7 +107,7 @@ def verbs() -> None:
     lymphofeat check data      what is wrong with a cohort, and what could be a shortcut
     lymphofeat extract         features of every image, frozen and fine-tuned, into cache/features.h5
     lymphofeat recipes         the ways to fine-tune an encoder
-    lymphofeat heads           the families of heads that tune searches
+    lymphofeat heads           the head types that tune searches
     lymphofeat tune            many patient-level heads on them, cross-validated by patient
     lymphofeat compare         every system and the controls on the same folds
     lymphofeat evaluate        the score to quote: nested cross-validation, beside controls

@@ -27,7 +27,7 @@ from .paths import GivenText
     "--name",
     type=GivenText(),
     metavar="NAME",
-    help="Of the fine-tuned family; by default from recipe and weights.",
+    help="Name of the fine-tuned encoder family (default: from recipe and weights).",
 )
 @click.option("--weights", type=GivenText(), default="imagenet", show_default=True, metavar="imagenet|none|FILE",
               help="torchvision's own, none (untrained: a control, needs --seed), or a file.")  # fmt: skip

@@ -22,7 +22,10 @@ from .paths import GivenText, NewFile, OutFolder
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1),
               help="Searches with other seeds in each repeat.")  # fmt: skip
 @click.option(
-    "--families", default="", metavar="NAME,…", help="Of heads; by default all, see `lymphofeat heads`."
+    "--heads",
+    default="",
+    metavar="NAME,…",
+    help="Head types to search (default: all; see `lymphofeat heads`).",
 )
 @click.option("--metric", default="balanced_accuracy", show_default=True,
               type=click.Choice(METRICS), help="What is searched for.")  # fmt: skip
@@ -45,7 +48,7 @@ def evaluate(
     study: str,
     *,
     encoding: str | None,
-    families: str,
+    heads: str,
     jobs: int,
     out: Path | None,
     record: Path | None,
@@ -68,7 +71,7 @@ def evaluate(
     for path in (record, None if out is None else out / "evaluate.md"):
         if path is not None and path.exists() and not force:
             raise InputError(f"{path} exists already; give --force to replace it, or another place.")
-    plan = plan_evaluation(cache, family=encoding, heads=names(families), jobs=jobs, **options)
+    plan = plan_evaluation(cache, encoding=encoding, heads=names(heads), jobs=jobs, **options)
     say.line(plan.sentence, wrap=False)
     folder = study_path(study).with_suffix("")
     evaluation = carry_out(
@@ -79,8 +82,8 @@ def evaluate(
         from ..report.assess_learning import measured_learning_curve
 
         folds = sorted((f for f in evaluation.main.folds_of_runs if f.run == 0), key=lambda f: f.fold)
-        params, family = [fold.params for fold in folds], evaluation.main.encoding
-        found = measured_learning_curve(found, plan.cache, family, params, progress=say.progress())
+        params, encoder_family = [fold.params for fold in folds], evaluation.main.encoding
+        found = measured_learning_curve(found, plan.cache, encoder_family, params, progress=say.progress())
     render_assessment(found, say.console)
     if record is not None:
         write_json(found, record, force=force)

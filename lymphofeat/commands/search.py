@@ -11,11 +11,11 @@ from .paths import GivenPath, GivenText
 
 @verb(example="lymphofeat heads")
 def heads(say: Say) -> None:
-    """List the families of heads that `tune` searches, each with its source, and the poolings."""
-    from ..heads.registry import families
+    """List the head types that `tune` searches, each with its source, and the poolings."""
+    from ..heads.registry import head_types
     from ..report.heads import render_heads
 
-    render_heads(families(), say.console)
+    render_heads(head_types(), say.console)
 
 
 @verb(example="lymphofeat info cache/features.h5")
@@ -31,7 +31,7 @@ def info(say: Say, file: Path) -> None:
         render_study(load_study(file), say.console)
         return
     from ..cache import open_cache
-    from ..cache.family import trainings_under_way
+    from ..cache.encoder_family import trainings_under_way
     from ..cache.writer import partials
     from ..report.cache import render_cache, render_partials, render_trainings
 
@@ -56,7 +56,10 @@ def info(say: Say, file: Path) -> None:
     "--encoding", type=GivenText(), help="Which features of the cache; by default those computed last."
 )
 @click.option(
-    "--families", default="", metavar="NAME,…", help="Of heads; by default all, see `lymphofeat heads`."
+    "--heads",
+    default="",
+    metavar="NAME,…",
+    help="Head types to search (default: all; see `lymphofeat heads`).",
 )
 @click.option("--inputs", default="", metavar="NAME,…", help="Of clinical, image, both; by default all.")
 @click.option("--no-clinical", is_flag=True, help="As --inputs image.")
@@ -75,7 +78,7 @@ def tune(
     study: str,
     *,
     encoding: str | None,
-    families: str,
+    heads: str,
     inputs: str,
     no_clinical: bool,
     class_weights: str | None,
@@ -95,7 +98,7 @@ def tune(
         render_study(studies.load_study(study_path(study)), say.console)
         return
     summary = studies.tune(
-        cache, study_path(study), family=encoding, heads=names(families),
+        cache, study_path(study), encoding=encoding, heads=names(heads),
         inputs=["image"] if no_clinical else names(inputs), class_weights=_class_weights(class_weights),
         progress=say.progress(), **options,
     )  # fmt: skip

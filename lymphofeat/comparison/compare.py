@@ -63,7 +63,8 @@ def compare(
     with open_ledger(record) as ledger:
         measured, left_out = _measure(cache, chosen, set(systems), patients, ledger, progress or Silent())
     stale = [
-        f"Left out: {cache.why_stale(family)}" for family in sorted({e.family for e in cache.stale.values()})
+        f"Left out: {cache.why_stale(encoder_family)}"
+        for encoder_family in sorted({e.encoder_family for e in cache.stale.values()})
     ]
     return Comparison.of(measured, patients, metric, str(cache_path), [*left_out, *stale, *_missing(cache)])
 
@@ -130,13 +131,15 @@ def _check_folds(recipe: str, n_folds: int) -> None:
 
 def _is_whole(cache: Cache, recipe: str) -> bool:
     """Whether the cache holds, for some weights, the recipe's encoders of all folds."""
-    families = {s.family for s in systems_of(cache) if s.recipe == recipe}
-    return any(_serves_all_folds(cache, family) for family in families if family)
+    encoder_families = {s.encoder_family for s in systems_of(cache) if s.recipe == recipe}
+    return any(
+        _serves_all_folds(cache, encoder_family) for encoder_family in encoder_families if encoder_family
+    )
 
 
-def _serves_all_folds(cache: Cache, family: str) -> bool:
+def _serves_all_folds(cache: Cache, encoder_family: str) -> bool:
     try:
-        cache.splits(family)
+        cache.splits(encoder_family)
     except LeakageError:
         return False
     return True
@@ -181,7 +184,7 @@ def _measure(
                 found = _found(cache, system, ledger)
                 measured.append(Measured(system, found, patients, encoder_seconds(cache, system)))
             except LeakageError as error:
-                if wanted & {system.name, system.family, system.recipe}:
+                if wanted & {system.name, system.encoder_family, system.recipe}:
                     raise
                 left_out[f"Left out: {error}"] = None
             except Exception as error:  # noqa: BLE001 - whatever its head fails with, the others may not

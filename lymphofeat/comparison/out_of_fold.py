@@ -71,16 +71,16 @@ def predict(cache: Cache, system: System) -> OutOfFold:
 
     Heads and control experiments have their threshold at the share of malignant among the fold's training patients, the
     decision that is best for balanced accuracy if the probabilities are right; it needs no second level of folds, which
-    not every family of encoders has. A fine-tuned network decides as it was published, at 0.5, and so does the majority
+    not every encoder family has. A fine-tuned network decides as it was published, at 0.5, and so does the majority
     class.
 
     Raises:
-        LeakageError: no encoding of the family is blind to a fold.
+        LeakageError: no encoding of the encoder family is blind to a fold.
         CacheError: one of them lacks the network's own probabilities.
         InputError: the labelled part lacks a class.
     """
     labels = labels_of(cache)
-    splits = list(cache.splits(system.family).values())
+    splits = list(cache.splits(system.encoder_family).values())
     probabilities, thresholds = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
     start = time.perf_counter()
     end_to_end = system.head == END_TO_END
@@ -114,7 +114,7 @@ def encoder_seconds(cache: Cache, system: System) -> float:
 
 def _encodings(cache: Cache, system: System) -> list[Encoding]:
     """Of each fold, ascending; none where no image is looked at."""
-    splits = cache.splits(system.family).values()
+    splits = cache.splits(system.encoder_family).values()
     return [cache.encodings[split.encoding] for split in splits if split.encoding]
 
 
@@ -123,7 +123,7 @@ def _own(cache: Cache, system: System, splits: Sequence[Split]) -> list[Floats]:
     for split in splits:
         encoding = cache.encodings.get(split.encoding)
         if encoding is None or encoding.end_to_end is None:
-            name = system.family if encoding is None else encoding.name
+            name = system.encoder_family if encoding is None else encoding.name
             raise CacheError(
                 f"{name} holds no probabilities of its own network; train it again with `lymphofeat extract "
                 f"--finetune`, or leave {system.name} out."

@@ -15,7 +15,7 @@ from .control_experiments import BagSize, MajorityClass
 __all__ = ["END_TO_END", "HEADS", "System", "heads_of", "recipe_of", "select", "systems_of"]
 
 END_TO_END = "end-to-end"
-# What is built on every family of encodings, by its word in a system's name, and what that sees of a patient.
+# What is built on every encoder family, by its word in a system's name, and what that sees of a patient.
 HEADS = {"image": "image", "both": "image+clinical", "average": "image+clinical"}
 _CONTROLS = {"majority": "nothing", "bag-size": "bag size", "clinical": "clinical"}
 _TRAINED = ("frozen", "fine-tuned")
@@ -27,9 +27,9 @@ class System:
     """One way from a patient to a probability.
 
     Attributes:
-        name: "majority", "bag-size", "clinical", or "<family>/<head>".
+        name: "majority", "bag-size", "clinical", or "<encoder family>/<head>".
         head: the part of the name that says what is done with the features.
-        family: the encodings; None where none are used.
+        encoder_family: the encodings; None where none are used.
         recipe: the recipe that the encoders were trained by; "" where they were not trained here.
         encoder: "" (none), "colour", "random", "frozen" (features as trained weights give them) or "fine-tuned".
         inputs: "nothing", "bag size", "clinical", "image" or "image+clinical".
@@ -38,7 +38,7 @@ class System:
 
     name: str
     head: str
-    family: str | None
+    encoder_family: str | None
     recipe: str
     encoder: str
     inputs: str
@@ -53,19 +53,19 @@ class System:
 def systems_of(cache: Cache) -> list[System]:
     """Every system that can be compared on a cache, controls first."""
     systems = [System(name, name, None, "", "", inputs) for name, inputs in _CONTROLS.items()]
-    for family in cache.families:
-        systems += _of_family(family, cache.members(family))
+    for encoder_family in cache.encoder_families:
+        systems += _of_encoder_family(encoder_family, cache.members(encoder_family))
     return sorted(systems, key=lambda s: _TRAINED.index(s.encoder) if s.encoder in _TRAINED else -1)
 
 
-def _of_family(family: str, members: Sequence[Encoding]) -> list[System]:
+def _of_encoder_family(encoder_family: str, members: Sequence[Encoding]) -> list[System]:
     recipe, uses_clinical = recipe_of(members[0])
     inputs = dict(HEADS)
     if any(member.end_to_end is not None for member in members):
         inputs = {END_TO_END: "image+clinical" if uses_clinical else "image", **inputs}
     encoder, backbone = _kind_of(members[0]), str(members[0].attrs.get("backbone", ""))
     return [
-        System(f"{family}/{head}", head, family, recipe, encoder, seen, backbone)
+        System(f"{encoder_family}/{head}", head, encoder_family, recipe, encoder, seen, backbone)
         for head, seen in inputs.items()
     ]
 
@@ -93,8 +93,8 @@ def select(systems: Sequence[System], wanted: Sequence[str], recipes: Sequence[s
 
     Args:
         systems: all there are.
-        wanted: names of systems, families, recipes, heads ("image", "both", "average", "end-to-end") or encoders
-            ("frozen", "fine-tuned"); empty: everything.
+        wanted: names of systems, encoder families, recipes, heads ("image", "both", "average", "end-to-end") or
+            encoders ("frozen", "fine-tuned"); empty: everything.
         recipes: more names that are legal although no system may have them yet.
 
     Raises:
@@ -112,7 +112,7 @@ def select(systems: Sequence[System], wanted: Sequence[str], recipes: Sequence[s
 
 def _words(system: System) -> set[str]:
     """What the system may be called by."""
-    words = {system.name, system.family or "", system.recipe, system.head, system.encoder}
+    words = {system.name, system.encoder_family or "", system.recipe, system.head, system.encoder}
     return words - {""}
 
 

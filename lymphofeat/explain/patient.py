@@ -71,11 +71,11 @@ def explain_patient(cache_path: Path, study_path: Path, patient: str) -> Explana
     """
     study, cache = load_study(study_path), open_cache(cache_path)
     with open_store(study_path) as store:
-        check_made_from(store, made_from_cache(cache, study.family, study.repeats))
+        check_made_from(store, made_from_cache(cache, study.encoding, study.repeats))
     row = _row_of(cache, patient)
     labels, trial = labels_of(cache), study.selected.members[0][0]
     fold = int(cache.folds[row, 0]) if labels[row] >= 0 else None
-    splits = _splits(cache, study.family, row, fold)
+    splits = _splits(cache, study.encoding, row, fold)
     found, probabilities, parts = [], [], []
     with one_thread():
         for split in splits:
@@ -110,11 +110,11 @@ def _row_of(cache: Cache, patient: str) -> int:
     return int(rows[0])
 
 
-def _splits(cache: Cache, family: str, row: int, fold: int | None) -> list[Split]:
+def _splits(cache: Cache, encoder_family: str, row: int, fold: int | None) -> list[Split]:
     """One per model, none of which knows the patient."""
     if fold is None:
-        return cache.final_splits(family, np.array([row]))
-    return [cache.split(family, {fold})]
+        return cache.final_splits(encoder_family, np.array([row]))
+    return [cache.split(encoder_family, {fold})]
 
 
 def _names(cache: Cache, row: int) -> list[str]:

@@ -1,9 +1,9 @@
 """Several heads of a study averaged: which ones, and what such a choice is worth on patients it did not see.
 
 Greedy selection with replacement (Caruana et al., *Ensemble selection from libraries of models*, ICML 2004) over the
-out-of-fold predictions of the study's trials, and beside it the plain average of the best trial of each family, which
-has nothing to overfit. Which of the two rules is followed, and which trials it takes, is decided on predictions that
-are there anyway, so no head is fitted here.
+out-of-fold predictions of the study's trials, and beside it the plain average of the best trial of each head type,
+which has nothing to overfit. Which of the two rules is followed, and which trials it takes, is decided on predictions
+that are there anyway, so no head is fitted here.
 
 A choice looks better on the patients it was made on. So each rule is also followed once per fold, on the patients of
 the other folds only, and scored on the fold (nested selection); the rule with the better nested score is taken, and
@@ -23,7 +23,7 @@ from ..errors import InputError
 from ..estimates.scores import Bootstrap, Interval, bootstrap_of_runs, score
 from ..scoring.score import DIRECTIONS
 from ..studies.average import Average
-from ..studies.space import FAMILY
+from ..studies.space import HEAD_TYPE
 from ..studies.summary import TrialSummary
 
 __all__ = ["CAVEAT", "RULES", "Choice", "Ensemble", "select_ensemble"]
@@ -66,7 +66,7 @@ class Ensemble(Average):
     Attributes:
         members: (trial, weight), the heaviest first.
         metric: what was searched for.
-        rule: the rule whose nested score is better, "greedy" or "families".
+        rule: the rule whose nested score is better, "greedy" or "head types".
         choices: of every rule, "single" among them, which is the best trial alone.
         nested: the score with rule and trials chosen without the fold that is scored.
         difference: `nested` − the nested score of the best trial alone, with its paired interval.
@@ -88,7 +88,7 @@ def select_ensemble(trials: Sequence[TrialSummary], metric: str, size: int) -> E
     Args:
         trials: complete trials of one study.
         metric: the study's; of `statistics.METRICS`.
-        size: how many members, counted with repetition, ≥ 1; families beyond it are left out, the worst first.
+        size: how many members, counted with repetition, ≥ 1; head types beyond it are left out, the worst first.
 
     Raises:
         InputError: a bad size, or a fold that leaves one class to choose on.
@@ -125,7 +125,7 @@ class _Library:
         self.y, self.folds, self.class_weights = first.y, first.folds[:, 0], first.class_weights
         self.metric, self.size = metric, size
         self.sign = 1 if DIRECTIONS[metric] == "maximize" else -1
-        self.families = [str(trial.params[FAMILY]) for trial in trials]
+        self.head_types = [str(trial.params[HEAD_TYPE]) for trial in trials]
         self.p = np.stack([trial.scores.probabilities for trial in trials])  # (T, n, repeats)
         self.thresholds = np.stack([trial.thresholds_of_patients for trial in trials])
         self._better: dict[bytes, str] = {}
@@ -172,12 +172,12 @@ class _Library:
         key = rows.tobytes()
         if key not in self._better:
             values = {}
-            for rule in ("families", "greedy"):
+            for rule in ("head types", "greedy"):
                 p, decisions = self.nested(RULES[rule], rows)
                 # Decisions stand for themselves: 1 ≥ 0.5 and 0 < 0.5.
                 judged = decisions.astype(float) if self.metric == "balanced_accuracy" else p
                 values[rule] = self.value(judged, np.full(judged.shape, 0.5), rows)
-            self._better[key] = "greedy" if values["greedy"] > values["families"] + _TIE else "families"
+            self._better[key] = "greedy" if values["greedy"] > values["head types"] + _TIE else "head types"
         return self._better[key]
 
     def bootstrap(self, p: Floats, decisions: NDArray[np.bool_]) -> Bootstrap:
@@ -193,11 +193,11 @@ def _single(library: _Library, rows: Rows) -> Floats:
     return _shares(library, [library.ranked(rows)[0]])
 
 
-def _families(library: _Library, rows: Rows) -> Floats:
-    """The best trial of each of the best families, one share each."""
+def _head_types(library: _Library, rows: Rows) -> Floats:
+    """The best trial of each of the best head types, one share each."""
     best: dict[str, int] = {}
     for i in library.ranked(rows):
-        best.setdefault(library.families[i], i)
+        best.setdefault(library.head_types[i], i)
     return _shares(library, list(best.values())[: library.size])
 
 
@@ -225,4 +225,4 @@ def _shares(library: _Library, chosen: Sequence[int]) -> Floats:
 
 
 # How trials are chosen: a library and the patients that may be looked at → (T,) weights.
-RULES: dict[str, _Rule] = {"single": _single, "families": _families, "greedy": _greedy}
+RULES: dict[str, _Rule] = {"single": _single, "head types": _head_types, "greedy": _greedy}

@@ -101,7 +101,7 @@ def final_model(
         InputError: an unknown rule, a trial that is not complete, a bad number of members, or several of the three.
     """
     with open_store(study.path) as store:
-        check_made_from(store, made_from_cache(cache, study.family, study.repeats))
+        check_made_from(store, made_from_cache(cache, study.encoding, study.repeats))
     if sum(given is not None for given in (rule, trial, ensemble)) > 1:
         raise InputError(
             "A rule of selection, a trial and an ensemble exclude one another; give one of them."

@@ -14,7 +14,7 @@ from ..heads.base import Head, check_probabilities
 from ..parallel import one_thread
 from ..scoring.failures import head_errors
 from ..scoring.plan import labels_of
-from ..studies.space import FAMILY, build_head
+from ..studies.space import HEAD_TYPE, build_head
 
 __all__ = ["FinalFit", "Member", "final_fits", "fit_final", "predict_final"]
 
@@ -54,13 +54,13 @@ class Member:
     heads: tuple[Head, ...]
 
 
-def final_fits(cache: Cache, family: str) -> list[FinalFit]:
+def final_fits(cache: Cache, encoder_family: str) -> list[FinalFit]:
     """What is fitted on what; see `Cache.final_splits`.
 
     Raises:
         LeakageError: a fold has no encoding that is blind to it.
     """
-    return [FinalFit(cache.encodings[split.encoding], split) for split in cache.final_splits(family)]
+    return [FinalFit(cache.encodings[split.encoding], split) for split in cache.final_splits(encoder_family)]
 
 
 def fit_final(
@@ -80,7 +80,7 @@ def fit_final(
 
     with one_thread():
         for params, weight in points:
-            with head_errors(str(params[FAMILY])):
+            with head_errors(str(params[HEAD_TYPE])):
                 heads = tuple(fitted(params, fit) for fit in fits)
             members.append(Member(dict(params), weight, heads))
     return members
@@ -100,7 +100,7 @@ def predict_final(
     with one_thread():
         for member in members:
             for split, head in zip(splits, member.heads, strict=True):
-                with head_errors(str(member.params[FAMILY])):
+                with head_errors(str(member.params[HEAD_TYPE])):
                     p = head.predict_proba(split.bags.select(rows), cache.clinical.iloc[rows])[:, 1]
                     check_probabilities(head, p)
                 total += member.weight * np.asarray(p, dtype=np.float64) / len(fits)

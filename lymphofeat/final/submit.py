@@ -126,7 +126,7 @@ def submit(
         raise InputError(f"{cache.path} holds no test patient, so there is nothing to submit.")
     ids = tuple(str(i) for i in cache.patients["id"].iloc[test])
     notes = notes_on_sample(Path(cache.tables.source), ids) if cache.tables.source else []
-    fits = final_fits(cache, study.family)
+    fits = final_fits(cache, study.encoding)
     members = fit_final(cache, fits, [(trial.params, weight) for trial, weight in model.members])
     p = predict_final(cache, fits, members, test)
     tables = {"Predicted": (p >= model.threshold).astype(np.int8), "Probability": p}

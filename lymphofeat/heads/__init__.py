@@ -5,18 +5,18 @@ from .clinical import ClinicalFeatures
 from .linear import PooledLogistic
 from .pooled import PooledHead
 from .pooling import POOLINGS, pool
-from .registry import HeadFamily, families
+from .registry import HeadType, head_types
 
 __all__ = [
     "POOLINGS",
     "ClinicalFeatures",
     "Head",
-    "HeadFamily",
+    "HeadType",
     "Memo",
     "PooledHead",
     "PooledLogistic",
     "Split",
-    "families",
     "fit_predict",
+    "head_types",
     "pool",
 ]

@@ -11,9 +11,9 @@ from sklearn.utils.class_weight import compute_sample_weight
 from .checks import is_above, is_whole
 from .design import INPUTS
 from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
-from .registry import Draws, HeadFamily, Under
+from .registry import HeadType, PrefixedTrial, TrialLike
 
-__all__ = ["FAMILY", "PooledXGBoost"]
+__all__ = ["HEAD_TYPE", "PooledXGBoost"]
 
 Floats = NDArray[np.float64]
 
@@ -114,9 +114,9 @@ class PooledXGBoost(PooledHead):
         }
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """Arguments of `PooledXGBoost` to try."""
-    params: dict[str, Any] = {**suggest_pooled(Under(draws, "", {"cross": False}), reduced=True)}
+    params: dict[str, Any] = {**suggest_pooled(PrefixedTrial(draws, "", {"cross": False}), reduced=True)}
     if params["inputs"] != "image":
         params["monotone"] = draws.suggest_categorical("monotone", (False, True))
     return params | {
@@ -141,7 +141,7 @@ _FIRST = {
     "min_child_weight": 1.0, "subsample": 0.8, "colsample": 0.5,
 }  # fmt: skip
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="xgboost",
     summary="Boosted trees on pooled features and clinical values, at will rising with age and count.",
     source="Chen & Guestrin, XGBoost, KDD 2016",

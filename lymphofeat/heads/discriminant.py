@@ -11,9 +11,9 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from ..errors import InputError
 from .design import INPUTS
 from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
-from .registry import Draws, HeadFamily
+from .registry import HeadType, TrialLike
 
-__all__ = ["FAMILY", "PooledLDA"]
+__all__ = ["HEAD_TYPE", "PooledLDA"]
 
 
 class PooledLDA(PooledHead):
@@ -57,7 +57,7 @@ def check_two_of_each(clinical: pd.DataFrame, y: NDArray[np.int8]) -> None:
         )
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """Arguments of `PooledLDA` to try."""
     params: dict[str, Any] = {**suggest_pooled(draws)}
     if draws.suggest_categorical("auto", (True, False)):
@@ -70,7 +70,7 @@ def build(params: Mapping[str, Any]) -> PooledLDA:
     return PooledLDA(**params)
 
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="lda",
     summary="Linear discriminant analysis with a shrunken covariance, on pooled features and clinical values.",
     source="Fisher, Ann. Eugenics 7, 1936; Ledoit & Wolf, J. Multivariate Anal. 88, 2004",

@@ -14,9 +14,9 @@ from .checks import is_above
 from .design import INPUTS
 from .kernels import GaussianKernel, median_distance, squared_distances
 from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
-from .registry import Draws, HeadFamily
+from .registry import HeadType, TrialLike
 
-__all__ = ["FAMILY", "PooledGaussianProcess"]
+__all__ = ["HEAD_TYPE", "PooledGaussianProcess"]
 
 Floats = NDArray[np.float64]
 
@@ -73,7 +73,7 @@ class _Shifted:
         return np.stack([1 - p, p], axis=1)
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """Arguments of `PooledGaussianProcess` to try."""
     params: dict[str, Any] = {**suggest_pooled(draws)}
     return params | {
@@ -87,7 +87,7 @@ def build(params: Mapping[str, Any]) -> PooledGaussianProcess:
     return PooledGaussianProcess(**params)
 
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="gp",
     summary="Gaussian process classifier on pooled features and clinical values.",
     source="Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, section 3.4",

@@ -24,13 +24,13 @@ from .checks import check_both_classes, is_above, is_whole, refuse_bad_arguments
 from .clinical import ClinicalFeatures
 from .inner import inner_folds
 from .pooling import POOLINGS, pool
-from .registry import Draws, HeadFamily
+from .registry import HeadType, TrialLike
 from .regression import exact_regression
 
 if TYPE_CHECKING:  # it needs torch, which takes a second to import
     from .neural.instances import Coordinates
 
-__all__ = ["FAMILY", "InstanceLevel"]
+__all__ = ["HEAD_TYPE", "InstanceLevel"]
 
 Floats = NDArray[np.float64]
 
@@ -200,7 +200,7 @@ def _table(
     return pooled if features is None else np.hstack([pooled, features.transform(clinical)])
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """Arguments of `InstanceLevel` to try."""
     return {
         "inputs": draws.suggest_categorical("inputs", INPUTS),
@@ -219,7 +219,7 @@ def build(params: Mapping[str, Any]) -> InstanceLevel:
 
 _FIRST = {"class_weight": None, "aggregate": "mean", "pca": 16, "C": 1.0, "link_C": 1.0}
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="instances",
     summary="Every image is classified with its patient's label, the probabilities are pooled.",
     source="Ray & Craven, ICML 2005; Amores, Artificial Intelligence 201, 2013",

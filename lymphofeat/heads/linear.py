@@ -6,10 +6,10 @@ from typing import Any, Unpack
 from .checks import is_above
 from .design import INPUTS
 from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
-from .registry import Draws, HeadFamily
+from .registry import HeadType, TrialLike
 from .regression import exact_regression, sparse_regression
 
-__all__ = ["FAMILY", "PooledLogistic"]
+__all__ = ["HEAD_TYPE", "PooledLogistic"]
 
 
 class PooledLogistic(PooledHead):
@@ -43,7 +43,7 @@ class PooledLogistic(PooledHead):
         }
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """Arguments of `PooledLogistic` to try."""
     penalty = draws.suggest_categorical("penalty", ("l2", "l1", "elasticnet"))
     params: dict[str, Any] = {**suggest_pooled(draws, reduced=penalty != "l2")}
@@ -65,7 +65,7 @@ _IMAGE = {"pooling": "mean", "scale": True, "reduce": False}
 _CLINICAL = {"interaction": False, "spline": None}
 _BOTH = {"inputs": "both", **_PLAIN, **_IMAGE, **_CLINICAL, "cross": False}
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="logistic",
     summary="Logistic regression on pooled features and clinical values; penalty L2, L1 or both.",
     source="Cox, J. R. Stat. Soc. B 20, 1958; Zou & Hastie, J. R. Stat. Soc. B 67, 2005",

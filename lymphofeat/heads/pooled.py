@@ -16,7 +16,7 @@ from .base import Memo, Split, map_splits
 from .checks import check_both_classes, is_whole, refuse_bad_arguments
 from .clinical import SPLINES
 from .design import ALL_POOLINGS, INPUTS, Design
-from .registry import Draws
+from .registry import TrialLike
 
 __all__ = ["Legal", "PooledHead", "PooledOptions", "suggest_pooled"]
 
@@ -174,7 +174,7 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
 
 
-def suggest_pooled(draws: Draws, *, reduced: bool = False) -> PooledOptions:
+def suggest_pooled(draws: TrialLike, *, reduced: bool = False) -> PooledOptions:
     """Draw what every `PooledHead` takes, the bag size apart, which is a shortcut.
 
     Args:

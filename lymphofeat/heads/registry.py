@@ -1,6 +1,6 @@
-"""The families of heads that `tune` draws from: each head file declares its own, this module finds them.
+"""The head types that `tune` draws from: each head file declares its own, this module finds them.
 
-A head file holds the estimator, a function that draws its parameters, and at the bottom a `FAMILY`. Nothing else has
+A head file holds the estimator, a function that draws its parameters, and at the bottom a `HEAD_TYPE`. Nothing else has
 to be edited to add one; see docs/adding-a-head.md.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .base import Head
 
-__all__ = ["COSTS", "Draws", "HeadFamily", "Under", "families"]
+__all__ = ["COSTS", "HeadType", "PrefixedTrial", "TrialLike", "head_types"]
 
 # Of scoring one point of the space on 163 patients of 100 images, 5 folds with inner thresholds, one core: tenths of a
 # second, about a second, several seconds.
@@ -26,7 +26,7 @@ COSTS = ("cheap", "moderate", "dear")
 _INPUTS = ("image", "both")
 
 
-class Draws(Protocol):
+class TrialLike(Protocol):
     """What a search space needs of a trial; `optuna.Trial` and `optuna.trial.FixedTrial` have it."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
@@ -36,19 +36,19 @@ class Draws(Protocol):
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
 
-class Under:
-    """A trial that draws under longer names, "<prefix>.<name>", so that no two families' parameters meet.
+class PrefixedTrial:
+    """A trial that draws under longer names, "<prefix>.<name>", so that no two head types' parameters meet.
 
     Args:
-        trial: what draws; may itself be an `Under`.
-        prefix: the family's name; "" leaves the names as they are.
+        trial: what draws; may itself be an `PrefixedTrial`.
+        prefix: the head type's name; "" leaves the names as they are.
         fixed: parameters by their short names that are not drawn but have this value.
         among: parameters by their short names that are drawn among these choices instead of their own.
     """
 
     def __init__(
         self,
-        trial: Draws,
+        trial: TrialLike,
         prefix: str,
         fixed: Mapping[str, Any] | None = None,
         among: Mapping[str, Sequence[Any]] | None = None,
@@ -80,7 +80,7 @@ def _any_patients(clinical: pd.DataFrame, y: NDArray[np.int8]) -> None:
 
 
 @dataclass(frozen=True)
-class HeadFamily:
+class HeadType:
     """Heads of one kind: what they are, where they come from, and which of them are worth trying.
 
     Attributes:
@@ -89,27 +89,27 @@ class HeadFamily:
         source: paper or formula.
         cost: one of `COSTS`.
         space: draws a point: short names → values. What a choice makes meaningless is not drawn. `suggest`
-            calls it with the family's prefix.
+            calls it with the head type's prefix.
         build: (a point as `suggest` returns it) → the unfitted head.
         first: sensible points by the short names that `space` draws, to be tried before anything is known.
-        inputs: what it can be given: "clinical", "image", "both". A family with more than one draws it as "inputs";
+        inputs: what it can be given: "clinical", "image", "both". A head type with more than one draws it as "inputs";
             one with a single one does not draw it.
-        check: (clinical rows, labels of training patients) → raises `InputError` where no head of the family can be
-            fitted on them; `tune` then leaves the family out. Both classes are there.
+        check: (clinical rows, labels of training patients) → raises `InputError` where no head of the head type can be
+            fitted on them; `tune` then leaves the head type out. Both classes are there.
     """
 
     name: str
     summary: str
     source: str
     cost: str
-    space: Callable[[Draws], dict[str, Any]]
+    space: Callable[[TrialLike], dict[str, Any]]
     build: Callable[[Mapping[str, Any]], Head]
     first: tuple[Mapping[str, Any], ...] = ()
     inputs: tuple[str, ...] = _INPUTS
     check: Callable[[pd.DataFrame, NDArray[np.int8]], object] = _any_patients
 
-    def suggest(self, trial: Draws, fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Draw a point from a trial, whose parameters are called "<family>.<name>".
+    def suggest(self, trial: TrialLike, fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Draw a point from a trial, whose parameters are called "<head type>.<name>".
 
         To get the point of a finished trial back, pass `optuna.trial.FixedTrial(trial.params)`: a point may hold
         more than was drawn.
@@ -118,7 +118,7 @@ class HeadFamily:
             trial: an Optuna trial.
             fixed: short names that are not drawn but have this value, such as {"inputs": "image"}.
         """
-        return self.space(Under(trial, self.name, fixed))
+        return self.space(PrefixedTrial(trial, self.name, fixed))
 
     def enqueued(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """A point of `first` under the names that the trial calls its parameters by, for `enqueue_trial`."""
@@ -126,34 +126,34 @@ class HeadFamily:
 
 
 @cache
-def families() -> Mapping[str, HeadFamily]:
-    """Every family by name, sorted by cost, then by name.
+def head_types() -> Mapping[str, HeadType]:
+    """Every head type by name, sorted by cost, then by name.
 
-    Looks for a `FAMILY` in each module of this package and of its parts; importing them takes a second or two.
+    Looks for a `HEAD_TYPE` in each module of this package and of its parts; importing them takes a second or two.
 
     Raises:
         InputError: a package that a head file needs is not installed, or two files declare one name.
     """
-    found: dict[str, HeadFamily] = {}
+    found: dict[str, HeadType] = {}
     for name in _modules():
         try:
-            family = getattr(import_module(name), "FAMILY", None)
+            head_type = getattr(import_module(name), "HEAD_TYPE", None)
         except ModuleNotFoundError as error:
             raise InputError(
                 f"The head file {name} needs the package {error.name}, which is not installed; "
                 f"`pip install {error.name}` adds it."
             ) from error
-        if not isinstance(family, HeadFamily):
+        if not isinstance(head_type, HeadType):
             continue
-        if family.name in found:
+        if head_type.name in found:
             raise InputError(
-                f"Two head files declare the family {family.name!r}, the second is {name}; rename one."
+                f"Two head files declare the head type {head_type.name!r}, the second is {name}; rename one."
             )
-        found[family.name] = family
+        found[head_type.name] = head_type
     return dict(sorted(found.items(), key=lambda item: (COSTS.index(item[1].cost), item[0])))
 
 
 def _modules() -> list[str]:
-    """Full names of the modules that may declare a family: those of this package and of the packages in it."""
+    """Full names of the modules that may declare a head type: those of this package and of the packages in it."""
     package = import_module(str(__package__))
     return [m.name for m in pkgutil.walk_packages(package.__path__, f"{__package__}.") if not m.ispkg]

@@ -17,10 +17,10 @@ from .design import INPUTS
 from .inner import inner_folds
 from .kernels import median_distance, squared_distances
 from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
-from .registry import Draws, HeadFamily
+from .registry import HeadType, TrialLike
 from .regression import exact_regression
 
-__all__ = ["FAMILY", "PooledSVM"]
+__all__ = ["HEAD_TYPE", "PooledSVM"]
 
 Floats = NDArray[np.float64]
 
@@ -150,7 +150,7 @@ class _Sigmoid:
         return np.asarray(self.link.predict_proba((values - self.mean) / self.spread))
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """Arguments of `PooledSVM` to try."""
     params: dict[str, Any] = {**suggest_pooled(draws)}
     params["kernel"] = draws.suggest_categorical("kernel", KERNELS)
@@ -169,7 +169,7 @@ _FIRST = {
     "spline": None, "cross": False, "kernel": "rbf", "width": 1.0, "C": 1.0,
 }  # fmt: skip
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="svm",
     summary="Support vector machine on pooled features and clinical values, linear or with a Gaussian kernel.",
     source="Cortes & Vapnik, Machine Learning 20, 1995; Platt, 1999",

@@ -37,7 +37,7 @@ def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tupl
     Args:
         main: takes all inputs.
         cache: its cache.
-        heads: the families of heads that were asked for; all if empty.
+        heads: the head types that were asked for; all if empty.
 
     Returns:
         The controls that the cache allows, and a sentence for each that it does not.
@@ -47,57 +47,62 @@ def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tupl
         space, note = _narrowed(heads, inputs, name)
         controls.append(replace(main, name=name, space=space))
         notes += note
-    family = main.family
-    twin = untrained_twin(cache, family)
+    encoder_family = main.encoder_family
+    twin = untrained_twin(cache, encoder_family)
     if twin is not None:
-        controls.append(replace(main, name=UNTRAINED, family=twin))
-    elif _is_trained(cache.members(family)[0]):
-        backbone = cache.members(family)[0].attrs.get("backbone", "its network")
+        controls.append(replace(main, name=UNTRAINED, encoder_family=twin))
+    elif _is_trained(cache.members(encoder_family)[0]):
+        backbone = cache.members(encoder_family)[0].attrs.get("backbone", "its network")
         notes.append(
-            f"Not in {cache.path}: an untrained encoder ({backbone}) to hold {family} against; "
+            f"Not in {cache.path}: an untrained encoder ({backbone}) to hold {encoder_family} against; "
             f"`lymphofeat compare {cache.tables.source or 'COHORT'} --cache {cache.path}` makes it."
         )
-    blind = frozen_twin(cache, family)
+    blind = frozen_twin(cache, encoder_family)
     if blind is None:
         notes.append(
-            f"No control with shuffled labels: the encoders of {family} were trained on the true ones, and "
+            f"No control with shuffled labels: the encoders of {encoder_family} were trained on the true ones, and "
             f"{cache.path} holds no frozen encoding; `lymphofeat extract --frozen` makes it."
         )
     else:
-        controls.append(replace(main, name=SHUFFLED, family=blind, shuffle=0))
-        if blind != family:
+        controls.append(replace(main, name=SHUFFLED, encoder_family=blind, shuffle=0))
+        if blind != encoder_family:
             notes.append(
-                f"Labels are shuffled on {blind}: the encoders of {family} were trained on the true ones."
+                f"Labels are shuffled on {blind}: the encoders of {encoder_family} were trained on the true ones."
             )
     return controls, notes
 
 
-def untrained_twin(cache: Cache, family: str) -> str | None:
-    """The family of the same network with random weights; None if there is none, or it is that itself."""
-    first = cache.members(family)[0]
+def untrained_twin(cache: Cache, encoder_family: str) -> str | None:
+    """The encoder family of the same network with random weights; None if there is none, or it is that itself."""
+    first = cache.members(encoder_family)[0]
     if not _is_trained(first):
         return None
     untrained = [e for e in cache.encodings.values() if is_untrained(e) and _network(e) == _network(first)]
     alike = [e for e in untrained if _crop(e) == _crop(first)]
-    return min((e.family for e in alike or untrained), default=None)
+    return min((e.encoder_family for e in alike or untrained), default=None)
 
 
-def frozen_twin(cache: Cache, family: str) -> str | None:
-    """The family itself if its encoders saw no labels, else the nearest one whose encoders did not; None if none."""
-    if not sees_labels(cache, family):
-        return family
-    first = cache.members(family)[0]
+def frozen_twin(cache: Cache, encoder_family: str) -> str | None:
+    """The encoder family itself if its encoders saw no labels, else the nearest one whose did not; None if none."""
+    if not sees_labels(cache, encoder_family):
+        return encoder_family
+    first = cache.members(encoder_family)[0]
     free = [e for e in cache.encodings.values() if e.blind_to is None]
 
     def distance(encoding: Encoding) -> tuple[bool, bool, bool, str]:
         alike = encoding.attrs.get("weights") == first.attrs.get("weights")
-        return _network(encoding) != _network(first), not alike, not _is_trained(encoding), encoding.family
+        return (
+            _network(encoding) != _network(first),
+            not alike,
+            not _is_trained(encoding),
+            encoding.encoder_family,
+        )
 
-    return min(free, key=distance).family if free else None
+    return min(free, key=distance).encoder_family if free else None
 
 
 def _narrowed(heads: Sequence[str], inputs: str, name: str) -> tuple[Space, list[str]]:
-    every = Space.of((), [inputs]).families
+    every = Space.of((), [inputs]).head_types
     fitting = [head for head in heads if head in every]
     if heads and not fitting:
         none = f"of the heads {', '.join(heads)} none takes these alone"

@@ -30,8 +30,8 @@ from ..storage.json_arrays import pack, unpack
 from ..studies.average import Average
 from ..studies.search import Search, run_together
 from ..studies.selection import Candidate, select
-from ..studies.space import FAMILY, Space, build_head
-from ..studies.study import Tuning, check_arguments, family_in
+from ..studies.space import HEAD_TYPE, Space, build_head
+from ..studies.study import Tuning, check_arguments, encoding_in
 from ..studies.summary import StudySummary, load_study, load_trials
 from ..studies.workers import Workers, workers
 from .pipeline import Pipeline, Run, folds_of, runs_of
@@ -48,7 +48,7 @@ def nested(
     folder: Path,
     *,
     name: str = "image + clinical",
-    family: str | None = None,
+    encoding: str | None = None,
     inputs: Sequence[str] = (),
     heads: Sequence[str] = (),
     trials: int = 50,
@@ -69,7 +69,7 @@ def nested(
         cache_path: a cache that `extract` or `save_cache` made.
         folder: where the searches are kept, one study a fold, and the finished folds.
         name: what reports call the pipeline.
-        family: the encodings; the cache's default family if None.
+        encoding: an encoder family; the cache's default one if None.
         inputs, heads, trials, metric, class_weights, jobs: as of `studies.tune`, for every search.
         repeats: of the folds. Encoders that were trained on the first one give more seeds instead.
         seeds: searches with different seeds for each repeat.
@@ -80,13 +80,13 @@ def nested(
     Raises:
         InputError: a bad argument, folds that leave one class or no inner folds, or shuffled labels below encoders
             that were trained on the true ones.
-        CacheError: no usable cache or no such family.
+        CacheError: no usable cache or no such encoder family.
         LeakageError: encoders were trained per fold but not per two folds (`extract --finetune --nested`).
         StudyError: a study was made from something else, is in use, or cannot be written.
     """
     check_arguments(trials, metric, class_weights, seed, "tpe", jobs)
     space, cache = Space.of(heads, inputs), open_cache(cache_path)
-    chosen = family_in(cache, family)
+    chosen = encoding_in(cache, encoding)
     pipeline = Pipeline(name, cache_path, chosen, space, trials, metric, class_weights, permute_seed)
     runs, note = runs_of(cache, chosen, repeats, seeds, seed)
     pipeline.check(cache, runs)
@@ -128,7 +128,7 @@ class Engine:
         found = [fold for run in runs for fold in self._folds(pipeline, view, run)]
         return Nested(
             name=pipeline.name,
-            encoding=pipeline.family,
+            encoding=pipeline.encoder_family,
             inputs=pipeline.space.inputs,
             metric=pipeline.metric,
             ids=tuple(str(i) for i in view.patients["id"].iloc[labelled]),
@@ -158,7 +158,7 @@ class Engine:
         view, chosen, y = pipeline.view(self.cache), study.selected, study.best.y
         tuning = pipeline.selected(self.folder, seed)
         key = _key(tuning, view, pipeline.trials)
-        plan = ScoringPlan.of(view, pipeline.family, 1)
+        plan = ScoringPlan.of(view, pipeline.encoder_family, 1)
         if self.ledger.get(key) is None:
             inner = _inner_of(chosen, plan)
             packed = [None if one is None else pack(one[plan.labelled]) for one in inner]
@@ -183,7 +183,7 @@ class Engine:
                 ),
                 inner=found[number],
                 params=chosen.members[0][0].params,
-                family=str(chosen.members[0][0].params[FAMILY]),
+                head_type=str(chosen.members[0][0].params[HEAD_TYPE]),
                 tuned=chosen.scores,
                 n_trials=study.n_trials,
                 seconds=study.seconds,
@@ -191,7 +191,7 @@ class Engine:
             for number, fold in enumerate(plan.scored)
         )
         inputs = pipeline.space.inputs
-        return Nested(pipeline.name, pipeline.family, inputs, pipeline.metric, study.ids, y, folds)
+        return Nested(pipeline.name, pipeline.encoder_family, inputs, pipeline.metric, study.ids, y, folds)
 
     def _folds(self, pipeline: Pipeline, view: Cache, run: Run) -> list[NestedFold]:
         tunings = {fold: pipeline.search(self.folder, run, fold) for fold in folds_of(view, run.repeat)}
@@ -261,7 +261,7 @@ def _refitted(
     summary = load_study(study, pipeline.trials)
     labels = labels_of(view)
     labelled = np.flatnonzero(labels >= 0)
-    split = view.split(pipeline.family, {fold}, repeat=run.repeat)
+    split = view.split(pipeline.encoder_family, {fold}, repeat=run.repeat)
     labels[split.test] = -1
     chosen, probabilities = _selected_that_fits(summary, split, view, labels, memo)
     inner = np.full(len(labelled), np.nan)
@@ -323,7 +323,7 @@ def _read(ledger: Ledger, key: str, view: Cache, run: Run, fold: int) -> NestedF
             threshold=float(entry["cut"]),
             inner=unpack(entry["inner"]),
             params=dict(entry["params"]),
-            family=str(entry["params"][FAMILY]),
+            head_type=str(entry["params"][HEAD_TYPE]),
             tuned=dict(entry["tuned"]),
             n_trials=int(entry["n_trials"]),
             seconds=float(entry["seconds"]),

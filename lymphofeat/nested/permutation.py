@@ -22,7 +22,7 @@ from ..progress import Progress, Silent
 from ..scoring.score import DIRECTIONS
 from ..storage.journal import open_ledger
 from ..studies.space import Space
-from ..studies.study import check_arguments, family_in
+from ..studies.study import check_arguments, encoding_in
 from ..studies.workers import workers
 from .controls import SHUFFLED
 from .engine import LEDGER, Engine
@@ -54,7 +54,7 @@ def permutation_test(
     folder: Path,
     *,
     n: int,
-    family: str | None = None,
+    encoding: str | None = None,
     inputs: Sequence[str] = (),
     heads: Sequence[str] = (),
     trials: int = 50,
@@ -70,7 +70,8 @@ def permutation_test(
     are kept.
 
     Args:
-        cache_path, folder, family, inputs, heads, trials, seed, metric, class_weights, jobs, progress: as of `nested`.
+        cache_path, folder, encoding, inputs, heads, trials, seed, metric, class_weights, jobs, progress: as of
+            `nested`.
         n: ≥ 1; the p-value is at least 1 / (n + 1).
 
     Raises:
@@ -78,7 +79,7 @@ def permutation_test(
     """
     check_arguments(trials, metric, class_weights, seed, "tpe", jobs)
     space, cache = Space.of(heads, inputs), open_cache(cache_path)
-    chosen = family_in(cache, family)
+    chosen = encoding_in(cache, encoding)
     pipeline = Pipeline("permutation test", cache_path, chosen, space, trials, metric, class_weights)
     runs, _ = runs_of(cache, chosen, 1, 1, seed)
     _check(n)
@@ -103,7 +104,7 @@ def permute(engine: Engine, pipeline: Pipeline, found: Nested, run: Run, n: int)
         InputError, CacheError, StudyError: as `nested`.
     """
     _check(n)
-    check_label_free(engine.cache, pipeline.family)
+    check_label_free(engine.cache, pipeline.encoder_family)
     scores = []
     for shuffle in range(n):
         permuted = replace(pipeline, name=f"{SHUFFLED} {shuffle + 1} of {n}", shuffle=shuffle)

@@ -39,7 +39,7 @@ class Pipeline:
     Attributes:
         name: what reports call it.
         cache: the cache's file.
-        family: the encodings.
+        encoder_family: the encodings.
         space: the heads and inputs that are searched.
         trials: of each search.
         metric, class_weights: what a search maximises.
@@ -48,7 +48,7 @@ class Pipeline:
 
     name: str
     cache: Path
-    family: str
+    encoder_family: str
     space: Space = field(repr=False)
     trials: int
     metric: str
@@ -70,7 +70,7 @@ class Pipeline:
         """Where the pipeline's searches are kept, below `folder`."""
         inputs = "+".join(self.space.inputs)
         return folder / (
-            f"{self.family}-{inputs}" + ("" if self.shuffle is None else f"-shuffled{self.shuffle}")
+            f"{self.encoder_family}-{inputs}" + ("" if self.shuffle is None else f"-shuffled{self.shuffle}")
         )
 
     def view(self, cache: Cache) -> Cache:
@@ -85,7 +85,7 @@ class Pipeline:
             LeakageError: an outer fold and one of the others have no encoding that is blind to both.
         """
         if self.shuffle is not None:
-            check_label_free(cache, self.family)
+            check_label_free(cache, self.encoder_family)
         view = self.view(cache)
         for repeat in {run.repeat for run in runs}:
             for fold in folds_of(view, repeat):
@@ -93,7 +93,13 @@ class Pipeline:
 
     def _setting(self, without: tuple[int, int] | None) -> Setting:
         return Setting(
-            self.cache, self.family, 1, self.metric, self.class_weights, without=without, shuffle=self.shuffle
+            self.cache,
+            self.encoder_family,
+            1,
+            self.metric,
+            self.class_weights,
+            without=without,
+            shuffle=self.shuffle,
         )
 
 
@@ -111,32 +117,33 @@ def folds_of(cache: Cache, repeat: int) -> list[int]:
     return [int(k) for k in np.unique(cache.folds[labels_of(cache) >= 0, repeat])]
 
 
-def sees_labels(cache: Cache, family: str) -> bool:
+def sees_labels(cache: Cache, encoder_family: str) -> bool:
     """Whether the family's encoders were trained on the cohort's labels."""
-    return any(member.blind_to is not None for member in cache.members(family))
+    return any(member.blind_to is not None for member in cache.members(encoder_family))
 
 
-def check_label_free(cache: Cache, family: str) -> None:
+def check_label_free(cache: Cache, encoder_family: str) -> None:
     """Refuse to shuffle labels below encoders that have seen the true ones.
 
     Raises:
-        InputError: the encoders of the family were trained on labels; names families whose encoders were not.
+        InputError: the encoders of the encoder family were trained on labels; names encoder families whose encoders
+        were not.
     """
-    if not sees_labels(cache, family):
+    if not sees_labels(cache, encoder_family):
         return
-    free = [name for name in cache.families if not sees_labels(cache, name)]
+    free = [name for name in cache.encoder_families if not sees_labels(cache, name)]
     way = (
         f"give --encoding {' or '.join(free)}, which saw none"
         if free
         else "add one that saw none with `lymphofeat extract --frozen`"
     )
     raise InputError(
-        f"The encoders of {family} were trained on the true labels, so a score with shuffled ones would prove "
+        f"The encoders of {encoder_family} were trained on the true labels, so a score with shuffled ones would prove "
         f"nothing; {way}."
     )
 
 
-def runs_of(cache: Cache, family: str, repeats: int, seeds: int, seed: int) -> tuple[list[Run], str]:
+def runs_of(cache: Cache, encoder_family: str, repeats: int, seeds: int, seed: int) -> tuple[list[Run], str]:
     """The runs, repeats × seeds, and what the user should know of them, "" if nothing.
 
     Encoders that are trained per fold exist for the first repeat only: runs then differ by the seed alone.
@@ -148,10 +155,10 @@ def runs_of(cache: Cache, family: str, repeats: int, seeds: int, seed: int) -> t
         raise InputError(
             f"There must be at least 1 repeat, 1 seed and a seed ≥ 0, not {repeats}, {seeds} and {seed}."
         )
-    if repeats > 1 and sees_labels(cache, family):
+    if repeats > 1 and sees_labels(cache, encoder_family):
         note = (
-            f"The encoders of {family} were trained on the folds of repeat 0 only, so the {repeats * seeds} runs "
-            "differ by the seed of the search, not by the folds; --seeds says the same."
+            f"The encoders of {encoder_family} were trained on the folds of repeat 0 only, so the {repeats * seeds} "
+            "runs differ by the seed of the search, not by the folds; --seeds says the same."
         )
         repeats, seeds = 1, repeats * seeds
     else:

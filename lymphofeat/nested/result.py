@@ -30,7 +30,7 @@ class NestedFold:
         inner: (n,) float64, the chosen head's inner out-of-fold probabilities of the training patients, NaN for the
             fold's own: what calibration, triage and thresholds may be fitted on.
         params: the chosen point of the search space; of an average, that of its first head.
-        family: the chosen head's family.
+        head type: the chosen head's head type.
         tuned: per metric, the score of the chosen trial inside the training part; it was selected.
         n_trials: finished trials of the search.
         seconds: that the search and the refit took, all runs of the program together.
@@ -45,7 +45,7 @@ class NestedFold:
     threshold: float
     inner: Floats
     params: dict[str, Any]
-    family: str
+    head_type: str
     tuned: dict[str, float]
     n_trials: int
     seconds: float
@@ -57,7 +57,7 @@ class Nested:
 
     Attributes:
         name: of the pipeline, as reports call it: "image + clinical", "clinical only", "untrained encoder", …
-        encoding: the family of encodings.
+        encoding: the encoder family.
         inputs: what heads were given: any of "clinical", "image", "both".
         metric: what the search maximised.
         ids: (n,) the labelled patients, in the cache's order.

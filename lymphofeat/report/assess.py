@@ -82,7 +82,7 @@ def assessment_json(assessment: Assessment) -> dict[str, Any]:
     Keys: pipeline, encoding, metric, patients, malignant, folds, runs, answer (sentences), simplest (per kind the best,
     the simplest and the standard error), tables (per name a list of rows), notes.
     """
-    rules = {"pipeline": assessment.simplest_pipeline, "family": assessment.simplest_family}
+    rules = {"pipeline": assessment.simplest_pipeline, "head_type": assessment.simplest_head_type}
     return {
         "pipeline": assessment.name,
         "encoding": assessment.encoding,

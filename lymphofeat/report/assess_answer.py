@@ -22,7 +22,7 @@ def answer(assessment: Assessment) -> list[str]:
         _score(assessment),
         *_optimism(assessment),
         _simplest(assessment.simplest_pipeline, "pipeline", "nested scores"),
-        *_family(assessment),
+        *_head_type(assessment),
         *_shuffled(assessment),
         *_triage(assessment),
     ]
@@ -94,9 +94,9 @@ def _simplest(rule: OneStandardError, what: str, of: str) -> str:
     return f"The simplest {what} {near}, {rule.best}, is {rule.simplest} ({of})."
 
 
-def _family(assessment: Assessment) -> Iterator[str]:
-    if assessment.simplest_family is not None:
-        yield _simplest(assessment.simplest_family, "family of heads", "selected scores")
+def _head_type(assessment: Assessment) -> Iterator[str]:
+    if assessment.simplest_head_type is not None:
+        yield _simplest(assessment.simplest_head_type, "head type", "selected scores")
 
 
 def _shuffled(assessment: Assessment) -> Iterator[str]:

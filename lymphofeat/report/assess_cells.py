@@ -188,9 +188,9 @@ SHOWN: dict[str, Shown] = {
         "The simplest pipeline first; within: at most one standard error from the best",
         {"pipeline": _text("name"), "score": _number("score"), "within": lambda r: "yes" if r["within"] else "no"},
     ),
-    "families": Shown(
-        "Families of heads, selected scores of the search on all folds; the quickest first",
-        {"family": _text("name"), "score": _number("score"), "within": lambda r: "yes" if r["within"] else "no"},
+    "head_types": Shown(
+        "Head types, selected scores of the search on all folds; the quickest first",
+        {"head type": _text("name"), "score": _number("score"), "within": lambda r: "yes" if r["within"] else "no"},
     ),
     "permutation": Shown(
         "Permutation test: the whole pipeline with shuffled labels; ( – ): middle 95 % of the shuffles",

@@ -17,17 +17,17 @@ __all__ = ["learning_sentence", "measured_learning_curve", "with_learning_curve"
 def measured_learning_curve(
     assessment: Assessment,
     cache: Cache,
-    family: str,
+    encoder_family: str,
     params: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     progress: Progress,
 ) -> Assessment:
     """The assessment with the learning curve of a head, or with a note that says why there is none.
 
     Args:
-        cache, family, params, progress: as for `assess.learning.learning_curve`.
+        cache, encoder_family, params, progress: as for `assess.learning.learning_curve`.
     """
     try:
-        learning = learning_curve(cache, family, params, progress=progress)
+        learning = learning_curve(cache, encoder_family, params, progress=progress)
     except InputError as error:  # too few patients, or a flawless score; the assessment itself stands
         return replace(assessment, notes=(*assessment.notes, f"There is no learning curve: {error}"))
     return with_learning_curve(assessment, learning)
@@ -41,8 +41,8 @@ def with_learning_curve(assessment: Assessment, learning: Learning) -> Assessmen
 def learning_sentence(learning: Learning) -> str:
     """What twice the patients would bring, and on what trust."""
     gain = learning.gain
-    n = len(set(learning.families))
-    heads = f"the {learning.families[0]} head" if n == 1 else f"heads of {n} families"
+    n = len(set(learning.head_types))
+    heads = f"the {learning.head_types[0]} head" if n == 1 else f"heads of {n} types"
     verdict = "" if gain.low > 0.001 else "; it may be nothing"
     return (
         f"Learning from {2 * learning.n_now:.0f} patients instead of {learning.n_now:.0f} would change the "

@@ -73,7 +73,7 @@ def render_cache(cache: Cache, console: Console) -> None:
     encodings = {**cache.encodings, **cache.stale}
     for name, encoding in sorted(encodings.items()):
         blind = "every fold" if encoding.blind_to is None else ", ".join(map(str, sorted(encoding.blind_to)))
-        mark = " (default)" if encoding.family == cache.default_family else ""
+        mark = " (default)" if encoding.encoder_family == cache.default_encoder_family else ""
         about = encoding.attrs
         table.add_row(
             name + mark, str(encoding.dim), str(about.get("weights", "")), str(about.get("dtype", "")), blind
@@ -82,8 +82,8 @@ def render_cache(cache: Cache, console: Console) -> None:
     for with_what, names in _computed_with(encodings).items():
         which = "" if len(names) == len(encodings) else f": {', '.join(names)}"
         show(console, f"  computed with {with_what}{which}")
-    for family in sorted({e.family for e in cache.stale.values()}):
-        show(console, f"  Stale: {cache.why_stale(family)}")
+    for encoder_family in sorted({e.encoder_family for e in cache.stale.values()}):
+        show(console, f"  Stale: {cache.why_stale(encoder_family)}")
 
 
 def _computed_with(encodings: Mapping[str, Encoding]) -> dict[str, list[str]]:
@@ -108,7 +108,7 @@ def render_partials(waiting: Sequence[tuple[Path, int, int]], console: Console) 
 
 
 def render_trainings(trainings: Iterable[tuple[Path, TrainingState]], console: Console) -> None:
-    """Encoders under way; see `lymphofeat.cache.family.trainings_under_way`."""
+    """Encoders under way; see `lymphofeat.cache.encoder_family.trainings_under_way`."""
     for path, state in trainings:
         best = state.history[state.best_epoch - 1]
         show(

@@ -53,7 +53,7 @@ def comparison_table(comparison: Comparison) -> pd.DataFrame:
     """One row per system, the best first.
 
     Columns: system, n, then balanced accuracy, AUC and their 95 % bounds (`_low`, `_high`), log_loss, seconds; the
-    bounds of the log loss; inputs, encoder, family, recipe, encoder_seconds (of the seconds, those of the
+    bounds of the log loss; inputs, encoder, encoder_family, recipe, encoder_seconds (of the seconds, those of the
     encoder; empty where not recorded); per metric the difference to the best system (`ba_difference`, …) with
     bounds; tied (whether that of the comparison's metric covers zero); and per metric the score with bounds on the
     `ambiguous_n` patients whose count is at most the median, empty where they are of one class.
@@ -69,7 +69,11 @@ def _row(comparison: Comparison, m: Measured) -> dict[str, Any]:
     row |= {"auc": scores["auc"].value, **_bounds("auc", scores["auc"])}
     row |= {"log_loss": scores["log_loss"].value, "seconds": m.seconds}
     row |= _bounds("log_loss", scores["log_loss"])
-    row |= {"inputs": m.system.inputs, "encoder": m.system.encoder or "none", "family": m.system.family or ""}
+    row |= {
+        "inputs": m.system.inputs,
+        "encoder": m.system.encoder or "none",
+        "encoder_family": m.system.encoder_family or "",
+    }
     row |= {"recipe": m.system.recipe, "encoder_seconds": m.encoder_seconds}
     for metric, short in _SHORT.items():
         row |= _named(f"{short}_difference", comparison.difference(m, comparison.best, metric))

@@ -17,8 +17,8 @@ def render_finetune(summary: FinetuneSummary, console: Console) -> None:
     s = summary
     show(
         console,
-        f"{s.cache}: family ",
-        (s.family, "bold"),
+        f"{s.cache}: encoder family ",
+        (s.encoder_family, "bold"),
         f", {len(s.best)} fine-tuned encoders, {s.n_images:,} images each",
     )
     show(console, f"  recipe {s.recipe.name}, started from: {s.origin}")
@@ -31,7 +31,7 @@ def render_finetune(summary: FinetuneSummary, console: Console) -> None:
         table.add_column(column, justify="right")
     for name, record in s.best.items():
         table.add_row(
-            name.removeprefix(f"{s.family}-"),
+            name.removeprefix(f"{s.encoder_family}-"),
             f"{record['epoch']:.0f}",
             f"{record['balanced_accuracy']:.3f}",
             f"{record['auc']:.3f}",

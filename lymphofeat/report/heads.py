@@ -1,4 +1,4 @@
-"""The families of heads, for the terminal; 80 columns suffice."""
+"""The head types, for the terminal; 80 columns suffice."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from rich.text import Text
 
 from ..heads.fitted_pooling import FITTED_POOLINGS
 from ..heads.pooling import POOLINGS
-from ..heads.registry import HeadFamily
+from ..heads.registry import HeadType
 from .printing import PlainTable, show
 
 __all__ = ["SHORTCUT_NOTE", "render_heads"]
@@ -19,16 +19,18 @@ SHORTCUT_NOTE = (
 _COST_NOTE = "Cost of one trial: cheap is tenths of a second, moderate about a second, dear several."
 
 
-def render_heads(families: Mapping[str, HeadFamily], console: Console) -> None:
-    """Print every family with a sentence, its source, inputs and cost; then the poolings."""
+def render_heads(head_types: Mapping[str, HeadType], console: Console) -> None:
+    """Print every head type with a sentence, its source, inputs and cost; then the poolings."""
     table = PlainTable(title="Heads")
     table.add_column("name", style="cyan", no_wrap=True)
     table.add_column("what it is, and its source")
     table.add_column("cost", no_wrap=True)
-    for family in families.values():
-        inputs = ", ".join(family.inputs)
-        about = Text.assemble(family.summary, ("\n" + family.source, "dim"), (f"\ninputs: {inputs}", "dim"))
-        table.add_row(family.name, about, family.cost)
+    for head_type in head_types.values():
+        inputs = ", ".join(head_type.inputs)
+        about = Text.assemble(
+            head_type.summary, ("\n" + head_type.source, "dim"), (f"\ninputs: {inputs}", "dim")
+        )
+        table.add_row(head_type.name, about, head_type.cost)
     show(console, table)
     show(console)
     show(console, _poolings())

@@ -20,7 +20,7 @@ _MOST_PARAMETERS = 5
 
 
 def render_study(summary: StudySummary, console: Console) -> None:
-    """Print the best trial beside the controls, the best of each family, and that all of them were selected."""
+    """Print the best trial beside the controls, the best of each head type, and that all of them were selected."""
     noun = "trial" if summary.n_trials == 1 else "trials"
     pruned = f", {summary.n_pruned} of them stopped early" if summary.n_pruned else ""
     show(console, (f"Study {summary.path}", "bold"), f": {summary.n_trials} finished {noun}{pruned}")
@@ -95,7 +95,7 @@ def _render_weights(chosen: Average, console: Console) -> None:
         show(console, f"  {weight:.2f} × trial {trial.number}: {describe_head(trial)}")
 
 
-_RULE = {"single": "best head alone", "families": "best of each family", "greedy": "greedy selection"}
+_RULE = {"single": "best head alone", "head types": "best of each head type", "greedy": "greedy selection"}
 
 
 def _render_ensemble(ensemble: Ensemble, fitted: str, console: Console) -> None:
@@ -151,7 +151,7 @@ def _scores_table(summary: StudySummary) -> PlainTable:
 
 
 def _leaderboard(summary: StudySummary) -> PlainTable:
-    table = _table("best of each family")
+    table = _table("best of each head type")
     table.add_column("trials", justify="right")
     table.add_column("best", justify="right")
     table.add_column(words(summary.metric), no_wrap=True)
@@ -159,7 +159,7 @@ def _leaderboard(summary: StudySummary) -> PlainTable:
     for entry in summary.leaderboard:
         leads = entry.trial is summary.best
         table.add_row(
-            entry.family,
+            entry.head_type,
             str(entry.n_trials),
             str(entry.trial.number),
             compact_interval(entry.trial.interval(summary.metric)),

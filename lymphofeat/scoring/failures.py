@@ -42,13 +42,13 @@ class FailedTrial:
 
     Attributes:
         number: the trial's.
-        family: of its head.
+        head type: of its head.
         reason: why, in a sentence.
         error: type and text of the error.
     """
 
     number: int
-    family: str
+    head_type: str
     reason: str
     error: str
 
@@ -78,7 +78,7 @@ def raise_if_all(error: Exception) -> None:
 
 
 @contextlib.contextmanager
-def head_errors(family: str) -> Iterator[None]:
+def head_errors(head_type: str) -> Iterator[None]:
     """Turn what a selected head fails with into a sentence.
 
     Raises:
@@ -90,8 +90,8 @@ def head_errors(family: str) -> Iterator[None]:
     except Exception as error:
         raise_if_all(error)
         raise StudyError(
-            f"The selected head ({family}) failed on these patients, although it did not in cross-validation: "
-            f"{attrs_of(error)[REASON]} Search again without it: name other --families and a new --study."
+            f"The selected head ({head_type}) failed on these patients, although it did not in cross-validation: "
+            f"{attrs_of(error)[REASON]} Search again without it: name other --heads and a new --study."
         ) from error
 
 
@@ -130,7 +130,7 @@ def in_words(failed: Sequence[FailedTrial], n_trials: int) -> list[str]:
 
 
 def _one_cause(failed: Sequence[FailedTrial]) -> str:
-    return f"{', '.join(_unique(one.family for one in failed))}: {failed[0].reason}"
+    return f"{', '.join(_unique(one.head_type for one in failed))}: {failed[0].reason}"
 
 
 def _unique(names: Iterable[str]) -> list[str]:

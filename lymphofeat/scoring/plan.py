@@ -39,7 +39,7 @@ class FoldPlan:
 
 @dataclass(frozen=True)
 class ScoringPlan:
-    """All fits behind a score, the same for every head on one family of encodings.
+    """All fits behind a score, the same for every head on one encoder family.
 
     A fold's threshold is chosen on predictions of its training patients only. For K folds, a model trained
     without two folds serves both, so this takes K + K(K−1)/2 fits a repeat.
@@ -68,21 +68,21 @@ class ScoringPlan:
 
     @classmethod
     def of(
-        cls, cache: Cache, family: str, repeats: int = 1, without: tuple[int, int] | None = None
+        cls, cache: Cache, encoder_family: str, repeats: int = 1, without: tuple[int, int] | None = None
     ) -> "ScoringPlan":
-        """Plan the score of heads on `family`, averaged over the first `repeats` of the folds.
+        """Plan the score of heads on `encoder_family`, averaged over the first `repeats` of the folds.
 
         Args:
             cache: a cache with labelled patients.
-            family: an encoding family.
+            encoder_family: an encoder family.
             repeats: how many repeats; 1 with `without`.
             without: a repeat (column of `Cache.folds`) and one of its folds: the score of its other folds, as if the
                 patients of this one were not there.
 
         Raises:
             InputError: more repeats than the cache has, no such fold, or a fold without which one class is left.
-            CacheError: no such family.
-            LeakageError: no encoding of the family is blind to one of the folds, and to the one left out.
+            CacheError: no such encoder family.
+            LeakageError: no encoding of the encoder family is blind to one of the folds, and to the one left out.
         """
         labels = labels_of(cache)
         columns = _columns(cache, repeats, without)
@@ -93,7 +93,7 @@ class ScoringPlan:
         splits: list[Split] = []
         scored: list[FoldPlan] = []
         for repeat, column in enumerate(columns):
-            draft = _RepeatDraft(cache, family, repeat, column, left_out, labels, labelled, splits)
+            draft = _RepeatDraft(cache, encoder_family, repeat, column, left_out, labels, labelled, splits)
             scored.extend(draft.folds())
         folds = cache.folds[:, columns]
         ids = tuple(str(i) for i in cache.patients["id"])
@@ -149,7 +149,7 @@ class _RepeatDraft:
     """The splits of one repeat of folds, appended to `splits`."""
 
     cache: Cache
-    family: str
+    encoder_family: str
     repeat: int
     column: int
     left_out: int | None
@@ -191,5 +191,7 @@ class _RepeatDraft:
 
     def _append(self, held_out: tuple[int, ...]) -> int:
         without = () if self.left_out is None else (self.left_out,)
-        self.splits.append(self.cache.split(self.family, held_out, repeat=self.column, without=without))
+        self.splits.append(
+            self.cache.split(self.encoder_family, held_out, repeat=self.column, without=without)
+        )
         return len(self.splits) - 1

@@ -82,18 +82,18 @@ def decide(probabilities: Floats, thresholds: Floats, folds: NDArray[np.int8]) -
 
 def score_head(
     cache: Cache,
-    family: str,
+    encoder_family: str,
     head: Head,
     repeats: int = 1,
     *,
     memo: Memo | None = None,
     class_weights: ClassWeights = None,
 ) -> TrialScores:
-    """Score a head on the encodings of `family`.
+    """Score a head on the encodings of `encoder_family`.
 
     Args:
         cache: a cache with labelled patients.
-        family: whose encodings the head sees; every fold is predicted from one that is blind to it.
+        encoder_family: whose encodings the head sees; every fold is predicted from one that is blind to it.
         head: unfitted; stays so.
         repeats: how many of the cache's repeats of folds to average over.
         memo: work kept from earlier calls with the same cache; for this call only by default.
@@ -102,7 +102,7 @@ def score_head(
     Raises:
         InputError, CacheError, LeakageError: as `ScoringPlan.of`.
     """
-    plan = ScoringPlan.of(cache, family, repeats)
+    plan = ScoringPlan.of(cache, encoder_family, repeats)
     return score_plan(plan, head, Memo() if memo is None else memo, class_weights)
 
 

@@ -34,7 +34,7 @@ class Setting:
 
     Attributes:
         cache: the cache's file; every process maps it, and the system keeps its pages once.
-        family: the encodings.
+        encoder_family: the encodings.
         repeats: of the folds.
         metric: the study's.
         class_weights: the study's.
@@ -43,7 +43,7 @@ class Setting:
     """
 
     cache: Path
-    family: str
+    encoder_family: str
     repeats: int
     metric: str
     class_weights: ClassWeights
@@ -67,7 +67,7 @@ class Setting:
         Raises:
             InputError, CacheError, LeakageError: as `ScoringPlan.of`.
         """
-        return ScoringPlan.of(view, self.family, self.repeats, self.without)
+        return ScoringPlan.of(view, self.encoder_family, self.repeats, self.without)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..heads.registry import Draws
+from ..heads.registry import TrialLike
 
 __all__ = ["GRID_STEPS", "GridWalk"]
 
@@ -32,7 +32,7 @@ class GridWalk:
         suggest: draws a point from what it is given; the same values must lead to the same questions.
     """
 
-    def __init__(self, suggest: Callable[[Draws], object]) -> None:
+    def __init__(self, suggest: Callable[[TrialLike], object]) -> None:
         self._suggest = suggest
         self._root = _Node()
 

@@ -13,7 +13,7 @@ _LATE = 0.75  # a best trial found after this share of the trials
 def next_step(summary: StudySummary) -> str:
     """The advice that matters most; the rules are tried in this order.
 
-    Few trials; a best trial found late; clinical values alone not clearly worse than the best; families that cannot
+    Few trials; a best trial found late; clinical values alone not clearly worse than the best; head types that cannot
     be told apart; else to measure the best one where it was not selected.
     """
     best, n = summary.best, summary.n_trials
@@ -30,16 +30,16 @@ def next_step(summary: StudySummary) -> str:
             f"On {summary.n_patients} patients the images add nothing that can be told from chance by "
             f"{words(summary.metric)}; more patients or another encoding would say more than more trials."
         )
-    tied = [entry.family for entry in summary.leaderboard[1:] if not summary.is_worse(entry.trial)]
+    tied = [entry.head_type for entry in summary.leaderboard[1:] if not summary.is_worse(entry.trial)]
     if tied:
-        families = "family" if len(tied) == 1 else "families"
+        head_types = "head type" if len(tied) == 1 else "head types"
         return (
-            f"{len(tied)} more {families} of heads ({_listed(tied)}) cannot be told from the best; more trials will "
+            f"{len(tied)} more {head_types} ({_listed(tied)}) cannot be told from the best; more trials will "
             "not decide between them: take the simplest, or average them."
         )
     return (
-        f"The heads {summary.leaderboard[0].family!r} are clearly ahead of the other families; measure them on other "
-        "repeats of the folds with --repeats and a new --study."
+        f"The heads {summary.leaderboard[0].head_type!r} are clearly ahead of the other head types; measure them on "
+        "other repeats of the folds with --repeats and a new --study."
     )
 
 

@@ -20,7 +20,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from .grid import GridWalk
-from .space import FAMILY, Space
+from .space import HEAD_TYPE, Space
 
 __all__ = ["BATCH", "SAMPLERS", "Proposal", "Proposals", "point_key"]
 
@@ -165,7 +165,7 @@ class _Sampled(_Draw):
         with warnings.catch_warnings():
             # `group` is the documented way for conditional spaces.
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return _FamilyTPE(
+            return _HeadTypeTPE(
                 seed=seed, multivariate=True, group=True, n_startup_trials=self._startup, constant_liar=True
             )
 
@@ -191,11 +191,11 @@ class _Grid(_Draw):
         self._walk.take(params)
 
 
-class _FamilyTPE(TPESampler):
+class _HeadTypeTPE(TPESampler):
     """Optuna's grouped estimator for one batch, with less to do.
 
-    Optuna's samples every family's groups for each trial; here the family is sampled first, then the groups of that
-    family only. And the groups are found once, since no trial ends within a batch.
+    Optuna's samples every head type's groups for each trial; here the head type is sampled first, then the groups of
+    that head type only. And the groups are found once, since no trial ends within a batch.
     """
 
     _groups: dict[str, BaseDistribution] | None = None
@@ -212,9 +212,9 @@ class _FamilyTPE(TPESampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """As Optuna's, from less."""
-        if FAMILY not in search_space:  # one family, or no trial yet
+        if HEAD_TYPE not in search_space:  # one head type, or no trial yet
             return super().sample_relative(study, trial, search_space)
-        chosen = super().sample_relative(study, trial, {FAMILY: search_space[FAMILY]})
-        prefix = f"{chosen.get(FAMILY)}."
+        chosen = super().sample_relative(study, trial, {HEAD_TYPE: search_space[HEAD_TYPE]})
+        prefix = f"{chosen.get(HEAD_TYPE)}."
         own = {name: d for name, d in search_space.items() if name.startswith(prefix)}
         return chosen | super().sample_relative(study, trial, own)

@@ -28,7 +28,7 @@ class Search:
         setting: what its trials have in common.
         proposals: of a fresh memory; it is told of the trials that the file holds.
         prune: whether hopeless heads are stopped.
-        left_out: families that are not searched, with a sentence each.
+        left_out: head types that are not searched, with a sentence each.
     """
 
     def __init__(

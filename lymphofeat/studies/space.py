@@ -1,7 +1,7 @@
-"""What `tune` tries: the families of heads, where a search begins, and the head that a point stands for.
+"""What `tune` tries: the head types, where a search begins, and the head that a point stands for.
 
-A point is a choice of a family and a point of that family's own space, which its head file declares. What a choice
-makes meaningless is not drawn.
+A point is a choice of a head type and a point of that head type's own space, which its head file declares. What a
+choice makes meaningless is not drawn.
 """
 
 import json
@@ -20,66 +20,66 @@ from optuna.trial import FixedTrial
 
 from ..errors import InputError
 from ..heads.base import Head
-from ..heads.registry import Draws, HeadFamily, families
+from ..heads.registry import HeadType, TrialLike, head_types
 
-__all__ = ["FAMILY", "INPUTS", "LEFT_OUT", "Space", "build_head", "cost_of", "family_of"]
+__all__ = ["HEAD_TYPE", "INPUTS", "LEFT_OUT", "Space", "build_head", "cost_of", "head_type_of"]
 
-FAMILY = "family"  # the parameter that says which family a point belongs to
+HEAD_TYPE = "family"  # the parameter that says which head type a point belongs to
 INPUTS = ("clinical", "image", "both")
-# Where a study keeps the families that cannot be fitted on its folds, with a sentence each; absent if there are none.
+# Where a study keeps the head types that cannot be fitted on its folds, with a sentence each; absent if there are none.
 LEFT_OUT = "left_out"
 _BASELINE = "logistic"  # the head to beat: tried first, whatever else there is
 _PROBES = 200  # random points behind a space's digest
-_PLENTY = 10  # patients of a class, with which no family is asked whether that is enough
+_PLENTY = 10  # patients of a class, with which no head type is asked whether that is enough
 
 
 @dataclass(frozen=True)
 class Space:
-    """Families of heads and what they may be given.
+    """Head types and what they may be given.
 
     Attributes:
-        families: names, in the registry's order.
+        head types: names, in the registry's order.
         inputs: of `INPUTS`, in its order.
     """
 
-    families: tuple[str, ...]
+    head_types: tuple[str, ...]
     inputs: tuple[str, ...] = INPUTS
 
     @classmethod
     def of(cls, names: Sequence[str] = (), inputs: Sequence[str] = ()) -> "Space":
-        """The space of these families and inputs; all of them where none is named.
+        """The space of these head types and inputs; all of them where none is named.
 
         Raises:
-            InputError: a name that nothing has, or a family that takes none of the inputs.
+            InputError: a name that nothing has, or a head type that takes none of the inputs.
         """
-        known = families()
-        for given, there, what in ((names, list(known), "family of heads"), (inputs, list(INPUTS), "input")):
+        known = head_types()
+        for given, there, what in ((names, list(known), "head type"), (inputs, list(INPUTS), "input")):
             for name in given:
                 if name not in there:
                     raise InputError(f"There is no {what} {name!r}; {_hint(name, there)}")
         allowed = tuple(i for i in INPUTS if not inputs or i in inputs)
-        fitting = [name for name, family in known.items() if set(family.inputs) & set(allowed)]
+        fitting = [name for name, head_type in known.items() if set(head_type.inputs) & set(allowed)]
         for name in names:
             if name not in fitting:
                 raise InputError(
-                    f"The heads {name!r} take {' or '.join(known[name].inputs)} only; leave them out of --families, "
+                    f"The heads {name!r} take {' or '.join(known[name].inputs)} only; leave them out of --heads, "
                     "or give another --inputs."
                 )
         return cls(tuple(name for name in fitting if not names or name in names), allowed)
 
     def unfit(self, trainings: Sequence[tuple[pd.DataFrame, NDArray[np.int8]]]) -> dict[str, str]:
-        """The families of which no head can be fitted on one of the training parts, with a sentence each.
+        """The head types of which no head can be fitted on one of the training parts, with a sentence each.
 
         Args:
             trainings: clinical rows and labels of the patients that a head is fitted on.
         """
-        # Where there are more, no family has ever too few of a class, and asking all of them takes a second.
+        # Where there are more, no head type has ever too few of a class, and asking all of them takes a second.
         few = [one for one in trainings if np.bincount(one[1], minlength=2).min() < _PLENTY]
         found: dict[str, str] = {}
-        for name in self.families:
+        for name in self.head_types:
             for clinical, y in few:
                 try:
-                    families()[name].check(clinical, y)
+                    head_types()[name].check(clinical, y)
                 except InputError as error:
                     found[name] = (
                         f"The heads {name!r} are left out: in some folds they cannot be fitted. {error}"
@@ -88,52 +88,52 @@ class Space:
         return found
 
     def without(self, names: Collection[str]) -> "Space":
-        """The space without some families.
+        """The space without some head types.
 
         Raises:
             ValueError: none is left.
         """
-        left = tuple(name for name in self.families if name not in names)
+        left = tuple(name for name in self.head_types if name not in names)
         if not left:
-            raise ValueError("no family of heads is left")
-        return replace(self, families=left)
+            raise ValueError("no head type is left")
+        return replace(self, head_types=left)
 
-    def suggest(self, trial: Draws) -> dict[str, Any]:
-        """Draw a point, the family first.
+    def suggest(self, trial: TrialLike) -> dict[str, Any]:
+        """Draw a point, the head type first.
 
         Returns:
-            The arguments of the family's `build`. The point is in the trial's parameters.
+            The arguments of the head type's `build`. The point is in the trial's parameters.
         """
-        family = families()[trial.suggest_categorical(FAMILY, list(self.families))]
-        return family.suggest(_Narrowed(trial, f"{family.name}.inputs", self.inputs))
+        head_type = head_types()[trial.suggest_categorical(HEAD_TYPE, list(self.head_types))]
+        return head_type.suggest(RestrictedTrial(trial, f"{head_type.name}.inputs", self.inputs))
 
     def first(self) -> list[dict[str, Any]]:
         """Points to try before anything is known, as parameters of a trial: the head to beat with each input, then
-        the families in turn, the quick ones first.
+        the head types in turn, the quick ones first.
         """
-        each = {name: list(self._first_of(families()[name])) for name in self.families}
+        each = {name: list(self._defaults_of(head_types()[name])) for name in self.head_types}
         turns = zip_longest(*(points for name, points in each.items() if name != _BASELINE))
         in_turn = [point for turn in turns for point in turn if point is not None]
         return each.get(_BASELINE, []) + in_turn
 
-    def _first_of(self, family: HeadFamily) -> Iterator[dict[str, Any]]:
-        for point in family.first:
-            if point.get("inputs", family.inputs[0]) in self.inputs:
-                yield {FAMILY: family.name, **family.enqueued(point)}
+    def _defaults_of(self, head_type: HeadType) -> Iterator[dict[str, Any]]:
+        for point in head_type.first:
+            if point.get("inputs", head_type.inputs[0]) in self.inputs:
+                yield {HEAD_TYPE: head_type.name, **head_type.enqueued(point)}
 
     @property
     def takes(self) -> dict[str, list[str]]:
-        """Per family, the inputs that its heads can be given, so that a study can be read without the heads' files."""
-        return {name: [i for i in families()[name].inputs if i in self.inputs] for name in self.families}
+        """Per head type, the inputs that its heads can be given, for reading a study without the heads' files."""
+        return {name: [i for i in head_types()[name].inputs if i in self.inputs] for name in self.head_types}
 
     @cached_property
     def digest(self) -> str:
         """Hex digest of everything that can be drawn: of the parameters that many random points meet."""
         found: set[str] = set()
-        for name in self.families:
+        for name in self.head_types:
             only = Space((name,), self.inputs)
             for probe in range(_PROBES):
-                drawn = _Recorded(np.random.default_rng(probe))
+                drawn = ReplayTrial(np.random.default_rng(probe))
                 only.suggest(drawn)
                 found |= drawn.met
         return blake2b("\n".join(sorted(found)).encode(), digest_size=8).hexdigest()
@@ -143,37 +143,37 @@ def build_head(params: Mapping[str, Any]) -> Head:
     """The unfitted head of a trial's parameters.
 
     Raises:
-        InputError: no such family, or a parameter is missing.
+        InputError: no such head type, or a parameter is missing.
     """
-    family = family_of(params)
+    head_type = head_type_of(params)
     try:
-        return family.build(family.suggest(FixedTrial(dict(params))))
+        return head_type.build(head_type.suggest(FixedTrial(dict(params))))
     except ValueError as error:
-        raise InputError(f"These are not parameters of the heads {family.name!r}: {error}") from error
+        raise InputError(f"These are not parameters of the heads {head_type.name!r}: {error}") from error
 
 
-def family_of(params: Mapping[str, Any]) -> HeadFamily:
-    """The family of a trial's parameters.
+def head_type_of(params: Mapping[str, Any]) -> HeadType:
+    """The head type of a trial's parameters.
 
     Raises:
-        InputError: this lymphofeat has no such family.
+        InputError: this lymphofeat has no such head type.
     """
-    name = params.get(FAMILY)
-    if name not in families():
-        raise InputError(f"This lymphofeat has no heads {name!r}; {_hint(str(name), list(families()))}")
-    return families()[str(name)]
+    name = params.get(HEAD_TYPE)
+    if name not in head_types():
+        raise InputError(f"This lymphofeat has no heads {name!r}; {_hint(str(name), list(head_types()))}")
+    return head_types()[str(name)]
 
 
 def cost_of(params: Mapping[str, Any]) -> str:
     """How dear the head of a trial's parameters is, one of `registry.COSTS`."""
-    return family_of(params).cost
+    return head_type_of(params).cost
 
 
 @dataclass(frozen=True)
-class _Narrowed:
+class RestrictedTrial:
     """A trial that draws one categorical parameter from fewer choices."""
 
-    trial: Draws
+    trial: TrialLike
     name: str
     choices: tuple[str, ...]
 
@@ -189,7 +189,7 @@ class _Narrowed:
         return self.trial.suggest_categorical(name, choices)
 
 
-class _Recorded:
+class ReplayTrial:
     """A trial that draws at random and notes what it was asked for."""
 
     def __init__(self, rng: np.random.Generator) -> None:

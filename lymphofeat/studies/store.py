@@ -23,13 +23,13 @@ from ..storage.atomic import check_place, leftovers, written_beside
 from ..storage.kinds import inspect_path, sqlite_is_locked
 from ..storage.locks import held_by_another, holder, locked
 from .rows import Row, read_rows, scoring_seconds
-from .space import FAMILY
+from .space import HEAD_TYPE
 
 __all__ = ["Store", "create_store", "open_store", "owned"]
 
 _STUDY = "lymphofeat"  # the study's name inside its file, so that the file may be renamed
 _MADE_FROM, _PATIENTS = "made_from", "patients"
-_FORMAT = 2  # of a trial's parameters and attributes; 1 knew one family of heads
+_FORMAT = 2  # of a trial's parameters and attributes; 1 knew one head type
 # Seconds to wait for another process's transaction, a reader's for one; Optuna's documentation raises it too.
 _BUSY_TIMEOUT = 60.0
 _PATIENCE = 2.0  # seconds to wait for it before anything was computed
@@ -40,7 +40,7 @@ class Store:
 
     Attributes:
         path: the file.
-        made_from: what the study was made with: cache, family, metric, …; see `tune`.
+        made_from: what the study was made with: cache, encoder family, metric, …; see `tune`.
         patients: id, label and folds of the labelled patients, which its scores are about.
     """
 
@@ -71,7 +71,7 @@ class Store:
         for row in rows:
             if row.failed:
                 attrs = self.attrs(row.trial_id)
-                found.append(FailedTrial(row.number, str(row.params[FAMILY]), attrs[REASON], attrs[ERROR]))
+                found.append(FailedTrial(row.number, str(row.params[HEAD_TYPE]), attrs[REASON], attrs[ERROR]))
         return tuple(found)
 
     def seconds(self, trials: int) -> float:

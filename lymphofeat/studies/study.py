@@ -23,7 +23,7 @@ from .store import Store, create_store, open_store, owned, quiet_optuna
 from .summary import StudySummary, load_study
 from .workers import workers
 
-__all__ = ["Tuning", "check_arguments", "check_made_from", "family_in", "made_from_cache", "tune"]
+__all__ = ["Tuning", "check_arguments", "check_made_from", "encoding_in", "made_from_cache", "tune"]
 
 # What a study must agree on with the call that goes on with it: its word in a sentence, and the way out.
 _IDENTITY = {
@@ -34,7 +34,7 @@ _IDENTITY = {
     "class_weights": ("pair of class weights", "give --class-weights {old}"),
     "seed": ("seed", "give --seed {old}"),
     "repeats": ("number of repeats", "give --repeats {old}"),
-    "heads": ("choice of heads", "give --families {old}"),
+    "heads": ("choice of heads", "give --heads {old}"),
     "inputs": ("choice of inputs", "give --inputs {old}"),
     "sampler": ("sampler", "give --sampler {old}"),
     "without": ("outer fold left out", "leave out the same"),
@@ -53,7 +53,7 @@ def tune(
     class_weights: ClassWeights = None,
     seed: int = 0,
     repeats: int = 1,
-    family: str | None = None,
+    encoding: str | None = None,
     heads: Sequence[str] = (),
     inputs: Sequence[str] = (),
     sampler: str = "tpe",
@@ -76,8 +76,8 @@ def tune(
             `statistics.balanced_accuracy`.
         seed: ≥ 0, for the sampler.
         repeats: how many of the cache's repeats of folds each score averages over.
-        family: the encodings to use; the cache's default family if None.
-        heads: families of heads, by the names of `heads.registry.families`; all if empty.
+        encoding: the encoder family to use; the cache's default one if None.
+        heads: head types, by the names of `heads.registry.head_types`; all if empty.
         inputs: "clinical", "image", "both"; all if empty.
         sampler: "tpe" (the multivariate, grouped tree-structured Parzen estimator: Falkner et al., BOHB, ICML 2018;
             Optuna), "random", or "grid" (a coarse grid in random order, each point once).
@@ -88,14 +88,14 @@ def tune(
 
     Raises:
         InputError: a bad argument, or a cohort that cannot be cross-validated.
-        CacheError: no usable cache or no such family.
+        CacheError: no usable cache or no such encoder family.
         LeakageError: a fold has no encoding that is blind to it.
         StudyError: the study was made from something else, is in use, or cannot be written.
     """
     check_arguments(trials, metric, class_weights, seed, sampler, jobs)
     space = Space.of(heads, inputs)
     cache = open_cache(cache_path)
-    setting = Setting(cache_path, family_in(cache, family), repeats, metric, class_weights)
+    setting = Setting(cache_path, encoding_in(cache, encoding), repeats, metric, class_weights)
     tuning = Tuning(study_path, setting, space, seed, sampler, prune)
     told = progress or Silent()
     with tuning.search(cache) as search, workers(jobs, {setting: setting.plan(cache)}) as scorers:
@@ -131,12 +131,12 @@ class Tuning:
         """
         setting, weights = self.setting, self.setting.class_weights
         without = None if setting.without is None else list(setting.without)
-        return made_from_cache(view, setting.family, setting.repeats) | {
+        return made_from_cache(view, setting.encoder_family, setting.repeats) | {
             "without": without,
             "shuffle": setting.shuffle,
             "metric": setting.metric,
             "class_weights": None if weights is None else list(weights),
-            "heads": list(self.space.families),
+            "heads": list(self.space.head_types),
             "inputs": list(self.space.inputs),
             "space": self.space.digest,
             "takes": self.space.takes,
@@ -166,7 +166,7 @@ class Tuning:
                 create_store(self.path, made_from | also, _patients(plan), direction)
             with open_store(self.path) as store:
                 check_made_from(store, made_from)
-                # As the study was begun: a sampler cannot be told of families that are not in its space.
+                # As the study was begun: a sampler cannot be told of head types that are not in its space.
                 left_out = dict(store.made_from.get(LEFT_OUT, {}))
                 proposals = Proposals(self.space.without(left_out), direction, self.sampler, self.seed)
                 yield Search(store, self.setting, proposals, prune=self.prune, left_out=left_out)
@@ -174,7 +174,7 @@ class Tuning:
     def _left_out(self, plan: ScoringPlan) -> dict[str, str]:
         trainings = [(plan.clinical.iloc[s.train], plan.labels[s.train]) for s in plan.splits]
         found = self.space.unfit(trainings)
-        if len(found) == len(self.space.families):
+        if len(found) == len(self.space.head_types):
             raise InputError("\n".join(["No heads are left to search.", *found.values()]))
         return found
 
@@ -195,12 +195,12 @@ def check_made_from(store: Store, now: Mapping[str, Any]) -> None:
             )
 
 
-def made_from_cache(cache: Cache, family: str, repeats: int) -> dict[str, Any]:
+def made_from_cache(cache: Cache, encoder_family: str, repeats: int) -> dict[str, Any]:
     """The part of a study's identity that its cache gives."""
     return {
         "fingerprint": cache.fingerprint,
-        "family": family,
-        "encodings": {e.name: e.digest for e in cache.members(family)},
+        "family": encoder_family,
+        "encodings": {e.name: e.digest for e in cache.members(encoder_family)},
         "repeats": repeats,
         "without": None,
         "shuffle": None,
@@ -239,22 +239,22 @@ def check_arguments(
         raise InputError(f"There must be at least 1 job, not {jobs}.")
 
 
-def family_in(cache: Cache, family: str | None) -> str:
-    """The family of that name, the cache's default one if None.
+def encoding_in(cache: Cache, encoder_family: str | None) -> str:
+    """The encoder family of that name, the cache's default one if None.
 
     Raises:
         StaleCacheError: its encoders were trained on clinical values that were corrected since.
         InputError: the cache holds none of that name; the nearest one is suggested.
     """
-    family = cache.default_family if family is None else family
-    cache.check_not_stale(family)
-    if family not in cache.families:
-        near = get_close_matches(family, cache.families, n=1)
+    encoder_family = cache.default_encoder_family if encoder_family is None else encoder_family
+    cache.check_not_stale(encoder_family)
+    if encoder_family not in cache.encoder_families:
+        near = get_close_matches(encoder_family, cache.encoder_families, n=1)
         raise InputError(
-            f"{cache.path} holds no encoding family {family!r}; "
-            + (f"did you mean {near[0]!r}?" if near else f"it holds {', '.join(cache.families)}.")
+            f"{cache.path} holds no encoder family {encoder_family!r}; "
+            + (f"did you mean {near[0]!r}?" if near else f"it holds {', '.join(cache.encoder_families)}.")
         )
-    return family
+    return encoder_family
 
 
 def _shown(value: Any) -> str:

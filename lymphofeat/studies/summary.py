@@ -1,4 +1,4 @@
-"""What a study found: its best trial with intervals, the best of each family, and that they were selected."""
+"""What a study found: its best trial with intervals, the best of each head type, and that they were selected."""
 
 import contextlib
 from collections import Counter
@@ -20,13 +20,13 @@ from .importance import Importance, importance_of
 from .record import scores_from_attrs
 from .rows import Row
 from .selection import Candidate, rule_named, select
-from .space import FAMILY, LEFT_OUT
+from .space import HEAD_TYPE, LEFT_OUT
 from .store import Store, open_store
 from .trial import TrialSummary
 
 __all__ = [
     "OPTIMISTIC",
-    "FamilyBest",
+    "HeadTypeBest",
     "StudySummary",
     "TrialSummary",
     "load_selected",
@@ -43,17 +43,17 @@ OPTIMISTIC = (
 
 
 @dataclass(frozen=True)
-class FamilyBest:
-    """The best trial of one family of heads.
+class HeadTypeBest:
+    """The best trial of one head type.
 
     Attributes:
-        family: its name.
+        head_type: its name.
         trial: the best of its complete trials; of equals the first.
         n_trials: its finished trials.
         n_pruned: of these, how many were stopped.
     """
 
-    family: str
+    head_type: str
     trial: TrialSummary
     n_trials: int
     n_pruned: int
@@ -65,11 +65,11 @@ class StudySummary:
 
     Attributes:
         path: its file.
-        made_from: cache, family, metric, class weights, seed, repeats, heads, inputs, sampler, space, version.
+        made_from: cache, encoder family, metric, class weights, seed, repeats, heads, inputs, sampler, space, version.
         best: the best complete trial by the study's metric; of equals the first.
         best_clinical, best_image: the best with clinical values only and with images only; None if not tried.
         selected: what `submit` and `export` hand over unless they are told otherwise: see `selection.DEFAULT`.
-        leaderboard: the best of each family, best first; families without a complete trial are left out.
+        leaderboard: the best of each head type, best first; those without a complete trial are left out.
         ids: the labelled patients' IDs, in the order of `TrialSummary.y`.
         rows: the finished trials by number, without what they were scored on; stopped and failed ones among them.
         seconds: of scoring, all processes and runs of the program together.
@@ -82,7 +82,7 @@ class StudySummary:
     best_clinical: TrialSummary | None
     best_image: TrialSummary | None
     selected: Average
-    leaderboard: tuple[FamilyBest, ...]
+    leaderboard: tuple[HeadTypeBest, ...]
     ids: tuple[str, ...]
     rows: tuple[Row, ...]
     seconds: float = 0.0
@@ -105,7 +105,7 @@ class StudySummary:
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Families that were not searched since they cannot be fitted on these folds, with a sentence each."""
+        """Head types that were not searched since they cannot be fitted on these folds, with a sentence each."""
         return dict(self.made_from.get(LEFT_OUT, {}))
 
     @property
@@ -118,7 +118,7 @@ class StudySummary:
         return str(self.made_from["metric"])
 
     @property
-    def family(self) -> str:
+    def encoding(self) -> str:
         return str(self.made_from["family"])
 
     @property
@@ -153,7 +153,7 @@ class StudySummary:
         malignant = int(self.best.y.sum())
         return (
             f"{self.n_patients} labelled patients ({malignant} malignant), out-of-fold, {n_folds} folds{times}, "
-            f"encodings {self.family}{self._weighted}"
+            f"encodings {self.encoding}{self._weighted}"
         )
 
     @property
@@ -275,25 +275,26 @@ def _without_result(store: Store, rows: list[Row]) -> str:
         return f"{store.path} holds no finished trial yet; run `lymphofeat tune` on it."
     return "\n".join(
         [
-            f"{store.path} holds no trial that was scored to its end; add patients or name other --families.",
+            f"{store.path} holds no trial that was scored to its end; add patients or name other --heads.",
             *failures,
         ]
     )
 
 
-def _leaderboard(rows: Iterable[Row], sign: int, read: "_Reader") -> tuple[FamilyBest, ...]:
+def _leaderboard(rows: Iterable[Row], sign: int, read: "_Reader") -> tuple[HeadTypeBest, ...]:
     n_trials: Counter[str] = Counter()
     n_pruned: Counter[str] = Counter()
     best: dict[str, Row] = {}
     for row in rows:
-        family = str(row.params[FAMILY])
-        n_trials[family] += 1
-        n_pruned[family] += row.pruned
-        if row.complete and (family not in best or sign * row.value > sign * best[family].value):
-            best[family] = row
+        head_type = str(row.params[HEAD_TYPE])
+        n_trials[head_type] += 1
+        n_pruned[head_type] += row.pruned
+        if row.complete and (head_type not in best or sign * row.value > sign * best[head_type].value):
+            best[head_type] = row
     ranked = sorted(best.items(), key=lambda item: (-sign * item[1].value, item[1].number))
     return tuple(
-        FamilyBest(family, read.trial(row), n_trials[family], n_pruned[family]) for family, row in ranked
+        HeadTypeBest(head_type, read.trial(row), n_trials[head_type], n_pruned[head_type])
+        for head_type, row in ranked
     )
 
 
@@ -310,9 +311,9 @@ class _Reader:
         self._read: dict[int, TrialSummary] = {}
 
     def inputs(self, row: Row) -> str:
-        """What the row's head is given; families that take one thing only do not draw it."""
-        family = str(row.params[FAMILY])
-        return str(row.params.get(f"{family}.inputs", self._takes[family][0]))
+        """What the row's head is given; head types that take one thing only do not sample it."""
+        head_type = str(row.params[HEAD_TYPE])
+        return str(row.params.get(f"{head_type}.inputs", self._takes[head_type][0]))
 
     def candidate(self, row: Row) -> Candidate:
         """A complete trial, which is read when a rule asks for it."""

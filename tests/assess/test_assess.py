@@ -54,7 +54,7 @@ def test_what_is_lacking_is_said() -> None:
         "No search on all folds was given, s",
     ]
     assert found.simplest_pipeline.simplest == "image + clinical"
-    assert found.simplest_family is None
+    assert found.simplest_head_type is None
 
 
 def test_rows_are_found_by_their_ids() -> None:
@@ -138,10 +138,10 @@ def shift(inner: np.ndarray, main: Nested, fold: int) -> np.ndarray:
     return np.asarray(expit(found))
 
 
-def test_the_simplest_family_is_the_cheapest_of_equals() -> None:
+def test_the_simplest_head_type_is_the_cheapest_of_equals() -> None:
     found = assess(nested(), [], table_of(), tuned(), **FEW)
-    assert found.simplest_family is not None
-    assert found.simplest_family.simplest == "logistic"
+    assert found.simplest_head_type is not None
+    assert found.simplest_head_type.simplest == "logistic"
 
 
 def test_tuned_takes_a_study(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_tuned_takes_a_study(tmp_path: Path) -> None:
     assert found.n_trials == 7
     for metric in ("balanced_accuracy", "auc"):
         assert found.best.value(metric) == pytest.approx(study.selected.scores[metric])
-    assert {name: cost for name, (cost, _) in found.of_families.items()} == dict.fromkeys(
+    assert {name: cost for name, (cost, _) in found.of_head_types.items()} == dict.fromkeys(
         ("logistic", "lda"), "cheap"
     )
 

@@ -39,7 +39,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 
 def splits_of(
-    cache: Cache, family: str, monkeypatch: pytest.MonkeyPatch, **options: Any
+    cache: Cache, encoder_family: str, monkeypatch: pytest.MonkeyPatch, **options: Any
 ) -> list[list[Split]]:
     """The splits that are fitted, per call."""
     seen = []
@@ -50,7 +50,7 @@ def splits_of(
         return real(head, splits, *rest)
 
     monkeypatch.setattr(learning_module, "fit_predict", spy)
-    learning_curve(cache, family, PARAMS, **options)
+    learning_curve(cache, encoder_family, PARAMS, **options)
     return seen
 
 
@@ -156,7 +156,7 @@ def test_every_fold_is_predicted_under_what_is_blind_to_it(
         table,
         {"t0": features(table)},
         n_folds=4,
-        families={"t0": "t"},
+        head_types={"t0": "t"},
         blind_to={"t0": (0,)},
     )
     with pytest.raises(LeakageError, match="has seen labels of fold 1"):

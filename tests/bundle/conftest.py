@@ -49,17 +49,17 @@ def cache(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def studies(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("studies")
-    families = {"frozen": "small-cnn-random0-crop64", "tuned": "tuned", "colour": "colour"}
-    for name, family in families.items():
+    encoder_families = {"frozen": "small-cnn-random0-crop64", "tuned": "tuned", "colour": "colour"}
+    for name, encoder_family in encoder_families.items():
         tune(
             cache,
             folder / f"{name}.db",
             trials=4,
-            family=family,
+            encoding=encoder_family,
             heads=["logistic", "svm"],
             inputs=["both", "image"],
         )
-    tune(cache, folder / "clinical.db", trials=3, family="tuned", heads=["logistic"], inputs=["clinical"])
+    tune(cache, folder / "clinical.db", trials=3, encoding="tuned", heads=["logistic"], inputs=["clinical"])
     return {path.stem: path for path in folder.glob("*.db")}
 
 

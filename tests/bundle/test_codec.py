@@ -1,4 +1,4 @@
-"""Fitted heads as JSON and arrays: every family comes back and says the same."""
+"""Fitted heads as JSON and arrays: every head type comes back and says the same."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ from lymphofeat.bundle.codec import Packed, pack_object, unpack_object
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import BundleError
 from lymphofeat.estimates import CALIBRATORS, split_conformal
-from lymphofeat.heads.registry import families
+from lymphofeat.heads.registry import head_types
 from lymphofeat.synthetic.features import simulate_features
 
 N, DIM = 30, 6
@@ -30,12 +30,14 @@ def _shortened(head: Any) -> Any:
 
 def _heads() -> dict[str, Any]:
     found = {}
-    for name, family in families().items():
-        for number, point in enumerate(family.first):
-            found[f"{name}-first-{number}"] = family.build(family.suggest(FixedTrial(family.enqueued(point))))
-        for seed in range(2 if family.cost == "dear" else 8):
+    for name, head_type in head_types().items():
+        for number, point in enumerate(head_type.first):
+            found[f"{name}-first-{number}"] = head_type.build(
+                head_type.suggest(FixedTrial(head_type.enqueued(point)))
+            )
+        for seed in range(2 if head_type.cost == "dear" else 8):
             study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
-            found[f"{name}-drawn-{seed}"] = family.build(family.suggest(study.ask()))
+            found[f"{name}-drawn-{seed}"] = head_type.build(head_type.suggest(study.ask()))
     return {name: _shortened(head) for name, head in found.items()}
 
 
@@ -58,7 +60,7 @@ def through_json(packed: Packed) -> Packed:
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_every_family_says_the_same_after_the_round_trip(name: str, patients: Any) -> None:
+def test_every_head_type_says_the_same_after_the_round_trip(name: str, patients: Any) -> None:
     bags, table, y = patients
     head = clone(HEADS[name]).fit(bags, table, y)
     again = unpack_object(through_json(pack_object(head)))

@@ -122,7 +122,7 @@ def test_the_whole_keeps_what_its_parts_keep() -> None:
 @pytest.mark.parametrize(("head", "rows"), [("svm", True), ("gp", True), ("logistic", False)])
 def test_card_model_and_manifest_agree(cache: Path, tmp_path: Path, head: str, *, rows: bool) -> None:
     study = tmp_path / "s.db"
-    tune(cache, study, trials=1, family="tuned", heads=[head], inputs=["clinical"])
+    tune(cache, study, trials=1, encoding="tuned", heads=[head], inputs=["clinical"])
     export_bundle(cache, study, tmp_path / "m")
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
     about = json.loads((tmp_path / "m" / "model.json").read_text())

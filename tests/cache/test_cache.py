@@ -41,8 +41,8 @@ def test_what_is_saved_is_read(tmp_path: Path) -> None:
     cache = open_cache(tmp_path / "c.h5")
     pd.testing.assert_frame_equal(cache.patients.drop(columns="fold"), patients, check_dtype=False)
     assert cache.folds.shape == (12, 4)
-    assert cache.families == ["a", "b"]
-    assert cache.default_family == "b"
+    assert cache.encoder_families == ["a", "b"]
+    assert cache.default_encoder_family == "b"
     for name, array in features.items():
         bags = cache.bags(name)
         np.testing.assert_array_equal(np.concatenate(list(bags)), array)
@@ -164,7 +164,7 @@ def test_blind_encodings_are_chosen_and_others_refused(tmp_path: Path) -> None:
         patients,
         {name: simulated(patients, seed=i) for i, name in enumerate(names)} | {"frozen": simulated(patients)},
         n_folds=3,
-        families=dict.fromkeys(names, "tuned"),
+        encoder_families=dict.fromkeys(names, "tuned"),
         blind_to={name: [i] for i, name in enumerate(names)},
     )
     cache = open_cache(tmp_path / "c.h5")
@@ -187,7 +187,7 @@ def test_the_encoding_that_learnt_most_is_chosen(tmp_path: Path) -> None:
         patients,
         {name: simulated(patients, seed=i) for i, name in enumerate(blind_to)},
         n_folds=3,
-        families=dict.fromkeys(blind_to, "tuned"),
+        encoder_families=dict.fromkeys(blind_to, "tuned"),
         blind_to=blind_to,
     )
     cache = open_cache(tmp_path / "c.h5")
@@ -248,7 +248,7 @@ def test_a_family_does_not_mix_encoders_with_and_without_labels(
             patients,
             {"b": simulated(patients)},
             n_folds=3,
-            families={"b": "a"},
+            encoder_families={"b": "a"},
             blind_to={"b": second},
         )
     assert list(open_cache(tmp_path / "c.h5").encodings) == ["a"]

@@ -9,8 +9,8 @@ from PIL import Image
 
 from lymphofeat.cache import open_cache
 from lymphofeat.cache.controls import add_controls, is_colour, is_untrained, missing_controls
+from lymphofeat.cache.encoder_family import encoder_family_name
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
-from lymphofeat.cache.family import family_name
 from lymphofeat.encoder.backbones import BACKBONES
 from lymphofeat.encoder.channel_statistics import ColourStatistics
 from lymphofeat.errors import StaleCacheError
@@ -25,7 +25,7 @@ def test_colours_of_a_cohort_equal_the_plain_formula(tmp_path: Path) -> None:
     cohort = noise_cohort(tmp_path / "data")
     add_controls(cohort, tmp_path / "c.h5", SETTINGS)
     cache = open_cache(tmp_path / "c.h5")
-    assert cache.families == ["colour", "resnet18-random0-crop32"]
+    assert cache.encoder_families == ["colour", "resnet18-random0-crop32"]
     expected = []
     for path in cohort.images:
         centre = np.asarray(Image.open(path), dtype=np.float64)[8:40, 8:40].reshape(-1, 3)
@@ -50,9 +50,9 @@ def test_controls_join_a_cache_on_its_folds_and_leave_its_default(tmp_path: Path
     before = open_cache(path)
     add_controls(cohort, path, ExtractSettings(device="cpu", crop=32))
     cache = open_cache(path)
-    assert cache.families == ["colour", "resnet18-random3-crop32"]  # an untrained encoder was there
+    assert cache.encoder_families == ["colour", "resnet18-random3-crop32"]  # an untrained encoder was there
     np.testing.assert_array_equal(cache.folds, before.folds)
-    assert cache.default_family == before.default_family
+    assert cache.default_encoder_family == before.default_encoder_family
     stamp = path.stat().st_mtime_ns
     assert not missing_controls(cache, SETTINGS)
     add_controls(cohort, path)
@@ -68,5 +68,7 @@ def test_another_cohort_is_refused(tmp_path: Path) -> None:
 
 def test_what_a_recipe_trains_is_not_named_like_a_frozen_encoding() -> None:
     frozen = {f"{backbone}-{label}" for backbone in BACKBONES for label in ("random0", "imagenet")}
-    trained = {family_name(recipe, label) for recipe in list_recipes() for label in ("random0", "imagenet")}
+    trained = {
+        encoder_family_name(recipe, label) for recipe in list_recipes() for label in ("random0", "imagenet")
+    }
     assert not frozen & trained

@@ -88,7 +88,7 @@ def test_a_second_encoding_joins_the_first(cohort: Cohort, tmp_path: Path) -> No
     summary = extract_frozen(cohort, tmp_path / "c.h5", replace(EMULATED, seed=1))
     assert 0 < summary.bfloat16_error < 0.02
     cache = open_cache(tmp_path / "c.h5")
-    assert cache.default_family == "small-cnn-random1-crop40-bfloat16"
+    assert cache.default_encoder_family == "small-cnn-random1-crop40-bfloat16"
     np.testing.assert_array_equal(features(tmp_path / "c.h5"), first)
 
 
@@ -275,7 +275,7 @@ def test_force_over_corrected_labels_keeps_what_saw_none(cohort: Cohort, tmp_pat
     extract_frozen(change_label(cohort), path, replace(SETTINGS, seed=1), force=True)
     cache = open_cache(path)
     assert cache.encodings[NAME].digest == before.encodings[NAME].digest
-    assert cache.default_family == "small-cnn-random1-crop40"
+    assert cache.default_encoder_family == "small-cnn-random1-crop40"
     extract_frozen(remove_patient(cohort), path, replace(SETTINGS, seed=1), force=True)
     assert list(open_cache(path).encodings) == ["small-cnn-random1-crop40"]
 

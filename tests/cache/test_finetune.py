@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from lymphofeat.cache import open_cache
+from lymphofeat.cache.encoder_family import encoders_folder, trainings_under_way
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
-from lymphofeat.cache.family import encoders_folder, trainings_under_way
 from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned, settings_from
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.encoder.backbones import backbone_named, untrained
@@ -43,7 +43,7 @@ def tiny(name: str = "pooled-small-cnn", **training: object) -> Recipe:
 
 BASE = ExtractSettings(weights="none", seed=0, batch_size=5, n_folds=3, n_repeats=2, device="cpu")
 SETTINGS = FinetuneSettings(tiny(), BASE)
-FAMILY = "pooled-small-cnn-random0-crop32-epochs2"
+ENCODER_FAMILY = "pooled-small-cnn-random0-crop32-epochs2"
 SEEING = "pooled+clinical-random0-small-cnn-crop32-epochs2"
 
 
@@ -75,12 +75,12 @@ def test_a_family_is_one_encoding_per_fold_and_says_what_made_it(cohort: Cohort,
     path = tmp_path / "out" / "c.h5"
     summary = extract_finetuned(cohort, path, SETTINGS)
     cache = open_cache(path)
-    assert summary.family == FAMILY == cache.default_family
-    assert sorted(summary.best) == sorted(cache.encodings) == [f"{FAMILY}-fold{k}" for k in range(3)]
+    assert summary.encoding == ENCODER_FAMILY == cache.default_encoder_family
+    assert sorted(summary.best) == sorted(cache.encodings) == [f"{ENCODER_FAMILY}-fold{k}" for k in range(3)]
     for k in range(3):
-        encoding = cache.encodings[f"{FAMILY}-fold{k}"]
+        encoding = cache.encodings[f"{ENCODER_FAMILY}-fold{k}"]
         assert encoding.blind_to == {k}
-        assert cache.blind_encoding(FAMILY, {k}).name == encoding.name
+        assert cache.blind_encoding(ENCODER_FAMILY, {k}).name == encoding.name
         assert encoding.attrs["recipe"] == tiny().to_dict()
         assert encoding.attrs["preprocessing"]["crop"] == 32
         made = encoding.made
@@ -119,12 +119,12 @@ def test_the_nested_family_is_blind_at_depth_two(cohort: Cohort, tmp_path: Path)
     extract_finetuned(cohort, path, replace(SETTINGS, nested=True))
     cache = open_cache(path)
     assert len(cache.encodings) == 6
-    assert cache.blind_encoding(FAMILY, {0, 2}).name == f"{FAMILY}-folds0+2"
-    assert cache.blind_encoding(FAMILY, {1}).name == f"{FAMILY}-fold1"
+    assert cache.blind_encoding(ENCODER_FAMILY, {0, 2}).name == f"{ENCODER_FAMILY}-folds0+2"
+    assert cache.blind_encoding(ENCODER_FAMILY, {1}).name == f"{ENCODER_FAMILY}-fold1"
     with pytest.raises(LeakageError, match="folds 0, 1, 2 of repeat 0"):
-        cache.blind_encoding(FAMILY, {0, 1, 2})
+        cache.blind_encoding(ENCODER_FAMILY, {0, 1, 2})
     with pytest.raises(LeakageError, match="fold 0 of repeat 1"):
-        cache.blind_encoding(FAMILY, {0}, repeat=1)
+        cache.blind_encoding(ENCODER_FAMILY, {0}, repeat=1)
 
 
 def test_nested_encoders_join_those_already_there(cohort: Cohort, tmp_path: Path) -> None:
@@ -145,8 +145,8 @@ def test_other_recipes_join_the_cache(cohort: Cohort, tmp_path: Path, name: str)
     extract_frozen(cohort, path, replace(BASE, backbone="small-cnn", crop=32))
     extract_finetuned(cohort, path, replace(SETTINGS, recipe=tiny(name)))
     cache = open_cache(path)
-    assert len(cache.families) == 2
-    assert cache.default_family.startswith(name)
+    assert len(cache.encoder_families) == 2
+    assert cache.default_encoder_family.startswith(name)
 
 
 @pytest.mark.parametrize("train_from", ["layer4", "fc"])
@@ -162,10 +162,10 @@ def test_upper_layers_alone_train_on_stored_activations(
     base = replace(BASE, n_folds=2)
     start = extract_frozen(cohort, path, replace(base, crop=32)).encoding
     summary = extract_finetuned(cohort, path, replace(SETTINGS, recipe=recipe, extract=base))
-    assert summary.family == f"pooled-random0-crop32-{train_from}-epochs1"
+    assert summary.encoding == f"pooled-random0-crop32-{train_from}-epochs1"
     cache = open_cache(path)
     for k in range(2):
-        name = f"{summary.family}-fold{k}"
+        name = f"{summary.encoding}-fold{k}"
         state = load_trained(encoders_folder(path) / f"{name}.safetensors").network.backbone.state_dict()
         before = untrained(backbone_named("resnet18"), 0).state_dict()
         moved = {key.split(".")[0] for key in before if not torch.equal(before[key], state[key])}
@@ -196,7 +196,7 @@ def test_the_run_says_how_long_and_how_it_goes(cohort: Cohort, tmp_path: Path) -
     assert "--frozen" in heard.notes[0]
     epochs = sorted(heard.notes[1:])
     assert len(epochs) == 6
-    for part in (f"{FAMILY}-fold0, epoch 2: loss ", "validation balanced accuracy ", "AUC ", " left"):
+    for part in (f"{ENCODER_FAMILY}-fold0, epoch 2: loss ", "validation balanced accuracy ", "AUC ", " left"):
         assert part in epochs[1]
 
 
@@ -217,7 +217,7 @@ def test_a_changed_label_or_setting_is_refused_and_force_trains_anew(cohort: Coh
         extract_finetuned(cohort, path, replace(SETTINGS, recipe=slower))
     assert path.read_bytes() == before
     extract_finetuned(cohort, path, replace(SETTINGS, recipe=slower, name="slower"))
-    assert open_cache(path).families == sorted(["slower", FAMILY])
+    assert open_cache(path).encoder_families == sorted(["slower", ENCODER_FAMILY])
     changed = change(cohort, 4, label=1)
     extract_finetuned(changed, path, SETTINGS, force=True)
     extract_finetuned(changed, tmp_path / "fresh" / "c.h5", SETTINGS)
@@ -232,8 +232,8 @@ def test_corrected_clinical_values_count_where_the_network_sees_them(cohort: Coh
     corrected = change(cohort, 1, count=99.5)
     assert extract_finetuned(corrected, path, SETTINGS).n_before == 3
     cache = open_cache(path)
-    assert cache.families == [FAMILY]
-    stale = cache.stale[f"{SEEING}-fold0"].family
+    assert cache.encoder_families == [ENCODER_FAMILY]
+    stale = cache.stale[f"{SEEING}-fold0"].encoder_family
     assert stale == SEEING
     with pytest.raises(
         StaleCacheError, match=rf"{re.escape(SEEING)}-fold0.*corrected since.*recipe pooled.clinical.*--force"
@@ -247,7 +247,7 @@ def test_corrected_clinical_values_count_where_the_network_sees_them(cohort: Coh
     assert extract_finetuned(cohort, path, seeing).n_before == 3  # the correction taken back
     assert not open_cache(path).stale
     extract_finetuned(corrected, path, seeing, force=True)
-    assert open_cache(path).families == sorted([FAMILY, SEEING])
+    assert open_cache(path).encoder_families == sorted([ENCODER_FAMILY, SEEING])
     extract_finetuned(corrected, tmp_path / "fresh" / "c.h5", seeing)
     for name, (features, own) in contents(tmp_path / "fresh" / "c.h5").items():
         np.testing.assert_array_equal(contents(path)[name][0], features)
@@ -262,7 +262,7 @@ def test_values_that_no_network_sees_make_no_encoder_stale(cohort: Cohort, tmp_p
     assert extract_finetuned(other_sex, path, seeing).n_before == 3
     cache = open_cache(path)
     assert cache.patients["sex"].iloc[1] == ""
-    assert cache.families == [summary.family]
+    assert cache.encoder_families == [summary.encoding]
 
 
 @pytest.mark.parametrize("broken", [True, False])
@@ -332,14 +332,14 @@ def test_a_trained_encoder_of_other_settings_is_refused(cohort: Cohort, tmp_path
     extract_finetuned(cohort, path, SETTINGS)
     path.unlink()
     with pytest.raises(StaleCacheError, match=r"was trained otherwise \(.*seed: 0, now 1;"):
-        extract_finetuned(cohort, path, replace(SETTINGS, extract=replace(BASE, seed=1), name=FAMILY))
+        extract_finetuned(cohort, path, replace(SETTINGS, extract=replace(BASE, seed=1), name=ENCODER_FAMILY))
     extract_finetuned(cohort, path, SETTINGS)  # the networks are there: only encoded again
 
 
 def test_a_fine_tuned_encoder_is_no_start(cohort: Cohort, tmp_path: Path) -> None:
     path = tmp_path / "c.h5"
     extract_finetuned(cohort, path, SETTINGS)
-    weights = str(encoders_folder(path) / f"{FAMILY}-fold0.safetensors")
+    weights = str(encoders_folder(path) / f"{ENCODER_FAMILY}-fold0.safetensors")
     for run in (extract_frozen, extract_finetuned):
         base = replace(BASE, weights=weights, backbone="small-cnn", crop=32)
         pooled = change_recipe(tiny("pooled"), {}, "test")
@@ -437,7 +437,10 @@ def test_ten_kills(cohort: Cohort, tmp_path: Path) -> None:
 def test_what_a_killed_run_was_writing_is_removed(cohort: Cohort, tmp_path: Path) -> None:
     path = tmp_path / "c.h5"
     encoders_folder(path).mkdir()
-    half_written = [tmp_path / ".c.h5.123.tmp", encoders_folder(path) / f".{FAMILY}-fold0.checkpoint.123.tmp"]
+    half_written = [
+        tmp_path / ".c.h5.123.tmp",
+        encoders_folder(path) / f".{ENCODER_FAMILY}-fold0.checkpoint.123.tmp",
+    ]
     for file in half_written:
         file.write_bytes(b"half")
     extract_finetuned(cohort, path, SETTINGS)
@@ -488,4 +491,4 @@ def test_a_full_disk_leaves_nothing_half_written(cohort: Cohort, tmp_path: Path,
     assert not path.exists()
     assert [name for name in leftovers(path.parent) if name.endswith(".tmp")] == []
     extract_finetuned(cohort, path, SETTINGS)  # when there is room again
-    assert open_cache(path).default_family == FAMILY
+    assert open_cache(path).default_encoder_family == ENCODER_FAMILY

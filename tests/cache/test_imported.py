@@ -106,13 +106,13 @@ def test_features_that_do_not_fit_get_a_sentence(tmp_path: Path, array: Any, sai
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("argument", ["families", "blind_to", "end_to_end"])
+@pytest.mark.parametrize("argument", ["encoder_families", "blind_to", "end_to_end"])
 def test_a_misspelt_encoding_is_refused(tmp_path: Path, argument: str) -> None:
     """A `blind_to` that reaches no encoding would let it be scored on what it saw."""
     with pytest.raises(
         CacheError, match=f"{argument} names the encoding 'b', which features does not hold .a."
     ):
-        saved(tmp_path, TABLE, **{argument: {"b": "x" if argument == "families" else [0]}})
+        saved(tmp_path, TABLE, **{argument: {"b": "x" if argument == "encoder_families" else [0]}})
     with pytest.raises(CacheError, match="blind_to of a names fold 3; there are 0 to 2"):
         saved(tmp_path, TABLE, blind_to={"a": [0, 3]})
     with pytest.raises(CacheError, match="features is empty"):
@@ -165,9 +165,9 @@ def test_a_cache_of_others_is_not_replaced_without_a_word(tmp_path: Path) -> Non
         save_cache(path, other, {"b": features(other)}, n_folds=3)
     with pytest.raises(StaleCacheError, match="folds were made with another seed"):
         save_cache(path, TABLE, {"b": features(TABLE)}, n_folds=3, fold_seed=1)
-    assert open_cache(path).families == ["a"]
+    assert open_cache(path).encoder_families == ["a"]
     save_cache(path, other, {"b": features(other)}, n_folds=3, force=True)
-    assert open_cache(path).families == ["b"]
+    assert open_cache(path).encoder_families == ["b"]
 
 
 def test_corrected_clinical_values_keep_the_other_encodings(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_corrected_clinical_values_keep_the_other_encodings(tmp_path: Path) -> N
     before = open_cache(path)
     save_cache(path, TABLE.assign(count=3.0), {"b": features(TABLE)}, n_folds=3)
     after = open_cache(path)
-    assert after.families == ["a", "b"]
+    assert after.encoder_families == ["a", "b"]
     assert set(after.patients["count"]) == {3.0}
     assert after.fingerprint != before.fingerprint
 

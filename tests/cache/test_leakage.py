@@ -89,10 +89,12 @@ def honest(cohort: Cohort, path: Path, seed: int) -> tuple[float, float, bool]:
             weights="none", seed=seed, n_folds=N_FOLDS, fold_seed=seed, n_repeats=1, device="cpu"
         ),
     )
-    family = extract_finetuned(permuted(cohort, seed), path, settings).family
+    encoder_family = extract_finetuned(permuted(cohort, seed), path, settings).encoder_family
     cache = open_cache(path)
-    y, p = head_on(cache, lambda fold: cache.blind_encoding(family, {fold}).name)
-    _, own = out_of_fold(cache, lambda fold, _, test: cache.blind_encoding(family, {fold}).end_to_end[test])
+    y, p = head_on(cache, lambda fold: cache.blind_encoding(encoder_family, {fold}).name)
+    _, own = out_of_fold(
+        cache, lambda fold, _, test: cache.blind_encoding(encoder_family, {fold}).end_to_end[test]
+    )
     interval = bootstrap_interval("auc", y, p)
     return interval.value, auc(y, own), interval.low <= 0.5 <= interval.high
 

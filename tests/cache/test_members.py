@@ -131,7 +131,7 @@ def test_the_cache_never_hands_out_an_encoding_that_saw_the_fold(
     patients = tables_of(list(range(n)), [0, 1] * (n // 2), [1] * n, [0] * n, [False] * n).patients
     features = {f"x{i}": np.full((n, 2), i + 1, np.float32) for i in range(len(blind))}
     save_cache(
-        path, patients, features, n_folds=n_folds, n_repeats=3, families=dict.fromkeys(features, "x"),
+        path, patients, features, n_folds=n_folds, n_repeats=3, encoder_families=dict.fromkeys(features, "x"),
         blind_to={f"x{i}": b for i, b in enumerate(blind)},
     )  # fmt: skip
     cache = open_cache(path)

@@ -20,7 +20,7 @@ N_FOLDS = 5
 
 
 def encoded(folder: Path, signal: Signal, epochs: int) -> tuple[Cache, str, str]:
-    """A cache with the frozen random encoder and the same one fine-tuned; their families."""
+    """A cache with the frozen random encoder and the same one fine-tuned; their encoder families."""
     spec = SimulationSettings(
         patients=110, seed=3, test_fraction=0.05, size=64, images_range=(10, 16), overlap=0.1, signal=signal
     )
@@ -39,16 +39,16 @@ def encoded(folder: Path, signal: Signal, epochs: int) -> tuple[Cache, str, str]
     )
     path = folder / "c.h5"
     frozen = extract_frozen(cohort, path, base).encoding
-    tuned = extract_finetuned(cohort, path, FinetuneSettings(recipe, base)).family
+    tuned = extract_finetuned(cohort, path, FinetuneSettings(recipe, base)).encoder_family
     return open_cache(path), frozen, tuned
 
 
-def out_of_fold(cache: Cache, family: str, inputs: str) -> tuple[np.ndarray, np.ndarray]:
+def out_of_fold(cache: Cache, encoder_family: str, inputs: str) -> tuple[np.ndarray, np.ndarray]:
     """Labels and probabilities of the labelled patients, by logistic regression on mean features."""
     fold, labels = cache.folds[:, 0], cache.labels
     p = np.full(len(labels), np.nan)
     for k in range(N_FOLDS):
-        encoding = cache.blind_encoding(family, {k})
+        encoding = cache.blind_encoding(encoder_family, {k})
         train, test = np.flatnonzero((fold >= 0) & (fold != k)), np.flatnonzero(fold == k)
         split = Split(cache.bags(encoding.name), encoding.digest, train, test)
         p[test] = fit_predict(PooledLogistic(inputs=inputs), [split], cache.patients, labels, Memo())[0]
@@ -62,8 +62,8 @@ def test_with_the_signal_in_the_images_training_beats_random_features_and_both_b
 ) -> None:
     cache, frozen, tuned = encoded(tmp_path, "image", epochs=10)
     random_auc, tuned_auc, clinical_auc = (
-        auc(*out_of_fold(cache, family, inputs))
-        for family, inputs in ((frozen, "image"), (tuned, "image"), (frozen, "clinical"))
+        auc(*out_of_fold(cache, encoder_family, inputs))
+        for encoder_family, inputs in ((frozen, "image"), (tuned, "image"), (frozen, "clinical"))
     )
     assert 0.7 < random_auc < tuned_auc - 0.03
     assert clinical_auc < 0.65

@@ -114,8 +114,8 @@ def test_training_patients_can_be_left_out_and_none_added(tuned: Cache) -> None:
 
 
 def test_cross_validation_predicts_everybody_once(plain: Cache, tuned: Cache) -> None:
-    for cache, family, repeat in ((plain, "frozen", 3), (tuned, "tuned", 0), (plain, None, 0)):
-        splits = cache.splits(family, repeat=repeat)
+    for cache, encoder_family, repeat in ((plain, "frozen", 3), (tuned, "tuned", 0), (plain, None, 0)):
+        splits = cache.splits(encoder_family, repeat=repeat)
         assert list(splits) == list(range(N_FOLDS))
         tested = np.concatenate([split.test for split in splits.values()])
         np.testing.assert_array_equal(np.sort(tested), cache.labelled)

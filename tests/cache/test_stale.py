@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "c.h5"
     save_cache(path, TABLE, {"frozen": features(TABLE)}, n_folds=2, n_repeats=1, reference=date(2021, 5, 6))
     seen = clinical_digest(clinical_values(TABLE, ("age", "count")))
-    for family, about in (
+    for encoder_family, about in (
         ("pooled-good", {"recipe": IMAGES_ONLY}),
         ("moe-good", {"recipe": RECIPE, "clinical": seen}),
     ):
@@ -44,10 +44,10 @@ def path(tmp_path: Path) -> Path:
             }
             add_encoding(
                 path,
-                f"{family}-fold{fold}",
+                f"{encoder_family}-fold{fold}",
                 features(TABLE, seed=fold),
                 about,
-                family=family,
+                encoder_family=encoder_family,
                 blind_to=[fold],
             )
     return path
@@ -59,39 +59,39 @@ def correct(path: Path, table: pd.DataFrame) -> None:
 
 
 def test_the_family_is_set_aside_as_a_whole_and_comes_back(path: Path) -> None:
-    assert open_cache(path).families == ["frozen", "moe-good", "pooled-good"]
+    assert open_cache(path).encoder_families == ["frozen", "moe-good", "pooled-good"]
     correct(path, TABLE.assign(sex="F"))  # which the encoders do not see
     assert not open_cache(path).stale
     correct(path, TABLE.assign(count=TABLE["count"] + 1))
     cache = open_cache(path)
-    assert cache.families == ["frozen", "other", "pooled-good"]
+    assert cache.encoder_families == ["frozen", "other", "pooled-good"]
     assert sorted(cache.stale) == ["moe-good-fold0", "moe-good-fold1"]
     with pytest.raises(
         StaleCacheError, match=WAY_OUT + r"train them anew .*--finetune.*recipe moe.*--force, or name"
     ):
         cache.split("moe-good", {0})
     correct(path, TABLE)
-    assert "moe-good" in open_cache(path).families
+    assert "moe-good" in open_cache(path).encoder_families
 
 
 def test_nothing_is_computed_with_it(path: Path, tmp_path: Path) -> None:
     correct(path, TABLE.assign(count=TABLE["count"] + 1))
     study = tmp_path / "s.db"
     with pytest.raises(StaleCacheError, match=WAY_OUT):
-        tune(path, study, trials=2, family="moe-good", heads=["logistic"])
+        tune(path, study, trials=2, encoding="moe-good", heads=["logistic"])
     with pytest.raises(StaleCacheError, match=WAY_OUT):
         compare(path, tmp_path / "r.jsonl", systems=["moe-good"])
     assert not study.exists()
     compared = compare(path, tmp_path / "r.jsonl", systems=["pooled-good"])
     assert any("moe-good" in note and "Left out" in note for note in compared.left_out)
-    assert not any(m.system.family == "moe-good" for m in compared.measured)
+    assert not any(m.system.encoder_family == "moe-good" for m in compared.measured)
 
 
 def test_a_default_that_is_stale_is_named_not_replaced(path: Path, tmp_path: Path) -> None:
     update_tables(path, replace(open_cache(path).tables, patients=TABLE.assign(age=40.0)))
     with pytest.raises(StaleCacheError, match=WAY_OUT):
         tune(path, tmp_path / "s.db", trials=2, heads=["logistic"])
-    assert tune(path, tmp_path / "s.db", trials=2, heads=["logistic"], family="frozen").n_trials == 2
+    assert tune(path, tmp_path / "s.db", trials=2, heads=["logistic"], encoding="frozen").n_trials == 2
 
 
 def test_info_shows_it_and_what_encodings_were_computed_with(path, monkeypatch, capsys) -> None:

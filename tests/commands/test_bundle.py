@@ -15,7 +15,7 @@ from lymphofeat.studies import tune
 from ..helpers.tiny import tiny_cohort
 from ..helpers.verbs import runner
 
-FAMILY = "small-cnn-random0-crop64"
+HEAD_TYPE = "small-cnn-random0-crop64"
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_from_a_study_to_new_patients(run, made: Path) -> None:  # type: ignore[
 
 def test_an_evaluation_goes_on_the_card(run, made: Path) -> None:  # type: ignore[no-untyped-def]
     report = {
-        "pipeline": "image + clinical", "encoding": FAMILY, "metric": "balanced_accuracy",
+        "pipeline": "image + clinical", "encoding": HEAD_TYPE, "metric": "balanced_accuracy",
         "patients": 18, "malignant": 9, "folds": 3, "runs": 2,
         "tables": {"metrics": [{"metric": "auc", "value": 0.71, "low": 0.6, "high": 0.8},
                                {"metric": "calibration_slope", "value": 1.2, "low": None, "high": None}]},

@@ -9,7 +9,7 @@ from ..helpers.caches import tuned_cache
 from ..helpers.compared import compared_cache
 from ..helpers.verbs import Run, runner
 
-QUICK = ("--cache", "c.h5", "--encoding", "good", "--families", "logistic", "--trials", "2")
+QUICK = ("--cache", "c.h5", "--encoding", "good", "--heads", "logistic", "--trials", "2")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_the_plan_the_answer_and_the_files(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--families", "logistics"], "did you mean 'logistic'"),
+        (["--heads", "logistics"], "did you mean 'logistic'"),
         (["--encoding", "goood"], "did you mean 'good'"),
         (["--encoding", "good", "--repeats", "3"], "holds 2 repeats of the folds"),
         (["--encoding", "pooled+clinical-good", "--permute", "2"], "saw none"),

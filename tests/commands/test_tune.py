@@ -29,7 +29,7 @@ def test_metrics_of_the_options_are_those_that_there_are() -> None:
 
 def test_a_restricted_search_and_its_report_again_without_the_cache(run: Run, tmp_path: Path) -> None:
     tuned = run(
-        "tune", "--cache", "c.h5", "--trials", "5", "--families", "lda, logistic", "--inputs", "image,both",
+        "tune", "--cache", "c.h5", "--trials", "5", "--heads", "lda, logistic", "--inputs", "image,both",
         "--class-weights", "1,2", "--sampler", "random", "--metric", "average_precision", "--no-prune",
     )  # fmt: skip
     assert tuned.code == 0, tuned.err
@@ -42,21 +42,19 @@ def test_a_restricted_search_and_its_report_again_without_the_cache(run: Run, tm
 
 
 def test_without_clinical_values_no_head_sees_them(run: Run) -> None:
-    assert (
-        run("tune", "--cache", "c.h5", "--trials", "3", "--families", "logistic", "--no-clinical").code == 0
-    )
+    assert run("tune", "--cache", "c.h5", "--trials", "3", "--heads", "logistic", "--no-clinical").code == 0
     shown = run("tune", "--show").out
     assert "Best head" in shown
     assert "age, sex, count" not in shown
 
 
-def test_failed_trials_and_families_left_out_are_counted_and_shown(
+def test_failed_trials_and_head_types_left_out_are_counted_and_shown(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = patients(12, 2)
     table["label"] = np.where(table["split"] == "train", (np.arange(14) % 4 == 0).astype(int), -1)
     save_cache(tmp_path / "few.h5", table, {"frozen": features(table)}, n_folds=3)
-    tried = ["tune", "--cache", "few.h5", "--families", "lda,logistic", "--trials", "12"]
+    tried = ["tune", "--cache", "few.h5", "--heads", "lda,logistic", "--trials", "12"]
     left_out = run(*tried, "--study", "few")
     assert left_out.code == 0, left_out.err
     assert "The heads 'lda' are left out" in left_out.err
@@ -79,7 +77,7 @@ def test_failed_trials_and_families_left_out_are_counted_and_shown(
         (["--show"], "There is no study"),
         (["--class-weights", "2"], "takes two numbers such as 1,2"),
         (["--class-weights", "1,-2"], "two numbers above 0"),
-        (["--families", "logistics"], "did you mean 'logistic'"),
+        (["--heads", "logistics"], "did you mean 'logistic'"),
         (["--inputs", "cells"], "no input 'cells'"),
         (["--no-clinical", "--inputs", "both"], "give one of them"),
         (["--jobs", "0"], "0 is not in the range"),

@@ -86,7 +86,7 @@ def by_the_definition(cache: Cache, encoding: str | None, head: PooledLogistic) 
 
 
 @pytest.mark.parametrize(
-    ("family", "encoding", "pooling"),
+    ("encoder_family", "encoding", "pooling"),
     [
         ("good", "good", "mean"),
         ("resnet18-random0", "resnet18-random0", "mean"),
@@ -95,7 +95,7 @@ def by_the_definition(cache: Cache, encoding: str | None, head: PooledLogistic) 
     ],
 )
 def test_heads_equal_the_plain_loop(
-    path: Path, comparison: Comparison, family: str, encoding: str | None, pooling: str
+    path: Path, comparison: Comparison, encoder_family: str, encoding: str | None, pooling: str
 ) -> None:
     cache = open_cache(path)
     image, both, clinical = (
@@ -106,7 +106,7 @@ def test_heads_equal_the_plain_loop(
     y, fold_of = comparison.patients.y, comparison.patients.folds
     shares = np.array([np.mean(y[fold_of != k]) for k in fold_of])
     for head, p in expected.items():
-        m = measured(comparison, f"{family}/{head}")
+        m = measured(comparison, f"{encoder_family}/{head}")
         np.testing.assert_allclose(m.found.probabilities, p, atol=1e-8)
         np.testing.assert_allclose(m.found.thresholds, shares)
         values = {k: s.value for k, s in m.all.items()}
@@ -155,8 +155,8 @@ def test_controls_are_always_there_and_the_best_comes_first(comparison: Comparis
     assert controls == {
         *("majority", "bag-size", "clinical"),
         *(
-            f"{family}/{head}"
-            for family in ("colour", "resnet18-random0")
+            f"{encoder_family}/{head}"
+            for encoder_family in ("colour", "resnet18-random0")
             for head in ("image", "both", "average")
         ),
     }
@@ -220,7 +220,7 @@ def test_seconds_count_the_encoder(comparison: Comparison) -> None:
 )
 def test_systems_are_chosen_by_any_of_their_words(path: Path, wanted: list[str], expected: set[str]) -> None:
     chosen = [s for s in select(systems_of(open_cache(path)), wanted) if not s.is_control]
-    assert {s.name if s.name in expected else s.family for s in chosen} == expected
+    assert {s.name if s.name in expected else s.encoder_family for s in chosen} == expected
 
 
 def test_unknown_names_suggest_the_nearest(path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_family_that_saw_a_fold_is_left_out_or_refused(tmp_path: Path) -> None
         tmp_path / "c.h5", "memory", wrong, FROZEN, blind_to=[1], end_to_end=np.full(len(table), 0.5)
     )
     found = compare(tmp_path / "c.h5", tmp_path / "r.jsonl")
-    assert {m.system.family for m in found.measured} == {None, "good"}
+    assert {m.system.encoder_family for m in found.measured} == {None, "good"}
     assert (
         len([s for s in found.left_out if s.startswith("Left out: encoding memory (memory) has seen")]) == 1
     )
@@ -265,19 +265,19 @@ def test_no_layout_of_encoders_lets_a_fold_be_scored_by_what_saw_it(
         {name: features(table, dim=3, seed=i) for i, name in enumerate(names)},
         n_folds=4,
         n_repeats=1,
-        families=dict.fromkeys(names, "tuned"),
+        encoder_families=dict.fromkeys(names, "tuned"),
         blind_to=dict(zip(names, members, strict=True)),
         end_to_end={name: np.full(len(table), i / 10) for i, name in enumerate(names)},
     )
     cache = open_cache(folder / "c.h5")
-    of_family = [s for s in systems_of(cache) if s.family == "tuned"]
-    assert len(of_family) == 4
+    of_head_type = [s for s in systems_of(cache) if s.encoder_family == "tuned"]
+    assert len(of_head_type) == 4
     if set().union(*members) != {0, 1, 2, 3}:
-        for system in of_family:
+        for system in of_head_type:
             with pytest.raises(LeakageError):
                 predict(cache, system)
         return
-    own = next(s for s in of_family if s.head == "end-to-end")
+    own = next(s for s in of_head_type if s.head == "end-to-end")
     fold_of = cache.folds[cache.labels >= 0, 0]
     for k, p in zip(fold_of, predict(cache, own).probabilities, strict=True):
         assert k in members[round(p * 10)]
@@ -336,7 +336,7 @@ def test_what_has_changed_is_measured_again(tmp_path: Path, monkeypatch: pytest.
     compare(path, tmp_path / "r.jsonl")
     assert calls == []
     save_cache(
-        path, table, {"tuned-1": features(table, seed=77)}, n_folds=4, families={"tuned-1": "tuned"},
+        path, table, {"tuned-1": features(table, seed=77)}, n_folds=4, encoder_families={"tuned-1": "tuned"},
         blind_to={"tuned-1": [1]},
     )  # fmt: skip
     compare(path, tmp_path / "r.jsonl")
@@ -383,7 +383,7 @@ def test_recipes_that_are_named_are_trained_once(tmp_path: Path, monkeypatch: py
                 "preprocessing": {"crop": 32},
             }
             add_encoding(
-                cache, f"t-fold{k}", array, about, family="t", blind_to=[k], end_to_end=rng.random(15)
+                cache, f"t-fold{k}", array, about, encoder_family="t", blind_to=[k], end_to_end=rng.random(15)
             )
 
     monkeypatch.setattr(compare_module, "extract_finetuned", train)

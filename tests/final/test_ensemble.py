@@ -29,13 +29,13 @@ PARAMS = {
 }  # fmt: skip
 
 
-def trial(number: int, p: np.ndarray, family: str = "logistic", threshold: float = 0.5) -> TrialSummary:
+def trial(number: int, p: np.ndarray, head_type: str = "logistic", threshold: float = 0.5) -> TrialSummary:
     """A trial with these (n, repeats) out-of-fold probabilities; folds of 12 patients, others in every repeat."""
     p = p if p.ndim == 2 else p[:, None]
     folds = np.stack([(np.arange(N) // 2 + r) % FOLDS for r in range(p.shape[1])], axis=1).astype(np.int8)
     shape = (p.shape[1], FOLDS)
     scores = TrialScores(p, np.full(shape, threshold), np.ones(shape, dtype=bool), {}, {})
-    return TrialSummary(number, PARAMS[family], "clinical", scores, Y, folds)
+    return TrialSummary(number, PARAMS[head_type], "clinical", scores, Y, folds)
 
 
 def noise(seed: int, signal: float) -> np.ndarray:
@@ -68,11 +68,11 @@ def test_greedy_selection_is_the_plain_algorithm() -> None:
     assert greedy.weights == pytest.approx(weights)
 
 
-def test_the_plain_average_takes_the_best_of_each_family() -> None:
+def test_the_plain_average_takes_the_best_of_each_head_type() -> None:
     trials = [trial(0, noise(0, 0.2)), trial(1, noise(1, 1.5)), trial(2, noise(2, 1.0), "lda")]
-    families = next(c for c in select_ensemble(trials, "auc", 5).choices if c.rule == "families")
-    assert families.weights == {1: 0.5, 2: 0.5}
-    one = next(c for c in select_ensemble(trials, "auc", 1).choices if c.rule == "families")
+    head_types = next(c for c in select_ensemble(trials, "auc", 5).choices if c.rule == "head types")
+    assert head_types.weights == {1: 0.5, 2: 0.5}
+    one = next(c for c in select_ensemble(trials, "auc", 1).choices if c.rule == "head types")
     assert one.weights == {1: 1.0}
 
 
@@ -130,7 +130,7 @@ def test_a_submission_averages_the_members_refitted(tmp_path: Path, kind: str) -
     cache, found = open_cache(path), summary.ensemble
     assert found is not None
     test = np.flatnonzero(cache.patients["split"] == "test")
-    fits = final_fits(cache, summary.study.family)
+    fits = final_fits(cache, summary.study.encoding)
     assert summary.n_models == len(fits) == (1 if kind == "frozen" else 4)
     each = [
         weight * predict_final(cache, fits, fit_final(cache, fits, [(one.params, 1.0)]), test)

@@ -15,29 +15,29 @@ from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import auc
 from lymphofeat.heads import Memo, Split, fit_predict
-from lymphofeat.heads.registry import HeadFamily, families
+from lymphofeat.heads.registry import HeadType, head_types
 from lymphofeat.synthetic.features import simulate_features
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-head.md"
 
 
 @pytest.fixture
-def forest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeadFamily]:
-    """The page's family, its file as if it stood in the package."""
+def forest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeadType]:
+    """The page's head type, its file as if it stood in the package."""
     text = PAGE.read_text(encoding="utf-8")
     (name,) = re.findall(r"This is `lymphofeat/heads/(\w+\.py)`, whole", text)
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert code.count("\n") < 40
     (tmp_path / name).write_text(code, encoding="utf-8")
-    assert "forest" not in families()
+    assert "forest" not in head_types()
     monkeypatch.setattr(lymphofeat.heads, "__path__", [*lymphofeat.heads.__path__, str(tmp_path)])
-    families.cache_clear()
-    yield families()["forest"]
-    families.cache_clear()
+    head_types.cache_clear()
+    yield head_types()["forest"]
+    head_types.cache_clear()
     del sys.modules["lymphofeat.heads.forest"]
 
 
-def test_the_page_adds_a_head(forest: HeadFamily) -> None:
+def test_the_page_adds_a_head(forest: HeadType) -> None:
     cohort = simulate_features(80, (3, 9), 6, signal="mean", strength=3.0, seed=0)
     bags, table, y = Bags.from_list(cohort.bags), cohort.table, cohort.y
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()

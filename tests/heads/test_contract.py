@@ -1,4 +1,4 @@
-"""What every family of the registry keeps to: its first points and some drawn ones, as heads."""
+"""What every head type of the registry keeps to: its first points and some drawn ones, as heads."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +15,7 @@ from lymphofeat.errors import InputError
 from lymphofeat.heads import Memo, Split, fit_predict
 from lymphofeat.heads.base import SharesWork
 from lymphofeat.heads.linear import PooledLogistic
-from lymphofeat.heads.registry import COSTS, HeadFamily, families
+from lymphofeat.heads.registry import COSTS, HeadType, head_types
 from lymphofeat.synthetic.features import simulate_features
 
 N, DIM = 36, 6
@@ -65,13 +65,13 @@ class Plain(ClassifierMixin, BaseEstimator):
 
 def _heads() -> dict[str, Any]:
     found: dict[str, Any] = {"plain": Plain(), "plain-image": Plain(inputs="image")}
-    for name, family in families().items():
-        for number, point in enumerate(family.first):
-            drawn = family.suggest(FixedTrial(family.enqueued(point)))
-            found[f"{name}-first-{number}"] = _shortened(family.build(drawn))
-        for seed in range(2 if family.cost == "dear" else 4):
-            drawn = family.suggest(Drawn(np.random.default_rng([seed, len(name)])))
-            found[f"{name}-drawn-{seed}"] = _shortened(family.build(drawn))
+    for name, head_type in head_types().items():
+        for number, point in enumerate(head_type.first):
+            drawn = head_type.suggest(FixedTrial(head_type.enqueued(point)))
+            found[f"{name}-first-{number}"] = _shortened(head_type.build(drawn))
+        for seed in range(2 if head_type.cost == "dear" else 4):
+            drawn = head_type.suggest(Drawn(np.random.default_rng([seed, len(name)])))
+            found[f"{name}-drawn-{seed}"] = _shortened(head_type.build(drawn))
     return found
 
 
@@ -98,36 +98,37 @@ def sees_images(head: Any) -> bool:
     return head.get_params().get("inputs") != "clinical"
 
 
-@pytest.mark.parametrize("family", families().values(), ids=families())
-def test_a_family_says_what_it_is(family: HeadFamily) -> None:
-    assert family.cost in COSTS
-    assert family.summary.endswith(".")
-    assert family.source
-    assert family.inputs
-    assert "." not in family.name
+@pytest.mark.parametrize("head_type", head_types().values(), ids=head_types())
+def test_a_head_type_says_what_it_is(head_type: HeadType) -> None:
+    assert head_type.cost in COSTS
+    assert head_type.summary.endswith(".")
+    assert head_type.source
+    assert head_type.inputs
+    assert "." not in head_type.name
     drawn = Drawn(np.random.default_rng(0))
-    point = family.suggest(drawn)
-    assert all(parameter.startswith(f"{family.name}.") for parameter in drawn.params)
-    again = family.suggest(FixedTrial(drawn.params))
+    point = head_type.suggest(drawn)
+    assert all(parameter.startswith(f"{head_type.name}.") for parameter in drawn.params)
+    again = head_type.suggest(FixedTrial(drawn.params))
     assert again == point
     assert (
-        family.build(point).get_params(deep=False).keys() == family.build(again).get_params(deep=False).keys()
+        head_type.build(point).get_params(deep=False).keys()
+        == head_type.build(again).get_params(deep=False).keys()
     )
-    if len(family.inputs) > 1:
-        seen = {family.suggest(Drawn(np.random.default_rng(s)))["inputs"] for s in range(40)}
-        assert seen == set(family.inputs)
-    for fixed in family.inputs:
-        if len(family.inputs) > 1:
-            assert family.suggest(Drawn(np.random.default_rng(1)), {"inputs": fixed})["inputs"] == fixed
+    if len(head_type.inputs) > 1:
+        seen = {head_type.suggest(Drawn(np.random.default_rng(s)))["inputs"] for s in range(40)}
+        assert seen == set(head_type.inputs)
+    for fixed in head_type.inputs:
+        if len(head_type.inputs) > 1:
+            assert head_type.suggest(Drawn(np.random.default_rng(1)), {"inputs": fixed})["inputs"] == fixed
 
 
-@pytest.mark.parametrize("family", families().values(), ids=families())
-def test_first_points_name_all_that_is_drawn(family: HeadFamily) -> None:
+@pytest.mark.parametrize("head_type", head_types().values(), ids=head_types())
+def test_first_points_name_all_that_is_drawn(head_type: HeadType) -> None:
     """None is left to chance, and none is there in vain."""
-    for point in family.first:
-        drawn = Drawn(np.random.default_rng(0), family.enqueued(point))
-        family.suggest(drawn)
-        assert drawn.params == family.enqueued(point)
+    for point in head_type.first:
+        drawn = Drawn(np.random.default_rng(0), head_type.enqueued(point))
+        head_type.suggest(drawn)
+        assert drawn.params == head_type.enqueued(point)
 
 
 def test_the_quick_way_over_splits_is_optional() -> None:
@@ -135,10 +136,10 @@ def test_the_quick_way_over_splits_is_optional() -> None:
     assert isinstance(HEADS["logistic-first-0"], SharesWork)
 
 
-def test_names_and_order_of_families() -> None:
-    costs = [COSTS.index(family.cost) for family in families().values()]
+def test_names_and_order_of_head_types() -> None:
+    costs = [COSTS.index(head_type.cost) for head_type in head_types().values()]
     assert costs == sorted(costs)
-    assert {"logistic", "svm", "xgboost", "instances", "late", "stacked", "mixture"} <= set(families())
+    assert {"logistic", "svm", "xgboost", "instances", "late", "stacked", "mixture"} <= set(head_types())
 
 
 @each_head
@@ -290,9 +291,9 @@ def test_one_patient_of_a_class_gives_a_result_or_a_sentence(name: str, patients
         assert np.isfinite(model.predict_proba(bags, clinical)).all()
 
 
-@pytest.mark.parametrize("family", families())
-def test_all_bad_arguments_are_listed_at_once(family: str, patients: Patients) -> None:
-    head = clone(next(head for name, head in HEADS.items() if name.startswith(f"{family}-")))
+@pytest.mark.parametrize("head_type", head_types())
+def test_all_bad_arguments_are_listed_at_once(head_type: str, patients: Patients) -> None:
+    head = clone(next(head for name, head in HEADS.items() if name.startswith(f"{head_type}-")))
     names = list(head.get_params(deep=False))
     for argument in names:
         setattr(head, argument, object())

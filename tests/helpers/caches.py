@@ -47,7 +47,7 @@ def frozen_cache(path: Path, *, seed: int = 0, n: int = 40, n_test: int = 6, **o
 
 
 def tuned_cache(path: Path, *, n_folds: int = 4, pairs: bool) -> Path:
-    """A cache with the family `tuned`: an encoding per fold, and with `pairs` one per two folds as well."""
+    """A cache with the encoder family `tuned`: an encoding per fold, and with `pairs` one per two folds as well."""
     table = patients()
     held_out: list[tuple[int, ...]] = [(k,) for k in range(n_folds)]
     if pairs:
@@ -58,7 +58,7 @@ def tuned_cache(path: Path, *, n_folds: int = 4, pairs: bool) -> Path:
         table,
         {name: features(table, seed=number) for number, name in enumerate(names)},
         n_folds=n_folds,
-        families=dict.fromkeys(names, "tuned"),
+        encoder_families=dict.fromkeys(names, "tuned"),
         blind_to=names,
     )
     return path

@@ -1,4 +1,4 @@
-"""Caches as `extract` leaves them for a comparison: frozen, random, colour and fine-tuned families."""
+"""Caches as `extract` leaves them for a comparison: frozen, random, colour and fine-tuned encoder families."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ def add_encoding(
     array: np.ndarray,
     about: Mapping[str, Any],
     *,
-    family: str | None = None,
+    encoder_family: str | None = None,
     blind_to: Sequence[int] | None = None,
     end_to_end: np.ndarray | None = None,
     seconds: float | None = None,
@@ -32,7 +32,7 @@ def add_encoding(
     """Add an encoding with a description of its own to a cache."""
     blind = None if blind_to is None else frozenset(blind_to)
     tables = open_cache(path).tables
-    spec = EncodingSpec(name, family or name, array.shape[1], len(array), blind, dict(about))
+    spec = EncodingSpec(name, encoder_family or name, array.shape[1], len(array), blind, dict(about))
     with writing(path):
         partial = PartialEncoding(path, tables, spec)
         partial.write(0, array)
@@ -42,7 +42,8 @@ def add_encoding(
 def compared_cache(path: Path, *, n_folds: int = 4, pairs: bool = True) -> Path:
     """A cache with `good` (frozen), `resnet18-random0`, `colour`, and `pooled+clinical-good`, trained per fold.
 
-    Member m of the fine-tuned family gives patient i the probability (m + i / n) / 16, so that its hand is known.
+    Member m of the fine-tuned encoder family gives patient i the probability (m + i / n) / 16, so that its hand is
+    known.
     """
     table = patients()
     save_cache(path, table, {"good": features(table)}, n_folds=n_folds, n_repeats=2)
@@ -58,7 +59,7 @@ def compared_cache(path: Path, *, n_folds: int = 4, pairs: bool = True) -> Path:
             f"pooled+clinical-good-fold{'+'.join(map(str, blind_to))}",
             features(table, seed=10 + number, signal=0.8),
             {"recipe": CLINICAL, "backbone": "resnet18", "weights": "file good.pth"},
-            family="pooled+clinical-good",
+            encoder_family="pooled+clinical-good",
             blind_to=blind_to,
             end_to_end=(number + np.arange(len(table)) / len(table)) / 16,
             seconds=100.0,

@@ -25,19 +25,19 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 def names(cache: Cache, **options: object) -> dict[str, tuple[str, tuple[str, ...], int | None]]:
     plan = plan_evaluation(cache.path, **options)  # type: ignore[arg-type]
-    return {p.name: (p.family, p.space.inputs, p.shuffle) for p in (plan.main, *plan.controls)}
+    return {p.name: (p.encoder_family, p.space.inputs, p.shuffle) for p in (plan.main, *plan.controls)}
 
 
 def test_a_frozen_encoding_stands_beside_four_controls(cache: Cache) -> None:
     every = ("clinical", "image", "both")
-    assert names(cache, family="good") == {
+    assert names(cache, encoding="good") == {
         "image + clinical": ("good", every, None),
         "clinical only": ("good", ("clinical",), None),
         "images only": ("good", ("image",), None),
         "untrained encoder": ("resnet18-random0", every, None),
         "shuffled labels": ("good", every, 0),
     }
-    plan = plan_evaluation(cache.path, family="good", repeats=2, permute=7)
+    plan = plan_evaluation(cache.path, encoding="good", repeats=2, permute=7)
     assert plan.n_searches == 5 * 2 * 3 + 7 * 3
     assert "51 searches of 50 trials inside outer folds (2 runs × 3 folds of each pipeline" in plan.sentence
     assert "7 shuffles of the labels × 3 folds" in plan.sentence
@@ -45,15 +45,15 @@ def test_a_frozen_encoding_stands_beside_four_controls(cache: Cache) -> None:
 
 
 def test_labels_are_shuffled_below_the_frozen_twin_of_fine_tuned_encoders(cache: Cache) -> None:
-    plan = plan_evaluation(cache.path, family=TUNED, repeats=2)
+    plan = plan_evaluation(cache.path, encoding=TUNED, repeats=2)
     shuffled = next(p for p in plan.controls if p.name == "shuffled labels")
-    assert (shuffled.family, shuffled.shuffle) == ("good", 0)
+    assert (shuffled.encoder_family, shuffled.shuffle) == ("good", 0)
     assert [(run.repeat, run.seed) for run in plan.runs] == [(0, 0), (0, 1)]
     assert "differ by the seed" in plan.notes[0]
     assert f"Labels are shuffled on good: the encoders of {TUNED}" in plan.notes[1]
     assert frozen_twin(cache, TUNED) == "good"
     with pytest.raises(InputError, match="give --encoding colour or good"):
-        plan_evaluation(cache.path, family=TUNED, permute=5)
+        plan_evaluation(cache.path, encoding=TUNED, permute=5)
 
 
 def test_twins_are_of_the_same_network_and_crop(cache: Cache, tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ def test_what_is_lacking_is_said(tmp_path: Path) -> None:
 
 
 def test_heads_that_take_images_only_leave_clinical_values_to_logistic_regression(cache: Cache) -> None:
-    plan = plan_evaluation(cache.path, family="good", heads=["additive"])
+    plan = plan_evaluation(cache.path, encoding="good", heads=["additive"])
     spaces = {p.name: p.space for p in plan.controls}
-    assert spaces["images only"].families == ("additive",)
-    assert spaces["clinical only"].families == ("logistic",)
+    assert spaces["images only"].head_types == ("additive",)
+    assert spaces["clinical only"].head_types == ("logistic",)
     assert (
         "For clinical only, logistic is searched: of the heads additive none takes these alone." in plan.notes
     )
@@ -99,7 +99,7 @@ def test_heads_that_take_images_only_leave_clinical_values_to_logistic_regressio
 
 def test_a_search_with_nothing_to_choose_from_has_no_optimism(cache: Cache, tmp_path: Path) -> None:
     """One trial: every search takes the same head, so what is selected and what is nested are the same predictions."""
-    plan = plan_evaluation(cache.path, family="good", heads=["logistic"], trials=1)
+    plan = plan_evaluation(cache.path, encoding="good", heads=["logistic"], trials=1)
     found = evaluate(plan, tmp_path)
     assert len({json.dumps(fold.params, sort_keys=True) for fold in found.main.folds_of_runs}) == 1
     table = found.assessment.tables["optimism"].set_index("metric")
@@ -110,7 +110,7 @@ def test_a_search_with_nothing_to_choose_from_has_no_optimism(cache: Cache, tmp_
 
 
 def test_evaluation_holds_all_pipelines_and_goes_on_with_what_it_has(cache: Cache, tmp_path: Path) -> None:
-    plan = plan_evaluation(cache.path, family="good", heads=["logistic"], trials=2, permute=1)
+    plan = plan_evaluation(cache.path, encoding="good", heads=["logistic"], trials=2, permute=1)
     found = evaluate(plan, tmp_path)
     assert [n.name for n in (found.main, *found.others)] == [p.name for p in (plan.main, *plan.controls)]
     assert found.others[2].encoding == "resnet18-random0"

@@ -19,7 +19,7 @@ from lymphofeat.studies.evaluate import Setting
 
 from ..helpers.caches import features, frozen_cache, patients, tuned_cache
 
-FAMILY = "drawn"
+ENCODER_FAMILY = "drawn"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def with_encodings(cache: Cache, blind: list[frozenset[int] | None]) -> Cache:
     """The cache in memory with encodings that are blind to these folds, told apart by their digests."""
     array = np.zeros((cache.tables.n_images, 1), dtype=np.float32)
     encodings = {
-        f"e{i}": Encoding(EncodingSpec(f"e{i}", FAMILY, 1, 8, folds, {}), f"digest{i}", array)
+        f"e{i}": Encoding(EncodingSpec(f"e{i}", ENCODER_FAMILY, 1, 8, folds, {}), f"digest{i}", array)
         for i, folds in enumerate(blind)
     }
     return replace(cache, encodings=encodings)
@@ -68,7 +68,7 @@ def test_no_split_sees_the_outer_fold_in_train_test_labels_or_encoding(
     simulated = with_folds(with_encodings(cache, blind), folds)
     repeat, outer = without
     try:
-        plan = ScoringPlan.of(simulated, FAMILY, without=without)
+        plan = ScoringPlan.of(simulated, ENCODER_FAMILY, without=without)
     except (InputError, LeakageError):
         return
     by_digest = {e.digest: e for e in simulated.encodings.values()}
@@ -99,7 +99,7 @@ def test_layouts_that_can_be_planned_are_planned(cache: Cache) -> None:
     for blind, inner in (([None], True), ([frozenset(c) for c in combinations(range(5), 2)], False)):
         simulated = with_encodings(cache, blind)
         for outer in range(5):
-            plan = ScoringPlan.of(simulated, FAMILY, without=(0, outer))
+            plan = ScoringPlan.of(simulated, ENCODER_FAMILY, without=(0, outer))
             assert len(plan.scored) == 4
             assert [fold.inner is not None for fold in plan.scored] == [inner] * 4
             assert len(plan.splits) == (4 + 6 if inner else 4)
@@ -119,7 +119,7 @@ def test_an_encoding_that_saw_the_outer_fold_is_refused(tmp_path: Path) -> None:
     blind["t13"] = [1]  # its encoder saw fold 3
     save_cache(
         tmp_path / "c.h5", table, dict.fromkeys(names, features(table)), n_folds=4,
-        families=dict.fromkeys(names, "tuned"), blind_to=blind,
+        encoder_families=dict.fromkeys(names, "tuned"), blind_to=blind,
     )  # fmt: skip
     with pytest.raises(LeakageError, match="labels of folds 1, 3 of repeat 0"):
         nested(tmp_path / "c.h5", tmp_path / "searches", trials=1, heads=["logistic"])

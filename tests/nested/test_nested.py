@@ -58,7 +58,17 @@ def assert_same(one: Nested, other: Nested) -> None:
     for a, b in zip(one.folds_of_runs, other.folds_of_runs, strict=True):
         for name in ("rows", "probabilities", "inner"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
-        for name in ("run", "repeat", "seed", "fold", "threshold", "params", "family", "tuned", "n_trials"):
+        for name in (
+            "run",
+            "repeat",
+            "seed",
+            "fold",
+            "threshold",
+            "params",
+            "head_type",
+            "tuned",
+            "n_trials",
+        ):
             assert getattr(a, name) == getattr(b, name)
 
 
@@ -102,7 +112,7 @@ def test_equals_the_definition(cache: Path, tmp_path: Path) -> None:
         ((chosen, _),) = study.selected.members
         assert fold.tuned == pytest.approx(chosen.scores.values)
         assert fold.params == chosen.params
-        assert (fold.family, fold.n_trials, fold.seed) == (fold.params["family"], 4, 3)
+        assert (fold.head_type, fold.n_trials, fold.seed) == (fold.params["family"], 4, 3)
         assert 0 < fold.seconds < 300
     assert not np.isnan(found.probabilities).any()
 
@@ -239,7 +249,7 @@ def test_searches_of_other_folds_are_not_mistaken_for_a_whole_one(small: Path, t
         ({"trials": 0}, "at least 1 trial"),
         ({"metric": "accuracy"}, "no metric 'accuracy'"),
         ({"heads": ["logistics"]}, "did you mean 'logistic'"),
-        ({"family": "frosen"}, "did you mean 'frozen'"),
+        ({"encoding": "frosen"}, "did you mean 'frozen'"),
         ({"jobs": 0}, "at least 1 job"),
     ],
 )

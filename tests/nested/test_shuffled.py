@@ -52,9 +52,9 @@ def test_encoders_that_saw_the_true_labels_are_refused(cache: Cache, tmp_path: P
     with pytest.raises(
         InputError, match=r"give --encoding colour or good or resnet18-random0, which saw none"
     ):
-        nested(cache.path, tmp_path / "s", family="pooled+clinical-good", permute_seed=0)
+        nested(cache.path, tmp_path / "s", encoding="pooled+clinical-good", permute_seed=0)
     with pytest.raises(InputError, match="would prove nothing"):
-        permutation_test(cache.path, tmp_path / "s", n=3, family="pooled+clinical-good")
+        permutation_test(cache.path, tmp_path / "s", n=3, encoding="pooled+clinical-good")
     only = tuned_cache(tmp_path / "tuned.h5", pairs=True)
     with pytest.raises(InputError, match="extract --frozen"):
         nested(only, tmp_path / "s", permute_seed=0)

@@ -58,7 +58,7 @@ def test_the_answer_comes_first_and_carries_its_intervals(assessment: Assessment
     assert "5 folds × 2 runs: the scores to quote" in sentences[2]
     assert "its optimism is +" in sentences[3]
     assert sentences[4].endswith("is untrained encoder (nested scores).")
-    assert sentences[5].endswith("is logistic (selected scores).") or "No family" in sentences[5]
+    assert sentences[5].endswith("is logistic (selected scores).") or "No head type" in sentences[5]
     assert sentences[6].startswith("With shuffled labels the AUC is 0.")
     assert sentences[6].endswith("covers 0.5 as it should.")
     assert shown(assessment).lstrip().startswith("• Images add")

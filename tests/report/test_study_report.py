@@ -75,15 +75,15 @@ def test_submission(made: tuple[Path, Path], tmp_path: Path) -> None:
     assert summary.model.reason in shown
 
 
-def test_the_best_of_each_family_is_shown_with_its_difference(made: tuple[Path, Path]) -> None:
+def test_the_best_of_each_head_type_is_shown_with_its_difference(made: tuple[Path, Path]) -> None:
     console, buffer = text(80)
     summary = load_study(made[1])
     render_study(summary, console)
     lines = buffer.getvalue().splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("best of each family"))
+    start = next(i for i, line in enumerate(lines) if line.startswith("best of each head type"))
     board = lines[start + 1 : start + 3]
-    assert [line.split()[0] for line in board] == [entry.family for entry in summary.leaderboard]
-    assert {entry.family for entry in summary.leaderboard} == {"lda", "logistic"}
+    assert [line.split()[0] for line in board] == [entry.head_type for entry in summary.leaderboard]
+    assert {entry.head_type for entry in summary.leaderboard} == {"lda", "logistic"}
     assert board[0].split()[1:3] == [str(summary.leaderboard[0].n_trials), str(summary.best.number)]
     difference = summary.difference(summary.leaderboard[1].trial)
     shown = f"{difference.value:+.3f} ({difference.low:+.2f} to {difference.high:+.2f})".replace("-", "−")

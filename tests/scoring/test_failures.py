@@ -18,7 +18,7 @@ from lymphofeat.final import submit
 from lymphofeat.heads.base import Memo, Split, fit_predict
 from lymphofeat.heads.boosting import PooledXGBoost
 from lymphofeat.heads.discriminant import PooledLDA
-from lymphofeat.heads.registry import families
+from lymphofeat.heads.registry import head_types
 from lymphofeat.nested import engine, nested
 from lymphofeat.scoring.failures import FailedTrial, in_words
 from lymphofeat.studies import evaluate as evaluate_module
@@ -40,7 +40,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from lymphofeat.errors import InputError
-from lymphofeat.heads.registry import HeadFamily
+from lymphofeat.heads.registry import HeadType
 
 WAYS = ("none", "sentence", "nan", "infinite", "linalg", "value", "zero")
 
@@ -71,7 +71,7 @@ def space(draws):
     return {"way": draws.suggest_categorical("way", WAYS), "turn": draws.suggest_float("turn", 0.1, 1.0)}
 
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="brittle", summary="Heads that fail.", source="here", cost="cheap", space=space,
     build=lambda point: Brittle(**point), inputs=("clinical",), first=tuple(
         {"way": way, "turn": 0.5} for way in WAYS
@@ -100,9 +100,9 @@ def brittle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     folder.mkdir()
     (folder / "brittle.py").write_text(BRITTLE, encoding="utf-8")
     monkeypatch.setattr(lymphofeat.heads, "__path__", [*lymphofeat.heads.__path__, str(folder)])
-    families.cache_clear()
+    head_types.cache_clear()
     yield
-    families.cache_clear()
+    head_types.cache_clear()
 
 
 def trials_of(path: Path) -> list[tuple[int, Any, dict[str, Any], dict[str, Any]]]:
@@ -212,7 +212,7 @@ def test_a_study_that_was_begun_with_such_heads_goes_on(
     summary = tune(cache, tmp_path / "s.db", trials=16, heads=QUICK)
     assert summary.n_trials == 16
     assert summary.failed
-    assert {one.family for one in summary.failed} == {"lda"}
+    assert {one.head_type for one in summary.failed} == {"lda"}
     assert summary.failures[0].startswith(f"{len(summary.failed)} of 16 trials failed: lda: One class has")
 
 
@@ -375,7 +375,7 @@ def test_a_watched_head_that_fails_is_a_failed_trial(
     calls = failing_folds(monkeypatch, after=9)
     summary = tune(cache, tmp_path / "s.db", trials=BATCH + 4, heads=["logistic", "xgboost"], seed=3)
     assert len(calls) > 9
-    assert {one.family for one in summary.failed} <= {"xgboost"}
+    assert {one.head_type for one in summary.failed} <= {"xgboost"}
     assert summary.n_trials == BATCH + 4
 
 
@@ -418,8 +418,8 @@ def test_what_is_no_probability_is_never_scored(p: float) -> None:
 
 def test_failures_are_grouped_by_cause() -> None:
     some = [
-        FailedTrial(number, family, reason, "")
-        for number, (family, reason) in enumerate(
+        FailedTrial(number, head_type, reason, "")
+        for number, (head_type, reason) in enumerate(
             [("lda", "needs 2."), ("svm", "Boom 7"), ("lda", "needs 3."), ("gp", "needs 2.")]
         )
     ]

@@ -180,10 +180,10 @@ class Spy(ClassifierMixin, BaseEstimator):
         return np.full((len(bags), 2), 0.5)
 
 
-def spied(cache: Cache, family: str) -> Iterator[tuple[str, set[int], dict[str, Any]]]:
+def spied(cache: Cache, encoder_family: str) -> Iterator[tuple[str, set[int], dict[str, Any]]]:
     """Per fit: the encoding's name, the folds of the patients that were predicted, and the note."""
     Spy.seen = []
-    score_head(cache, family, Spy())
+    score_head(cache, encoder_family, Spy())
     fold = dict(zip(cache.patients["count"], cache.folds[:, 0], strict=True))
     for entry in Spy.seen:
         name = next(n for n, e in cache.encodings.items() if e.features is entry["features"])

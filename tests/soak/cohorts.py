@@ -66,21 +66,21 @@ def _copies(plan: CohortPlan) -> list[tuple[int, int]]:
 
 
 def write_cache(plan: CohortPlan, path: Path, table: pd.DataFrame) -> None:
-    """Write the cohort's cache; a family of fine-tuned encoders has an encoding for each fold.
+    """Write the cohort's cache; a fine-tuned encoder family has an encoding for each fold.
 
     Raises:
         InputError: the persons cannot be divided into so many folds.
     """
     if not plan.trained:
         names = {f"frozen{i}": None for i in range(2 if plan.encoders == "two frozen" else 1)}
-        families = own = None
+        encoder_families = own = None
     else:
         folds = range(plan.folds)
         held = [(k,) for k in folds]
         if plan.encoders == "per two folds":
             held += [(j, k) for j in folds for k in folds if j < k]
         names = {"tuned-" + "-".join(map(str, h)): h for h in held}
-        families = dict.fromkeys(names, "tuned")
+        encoder_families = dict.fromkeys(names, "tuned")
         own = {name: plan.rng(40 + i).random(len(table)) for i, name in enumerate(names)}
     save_cache(
         path,
@@ -88,7 +88,7 @@ def write_cache(plan: CohortPlan, path: Path, table: pd.DataFrame) -> None:
         {name: _features(plan, table, number) for number, name in enumerate(names)},
         n_folds=plan.folds,
         n_repeats=plan.repeats,
-        families=families,
+        encoder_families=encoder_families,
         blind_to=names,
         end_to_end=own,
     )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lymphofeat.estimates.scores import METRICS
-from lymphofeat.heads.registry import families
+from lymphofeat.heads.registry import head_types
 
 __all__ = ["ENCODERS", "FEATURES", "KINDS", "CohortPlan"]
 
@@ -79,7 +79,7 @@ class CohortPlan:
         most = min(5, fewer) if rng.random() < 0.95 else 5  # more folds than persons of a class: refused
         folds = int(rng.integers(min(3, most), most, endpoint=True)) if rng.random() < 0.9 else 2
         exponent = rng.uniform(-12, 12) if rng.random() < 0.4 else 0.0
-        heads = tuple(str(h) for h in rng.choice(list(families()), int(rng.integers(1, 4)), replace=False))
+        heads = tuple(str(h) for h in rng.choice(list(head_types()), int(rng.integers(1, 4)), replace=False))
         return cls(
             seed, number, kind, reactive, malignant, test, lengths, dim,
             features=str(rng.choice(FEATURES)),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lymphofeat.heads.registry import families
+from lymphofeat.heads.registry import head_types
 from lymphofeat.studies.space import Space
 
 __all__ = ["covering_points", "points_of"]
@@ -55,7 +55,7 @@ class _Drawn:
 @cache
 def covering_points() -> tuple[dict[str, Any], ...]:
     """Parameters of trials, of all head types in a random order."""
-    points = [point for name in families() for point in _covering(name)]
+    points = [point for name in head_types() for point in _covering(name)]
     order = np.random.default_rng(0).permutation(len(points))
     return tuple(points[i] for i in order)
 

@@ -24,9 +24,9 @@ from lymphofeat.cli import verbs
 from lymphofeat.errors import LymphofeatError
 from lymphofeat.final.refit import final_fits, fit_final
 from lymphofeat.heads.base import Memo
-from lymphofeat.heads.registry import families
+from lymphofeat.heads.registry import head_types
 from lymphofeat.scoring.score import score_head
-from lymphofeat.studies.space import FAMILY, build_head
+from lymphofeat.studies.space import HEAD_TYPE, build_head
 from lymphofeat.studies.summary import load_study, load_trials
 
 from .cohorts import image_folder, patients, write_cache
@@ -105,7 +105,7 @@ def soak(seed: int, number: int, folder: Path, *, short: bool = False) -> Result
         if plan.options["clinical"] and run.step("tune clinical", lambda: run.tune_clinical(cache)):
             run.step("predict clinical", lambda: run.predict_clinical(cache))
         for point in points_of(number, _POINTS):
-            run.step(f"point {point[FAMILY]}", lambda point=point: run.point(cache, point))
+            run.step(f"point {point[HEAD_TYPE]}", lambda point=point: run.point(cache, point))
         if plan.options["evaluate"] and not short:
             run.step("evaluate", lambda: run.evaluate(cache))
     result.megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -196,12 +196,12 @@ class _Run:
         plan, options = self.plan, self.plan.options
         study = self.folder / "study.db"
         inputs = options["inputs"]
-        fitting = [h for h in plan.heads if not inputs or inputs in families()[h].inputs]
+        fitting = [h for h in plan.heads if not inputs or inputs in head_types()[h].inputs]
         weights = options["class_weights"]
         trained = any(e.blind_to is not None for e in open_cache(cache).encodings.values())
         arguments = [
             "tune", "--cache", cache, "--study", study, "--trials", options["trials"], "--metric", options["metric"],
-            "--families", ",".join(fitting), "--sampler", options["sampler"], "--seed", options["seed"],
+            "--heads", ",".join(fitting), "--sampler", options["sampler"], "--seed", options["seed"],
             "--prune" if options["prune"] else "--no-prune",
             "--repeats", 1 if trained or plan.kind == "images" else min(options["repeats"], plan.repeats),
         ]  # fmt: skip
@@ -217,7 +217,7 @@ class _Run:
         study = self.folder / "clinical.db"
         try:
             self.verb("tune", "--cache", cache, "--study", study, "--trials", 8, "--inputs", "clinical",
-                      "--families", "logistic,lda,xgboost", "--sampler", "random",
+                      "--heads", "logistic,lda,xgboost", "--sampler", "random",
                       "--seed", self.plan.options["seed"])  # fmt: skip
         finally:
             self.trials_of(study)
@@ -234,7 +234,7 @@ class _Run:
                 self.result.failed.append((head, reason))
         counts = Counter(self.result.trials)
         for row in load_study(study).rows if _has_complete(study) else ():
-            counts[str(row.params[FAMILY])] += 1
+            counts[str(row.params[HEAD_TYPE])] += 1
         self.result.trials = dict(counts)
         for trial in load_trials(study) if _has_complete(study) else ():
             what = f"trial {trial.number} {trial.params}"
@@ -293,11 +293,11 @@ class _Run:
         """Score a head, fit it on everyone, take it apart and put it together again."""
         cache = open_cache(cache_path)
         memo = Memo(limit=1 << 28)
-        family = cache.default_family
-        scores = score_head(cache, family, build_head(params), memo=memo)
+        encoder_family = cache.default_encoder_family
+        scores = score_head(cache, encoder_family, build_head(params), memo=memo)
         _probabilities("out-of-fold", scores.probabilities)
         _finite("scores", [*scores.values.values(), *scores.thresholds.ravel()])
-        fits = final_fits(cache, family)
+        fits = final_fits(cache, encoder_family)
         (member,) = fit_final(cache, fits, [(params, 1.0)])
         for fit, head in zip(fits, member.heads, strict=True):
             bags, clinical = fit.split.bags, cache.clinical
@@ -307,7 +307,7 @@ class _Run:
                 raise Wrong("a head gives other probabilities after it was packed and unpacked")
         self.result.points.append(params)
         counts = Counter(self.result.trials)
-        counts[str(params[FAMILY])] += 1
+        counts[str(params[HEAD_TYPE])] += 1
         self.result.trials = dict(counts)
 
     def evaluate(self, cache: Path) -> None:
@@ -316,7 +316,7 @@ class _Run:
         self.facts = replace(self.facts, nested=True)
         arguments = [
             "evaluate", "--cache", cache, "--study", self.folder / "evaluated.db", "--metric", options["metric"],
-            "--trials", options["nested_trials"], "--families", ",".join(plan.heads[:1]),
+            "--trials", options["nested_trials"], "--heads", ",".join(plan.heads[:1]),
             "--permute", 0 if plan.trained else options["permute"], "--seed", options["seed"], "--out", out,
         ]  # fmt: skip
         try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lymphofeat.heads.registry import families
+from lymphofeat.heads.registry import head_types
 
 from .points import covering_points
 from .run import Result
@@ -38,7 +38,7 @@ def table(results: Sequence[Result]) -> str:
     trials: Counter[str] = Counter()
     for result in results:
         trials.update(result.trials)
-    lines += _counted("trials by head type", Counter({name: trials[name] for name in families()}))
+    lines += _counted("trials by head type", Counter({name: trials[name] for name in head_types()}))
     seen = {_key(p) for r in results for p in r.points}
     every = {_key(p) for p in covering_points()}
     lines.append(f"points that meet every categorical value: {len(seen & every)} of {len(every)} scored")

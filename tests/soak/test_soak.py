@@ -11,8 +11,8 @@ import pytest
 
 from lymphofeat.errors import InputError
 from lymphofeat.heads.linear import PooledLogistic
-from lymphofeat.heads.registry import families
-from lymphofeat.studies.space import FAMILY, Space
+from lymphofeat.heads.registry import head_types
+from lymphofeat.studies.space import HEAD_TYPE, Space
 
 from . import run
 from .cohorts import patients
@@ -56,7 +56,7 @@ def test_cohorts_reach_the_ends_of_what_they_are_drawn_from() -> None:
     assert max(plan.dim for plan in plans) > 1200
     assert min(plan.scale for plan in plans) < 1e-10
     assert max(plan.scale for plan in plans) > 1e10
-    assert {name for plan in plans for name in plan.heads} == set(families())
+    assert {name for plan in plans for name in plan.heads} == set(head_types())
     assert max(plan.n_images * plan.dim for plan in plans) <= 4_000_000  # memory
 
 
@@ -79,8 +79,8 @@ class _Every:
 
 def test_points_meet_every_choice_of_every_head() -> None:
     scored = [point for number in range(len(covering_points())) for point in points_of(number, 2)]
-    for name in families():
-        there = {(k, repr(v)) for point in scored if point[FAMILY] == name for k, v in point.items()}
+    for name in head_types():
+        there = {(k, repr(v)) for point in scored if point[HEAD_TYPE] == name for k, v in point.items()}
         asked = _Every(np.random.default_rng(0))
         for _ in range(300):
             Space((name,)).suggest(asked)
@@ -107,7 +107,7 @@ def _refusal(self: Any, model: Any, values: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("fault", [_nan, _warning, _crash, _refusal])
 def test_a_planted_fault_is_a_failure(fault: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PooledLogistic, "_probabilities", fault)
-    logistic = next(point for point in covering_points() if point[FAMILY] == "logistic")
+    logistic = next(point for point in covering_points() if point[HEAD_TYPE] == "logistic")
     monkeypatch.setattr(run, "points_of", lambda number, n: [logistic])
     for step in ("tune", "submit", "export", "tune_clinical", "predict_clinical"):
         monkeypatch.setattr(run._Run, step, lambda *_: None)

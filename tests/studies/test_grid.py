@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lymphofeat.heads.registry import Draws
+from lymphofeat.heads.registry import TrialLike
 from lymphofeat.studies.grid import GRID_STEPS, GridWalk
 from lymphofeat.studies.space import Space
 
 
-def conditional(draws: Draws) -> None:
+def conditional(draws: TrialLike) -> None:
     if draws.suggest_categorical("kind", ["a", "b", None]) == "a":
         draws.suggest_float("x", 0.001, 1000.0, log=True)
         draws.suggest_int("n", 1, 3)
@@ -64,7 +64,7 @@ def test_a_space_without_choices_has_one_point() -> None:
 
 
 def test_numbers_go_from_end_to_end() -> None:
-    def numbers(draws: Draws) -> None:
+    def numbers(draws: TrialLike) -> None:
         draws.suggest_int("few", 2, 64, log=True)
         draws.suggest_float("one", 0.3, 0.3)
 

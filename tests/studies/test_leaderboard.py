@@ -1,4 +1,4 @@
-"""The best of each family, the rows behind it, what mattered, and what to try next."""
+"""The best of each head type, the rows behind it, what mattered, and what to try next."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from lymphofeat.studies.next_step import next_step
 from lymphofeat.studies.record import scores_to_attrs
 from lymphofeat.studies.rows import Row
 from lymphofeat.studies.store import create_store, open_store, quiet_optuna
-from lymphofeat.studies.summary import FamilyBest
+from lymphofeat.studies.summary import HeadTypeBest
 
 N = 120
 Y = np.arange(N) % 2
@@ -33,19 +33,21 @@ def probabilities(strength: float, seed: int, repeats: int = 1) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-(strength * (2 * Y[:, None] - 1) + luck + own))))
 
 
-def trial(number: int, family: str, strength: float, *, inputs: str = "both", pruned: bool = False) -> Any:
+def trial(
+    number: int, encoder_family: str, strength: float, *, inputs: str = "both", pruned: bool = False
+) -> Any:
     p = probabilities(strength, number)
     value = bootstrap("auc", Y, p[:, 0], n_resamples=1).value
     scores = TrialScores(
         p, np.full((1, 5), 0.5), np.ones((1, 5), dtype=bool),
         {m: np.full((1, 5), value) for m in DIRECTIONS}, dict.fromkeys(DIRECTIONS, value),
     )  # fmt: skip
-    params: dict[str, Any] = {"family": family}
+    params: dict[str, Any] = {"family": encoder_family}
     spaces: dict[str, Any] = {"family": CategoricalDistribution(sorted(TAKES))}
-    if len(TAKES[family]) > 1:
-        params |= {f"{family}.inputs": inputs, f"{family}.C": 1.0 + number}
-        spaces |= {f"{family}.inputs": CategoricalDistribution(TAKES[family])}
-        spaces |= {f"{family}.C": FloatDistribution(1e-3, 1e3)}
+    if len(TAKES[encoder_family]) > 1:
+        params |= {f"{encoder_family}.inputs": inputs, f"{encoder_family}.C": 1.0 + number}
+        spaces |= {f"{encoder_family}.inputs": CategoricalDistribution(TAKES[encoder_family])}
+        spaces |= {f"{encoder_family}.C": FloatDistribution(1e-3, 1e3)}
     return create_trial(
         state=TrialState.PRUNED if pruned else TrialState.COMPLETE, value=value, params=params,
         distributions=spaces, intermediate_values={2: value} if pruned else {},
@@ -78,17 +80,17 @@ def summary(tmp_path: Path) -> StudySummary:
     return load_study(study(tmp_path / "s.db", trials))
 
 
-def test_the_best_of_each_family(summary: StudySummary) -> None:
-    board = [(e.family, e.trial.number, e.n_trials, e.n_pruned) for e in summary.leaderboard]
+def test_the_best_of_each_head_type(summary: StudySummary) -> None:
+    board = [(e.encoder_family, e.trial.number, e.n_trials, e.n_pruned) for e in summary.leaderboard]
     assert board == [
         ("late", 2, 3, 1),
         ("logistic", 1, 3, 0),
-    ]  # none of the third family was scored to its end
+    ]  # none of the third head type was scored to its end
     assert summary.leaderboard[0].trial is summary.best
     assert (summary.n_trials, summary.n_pruned) == (7, 2)
     assert (summary.best_clinical or summary.best).number == 0
     assert (summary.best_image or summary.best).number == 1
-    assert summary.best.inputs == "both"  # of a family that does not draw it
+    assert summary.best.inputs == "both"  # of a head type that does not draw it
 
 
 def test_differences_are_paired(summary: StudySummary) -> None:
@@ -173,7 +175,7 @@ def test_importance_of_few_trials_is_said_to_be_none(n: int, pruned: int) -> Non
 
 
 def after(summary: StudySummary, n: int, strengths: dict[str, float], clinical: float, best_at: int) -> str:
-    """The advice after `n` trials in which each family reached so much."""
+    """The advice after `n` trials in which each head type reached so much."""
     base = summary.best
     trials = {
         name: replace(base, number=i, scores=replace(base.scores, probabilities=probabilities(s, i)))
@@ -183,7 +185,7 @@ def after(summary: StudySummary, n: int, strengths: dict[str, float], clinical: 
     values = {name: t.bootstrap("auc").value for name, t in ordered}
     best = replace(ordered[0][1], number=best_at)
     best = replace(best, scores=replace(best.scores, values={"auc": next(iter(values.values()))}))
-    board = [FamilyBest(name, best if i == 0 else t, 10, 0) for i, (name, t) in enumerate(ordered)]
+    board = [HeadTypeBest(name, best if i == 0 else t, 10, 0) for i, (name, t) in enumerate(ordered)]
     own = replace(base, number=1, scores=replace(base.scores, probabilities=probabilities(clinical, 99)))
     listed = [Row(i, i, 0.55, pruned=False) for i in range(n)]
     listed[best_at] = Row(best_at, best_at, best.scores.values["auc"], pruned=False)
@@ -196,7 +198,7 @@ def test_what_to_try_next(summary: StudySummary) -> None:
     assert "go on with `--trials 200`" in after(summary, 20, ahead, 0.1, 3)
     assert "came late (190 of 200)" in after(summary, 200, ahead, 0.1, 189)
     assert "images add nothing" in after(summary, 200, ahead, 1.5, 10)
-    assert "1 more family of heads (logistic) cannot be told" in after(
+    assert "1 more head type (logistic) cannot be told" in after(
         summary, 200, {"late": 0.7, "logistic": 0.7}, 0.1, 10
     )
     assert "'late' are clearly ahead" in after(summary, 200, ahead, 0.1, 10)

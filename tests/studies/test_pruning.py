@@ -127,7 +127,7 @@ def test_a_pruned_trial_is_a_finished_one(tmp_path: Path) -> None:
                 assert row.number >= 8  # those of the first batch have no rival
                 assert row.params["family"] == "instances"
                 assert row.value == row.steps[max(row.steps)] < summary.best.scores.values["auc"]
-    board = {entry.family: entry for entry in summary.leaderboard}
+    board = {entry.encoder_family: entry for entry in summary.leaderboard}
     assert board["instances"].n_pruned == summary.n_pruned
     assert board["instances"].n_trials > summary.n_pruned
     assert load_study(study).rows == summary.rows

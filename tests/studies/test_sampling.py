@@ -20,7 +20,7 @@ def finished(proposal: Proposal, value: float, *, pruned: bool = False) -> Froze
 
 
 def liking(proposal: Proposal) -> float:
-    """A value that is best for one family, and there for one kind of input."""
+    """A value that is best for one head type, and there for one kind of input."""
     if proposal.params["family"] != "lda":
         return 0.1
     return 1.0 if proposal.params["lda.inputs"] == "image" else 0.5

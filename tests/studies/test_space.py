@@ -1,4 +1,4 @@
-"""The space over all families: what it draws, where it begins, what narrows it, and its digest."""
+"""The space over all head types: what it draws, where it begins, what narrows it, and its digest."""
 
 import json
 from typing import Any
@@ -7,8 +7,8 @@ import optuna
 import pytest
 
 from lymphofeat.errors import InputError
-from lymphofeat.heads.registry import families
-from lymphofeat.studies.space import INPUTS, Space, build_head, cost_of, family_of
+from lymphofeat.heads.registry import head_types
+from lymphofeat.studies.space import INPUTS, Space, build_head, cost_of, head_type_of
 
 
 def drawn(space: Space, n: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -34,8 +34,8 @@ def test_every_point_builds_the_same_head_after_a_way_through_json() -> None:
         assert all(name.startswith(f"{params['family']}.") for name in own)
 
 
-def test_all_families_are_drawn() -> None:
-    assert {params["family"] for params in drawn(Space.of(), 400)} == set(families())
+def test_all_head_types_are_sampled() -> None:
+    assert {params["family"] for params in drawn(Space.of(), 400)} == set(head_types())
 
 
 @pytest.mark.parametrize("inputs", [("image",), ("clinical",), ("image", "both"), ("clinical", "both")])
@@ -43,7 +43,7 @@ def test_inputs_are_what_was_asked_for(inputs: tuple[str, ...]) -> None:
     space = Space.of(inputs=inputs)
     assert {inputs_of(params, space) for params in drawn(space, 300)} == set(inputs)
     assert {inputs_of(params, space) for params in space.first()} == set(inputs)
-    assert set(space.families) == {name for name, f in families().items() if set(f.inputs) & set(inputs)}
+    assert set(space.head_types) == {name for name, f in head_types().items() if set(f.inputs) & set(inputs)}
 
 
 def test_first_trials_begin_with_the_controls_and_then_take_turns() -> None:
@@ -51,9 +51,9 @@ def test_first_trials_begin_with_the_controls_and_then_take_turns() -> None:
     assert [params["family"] for params in first[:3]] == ["logistic"] * 3
     assert {inputs_of(params, Space.of()) for params in first[:3]} == set(INPUTS)
     turn = [params["family"] for params in first if params["family"] != "logistic"]
-    others = [name for name in families() if name != "logistic"]
+    others = [name for name in head_types() if name != "logistic"]
     assert turn[: len(others)] == others
-    assert len(first) <= 30  # so that a search of 20 trials has tried every family
+    assert len(first) <= 30  # so that a search of 20 trials has tried every head type
     assert len({json.dumps(p, sort_keys=True) for p in first}) == len(first)
 
 
@@ -71,20 +71,20 @@ def test_the_digest_knows_names_inputs_and_bounds(monkeypatch: pytest.MonkeyPatc
     assert whole.digest == Space.of(["logistic", "lda"]).digest
     assert whole.digest != Space.of(["logistic"]).digest
     assert whole.digest != Space.of(["lda", "logistic"], ["image"]).digest
-    lda = families()["lda"]
+    lda = head_types()["lda"]
 
     def wider(draws: Any) -> dict[str, Any]:
         return lda.space(draws) | {"more": draws.suggest_float("more", 0.0, 1.0)}
 
     before = whole.digest
-    changed = dict(families()) | {"lda": type(lda)(**(vars(lda) | {"space": wider}))}
-    monkeypatch.setattr("lymphofeat.studies.space.families", lambda: changed)
+    changed = dict(head_types()) | {"lda": type(lda)(**(vars(lda) | {"space": wider}))}
+    monkeypatch.setattr("lymphofeat.studies.space.head_types", lambda: changed)
     assert Space.of(["lda", "logistic"]).digest != before
 
 
-def test_cost_and_family_of_a_trial() -> None:
+def test_cost_and_head_type_of_a_trial() -> None:
     params = Space.of(["transformer"]).first()[0]
-    assert (family_of(params).name, cost_of(params)) == ("transformer", "dear")
+    assert (head_type_of(params).name, cost_of(params)) == ("transformer", "dear")
 
 
 @pytest.mark.parametrize(

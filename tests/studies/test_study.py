@@ -23,7 +23,7 @@ from lymphofeat.studies.store import open_store, owned
 
 from ..helpers.caches import features, frozen_cache, patients
 
-# Two quick families, so that the tests are about the search.
+# Two quick head types, so that the tests are about the search.
 QUICK = ("lda", "logistic")
 N_FIRST = len(Space.of(QUICK).first())
 LEARNT = (-(-(N_FIRST + 10) // BATCH) + 1) * BATCH  # trials, of which the last batch is the sampler's own
@@ -40,7 +40,7 @@ def trials_of(path: Path) -> list[tuple[int, dict[str, Any], float, dict[str, An
 
 
 def quick(cache: Path, study: Path, **options: Any) -> StudySummary:
-    """`tune` with the quick families."""
+    """`tune` with the quick head types."""
     return tune(cache, study, heads=QUICK, **options)
 
 
@@ -208,7 +208,7 @@ def test_a_full_disk_ends_in_a_sentence_and_keeps_what_is_there(
         ({"class_weights": (1.0, 2.0)}, "class weights (none, now 1,2); give --class-weights none"),
         ({"sampler": "random"}, "another sampler (tpe, now random); give --sampler tpe"),
         ({"prune": False}, "hopeless heads (--prune, now --no-prune); give --prune"),
-        ({"heads": ["lda"]}, "another choice of heads (lda,logistic, now lda); give --families lda,logistic"),
+        ({"heads": ["lda"]}, "another choice of heads (lda,logistic, now lda); give --heads lda,logistic"),
         ({"inputs": ["image"]}, "choice of inputs (clinical,image,both, now image); give --inputs"),
         ({"cache": "features"}, "another set of features (frozen "),
         ({"cache": "folds"}, "other folds of it"),
@@ -293,8 +293,8 @@ def test_bad_arguments_get_a_sentence_and_nothing_is_written(cache: Path, tmp_pa
         ({"metric": "f1"}, "no metric 'f1'"),
         ({"trials": 0}, "at least 1 trial"),
         ({"seed": -1}, "0 or above"),
-        ({"family": "frozzen"}, "did you mean 'frozen'"),
-        ({"heads": ["logistics"]}, "no family of heads 'logistics'; did you mean 'logistic'"),
+        ({"encoding": "frozzen"}, "did you mean 'frozen'"),
+        ({"heads": ["logistics"]}, "no head type 'logistics'; did you mean 'logistic'"),
         ({"inputs": ["images"]}, "no input 'images'; did you mean 'image'"),
         ({"heads": ["attention"], "inputs": ["clinical"]}, "'attention' take image or both only"),
         ({"sampler": "cmaes"}, "no sampler 'cmaes'"),

@@ -11,15 +11,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...cache.bags import Bags
 from ..base import Head, Memo, Split, fit_predict
-from ..boosting import FAMILY as XGBOOST
-from ..gaussian_process import FAMILY as GP
-from ..instance_level import FAMILY as INSTANCES
-from ..linear import FAMILY as LOGISTIC
-from ..registry import Draws, HeadFamily
-from ..svm import FAMILY as SVM
+from ..boosting import HEAD_TYPE as XGBOOST
+from ..gaussian_process import HEAD_TYPE as GP
+from ..instance_level import HEAD_TYPE as INSTANCES
+from ..linear import HEAD_TYPE as LOGISTIC
+from ..registry import HeadType, TrialLike
+from ..svm import HEAD_TYPE as SVM
 from .parts import FIRST_PARTS, FusedHead, parts_of, suggest_parts
 
-__all__ = ["FAMILY", "SUREST_LOG_ODDS", "LateFusion"]
+__all__ = ["HEAD_TYPE", "SUREST_LOG_ODDS", "LateFusion"]
 
 Floats = NDArray[np.float64]
 
@@ -98,7 +98,7 @@ def log_odds(p: Floats) -> Floats:
 _PARTS = (LOGISTIC, SVM, GP, XGBOOST, INSTANCES)
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """A point of late fusion to try."""
     params = suggest_parts(draws, _PARTS)
     params["average"] = draws.suggest_categorical("average", WAYS)
@@ -111,7 +111,7 @@ def build(params: Mapping[str, Any]) -> LateFusion:
     return LateFusion(**parts_of(params, _PARTS), average=params["average"], weight=params["weight"])
 
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="late",
     summary="An image head and a clinical head fitted apart, their probabilities or log odds averaged.",
     source="Kittler et al., On combining classifiers, IEEE PAMI 20, 1998",

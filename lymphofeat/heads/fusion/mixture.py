@@ -22,10 +22,10 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from ..checks import is_above
 from ..pooled import Legal, PooledHead, PooledOptions, suggest_pooled
-from ..registry import Draws, HeadFamily, Under
+from ..registry import HeadType, PrefixedTrial, TrialLike
 from ..regression import exact_regression
 
-__all__ = ["FAMILY", "MixtureOfExperts"]
+__all__ = ["HEAD_TYPE", "MixtureOfExperts"]
 
 Floats = NDArray[np.float64]
 
@@ -134,9 +134,9 @@ def _of_linear(x: Floats, slope: Floats) -> Floats:
     return np.append(slope @ x, slope.sum())
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """Arguments of `MixtureOfExperts` to try."""
-    options = suggest_pooled(Under(draws, "", {"inputs": "both", "cross": False}), reduced=True)
+    options = suggest_pooled(PrefixedTrial(draws, "", {"inputs": "both", "cross": False}), reduced=True)
     return {
         **options,
         "C": draws.suggest_float("C", 1e-2, 10.0, log=True),
@@ -149,7 +149,7 @@ def build(params: Mapping[str, Any]) -> MixtureOfExperts:
     return MixtureOfExperts(**params)
 
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="mixture",
     summary="A linear image expert and a linear clinical expert, mixed by a gate that sees both.",
     source="Jacobs et al., Neural Computation 3, 1991; Sahasrabudhe et al., IEEE JBHI 25, 2021",

@@ -14,7 +14,7 @@ from ..base import Head, Memo, Split
 from ..checks import refuse_bad_arguments
 from ..linear import PooledLogistic
 from ..linear import suggest as suggest_logistic
-from ..registry import Draws, HeadFamily, Under
+from ..registry import HeadType, PrefixedTrial, TrialLike
 
 __all__ = ["FIRST_PARTS", "FusedHead", "parts_of", "suggest_parts"]
 
@@ -87,37 +87,37 @@ FIRST_PARTS: Mapping[str, Any] = {
 
 
 def suggest_parts(
-    draws: Draws, families: Sequence[HeadFamily], among: Mapping[str, Sequence[Any]] | None = None
+    draws: TrialLike, head_types: Sequence[HeadType], among: Mapping[str, Sequence[Any]] | None = None
 ) -> dict[str, Any]:
-    """Draw both parts: an image head of one of the families, and a logistic regression of the clinical values.
+    """Draw both parts: an image head of one of the head types, and a logistic regression of the clinical values.
 
     Args:
         draws: the trial.
-        families: of the image head.
+        head types: of the image head.
         among: choices of the image head's parameters instead of their own.
 
     Returns:
-        class_weight; image: the family's name; image_point: the point of its space; clinical_point: arguments of
+        class_weight; image: the head type's name; image_point: the point of its space; clinical_point: arguments of
         `PooledLogistic`.
     """
     weight = draws.suggest_categorical("class_weight", (None, "balanced"))
-    by_name = {family.name: family for family in families}
+    by_name = {head_type.name: head_type for head_type in head_types}
     name = draws.suggest_categorical("image", tuple(by_name))
     fixed = {"inputs": "image", "class_weight": weight}
-    values = Under(draws, "clinical", {"inputs": "clinical", "class_weight": weight, "penalty": "l2"})
+    values = PrefixedTrial(draws, "clinical", {"inputs": "clinical", "class_weight": weight, "penalty": "l2"})
     return {
         "class_weight": weight,
         "image": name,
-        "image_point": by_name[name].space(Under(draws, name, fixed, among)),
+        "image_point": by_name[name].space(PrefixedTrial(draws, name, fixed, among)),
         "clinical_point": suggest_logistic(values),
     }
 
 
-def parts_of(params: Mapping[str, Any], families: Sequence[HeadFamily]) -> dict[str, Any]:
+def parts_of(params: Mapping[str, Any], head_types: Sequence[HeadType]) -> dict[str, Any]:
     """Arguments of `FusedHead` of a point of `suggest_parts`."""
-    (family,) = (f for f in families if f.name == params["image"])
+    (head_type,) = (f for f in head_types if f.name == params["image"])
     return {
-        "image": family.build(params["image_point"]),
+        "image": head_type.build(params["image_point"]),
         "clinical": PooledLogistic(**params["clinical_point"]),
         "class_weight": params["class_weight"],
     }

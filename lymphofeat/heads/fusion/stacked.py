@@ -12,16 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 from ...cache.bags import Bags
 from ..base import Head, Memo, Split, fit_predict
 from ..checks import check_both_classes, is_above, is_whole
-from ..gaussian_process import FAMILY as GP
+from ..gaussian_process import HEAD_TYPE as GP
 from ..inner import inner_folds, inner_splits
-from ..linear import FAMILY as LOGISTIC
+from ..linear import HEAD_TYPE as LOGISTIC
 from ..pooling import POOLINGS
-from ..registry import Draws, HeadFamily
+from ..registry import HeadType, TrialLike
 from ..regression import exact_regression
 from .late import log_odds
 from .parts import FIRST_PARTS, FusedHead, parts_of, suggest_parts
 
-__all__ = ["FAMILY", "StackedFusion"]
+__all__ = ["HEAD_TYPE", "StackedFusion"]
 
 Floats = NDArray[np.float64]
 
@@ -131,7 +131,7 @@ _PARTS = (LOGISTIC, GP)
 _POOLINGS = tuple(sorted(POOLINGS))
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """A point of stacked fusion to try."""
     return suggest_parts(draws, _PARTS, {"pooling": _POOLINGS}) | {
         "C": draws.suggest_float("C", 1e-2, 1e2, log=True)
@@ -143,7 +143,7 @@ def build(params: Mapping[str, Any]) -> StackedFusion:
     return StackedFusion(**parts_of(params, _PARTS), C=params["C"])
 
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="stacked",
     summary="An image head and a clinical head, weighed by a logistic regression on inner held-out patients.",
     source="Wolpert, Stacked generalization, Neural Networks 5, 1992",

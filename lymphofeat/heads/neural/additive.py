@@ -17,12 +17,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ...cache.bags import Bags
-from ..registry import Draws, HeadFamily
+from ..registry import HeadType, TrialLike
 from .estimator import FIRST, INPUTS, NeuralHead, suggest_training
 from .network import Network, Parameters, Weight
 from .packing import BagTensors, Pack, bag_softmax, bag_sum, dense
 
-__all__ = ["FAMILY", "AdditiveAttention", "AdditiveNetwork", "build", "suggest"]
+__all__ = ["HEAD_TYPE", "AdditiveAttention", "AdditiveNetwork", "build", "suggest"]
 
 
 class AdditiveNetwork(Network):
@@ -97,7 +97,7 @@ class AdditiveAttention(NeuralHead):
         return np.split(mean, np.cumsum(bags.lengths)[:-1])
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """Arguments of `AdditiveAttention` to try."""
     return suggest_training(draws)
 
@@ -107,7 +107,7 @@ def build(params: Mapping[str, Any]) -> AdditiveAttention:
     return AdditiveAttention(**params)
 
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="additive",
     summary="Attention over what each image alone says: the logit is a sum over images, so each one's share is exact.",
     source="Javed et al., NeurIPS 2022",

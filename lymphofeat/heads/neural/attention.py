@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..registry import Draws, HeadFamily
+from ..registry import HeadType, TrialLike
 from .estimator import FIRST, INPUTS, NeuralHead, suggest_training
 from .network import Network, Parameters, Residual, Weight
 from .packing import Pack, bag_softmax, bag_sum
 
-__all__ = ["FAMILY", "AttentionNetwork", "AttentionPooling", "GatedAttention", "build", "suggest"]
+__all__ = ["HEAD_TYPE", "AttentionNetwork", "AttentionPooling", "GatedAttention", "build", "suggest"]
 
 
 class _Forward(NamedTuple):
@@ -142,7 +142,7 @@ class GatedAttention(NeuralHead):
         return AttentionNetwork(self.hidden, gated=True)
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """`gated`, and arguments of `AttentionPooling` or `GatedAttention` to try."""
     return {"gated": draws.suggest_categorical("gated", (True, False))} | suggest_training(draws)
 
@@ -153,7 +153,7 @@ def build(params: Mapping[str, Any]) -> NeuralHead:
     return GatedAttention(**arguments) if params["gated"] else AttentionPooling(**arguments)
 
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="attention",
     summary="Weights every image by a small network, gated or not, and classifies the weighted mean.",
     source="Ilse, Tomczak & Welling, ICML 2018",

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..registry import Draws, HeadFamily
+from ..registry import HeadType, TrialLike
 from .estimator import FIRST, INPUTS, NeuralHead, suggest_training
 from .network import Network, Parameters, Weight
 from .packing import Pack, bag_mean, dense
 
-__all__ = ["FAMILY", "DeepSets", "DeepSetsNetwork", "build", "suggest"]
+__all__ = ["HEAD_TYPE", "DeepSets", "DeepSetsNetwork", "build", "suggest"]
 
 
 class DeepSetsNetwork(Network):
@@ -62,7 +62,7 @@ class DeepSets(NeuralHead):
         return DeepSetsNetwork(self.hidden)
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """Arguments of `DeepSets` to try."""
     return suggest_training(draws)
 
@@ -72,7 +72,7 @@ def build(params: Mapping[str, Any]) -> DeepSets:
     return DeepSets(**params)
 
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="deepsets",
     summary="Two layers on every image, their mean over the bag, two layers on the mean and the clinical values.",
     source="Zaheer et al., NeurIPS 2017",

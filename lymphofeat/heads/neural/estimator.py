@@ -19,7 +19,7 @@ from ...cohort.clinical import person_numbers
 from ..base import Memo, Split
 from ..checks import check_both_classes, is_above, is_whole, refuse_bad_arguments
 from ..clinical import ClinicalFeatures
-from ..registry import Draws
+from ..registry import TrialLike
 from .batched import Model, Schedule, predict, train_models
 from .instances import MOST_AXES, Coordinates, coordinates_of, coordinates_of_splits
 from .network import Layout, Network
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 
 INPUTS = ("image", "both")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-# A first point of every family here, in the names of `suggest_training`.
+# A first point of every head type here, in the names of `suggest_training`.
 FIRST: Mapping[str, Any] = {
     "inputs": "both", "class_weight": None, "pca": 32, "hidden": 32, "learning_rate": 1e-3, "weight_decay": 0.1,
     "instance_dropout": 0.25, "early_stopping": False, "epochs": 20,
@@ -254,7 +254,7 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def suggest_training(
-    draws: Draws,
+    draws: TrialLike,
     *,
     widths: Sequence[int] = (16, 32, 64, 128),
     dropouts: Sequence[float] = (0.0, 0.25, 0.5),

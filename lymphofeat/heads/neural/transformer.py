@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..registry import Draws, HeadFamily
+from ..registry import HeadType, TrialLike
 from .estimator import FIRST, INPUTS, NeuralHead, suggest_training
 from .network import Network, Parameters, Weight
 from .packing import Pack, bag_mean, dense
 
-__all__ = ["FAMILY", "InstanceTransformer", "TransformerNetwork", "attend_within_bags", "build", "suggest"]
+__all__ = ["HEAD_TYPE", "InstanceTransformer", "TransformerNetwork", "attend_within_bags", "build", "suggest"]
 
 # Two attention heads: with four, the scores alone would take half of the time.
 LAYERS, ATTENTION_HEADS = 2, 2
@@ -125,7 +125,7 @@ class InstanceTransformer(NeuralHead):
         return TransformerNetwork(self.hidden)
 
 
-def suggest(draws: Draws) -> dict[str, Any]:
+def suggest(draws: TrialLike) -> dict[str, Any]:
     """Arguments of `InstanceTransformer` to try."""
     # Attention between n images costs n²: seeing a half or a quarter of them at a time makes it affordable.
     return suggest_training(draws, widths=(16, 32), dropouts=(0.5, 0.75), most_epochs=20)
@@ -136,7 +136,7 @@ def build(params: Mapping[str, Any]) -> InstanceTransformer:
     return InstanceTransformer(**params)
 
 
-FAMILY = HeadFamily(
+HEAD_TYPE = HeadType(
     name="transformer",
     summary="Two layers of self-attention between the images of a patient, then their mean.",
     source="Vaswani et al., NeurIPS 2017; Lee et al., ICML 2019",

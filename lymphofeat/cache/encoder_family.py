@@ -1,4 +1,4 @@
-"""A family of fine-tuned encoders: what its members share, and the stages that one of them goes through."""
+"""A fine-tuned encoder family: what its members share, and the stages that one of them goes through."""
 
 import threading
 import time
@@ -47,7 +47,7 @@ from .members import Member, learning_patients
 from .outlook import outlook
 from .writer import PartialEncoding, partial_path, remove_leftovers
 
-__all__ = ["Family", "encoders_folder", "family_name", "trainings_under_way"]
+__all__ = ["Family", "encoder_family_name", "encoders_folder", "trainings_under_way"]
 
 
 def encoders_folder(cache: Path) -> Path:
@@ -65,8 +65,8 @@ def trainings_under_way(cache: Path) -> Iterator[tuple[Path, TrainingState]]:
         yield path, look_into_checkpoint(path)
 
 
-def family_name(recipe: Recipe, label: str, dtype: str = "float32") -> str:
-    """The family of encodings that a recipe makes from the weights `label` (`LoadedWeights.label`).
+def encoder_family_name(recipe: Recipe, label: str, dtype: str = "float32") -> str:
+    """The encoder family that a recipe makes from the weights `label` (`LoadedWeights.label`).
 
     What was changed in a recipe that comes with the package is part of the name.
     """
@@ -109,7 +109,7 @@ class Family:
         self.seed = settings.seed or 0
         self.backbone = backbone_named(recipe.network.backbone)
         self.weights = self._start()
-        self.name = name or family_name(recipe, self.weights.label, settings.dtype)
+        self.name = name or encoder_family_name(recipe, self.weights.label, settings.dtype)
         preprocessing = Preprocessing(recipe.training.crop, self.backbone.mean, self.backbone.std)
         self.augmenter = Augmenter(recipe.augment, preprocessing)
         self.depth = recorded_depth(cohort.images)
