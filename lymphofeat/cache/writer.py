@@ -116,9 +116,9 @@ class PartialEncoding:
                 spec.blind_to is None
             ):
                 raise CacheError(
-                    f"{self.cache} holds an encoding {other.name} of the encoder family {spec.encoder_family}, in which "
-                    f"encoders trained on labels and encoders that saw none would be mixed by {spec.name}; give the new one "
-                    "another --name."
+                    f"{self.cache} holds an encoding {other.name} of the encoder family {spec.encoder_family}, in "
+                    f"which encoders trained on labels and encoders that saw none would be mixed by {spec.name}; give "
+                    "the new one another --name."
                 )
 
     def _resumed(self, spec: EncodingSpec) -> EncodingSpec:
