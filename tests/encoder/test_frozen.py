@@ -15,7 +15,7 @@ from lymphofeat.encoder.frozen import FrozenEncoder, choose_device, encode_block
 from lymphofeat.encoder.pixels import Preprocessing
 from lymphofeat.errors import InputError
 
-from ..helpers.drawn import noise_cohort
+from ..helpers.simulated import noise_cohort
 
 CPU = torch.device("cpu")
 CROP = 40
