@@ -35,7 +35,7 @@ N_NEW = 4000  # patients that the heads' true scores are measured on
 
 
 @dataclass(frozen=True)
-class Task:
+class TrialTask:
     """One cohort."""
 
     kind: str
@@ -52,7 +52,7 @@ class Task:
         return f"3 {astuple(self)}"  # the number changes with what is measured
 
 
-def measure(task: Task) -> dict[str, Any]:
+def measure(task: TrialTask) -> dict[str, Any]:
     """Nested and selected intervals of one cohort, and the truths about it."""
     from lymphofeat.cache import open_cache, save_cache
     from lymphofeat.estimates import delong_interval, describe
@@ -164,7 +164,7 @@ def main() -> None:
         parser.error(f"kinds are {', '.join(SHAPES)}")
     head_types = tuple(options.head_types.split(","))
     tasks = [
-        Task(kind, seed, *SHAPES[kind], options.trials, head_types, options.strength)
+        TrialTask(kind, seed, *SHAPES[kind], options.trials, head_types, options.strength)
         for kind in kinds
         for seed in range(options.cohorts)
     ]

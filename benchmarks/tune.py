@@ -58,11 +58,11 @@ def search(cache: Path, study: Path, trials: int, heads: Sequence[str], jobs: in
     by_head_type: dict[str, list[float]] = defaultdict(list)
     evaluator_call = evaluate.Evaluator.__call__
 
-    def timed(self: evaluate.Evaluator, task: evaluate.Task) -> evaluate.Outcome:
+    def timed(self: evaluate.Evaluator, task: evaluate.TrialTask) -> evaluate.TrialResult:
         start = time.perf_counter()
-        outcome = evaluator_call(self, task)
+        result = evaluator_call(self, task)
         by_head_type[task.params["family"]].append(time.perf_counter() - start)
-        return outcome
+        return result
 
     evaluate.Evaluator.__call__ = timed  # type: ignore[method-assign]
     start, cpu = time.perf_counter(), time.process_time()
@@ -84,10 +84,10 @@ def points(caches: Sequence[Path], study: Path, trials: int) -> list[dict[str, l
     """For each cache, the seconds by head type of the points that a search on the first one finds."""
     from lymphofeat.studies import evaluate, tune
 
-    tasks: list[evaluate.Task] = []
+    tasks: list[evaluate.TrialTask] = []
     evaluator_call = evaluate.Evaluator.__call__
 
-    def noted(self: evaluate.Evaluator, task: evaluate.Task) -> evaluate.Outcome:
+    def noted(self: evaluate.Evaluator, task: evaluate.TrialTask) -> evaluate.TrialResult:
         tasks.append(replace(task, rival=None))
         return evaluator_call(self, task)
 
@@ -98,7 +98,7 @@ def points(caches: Sequence[Path], study: Path, trials: int) -> list[dict[str, l
         evaluator, by_head_type = evaluate.Evaluator(), defaultdict(list)
         for task in tasks:
             start = time.perf_counter()
-            evaluator_call(evaluator, replace(task, setting=replace(task.setting, cache=cache)))
+            evaluator_call(evaluator, replace(task, spec=replace(task.spec, cache=cache)))
             by_head_type[task.params["family"]].append(time.perf_counter() - start)
         found.append(dict(by_head_type))
     return found

@@ -10,7 +10,7 @@ from ..cache.reader import Cache
 from ..errors import InputError
 from ..estimates.scores import ClassWeights
 from ..scoring.plan import labels_of
-from ..studies.evaluate import Setting
+from ..studies.evaluate import StudySpec
 from ..studies.space import Space
 from ..studies.study import Tuning
 
@@ -58,13 +58,13 @@ class Pipeline:
     def search(self, folder: Path, run: Run, fold: int) -> Tuning:
         """The search inside one outer fold, kept below `folder`."""
         name = f"repeat{run.repeat}-seed{run.seed}-fold{fold}.db"
-        setting = self._setting((run.repeat, fold))
-        return Tuning(self.folder(folder) / name, setting, self.space, run.seed)
+        spec = self._spec((run.repeat, fold))
+        return Tuning(self.folder(folder) / name, spec, self.space, run.seed)
 
     def selected(self, folder: Path, seed: int) -> Tuning:
         """The search on all folds of the first repeat, whose best score was selected."""
         path = self.folder(folder) / f"selected-seed{seed}.db"
-        return Tuning(path, self._setting(None), self.space, seed)
+        return Tuning(path, self._spec(None), self.space, seed)
 
     def folder(self, folder: Path) -> Path:
         """Where the pipeline's searches are kept, below `folder`."""
@@ -75,7 +75,7 @@ class Pipeline:
 
     def view(self, cache: Cache) -> Cache:
         """The cache as the pipeline sees it."""
-        return self._setting(None).view(cache)
+        return self._spec(None).view(cache)
 
     def check(self, cache: Cache, runs: Sequence[Run]) -> None:
         """Make sure that every search of `runs` can be made, before any is.
@@ -89,10 +89,10 @@ class Pipeline:
         view = self.view(cache)
         for repeat in {run.repeat for run in runs}:
             for fold in folds_of(view, repeat):
-                self._setting((repeat, fold)).plan(view)
+                self._spec((repeat, fold)).plan(view)
 
-    def _setting(self, without: tuple[int, int] | None) -> Setting:
-        return Setting(
+    def _spec(self, without: tuple[int, int] | None) -> StudySpec:
+        return StudySpec(
             self.cache,
             self.encoder_family,
             1,

@@ -21,7 +21,7 @@ from .pruning import Hopeless, Rival, Watcher
 from .record import scores_to_attrs
 from .space import build_head, cost_of
 
-__all__ = ["Evaluator", "Outcome", "Setting", "Task"]
+__all__ = ["Evaluator", "StudySpec", "TrialResult", "TrialTask"]
 
 _MEMO_BYTES = 1 << 30  # of all processes together
 # More than searches go side by side: a nested cross-validation's outer folds, and a few more.
@@ -29,7 +29,7 @@ _PLANS, _VIEWS = 32, 4
 
 
 @dataclass(frozen=True)
-class Setting:
+class StudySpec:
     """What all trials of a study have in common.
 
     Attributes:
@@ -71,7 +71,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Task:
+class TrialTask:
     """One point to score.
 
     Attributes:
@@ -81,19 +81,19 @@ class Task:
         rival: the head that it must not be hopeless against; None: it is scored to the end.
     """
 
-    setting: Setting
+    spec: StudySpec
     number: int
     params: dict[str, Any]
     rival: Rival | None
 
     @property
-    def dearness(self) -> int:
+    def expense(self) -> int:
         """0 for the quickest heads, larger for slower ones."""
         return COSTS.index(cost_of(self.params))
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialResult:
     """What came of a task.
 
     Attributes:
@@ -123,49 +123,49 @@ class Evaluator:
         processes: how many evaluators share the memory for what is kept.
     """
 
-    def __init__(self, plans: Mapping[Setting, ScoringPlan] | None = None, processes: int = 1) -> None:
+    def __init__(self, plans: Mapping[StudySpec, ScoringPlan] | None = None, processes: int = 1) -> None:
         self._given = dict(plans or {})
         # The last ones only: a permutation test has hundreds of both.
         self._planned = lru_cache(_PLANS)(self._made)
         self._view = lru_cache(_VIEWS)(_viewed)
         self._memo = Memo(_MEMO_BYTES // processes, cores_each(processes))
 
-    def __call__(self, task: Task) -> Outcome:
+    def __call__(self, task: TrialTask) -> TrialResult:
         """Score a point; a head that cannot be fitted, or that gives no probabilities, is a failed trial.
 
         Heads that take tenths of a second are not watched: stopping them would save nothing.
 
         Raises:
-            InputError, CacheError, LeakageError: as `open_cache`, `Setting.view` and `Setting.plan`.
+            InputError, CacheError, LeakageError: as `open_cache`, `StudySpec.view` and `StudySpec.plan`.
             StudyError, OSError: what every trial would meet; see `failures.concerns_all`.
         """
         started = datetime.now()
-        plan = self._given.get(task.setting) or self._planned(task.setting)
+        plan = self._given.get(task.spec) or self._planned(task.spec)
         try:
             return self._scored(task, plan, started)
         except Exception as error:  # noqa: BLE001 - whatever a head fails with is kept with its trial
             raise_if_all(error)
-            return Outcome(task.number, started, attrs_of(error), math.nan, failed=True)
+            return TrialResult(task.number, started, attrs_of(error), math.nan, failed=True)
 
-    def _scored(self, task: Task, plan: ScoringPlan, started: datetime) -> Outcome:
-        setting, head, watcher = task.setting, build_head(task.params), None
-        if task.rival is not None and task.dearness > 0:
+    def _scored(self, task: TrialTask, plan: ScoringPlan, started: datetime) -> TrialResult:
+        spec, head, watcher = task.spec, build_head(task.params), None
+        if task.rival is not None and task.expense > 0:
             balanced = weighs_equally(head)
-            watcher = Watcher(plan, setting.metric, setting.class_weights, task.rival, balanced=balanced)
+            watcher = Watcher(plan, spec.metric, spec.class_weights, task.rival, balanced=balanced)
         try:
-            scores = score_plan(plan, head, self._memo, setting.class_weights, watcher)
+            scores = score_plan(plan, head, self._memo, spec.class_weights, watcher)
         except Hopeless:
             if watcher is None:
                 raise
             value = watcher.steps[max(watcher.steps)]
-            return Outcome(task.number, started, {}, value, watcher.steps, pruned=True)
+            return TrialResult(task.number, started, {}, value, watcher.steps, pruned=True)
         steps = {} if watcher is None else watcher.steps
         if not all(map(math.isfinite, scores.values.values())):
             raise FloatingPointError(f"The scores are not finite: {scores.values}")
-        return Outcome(task.number, started, scores_to_attrs(scores), scores.values[setting.metric], steps)
+        return TrialResult(task.number, started, scores_to_attrs(scores), scores.values[spec.metric], steps)
 
-    def _made(self, setting: Setting) -> ScoringPlan:
-        return setting.plan(self._view(setting.cache, setting.shuffle))
+    def _made(self, spec: StudySpec) -> ScoringPlan:
+        return spec.plan(self._view(spec.cache, spec.shuffle))
 
 
 def _viewed(path: Path, shuffle: int | None) -> Cache:

@@ -9,7 +9,7 @@ from ..progress import Progress
 from ..scoring.failures import ERROR, FailedTrial, cause_of, is_unexpected
 from ..scoring.score import DIRECTIONS, weighs_equally
 from ..storage.json_arrays import unpack
-from .evaluate import Outcome, Setting, Task
+from .evaluate import StudySpec, TrialResult, TrialTask
 from .pruning import Rival
 from .rows import NUMBER, Row
 from .sampling import BATCH, Proposal, Proposals, point_key
@@ -34,20 +34,20 @@ class Search:
     def __init__(
         self,
         store: Store,
-        setting: Setting,
+        spec: StudySpec,
         proposals: Proposals,
         *,
         prune: bool,
         left_out: Mapping[str, str] | None = None,
     ) -> None:
-        self._store, self._setting, self._proposals, self._prune = store, setting, proposals, prune
+        self._store, self._spec, self._proposals, self._prune = store, spec, proposals, prune
         self.left_out = dict(left_out or {})
         self._done = {row.number: row for row in store.rows()}
         self._same: dict[str, int] = {}  # point → number of the first trial that scored it
         self._rival_of: tuple[int, Rival] | None = None
         self._wanted: dict[int, Proposal] = {}  # of the batch under way
         self._failed: dict[
-            int, Outcome
+            int, TrialResult
         ] = {}  # of the batch under way; kept when it is known that it may go on
         for number in sorted(self._done):
             self._same.setdefault(point_key(self._done[number].params), number)
@@ -61,9 +61,9 @@ class Search:
             progress.stop()
 
     @property
-    def setting(self) -> Setting:
+    def spec(self) -> StudySpec:
         """What its trials have in common."""
-        return self._setting
+        return self._spec
 
     @property
     def n_done(self) -> int:
@@ -74,7 +74,7 @@ class Search:
         """Those of the trials 0 to `trials` − 1 whose head could not be scored."""
         return self._store.failed(self._done[number] for number in sorted(self._done) if number < trials)
 
-    def begin(self, first: int, trials: int) -> list[Task]:
+    def begin(self, first: int, trials: int) -> list[TrialTask]:
         """The tasks of the batch that begins at number `first`; a point that was scored before is not scored again."""
         numbers = range(first, first + BATCH)
         done = all(number in self._done for number in numbers)
@@ -86,14 +86,14 @@ class Search:
         for proposal in self._wanted.values():
             if proposal.key not in self._same:
                 new.setdefault(proposal.key, proposal.number)
-        return [Task(self._setting, number, self._wanted[number].params, rival) for number in new.values()]
+        return [TrialTask(self._spec, number, self._wanted[number].params, rival) for number in new.values()]
 
-    def take(self, outcome: Outcome) -> None:
+    def take(self, result: TrialResult) -> None:
         """Keep what came of a task of the batch; a failed one when the batch is finished."""
-        if outcome.failed:
-            self._failed[outcome.number] = outcome
+        if result.failed:
+            self._failed[result.number] = result
         else:
-            self._keep(self._wanted[outcome.number], outcome)
+            self._keep(self._wanted[result.number], result)
 
     def finish(self, first: int) -> tuple[int, bool]:
         """Keep the batch's failed points and those that needed no scoring, and tell the sampler of the batch.
@@ -106,8 +106,8 @@ class Search:
                 that they are scored again when it is mended.
         """
         self._refuse_failures_of_all(first)
-        for number, outcome in sorted(self._failed.items()):
-            self._keep(self._wanted[number], outcome)
+        for number, result in sorted(self._failed.items()):
+            self._keep(self._wanted[number], result)
         copies = [p for p in self._wanted.values() if p.number not in self._done]
         for proposal in copies:
             self._keep(proposal, self._copy(proposal))
@@ -119,7 +119,7 @@ class Search:
         return len(copies), True
 
     def _refuse_failures_of_all(self, first: int) -> None:
-        attrs = [outcome.attrs for outcome in self._failed.values()]
+        attrs = [result.attrs for result in self._failed.values()]
         earlier = (self._done.get(number) for number in range(first, first + BATCH))
         attrs += [self._store.attrs(row.trial_id) for row in earlier if row is not None and row.failed]
         causes = Counter(cause_of(one) for one in attrs if is_unexpected(one))
@@ -131,25 +131,25 @@ class Search:
                     "trials are kept; once it is mended, the same command scores these again."
                 )
 
-    def _keep(self, proposal: Proposal, outcome: Outcome) -> None:
+    def _keep(self, proposal: Proposal, result: TrialResult) -> None:
         row = Row(
-            -1, proposal.number, outcome.value, outcome.pruned, proposal.params, proposal.distributions,
-            outcome.steps, outcome.failed,
+            -1, proposal.number, result.value, result.pruned, proposal.params, proposal.distributions,
+            result.steps, result.failed,
         )  # fmt: skip
         trial = row.trial()
-        trial.datetime_start = outcome.started
-        trial.user_attrs = {NUMBER: proposal.number, **outcome.attrs}
+        trial.datetime_start = result.started
+        trial.user_attrs = {NUMBER: proposal.number, **result.attrs}
         row.trial_id = self._store.add(trial)
         self._done[row.number] = row
         self._same.setdefault(proposal.key, row.number)
 
-    def _copy(self, proposal: Proposal) -> Outcome:
+    def _copy(self, proposal: Proposal) -> TrialResult:
         """The outcome of a point that another trial scored."""
         source = self._done[self._same[proposal.key]]
         attrs = self._store.attrs(source.trial_id)
         attrs.pop(NUMBER)
         attrs["same_as"] = source.number
-        return Outcome(
+        return TrialResult(
             proposal.number, datetime.now(), attrs, source.value, source.steps, source.pruned, source.failed
         )  # fmt: skip
 
@@ -158,7 +158,7 @@ class Search:
         complete = list(self._complete(before))
         if not complete:
             return None
-        sign = 1 if DIRECTIONS[self._setting.metric] == "maximize" else -1
+        sign = 1 if DIRECTIONS[self._spec.metric] == "maximize" else -1
         best = max(complete, key=lambda row: (sign * row.value, -row.number))
         if self._rival_of is None or self._rival_of[0] != best.number:
             probabilities = unpack(self._store.attrs(best.trial_id)["oof"])[:, 0]
@@ -190,14 +190,14 @@ def run_together(searches: Sequence[Search], trials: int, workers: Workers, prog
     """
     going = list(searches)
     for first in range(0, trials, BATCH):
-        by_setting = {search.setting: search for search in going}
+        by_spec = {search.spec: search for search in going}
         tasks = [task for search in going for task in search.begin(first, trials)]
         failures: list[Failure] = []
         for task, result in workers.run(tasks):
             if isinstance(result, Failure):
                 failures.append(result)
             else:
-                by_setting[task.setting].take(result)
+                by_spec[task.spec].take(result)
                 progress.advance()
         if failures:
             raise min(failures, key=lambda failure: failure.number).error

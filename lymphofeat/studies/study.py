@@ -15,7 +15,7 @@ from ..estimates.scores import ClassWeights
 from ..progress import Progress, Silent
 from ..scoring.plan import ScoringPlan
 from ..scoring.score import DIRECTIONS
-from .evaluate import Setting
+from .evaluate import StudySpec
 from .sampling import SAMPLERS, Proposals
 from .search import Search
 from .space import LEFT_OUT, Space
@@ -95,10 +95,10 @@ def tune(
     check_arguments(trials, metric, class_weights, seed, sampler, jobs)
     space = Space.of(heads, inputs)
     cache = open_cache(cache_path)
-    setting = Setting(cache_path, encoding_in(cache, encoding), repeats, metric, class_weights)
-    tuning = Tuning(study_path, setting, space, seed, sampler, prune)
+    spec = StudySpec(cache_path, encoding_in(cache, encoding), repeats, metric, class_weights)
+    tuning = Tuning(study_path, spec, space, seed, sampler, prune)
     told = progress or Silent()
-    with tuning.search(cache) as search, workers(jobs, {setting: setting.plan(cache)}) as scorers:
+    with tuning.search(cache) as search, workers(jobs, {spec: spec.plan(cache)}) as scorers:
         for sentence in search.left_out.values():
             told.note(sentence)
         search.run(trials, scorers, told)
@@ -117,7 +117,7 @@ class Tuning:
     """
 
     path: Path
-    setting: Setting
+    spec: StudySpec
     space: Space
     seed: int = 0
     sampler: str = "tpe"
@@ -129,12 +129,12 @@ class Tuning:
         Args:
             view: the cache as the setting sees it.
         """
-        setting, weights = self.setting, self.setting.class_weights
-        without = None if setting.without is None else list(setting.without)
-        return made_from_cache(view, setting.encoder_family, setting.repeats) | {
+        spec, weights = self.spec, self.spec.class_weights
+        without = None if spec.without is None else list(spec.without)
+        return made_from_cache(view, spec.encoder_family, spec.repeats) | {
             "without": without,
-            "shuffle": setting.shuffle,
-            "metric": setting.metric,
+            "shuffle": spec.shuffle,
+            "metric": spec.metric,
             "class_weights": None if weights is None else list(weights),
             "heads": list(self.space.head_types),
             "inputs": list(self.space.inputs),
@@ -154,11 +154,11 @@ class Tuning:
             view: the cache as the setting sees it.
 
         Raises:
-            InputError, CacheError, LeakageError: as `Setting.plan`; nothing was written.
+            InputError, CacheError, LeakageError: as `StudySpec.plan`; nothing was written.
             StudyError: the study was made from something else, is in use, or cannot be written.
         """
-        made_from, direction = self.made_from(view), DIRECTIONS[self.setting.metric]
-        plan = None if self.path.exists() else self.setting.plan(view)
+        made_from, direction = self.made_from(view), DIRECTIONS[self.spec.metric]
+        plan = None if self.path.exists() else self.spec.plan(view)
         left_out = {} if plan is None else self._left_out(plan)
         with owned(self.path), quiet_optuna():
             if plan is not None and not self.path.exists():
@@ -169,7 +169,7 @@ class Tuning:
                 # As the study was begun: a sampler cannot be told of head types that are not in its space.
                 left_out = dict(store.made_from.get(LEFT_OUT, {}))
                 proposals = Proposals(self.space.without(left_out), direction, self.sampler, self.seed)
-                yield Search(store, self.setting, proposals, prune=self.prune, left_out=left_out)
+                yield Search(store, self.spec, proposals, prune=self.prune, left_out=left_out)
 
     def _left_out(self, plan: ScoringPlan) -> dict[str, str]:
         trainings = [(plan.clinical.iloc[s.train], plan.labels[s.train]) for s in plan.splits]

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from ..errors import StudyError
 from ..parallel import cores_each
 from ..scoring.plan import ScoringPlan
-from .evaluate import Evaluator, Outcome, Setting, Task
+from .evaluate import Evaluator, StudySpec, TrialResult, TrialTask
 
 __all__ = ["Failure", "Inline", "Pool", "Workers", "workers"]
 
@@ -46,12 +46,12 @@ class Failure:
 class Workers(Protocol):
     """Scores tasks."""
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome | Failure]]:
+    def run(self, tasks: Sequence[TrialTask]) -> Iterator[tuple[TrialTask, TrialResult | Failure]]:
         """Each task and what comes of it as soon as it is known, in any order."""
 
 
 @contextlib.contextmanager
-def workers(jobs: int, plans: Mapping[Setting, ScoringPlan] | None = None) -> Iterator[Workers]:
+def workers(jobs: int, plans: Mapping[StudySpec, ScoringPlan] | None = None) -> Iterator[Workers]:
     """Who scores, for any number of studies, until the block ends.
 
     Args:
@@ -71,7 +71,7 @@ class Inline:
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome | Failure]]:
+    def run(self, tasks: Sequence[TrialTask]) -> Iterator[tuple[TrialTask, TrialResult | Failure]]:
         """See `Workers`."""
         for task in tasks:
             yield task, _scored(self._evaluator, task)
@@ -98,13 +98,13 @@ class Pool:
             member.end(at_once=kind is not None)
         self._members.clear()
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome | Failure]]:
+    def run(self, tasks: Sequence[TrialTask]) -> Iterator[tuple[TrialTask, TrialResult | Failure]]:
         """See `Workers`; the dearest tasks are begun first.
 
         Raises:
             StudyError: two processes ended on the same task.
         """
-        left = deque(sorted(tasks, key=lambda task: -task.dearness))
+        left = deque(sorted(tasks, key=lambda task: -task.expense))
         tries: Counter[int] = Counter()  # by the task's identity: numbers of different studies may be equal
         while True:
             self._hand_out(left, tries)
@@ -116,16 +116,16 @@ class Pool:
                 if member.pipe not in ready:
                     continue
                 try:
-                    outcome = member.receive()
+                    result = member.receive()
                 except (EOFError, OSError):
                     self._bury(member)
                     if tries[id(task)] >= _TRIES:
                         raise StudyError(_killed(task, member)) from None
                     left.appendleft(task)
                 else:
-                    yield task, outcome
+                    yield task, result
 
-    def _hand_out(self, left: deque[Task], tries: Counter[int]) -> None:
+    def _hand_out(self, left: deque[TrialTask], tries: Counter[int]) -> None:
         while left:
             idle = next((m for m in self._members if m.task is None), None)
             if idle is None:
@@ -159,7 +159,7 @@ class _Member:
 
     process: SpawnProcess
     pipe: Connection
-    task: Task | None = None
+    task: TrialTask | None = None
 
     @classmethod
     def start(cls, jobs: int) -> "_Member":
@@ -171,14 +171,14 @@ class _Member:
         theirs.close()  # so that the pipe ends with the process
         return cls(process, ours)
 
-    def send(self, task: Task) -> None:
+    def send(self, task: TrialTask) -> None:
         self.pipe.send(task)
         self.task = task
 
-    def receive(self) -> Outcome | Failure:
-        outcome: Outcome | Failure = self.pipe.recv()
+    def receive(self) -> TrialResult | Failure:
+        result: TrialResult | Failure = self.pipe.recv()
         self.task = None
-        return outcome
+        return result
 
     def end(self, *, at_once: bool) -> None:
         self.pipe.close()
@@ -195,7 +195,7 @@ def _serve(pipe: Connection, jobs: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the user started
     evaluator: Evaluator | None = None
 
-    def score(task: Task) -> Outcome:
+    def score(task: TrialTask) -> TrialResult:
         nonlocal evaluator
         if evaluator is None:
             _hold_threads(cores_each(jobs))
@@ -214,7 +214,7 @@ def _serve(pipe: Connection, jobs: int) -> None:
                 pipe.send(Failure(task.number, RuntimeError(repr(answer))))
 
 
-def _scored(score: Callable[[Task], Outcome], task: Task) -> Outcome | Failure:
+def _scored(score: Callable[[TrialTask], TrialResult], task: TrialTask) -> TrialResult | Failure:
     try:
         return score(task)
     except Exception as error:  # noqa: BLE001 - raised by who asked
@@ -228,7 +228,7 @@ def _hold_threads(threads: int) -> None:
     threadpool_limits(threads)
 
 
-def _killed(task: Task, member: _Member) -> str:
+def _killed(task: TrialTask, member: _Member) -> str:
     code = member.process.exitcode
     return (
         f"Two processes ended (exit code {code}) while they scored trial {task.number}; most often the memory is used "

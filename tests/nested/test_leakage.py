@@ -15,7 +15,7 @@ from lymphofeat.cache.reader import Encoding
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.nested import nested
 from lymphofeat.scoring.plan import ScoringPlan
-from lymphofeat.studies.evaluate import Setting
+from lymphofeat.studies.evaluate import StudySpec
 
 from ..helpers.caches import features, frozen_cache, patients, tuned_cache
 
@@ -123,8 +123,8 @@ def test_an_encoding_that_saw_the_outer_fold_is_refused(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(LeakageError, match="labels of folds 1, 3 of repeat 0"):
         nested(tmp_path / "c.h5", tmp_path / "searches", trials=1, heads=["logistic"])
-    setting = Setting(tmp_path / "c.h5", "tuned", 1, "auc", None, without=(0, 0))
-    assert len(setting.plan(open_cache(tmp_path / "c.h5")).scored) == 3  # fold 0 has what it needs
+    spec = StudySpec(tmp_path / "c.h5", "tuned", 1, "auc", None, without=(0, 0))
+    assert len(spec.plan(open_cache(tmp_path / "c.h5")).scored) == 3  # fold 0 has what it needs
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from lymphofeat.nested import engine, nested
 from lymphofeat.scoring.failures import FailedTrial, in_words
 from lymphofeat.studies import evaluate as evaluate_module
 from lymphofeat.studies import load_study, tune
-from lymphofeat.studies.evaluate import Evaluator, Setting, Task
+from lymphofeat.studies.evaluate import Evaluator, StudySpec, TrialTask
 from lymphofeat.studies.sampling import BATCH
 from lymphofeat.studies.space import Space
 from lymphofeat.studies.store import open_store
@@ -435,18 +435,18 @@ def test_plans_of_earlier_searches_are_forgotten(cache: Path, monkeypatch: pytes
     from lymphofeat.scoring.plan import ScoringPlan
 
     made: list[weakref.ref[ScoringPlan]] = []
-    plan = Setting.plan
+    plan = StudySpec.plan
 
-    def remembered(self: Setting, view: Any) -> ScoringPlan:
+    def remembered(self: StudySpec, view: Any) -> ScoringPlan:
         found = plan(self, view)
         made.append(weakref.ref(found))
         return found
 
-    monkeypatch.setattr(Setting, "plan", remembered)
+    monkeypatch.setattr(StudySpec, "plan", remembered)
     monkeypatch.setattr(evaluate_module, "_PLANS", 5)
     evaluator, point = Evaluator(), Space.of(["logistic"]).first()[0]
-    settings = [Setting(cache, "frozen", 1, "auc", None, shuffle=shuffle) for shuffle in range(8)]
-    values = [[evaluator(Task(setting, 0, point, None)).value for setting in settings] for _ in range(2)]
+    settings = [StudySpec(cache, "frozen", 1, "auc", None, shuffle=shuffle) for shuffle in range(8)]
+    values = [[evaluator(TrialTask(spec, 0, point, None)).value for spec in settings] for _ in range(2)]
     assert values[0] == values[1]
     assert len(made) == 16
     assert sum(one() is not None for one in made) == 5

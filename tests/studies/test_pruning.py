@@ -10,7 +10,7 @@ from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.scoring.plan import ScoringPlan
 from lymphofeat.studies import evaluate as evaluate_module
 from lymphofeat.studies import load_study, tune
-from lymphofeat.studies.evaluate import Evaluator, Setting, Task
+from lymphofeat.studies.evaluate import Evaluator, StudySpec, TrialTask
 from lymphofeat.studies.pruning import Hopeless, Rival, Watcher
 from lymphofeat.studies.space import Space
 from lymphofeat.studies.store import open_store
@@ -88,7 +88,7 @@ def test_probabilities_of_heads_that_weigh_the_classes_equally_are_cut_at_one_ha
 
 
 def test_a_stopped_task_fits_no_inner_folds(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    setting = Setting(cache, "frozen", 1, "auc", None)
+    spec = StudySpec(cache, "frozen", 1, "auc", None)
     params = Space.of(["xgboost"]).first()[0]
     y = open_cache(cache).labels
     perfect = Rival(np.clip(y[y >= 0].astype(float), 0.01, 0.99), balanced=False)
@@ -101,14 +101,14 @@ def test_a_stopped_task_fits_no_inner_folds(cache: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setitem(evaluate_module.score_plan.__globals__, "fit_predict", counted)
     evaluator = Evaluator()
-    stopped = evaluator(Task(setting, 3, params, perfect))
+    stopped = evaluator(TrialTask(spec, 3, params, perfect))
     assert (stopped.number, stopped.pruned, stopped.attrs) == (3, True, {})
     assert stopped.value == stopped.steps[max(stopped.steps)] < 1.0
     assert sum(asked) <= 5
-    whole = evaluator(Task(setting, 4, params, None))
+    whole = evaluator(TrialTask(spec, 4, params, None))
     assert not whole.pruned
     assert whole.steps == {}
-    quick = evaluator(Task(setting, 5, Space.of(["logistic"]).first()[1], perfect))
+    quick = evaluator(TrialTask(spec, 5, Space.of(["logistic"]).first()[1], perfect))
     assert not quick.pruned  # stopping it would save nothing
     assert quick.steps == {}
 
@@ -134,7 +134,7 @@ def test_a_pruned_trial_is_a_finished_one(tmp_path: Path) -> None:
 
 
 def test_who_watches_needs_a_rival(cache: Path) -> None:
-    outcome = Evaluator()(
-        Task(Setting(cache, "frozen", 1, "auc", None), 0, Space.of(["instances"]).first()[0], None)
+    result = Evaluator()(
+        TrialTask(StudySpec(cache, "frozen", 1, "auc", None), 0, Space.of(["instances"]).first()[0], None)
     )
-    assert outcome.steps == {}
+    assert result.steps == {}

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from lymphofeat.errors import CacheError, StudyError
-from lymphofeat.studies.evaluate import Setting, Task
+from lymphofeat.studies.evaluate import StudySpec, TrialTask
 from lymphofeat.studies.space import Space
 from lymphofeat.studies.workers import Failure, Pool
 
 
 @pytest.fixture
-def task(tmp_path: Path) -> Task:
-    setting = Setting(tmp_path / "none.h5", "frozen", 1, "auc", None)
-    return Task(setting, 7, Space.of(["logistic"]).first()[0], None)
+def task(tmp_path: Path) -> TrialTask:
+    spec = StudySpec(tmp_path / "none.h5", "frozen", 1, "auc", None)
+    return TrialTask(spec, 7, Space.of(["logistic"]).first()[0], None)
 
 
-def test_an_error_travels_and_a_process_that_was_killed_idle_is_replaced(task: Task) -> None:
+def test_an_error_travels_and_a_process_that_was_killed_idle_is_replaced(task: TrialTask) -> None:
     with Pool(jobs=2) as pool:
         for _ in range(2):
             ((asked, result),) = pool.run([task])
@@ -35,7 +35,7 @@ def test_an_error_travels_and_a_process_that_was_killed_idle_is_replaced(task: T
     assert multiprocessing.active_children() == []
 
 
-def test_a_task_that_two_processes_died_on_is_given_up(task: Task) -> None:
+def test_a_task_that_two_processes_died_on_is_given_up(task: TrialTask) -> None:
     ended = threading.Event()
     killed: set[int | None] = set()
 
