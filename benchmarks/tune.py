@@ -88,7 +88,7 @@ def points(caches: Sequence[Path], study: Path, trials: int) -> list[dict[str, l
     evaluator_call = evaluate.Evaluator.__call__
 
     def noted(self: evaluate.Evaluator, task: evaluate.TrialTask) -> evaluate.TrialResult:
-        tasks.append(replace(task, rival=None))
+        tasks.append(replace(task, incumbent=None))
         return evaluator_call(self, task)
 
     evaluate.Evaluator.__call__ = noted  # type: ignore[method-assign]

@@ -17,7 +17,7 @@ from ..parallel import cores_each
 from ..scoring.failures import attrs_of, raise_if_all
 from ..scoring.plan import ScoringPlan
 from ..scoring.score import score_plan, weighs_equally
-from .pruning import Hopeless, Rival, Watcher
+from .pruning import FoldPruner, Incumbent, TrialPruned
 from .record import scores_to_attrs
 from .space import build_head, cost_of
 
@@ -78,13 +78,13 @@ class TrialTask:
         setting: the study's.
         number: of the trial.
         params: as of an Optuna trial.
-        rival: the head that it must not be hopeless against; None: it is scored to the end.
+        incumbent: the head that it must not be clearly worse than; None: it is scored to the end.
     """
 
     spec: StudySpec
     number: int
     params: dict[str, Any]
-    rival: Rival | None
+    incumbent: Incumbent | None
 
     @property
     def expense(self) -> int:
@@ -148,18 +148,18 @@ class Evaluator:
             return TrialResult(task.number, started, attrs_of(error), math.nan, failed=True)
 
     def _scored(self, task: TrialTask, plan: ScoringPlan, started: datetime) -> TrialResult:
-        spec, head, watcher = task.spec, build_head(task.params), None
-        if task.rival is not None and task.expense > 0:
+        spec, head, pruner = task.spec, build_head(task.params), None
+        if task.incumbent is not None and task.expense > 0:
             balanced = weighs_equally(head)
-            watcher = Watcher(plan, spec.metric, spec.class_weights, task.rival, balanced=balanced)
+            pruner = FoldPruner(plan, spec.metric, spec.class_weights, task.incumbent, balanced=balanced)
         try:
-            scores = score_plan(plan, head, self._memo, spec.class_weights, watcher)
-        except Hopeless:
-            if watcher is None:
+            scores = score_plan(plan, head, self._memo, spec.class_weights, pruner)
+        except TrialPruned:
+            if pruner is None:
                 raise
-            value = watcher.steps[max(watcher.steps)]
-            return TrialResult(task.number, started, {}, value, watcher.steps, pruned=True)
-        steps = {} if watcher is None else watcher.steps
+            value = pruner.steps[max(pruner.steps)]
+            return TrialResult(task.number, started, {}, value, pruner.steps, pruned=True)
+        steps = {} if pruner is None else pruner.steps
         if not all(map(math.isfinite, scores.values.values())):
             raise FloatingPointError(f"The scores are not finite: {scores.values}")
         return TrialResult(task.number, started, scores_to_attrs(scores), scores.values[spec.metric], steps)

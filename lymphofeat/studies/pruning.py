@@ -3,7 +3,7 @@
 After each fold from the second on, the head is compared with the best head finished before, on the very patients
 predicted so far and by the study's own metric. If even the upper end of the 99 % interval of the paired difference
 (bootstrap by patient) lies below zero, the rest is not worth its time. Decisions are taken at the thresholds that need
-no inner folds, the prior ones, for both heads. A fixed seed and a fixed rival make it deterministic.
+no inner folds, the prior ones, for both heads. A fixed seed and a fixed incumbent make it deterministic.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ..scoring.plan import ScoringPlan
 from ..scoring.score import DIRECTIONS
 from ..scoring.threshold import prevalence_threshold
 
-__all__ = ["Hopeless", "Rival", "Watcher"]
+__all__ = ["FoldPruner", "Incumbent", "TrialPruned"]
 
 Floats = NDArray[np.float64]
 
@@ -24,12 +24,12 @@ _CONFIDENCE = 0.98  # of the two-sided interval, whose upper end leaves 1 % abov
 _LEAST_FOLDS = 2
 
 
-class Hopeless(Exception):
+class TrialPruned(Exception):
     """What a watch raises: the head is not worth finishing."""
 
 
 @dataclass(frozen=True)
-class Rival:
+class Incumbent:
     """The best head so far.
 
     Attributes:
@@ -41,7 +41,7 @@ class Rival:
     balanced: bool
 
 
-class Watcher:
+class FoldPruner:
     """Judges one head fold by fold; pass it as `watch` to `score_plan`.
 
     Only the folds of the first repeat are looked at: the patients of the others are the same.
@@ -50,7 +50,7 @@ class Watcher:
         plan: that the head is scored on.
         metric: the study's.
         class_weights: the study's.
-        rival: the best head so far.
+        incumbent: the best head so far.
         balanced: whether the watched head's probabilities are those of equally frequent classes.
 
     Attributes:
@@ -58,10 +58,16 @@ class Watcher:
     """
 
     def __init__(
-        self, plan: ScoringPlan, metric: str, class_weights: ClassWeights, rival: Rival, *, balanced: bool
+        self,
+        plan: ScoringPlan,
+        metric: str,
+        class_weights: ClassWeights,
+        incumbent: Incumbent,
+        *,
+        balanced: bool,
     ) -> None:
         self._plan, self._metric, self._weights = plan, metric, class_weights
-        self._rival, self._balanced = rival, balanced
+        self._incumbent, self._balanced = incumbent, balanced
         self._rows: list[NDArray[np.int64]] = []
         self._own: list[tuple[Floats, NDArray[np.bool_]]] = []
         self._other: list[tuple[Floats, NDArray[np.bool_]]] = []
@@ -77,11 +83,11 @@ class Watcher:
         if fold.repeat > 0:
             return
         rows = self._plan.splits[fold.outer].test
-        rival = self._rival.probabilities[np.searchsorted(self._plan.labelled, rows)]
+        incumbent = self._incumbent.probabilities[np.searchsorted(self._plan.labelled, rows)]
         training = self._plan.labels[fold.train]
         for kept, p, balanced in (
             (self._own, probabilities, self._balanced),
-            (self._other, rival, self._rival.balanced),
+            (self._other, incumbent, self._incumbent.balanced),
         ):
             kept.append(
                 (p, p >= prevalence_threshold(training, balanced=balanced, class_weights=self._weights))
@@ -98,7 +104,7 @@ class Watcher:
         self.steps[len(self._rows)] = own.value
         gain = own - other if DIRECTIONS[self._metric] == "maximize" else other - own
         if gain.interval(_CONFIDENCE).high < 0:
-            raise Hopeless
+            raise TrialPruned
 
     def _bootstrap(self, y: NDArray[np.int8], folds: list[tuple[Floats, NDArray[np.bool_]]]) -> Bootstrap:
         probabilities, decisions = (np.concatenate(parts) for parts in zip(*folds, strict=True))

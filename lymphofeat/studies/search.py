@@ -10,7 +10,7 @@ from ..scoring.failures import ERROR, FailedTrial, cause_of, is_unexpected
 from ..scoring.score import DIRECTIONS, weighs_equally
 from ..storage.json_arrays import unpack
 from .evaluate import StudySpec, TrialResult, TrialTask
-from .pruning import Rival
+from .pruning import Incumbent
 from .rows import NUMBER, Row
 from .sampling import BATCH, Proposal, Proposals, point_key
 from .space import build_head
@@ -44,7 +44,7 @@ class Search:
         self.left_out = dict(left_out or {})
         self._done = {row.number: row for row in store.rows()}
         self._same: dict[str, int] = {}  # point → number of the first trial that scored it
-        self._rival_of: tuple[int, Rival] | None = None
+        self._incumbent_of: tuple[int, Incumbent] | None = None
         self._wanted: dict[int, Proposal] = {}  # of the batch under way
         self._failed: dict[
             int, TrialResult
@@ -81,12 +81,14 @@ class Search:
         batch = [] if done else self._proposals.next_batch()
         self._failed = {}
         self._wanted = {p.number: p for p in batch if p.number < trials and p.number not in self._done}
-        rival = self._rival(first) if self._prune and self._wanted else None
+        incumbent = self._incumbent(first) if self._prune and self._wanted else None
         new: dict[str, int] = {}
         for proposal in self._wanted.values():
             if proposal.key not in self._same:
                 new.setdefault(proposal.key, proposal.number)
-        return [TrialTask(self._spec, number, self._wanted[number].params, rival) for number in new.values()]
+        return [
+            TrialTask(self._spec, number, self._wanted[number].params, incumbent) for number in new.values()
+        ]
 
     def take(self, result: TrialResult) -> None:
         """Keep what came of a task of the batch; a failed one when the batch is finished."""
@@ -153,20 +155,20 @@ class Search:
             proposal.number, datetime.now(), attrs, source.value, source.steps, source.pruned, source.failed
         )  # fmt: skip
 
-    def _rival(self, before: int) -> Rival | None:
+    def _incumbent(self, before: int) -> Incumbent | None:
         """The best of the complete trials with lower numbers; of equals the first."""
         complete = list(self._complete(before))
         if not complete:
             return None
         sign = 1 if DIRECTIONS[self._spec.metric] == "maximize" else -1
         best = max(complete, key=lambda row: (sign * row.value, -row.number))
-        if self._rival_of is None or self._rival_of[0] != best.number:
+        if self._incumbent_of is None or self._incumbent_of[0] != best.number:
             probabilities = unpack(self._store.attrs(best.trial_id)["oof"])[:, 0]
-            self._rival_of = (
+            self._incumbent_of = (
                 best.number,
-                Rival(probabilities, weighs_equally(build_head(best.params))),
+                Incumbent(probabilities, weighs_equally(build_head(best.params))),
             )
-        return self._rival_of[1]
+        return self._incumbent_of[1]
 
     def _complete(self, before: int) -> Iterator[Row]:
         return (row for row in self._done.values() if row.number < before and row.complete)

@@ -110,7 +110,7 @@ class StudySummary:
 
     @property
     def n_pruned(self) -> int:
-        """Trials that were stopped because their first folds were hopeless."""
+        """Trials that were stopped because their first folds were clearly worse."""
         return sum(row.pruned for row in self.rows)
 
     @property

@@ -11,7 +11,7 @@ from lymphofeat.scoring.plan import ScoringPlan
 from lymphofeat.studies import evaluate as evaluate_module
 from lymphofeat.studies import load_study, tune
 from lymphofeat.studies.evaluate import Evaluator, StudySpec, TrialTask
-from lymphofeat.studies.pruning import Hopeless, Rival, Watcher
+from lymphofeat.studies.pruning import FoldPruner, Incumbent, TrialPruned
 from lymphofeat.studies.space import Space
 from lymphofeat.studies.store import open_store
 
@@ -33,38 +33,38 @@ def noisy(y: np.ndarray, strength: float, seed: int) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-logit)))
 
 
-def watched(plan: ScoringPlan, metric: str, own: np.ndarray, rival: np.ndarray) -> tuple[int, bool]:
+def watched(plan: ScoringPlan, metric: str, own: np.ndarray, incumbent: np.ndarray) -> tuple[int, bool]:
     """How many folds were looked at, and whether it was stopped."""
-    watcher = Watcher(plan, metric, None, Rival(rival, balanced=False), balanced=False)
+    pruner = FoldPruner(plan, metric, None, Incumbent(incumbent, balanced=False), balanced=False)
     by_row = np.full(len(plan.labels), np.nan)
     by_row[plan.labelled] = own
     for number, fold in enumerate(plan.scored):
         try:
-            watcher(number, by_row[plan.splits[fold.outer].test])
-        except Hopeless:
-            return max(watcher.steps), True
-    return max(watcher.steps), False
+            pruner(number, by_row[plan.splits[fold.outer].test])
+        except TrialPruned:
+            return max(pruner.steps), True
+    return max(pruner.steps), False
 
 
 @pytest.mark.parametrize("metric", ["balanced_accuracy", "auc", "average_precision", "log_loss", "brier"])
-def test_only_the_hopeless_are_stopped(plan: ScoringPlan, metric: str) -> None:
+def test_only_hopeless_trials_are_pruned(plan: ScoringPlan, metric: str) -> None:
     good = noisy(plan.y, 1.5, 0)
     folds, stopped = watched(plan, metric, noisy(plan.y, -1.0, 1), good)
     assert stopped
     assert folds < 5
     assert watched(plan, metric, good, good) == (5, False)
     equals = [watched(plan, metric, noisy(plan.y, 1.5, seed), good) for seed in range(1, 21)]
-    assert sum(stopped for _, stopped in equals) <= 2  # as good as the rival, on average
+    assert sum(stopped for _, stopped in equals) <= 2  # as good as the incumbent, on average
     better = [watched(plan, metric, noisy(plan.y, 4.0, seed), good) for seed in range(1, 21)]
     assert not any(stopped for _, stopped in better)
 
 
 def test_nothing_is_said_of_one_fold_or_of_one_class(plan: ScoringPlan) -> None:
-    rival = Rival(noisy(plan.y, 1.5, 0), balanced=False)
-    watcher = Watcher(plan, "auc", None, rival, balanced=False)
+    incumbent = Incumbent(noisy(plan.y, 1.5, 0), balanced=False)
+    pruner = FoldPruner(plan, "auc", None, incumbent, balanced=False)
     rows = plan.splits[plan.scored[0].outer].test
-    watcher(0, 1.0 - plan.labels[rows])  # as wrong as can be
-    assert watcher.steps == {}
+    pruner(0, 1.0 - plan.labels[rows])  # as wrong as can be
+    assert pruner.steps == {}
 
 
 def test_probabilities_of_heads_that_weigh_the_classes_equally_are_cut_at_one_half(plan: ScoringPlan) -> None:
@@ -74,7 +74,7 @@ def test_probabilities_of_heads_that_weigh_the_classes_equally_are_cut_at_one_ha
     odds = p / (1 - p) * (1 - share) / share
     equal = odds / (1 + odds)
     plain, balanced = (
-        Watcher(plan, "balanced_accuracy", None, Rival(p, balanced=False), balanced=flag)
+        FoldPruner(plan, "balanced_accuracy", None, Incumbent(p, balanced=False), balanced=flag)
         for flag in (False, True)
     )
     by_row = np.full((2, len(plan.labels)), np.nan)
@@ -91,7 +91,7 @@ def test_a_stopped_task_fits_no_inner_folds(cache: Path, monkeypatch: pytest.Mon
     spec = StudySpec(cache, "frozen", 1, "auc", None)
     params = Space.of(["xgboost"]).first()[0]
     y = open_cache(cache).labels
-    perfect = Rival(np.clip(y[y >= 0].astype(float), 0.01, 0.99), balanced=False)
+    perfect = Incumbent(np.clip(y[y >= 0].astype(float), 0.01, 0.99), balanced=False)
     asked: list[int] = []
     fit_predict = evaluate_module.score_plan.__globals__["fit_predict"]
 
@@ -124,7 +124,7 @@ def test_a_pruned_trial_is_a_finished_one(tmp_path: Path) -> None:
         for row in summary.rows:
             assert row.pruned == ("oof" not in store.attrs(row.trial_id))
             if row.pruned:
-                assert row.number >= 8  # those of the first batch have no rival
+                assert row.number >= 8  # those of the first batch have no incumbent
                 assert row.params["family"] == "instances"
                 assert row.value == row.steps[max(row.steps)] < summary.best.scores.values["auc"]
     board = {entry.encoder_family: entry for entry in summary.leaderboard}
@@ -133,7 +133,7 @@ def test_a_pruned_trial_is_a_finished_one(tmp_path: Path) -> None:
     assert load_study(study).rows == summary.rows
 
 
-def test_who_watches_needs_a_rival(cache: Path) -> None:
+def test_a_pruner_needs_an_incumbent(cache: Path) -> None:
     result = Evaluator()(
         TrialTask(StudySpec(cache, "frozen", 1, "auc", None), 0, Space.of(["instances"]).first()[0], None)
     )
