@@ -25,7 +25,7 @@ from torch import nn
 from lymphofeat.cache.bags import Bags
 from lymphofeat.encoder.frozen import has_fast_bfloat16
 from lymphofeat.estimates.scores import auc
-from lymphofeat.heads import Memo, Split, fit_predict
+from lymphofeat.heads import FitCache, Split, fit_predict
 from lymphofeat.heads.neural import GatedAttention
 from lymphofeat.synthetic.features import FeatureCohort, simulate_features
 
@@ -78,7 +78,7 @@ def together(head: GatedAttention, cohort: FeatureCohort, splits: list[Split], t
         began = time.perf_counter()
         oof = np.zeros(len(cohort.y))
         with threadpool_limits(1, user_api="blas"):  # as where studies score heads
-            predicted = fit_predict(head, splits, cohort.table, cohort.y, Memo())
+            predicted = fit_predict(head, splits, cohort.table, cohort.y, FitCache())
         for split, p in zip(splits, predicted, strict=True):
             oof[split.test] = p
         return time.perf_counter() - began, oof

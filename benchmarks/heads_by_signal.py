@@ -20,7 +20,7 @@ import numpy as np
 from lymphofeat.cache.bags import Bags
 from lymphofeat.cohort.folds import assign_folds, persons
 from lymphofeat.estimates.scores import auc
-from lymphofeat.heads import Head, Memo, Split, fit_predict
+from lymphofeat.heads import FitCache, Head, Split, fit_predict
 from lymphofeat.heads.boosting import PooledXGBoost
 from lymphofeat.heads.design import ALL_POOLINGS
 from lymphofeat.heads.discriminant import PooledLDA
@@ -107,11 +107,11 @@ def score(simulated: Drawn) -> dict[str, tuple[float, float]]:
     splits = [
         Split(bags, "drawn", np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(N_FOLDS)
     ]
-    memo, scores = Memo(), {"the truth": (auc(y, cohort.probability), 0.0)}
+    fit_cache, scores = FitCache(), {"the truth": (auc(y, cohort.probability), 0.0)}
     for name, head in heads().items():
         start = time.process_time()
         predicted = np.empty(len(y))
-        for split, p in zip(splits, fit_predict(head, splits, cohort.table, y, memo), strict=True):
+        for split, p in zip(splits, fit_predict(head, splits, cohort.table, y, fit_cache), strict=True):
             predicted[split.test] = p
         scores[name] = (auc(y, predicted), time.process_time() - start)
     return scores

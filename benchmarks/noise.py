@@ -106,14 +106,14 @@ def measure(task: TrialTask) -> dict[str, Any]:
 def _truths(cache: Any, found: Any, y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """What the outer folds' heads reach on the new patients, on average, and what the best prediction reaches."""
     from lymphofeat.estimates.scores import auc, balanced_accuracy
-    from lymphofeat.heads.base import Memo, fit_predict
+    from lymphofeat.heads.base import FitCache, fit_predict
     from lymphofeat.studies.space import build_head
 
-    new, memo = np.flatnonzero(cache.labels < 0), Memo()
+    new, fit_cache = np.flatnonzero(cache.labels < 0), FitCache()
     areas, accuracies = [], []
     for fold in found.folds_of_runs:
         split = cache.predicting(cache.split("drawn", {fold.fold}, repeat=fold.repeat), new)
-        (p,) = fit_predict(build_head(fold.params), [split], cache.clinical, cache.labels, memo)
+        (p,) = fit_predict(build_head(fold.params), [split], cache.clinical, cache.labels, fit_cache)
         areas.append(auc(y, p))
         accuracies.append(balanced_accuracy(y, p >= fold.threshold))
     return {

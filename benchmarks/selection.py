@@ -38,7 +38,7 @@ from lymphofeat.cohort.folds import assign_repeats, persons
 from lymphofeat.estimates.repeated import corrected_t
 from lymphofeat.estimates.scores import Interval, score
 from lymphofeat.final.ensemble import select_ensemble
-from lymphofeat.heads.base import Memo, fit_predict
+from lymphofeat.heads.base import FitCache, fit_predict
 from lymphofeat.parallel import one_thread
 from lymphofeat.scoring.plan import labels_of
 from lymphofeat.scoring.score import DIRECTIONS, TrialScores, weighs_equally
@@ -160,9 +160,9 @@ def record_of(unit: Unit, trials: int, head_types: Sequence[str]) -> dict[str, A
         searched = time.perf_counter() - start
         rows = np.flatnonzero((cache.patients["split"] == "test").to_numpy())
         distinct = list({point_key(trial.params): trial for trial in reversed(found)}.values())[::-1]
-        memo, splits, labels = Memo(), cache.final_splits("given", rows), labels_of(cache)
-        apart = [_predicted(cache, t, splits, labels, memo)[rows] for t in distinct]
-        more = {t.number: _more_repeats(cache, t, memo) for t in _shortlist(distinct)}
+        fit_cache, splits, labels = FitCache(), cache.final_splits("given", rows), labels_of(cache)
+        apart = [_predicted(cache, t, splits, labels, fit_cache)[rows] for t in distinct]
+        more = {t.number: _more_repeats(cache, t, fit_cache) for t in _shortlist(distinct)}
     return {
         "group": unit.group,
         "at": unit.at,
@@ -198,18 +198,18 @@ def _best_ones(trials: Sequence[TrialSummary], metric: str, size: int) -> list[T
 
 
 def _predicted(
-    cache: Cache, trial: TrialSummary, splits: Sequence[Split], labels: NDArray[np.int8], memo: Memo
+    cache: Cache, trial: TrialSummary, splits: Sequence[Split], labels: NDArray[np.int8], fit_cache: FitCache
 ) -> Floats:
     """(n_patients,) probabilities of malignant, NaN outside the splits' test parts."""
     p = np.full(len(labels), np.nan)
     with one_thread():
-        predicted = fit_predict(build_head(trial.params), splits, cache.clinical, labels, memo)
+        predicted = fit_predict(build_head(trial.params), splits, cache.clinical, labels, fit_cache)
     for split, values in zip(splits, predicted, strict=True):
         p[split.test] = values
     return p
 
 
-def _more_repeats(cache: Cache, trial: TrialSummary, memo: Memo) -> dict[str, float]:
+def _more_repeats(cache: Cache, trial: TrialSummary, fit_cache: FitCache) -> dict[str, float]:
     """Scores averaged over other repeats of the folds, at the thresholds that need no inner folds."""
     labels = labels_of(cache)
     rows = np.flatnonzero(labels >= 0)
@@ -217,7 +217,7 @@ def _more_repeats(cache: Cache, trial: TrialSummary, memo: Memo) -> dict[str, fl
     found: list[dict[str, float]] = []
     for repeat in range(1, 1 + MORE_REPEATS):
         splits = list(cache.splits("given", repeat=repeat).values())
-        p = _predicted(cache, trial, splits, labels, memo)
+        p = _predicted(cache, trial, splits, labels, fit_cache)
         found.append(_scored(labels[rows], p[rows], threshold))
     return {metric: float(np.mean([one[metric] for one in found])) for metric in SCORES}
 

@@ -24,7 +24,7 @@ from ..cache.reader import Cache
 from ..errors import InputError
 from ..estimates import LearningCurve, fit_learning_curve, resample
 from ..estimates.scores import Interval
-from ..heads.base import Head, Memo, Split, fit_predict
+from ..heads.base import FitCache, Head, Split, fit_predict
 from ..parallel import one_thread
 from ..progress import Progress, Silent
 from ..scoring.plan import labels_of
@@ -41,7 +41,7 @@ Params = Mapping[str, Any]
 LEARNING_METRICS = ("auc", "balanced_accuracy")
 _SMALLEST_SHARE = 0.25
 _FEWEST_OF_CLASS = 6  # heads with inner folds need a few
-_MEMO_BYTES = 1 << 28
+_FIT_CACHE_BYTES = 1 << 28
 _BEYOND = (1.5, 2.0)  # times the training patients that there are
 
 
@@ -113,7 +113,7 @@ def learning_curve(
     if len(chosen) != len(folds):
         raise InputError(f"There are {len(folds)} folds, and parameters for {len(chosen)}.")
     heads = [build_head(chosen[0])] if isinstance(params, Mapping) else [build_head(one) for one in chosen]
-    memo, progress = Memo(_MEMO_BYTES), progress or Silent()
+    fit_cache, progress = FitCache(_FIT_CACHE_BYTES), progress or Silent()
     orders = [_orders(folds, seed, draw) for draw in range(n_draws)]
     sizes, values, resampled, bounds = [], [], [], []
     progress.start("learning curve", 1 + n_draws * (n_sizes - 1), "fit")
@@ -122,7 +122,7 @@ def learning_curve(
             runs, size = [], 0.0
             for order in orders[: 1 if share == 1 else n_draws]:
                 splits = [_split(fold, parts, share) for fold, parts in zip(folds, order, strict=True)]
-                runs.append(_predicted(heads, splits, cache, labels, memo))
+                runs.append(_predicted(heads, splits, cache, labels, fit_cache))
                 size = float(np.mean([len(split.train) for split in splits]))
                 progress.advance()
             weighted = _runs(labels, labelled, runs).weighted(metric)
@@ -182,7 +182,7 @@ def _split(fold: _Fold, order: tuple[Indices, Indices], share: float) -> Split:
 
 
 def _predicted(
-    heads: list[Head], splits: list[Split], cache: Cache, labels: NDArray[np.int8], memo: Memo
+    heads: list[Head], splits: list[Split], cache: Cache, labels: NDArray[np.int8], fit_cache: FitCache
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(n_patients,) probabilities and decisions, of all folds; those without a label stay NaN and false."""
     p, decided = np.full(len(labels), np.nan), np.zeros(len(labels), dtype=bool)
@@ -190,7 +190,7 @@ def _predicted(
     each = [(heads[0], splits)] if one_for_all else [(h, [s]) for h, s in zip(heads, splits, strict=True)]
     for head, some in each:
         with one_thread():
-            predicted = fit_predict(head, some, cache.clinical, labels, memo)
+            predicted = fit_predict(head, some, cache.clinical, labels, fit_cache)
         for split, values in zip(some, predicted, strict=True):
             p[split.test] = values
             decided[split.test] = values >= prevalence_threshold(

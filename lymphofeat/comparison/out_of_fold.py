@@ -14,7 +14,7 @@ from .. import __version__
 from ..cache.reader import Cache, Encoding
 from ..cache.writer import features_digest
 from ..errors import CacheError
-from ..heads.base import Memo, Split, fit_predict
+from ..heads.base import FitCache, Split, fit_predict
 from ..parallel import one_thread
 from ..scoring.plan import labels_of
 from ..scoring.threshold import prevalence_threshold
@@ -139,7 +139,7 @@ def _own_digest(encoding: Encoding) -> str:
 def _by_heads(
     cache: Cache, system: System, splits: Sequence[Split], labels: NDArray[np.int8]
 ) -> list[Floats]:
-    memo = Memo()
+    fit_cache = FitCache()
     with one_thread():
-        each = [fit_predict(head, splits, cache.clinical, labels, memo) for head in heads_of(system)]
+        each = [fit_predict(head, splits, cache.clinical, labels, fit_cache) for head in heads_of(system)]
     return [np.asarray(np.mean(of_fold, axis=0)) for of_fold in zip(*each, strict=True)]

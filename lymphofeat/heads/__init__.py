@@ -1,6 +1,6 @@
 """What turns a patient's bag and clinical row into a probability."""
 
-from .base import Head, Memo, Split, fit_predict
+from .base import FitCache, Head, Split, fit_predict
 from .clinical import ClinicalFeatures
 from .linear import PooledLogistic
 from .pooled import PooledHead
@@ -10,9 +10,9 @@ from .registry import HeadType, head_types
 __all__ = [
     "POOLINGS",
     "ClinicalFeatures",
+    "FitCache",
     "Head",
     "HeadType",
-    "Memo",
     "PooledHead",
     "PooledLogistic",
     "Split",

@@ -15,7 +15,7 @@ from ..cache.bags import Bags
 from ..cache.split import Split
 from ..cohort.clinical import clinical_frame
 
-__all__ = ["Head", "Memo", "SharesWork", "Split", "check_probabilities", "fit_predict", "map_splits"]
+__all__ = ["BatchFit", "FitCache", "Head", "Split", "check_probabilities", "fit_predict", "map_splits"]
 
 Floats = NDArray[np.float64]
 S = TypeVar("S")
@@ -38,7 +38,7 @@ class Head(Protocol):
         """The constructor's arguments."""
 
 
-class Memo:
+class FitCache:
     """Results worth keeping between the fits and trials of one cohort, the least recently used dropped first.
 
     What is kept must not depend on labels other than through its key. Several threads may ask; two that miss the same
@@ -75,17 +75,17 @@ class Memo:
 
 
 @runtime_checkable
-class SharesWork(Protocol):
+class BatchFit(Protocol):
     """A head that fits many splits of one cohort quicker together than apart, with the same result."""
 
     def fit_predict_splits(
-        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
     ) -> list[Floats]:
         """As `fit_predict`."""
 
 
 def map_splits(
-    work: Callable[[Split, S], T], splits: Sequence[Split], beside: Sequence[S], memo: Memo
+    work: Callable[[Split, S], T], splits: Sequence[Split], beside: Sequence[S], fit_cache: FitCache
 ) -> list[T]:
     """What `work` gives for each split and what stands beside it, by several threads where splits are large.
 
@@ -93,10 +93,10 @@ def map_splits(
         work: arithmetic that lets Python's lock go; safe to run twice at a time.
         splits: of one cohort.
         beside: one for each split.
-        memo: says how many threads there are.
+        fit cache: says how many threads there are.
     """
     patients = max((len(split.train) for split in splits), default=0)
-    threads = min(memo.threads if patients >= _LARGE else 1, len(splits))
+    threads = min(fit_cache.threads if patients >= _LARGE else 1, len(splits))
     if threads <= 1:
         return [work(*pair) for pair in zip(splits, beside, strict=True)]
     with ThreadPoolExecutor(threads) as pool:
@@ -104,7 +104,7 @@ def map_splits(
 
 
 def fit_predict(
-    head: Head, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+    head: Head, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
 ) -> list[Floats]:
     """Fit a clone of `head` on each split and predict its test patients; `head` itself stays as it is.
 
@@ -113,7 +113,7 @@ def fit_predict(
         splits: what to fit on and to predict.
         clinical: (n_patients) rows of the whole cohort; the head is handed its clinical values and nothing else.
         y: (n_patients,) labels; only those of each split's `train` are read.
-        memo: work kept from earlier calls with the same cohort.
+        fit cache: work kept from earlier calls with the same cohort.
 
     Returns:
         Per split, (n_test,) float64 probabilities of malignant.
@@ -123,8 +123,8 @@ def fit_predict(
         Exception: whatever the head cannot be fitted for.
     """
     clinical = clinical_frame(clinical)
-    if isinstance(head, SharesWork):
-        probabilities = head.fit_predict_splits(splits, clinical, y, memo)
+    if isinstance(head, BatchFit):
+        probabilities = head.fit_predict_splits(splits, clinical, y, fit_cache)
     else:
         probabilities = _one_by_one(head, splits, clinical, y)
     for p in probabilities:

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ..cache.bags import Bags
 from .axes import PrincipalAxes, check_finite
-from .base import Memo, Split
+from .base import FitCache, Split
 from .clinical import ClinicalFeatures
 from .fitted_pooling import FITTED_POOLINGS
 from .pooling import POOLINGS, pool
@@ -74,16 +74,16 @@ class Design:
         size = StandardScaler().fit(_log_size(bags)) if self.bag_size else None
         return FittedDesign(self, coordinates, axes, values, size)
 
-    def coordinates(self, splits: Sequence[Split], memo: Memo) -> Sequence[Any]:
+    def coordinates(self, splits: Sequence[Split], fit_cache: FitCache) -> Sequence[Any]:
         """Per split, the coordinates of the instances that a fitted pooling needs, or None."""
         if self.inputs == "clinical" or self.pooling not in FITTED_POOLINGS:
             return [None] * len(splits)
         from .neural.instances import coordinates_of_splits
 
-        return coordinates_of_splits(splits, FITTED_POOLINGS[self.pooling].axes, memo)
+        return coordinates_of_splits(splits, FITTED_POOLINGS[self.pooling].axes, fit_cache)
 
-    def of_split(self, split: Split, coordinates: Any, clinical: pd.DataFrame, memo: Memo) -> Floats:
-        """The table of all patients as `fit` on the training patients gives it; parts are kept in `memo`.
+    def of_split(self, split: Split, coordinates: Any, clinical: pd.DataFrame, fit_cache: FitCache) -> Floats:
+        """The table of all patients as `fit` on the training patients gives it; parts are kept in `fit_cache`.
 
         Args:
             coordinates: of the split, see `coordinates`.
@@ -91,7 +91,7 @@ class Design:
         trained_on = split.train.tobytes()
 
         def plainly(pooling: str) -> Floats:
-            return memo.get(("pooled", split.key, pooling), lambda: pool(split.bags, pooling))
+            return fit_cache.get(("pooled", split.key, pooling), lambda: pool(split.bags, pooling))
 
         def fitted() -> Floats:
             pooling = FITTED_POOLINGS[self.pooling]
@@ -102,7 +102,7 @@ class Design:
             if coordinates is None:
                 found = plainly(self.pooling)
             else:
-                found = memo.get(("pooled", split.key, self.pooling, trained_on), fitted)
+                found = fit_cache.get(("pooled", split.key, self.pooling, trained_on), fitted)
             return self._axes(found[split.train]).transform(found)
 
         def values() -> Floats:
@@ -112,9 +112,9 @@ class Design:
         if self.inputs != "clinical":
             rotated = self.rotate or self.pca is not None
             key = ("axes", split.key, self.pooling, rotated and ("scale", self.scale), trained_on)
-            image_block = memo.get(key, image)
+            image_block = fit_cache.get(key, image)
         if self.inputs != "image":
-            clinical_block = memo.get(("clinical", self.interaction, self.spline, trained_on), values)
+            clinical_block = fit_cache.get(("clinical", self.interaction, self.spline, trained_on), values)
         if self.bag_size:
             size = _log_size(split.bags)
             size_block = StandardScaler().fit(size[split.train]).transform(size)

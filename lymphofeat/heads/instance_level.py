@@ -19,7 +19,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
 from ..cache.bags import Bags
-from .base import Memo, Split, map_splits
+from .base import FitCache, Split, map_splits
 from .checks import check_both_classes, is_above, is_whole, refuse_bad_arguments
 from .clinical import ClinicalFeatures
 from .inner import inner_folds
@@ -102,7 +102,7 @@ class InstanceLevel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.model_.predict_proba(bags, clinical)
 
     def fit_predict_splits(
-        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
     ) -> list[Floats]:
         """As `fit` and `predict_proba` on each split; the instances' axes are kept between the trials of a study."""
         from .neural.instances import coordinates_of_splits
@@ -115,7 +115,7 @@ class InstanceLevel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             model = self._model(coordinates, split.bags.select(train), clinical.iloc[train], y[train])
             return model.predict_proba(split.bags.select(test), clinical.iloc[test])[:, 1]
 
-        return map_splits(fitted, splits, coordinates_of_splits(splits, self.pca, memo), memo)
+        return map_splits(fitted, splits, coordinates_of_splits(splits, self.pca, fit_cache), fit_cache)
 
     def instance_probabilities(self, bags: Bags) -> list[Floats]:
         """Per bag, (n_i,) float64: each image's probability to be one of a malignant patient."""

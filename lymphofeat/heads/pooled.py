@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from ..cache.bags import Bags
-from .base import Memo, Split, map_splits
+from .base import FitCache, Split, map_splits
 from .checks import check_both_classes, is_whole, refuse_bad_arguments
 from .clinical import SPLINES
 from .design import ALL_POOLINGS, INPUTS, Design
@@ -119,7 +119,7 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._probabilities(self.classifier_, self.design_.transform(bags, clinical))
 
     def fit_predict_splits(
-        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
     ) -> list[Floats]:
         """As `fit` and `predict_proba` on each split; tables are kept between the trials of a study."""
         refuse_bad_arguments(self, self._legal())
@@ -128,11 +128,11 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         def fitted(split: Split, coordinates: Any) -> Floats:
             labels = y[split.train]
             check_both_classes(labels)
-            table = design.of_split(split, coordinates, clinical, memo)
+            table = design.of_split(split, coordinates, clinical, fit_cache)
             model = self._train(table[split.train], labels, clinical.iloc[split.train])
             return self._probabilities(model, table[split.test])[:, 1]
 
-        return map_splits(fitted, splits, design.coordinates(splits, memo), memo)
+        return map_splits(fitted, splits, design.coordinates(splits, fit_cache), fit_cache)
 
     def _train(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> Any:
         """A fitted classifier of the (n, p) table of the training patients, whose rows in `clinical` these are."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..cache.reader import Cache, open_cache
 from ..errors import StudyError
 from ..estimates.scores import ClassWeights
-from ..heads.base import Memo, Split, fit_predict
+from ..heads.base import FitCache, Split, fit_predict
 from ..parallel import one_thread
 from ..progress import Progress, Silent
 from ..scoring.failures import in_words, raise_if_all
@@ -200,9 +200,9 @@ class Engine:
         if missing:
             of_run = f", run {run.number + 1}" if run.number else ""
             self._search([tunings[k] for k in missing], view, pipeline.trials, pipeline.name + of_run)
-            memo = Memo()
+            fit_cache = FitCache()
             for fold in missing:
-                entry = _refitted(view, pipeline, run, fold, tunings[fold].path, memo)
+                entry = _refitted(view, pipeline, run, fold, tunings[fold].path, fit_cache)
                 self.ledger.add(keys[fold], {"of": str(tunings[fold].path.relative_to(self.folder)), **entry})
         return [_read(self.ledger, keys[fold], view, run, fold) for fold in tunings]
 
@@ -237,8 +237,8 @@ def _key(tuning: Tuning, view: Cache, trials: int) -> str:
 
 def _inner_of(chosen: Average, plan: ScoringPlan) -> list[NDArray[np.float64] | None]:
     """Per fold of the plan, the average's probabilities of its training patients by models without fold and patient."""
-    memo = Memo()
-    each = [inner_probabilities(plan, build_head(trial.params), memo) for trial, _ in chosen.members]
+    fit_cache = FitCache()
+    each = [inner_probabilities(plan, build_head(trial.params), fit_cache) for trial, _ in chosen.members]
     weights = np.array([weight for _, weight in chosen.members])
     found: list[NDArray[np.float64] | None] = []
     for of_fold in zip(*each, strict=True):
@@ -248,7 +248,7 @@ def _inner_of(chosen: Average, plan: ScoringPlan) -> list[NDArray[np.float64] | 
 
 
 def _refitted(
-    view: Cache, pipeline: Pipeline, run: Run, fold: int, study: Path, memo: Memo
+    view: Cache, pipeline: Pipeline, run: Run, fold: int, study: Path, fit_cache: FitCache
 ) -> dict[str, Any]:
     """What the ledger keeps of an outer fold: what `submit` would take, fitted on all other patients, on the fold's.
 
@@ -263,7 +263,7 @@ def _refitted(
     labelled = np.flatnonzero(labels >= 0)
     split = view.split(pipeline.encoder_family, {fold}, repeat=run.repeat)
     labels[split.test] = -1
-    chosen, probabilities = _selected_that_fits(summary, split, view, labels, memo)
+    chosen, probabilities = _selected_that_fits(summary, split, view, labels, fit_cache)
     inner = np.full(len(labelled), np.nan)
     inner[np.isin(labelled, split.train)] = chosen.probabilities[:, 0]
     return {
@@ -278,7 +278,7 @@ def _refitted(
 
 
 def _selected_that_fits(
-    summary: StudySummary, split: Split, view: Cache, labels: NDArray[np.int8], memo: Memo
+    summary: StudySummary, split: Split, view: Cache, labels: NDArray[np.int8], fit_cache: FitCache
 ) -> tuple[Average, NDArray[np.float64]]:
     """What is handed over, and its (n_test,) probabilities."""
     failed: set[int] = set()
@@ -287,7 +287,7 @@ def _selected_that_fits(
         for trial, weight in chosen.members:
             try:
                 with one_thread():
-                    (p,) = fit_predict(build_head(trial.params), [split], view.clinical, labels, memo)
+                    (p,) = fit_predict(build_head(trial.params), [split], view.clinical, labels, fit_cache)
             except Exception as error:  # noqa: BLE001 - whatever a head fails with, the next one may not
                 raise_if_all(error)
                 failed.add(trial.number)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..cache.reader import Cache
 from ..estimates.scores import METRICS, ClassWeights, score
-from ..heads.base import Head, Memo, SharesWork, fit_predict
+from ..heads.base import BatchFit, FitCache, Head, fit_predict
 from ..parallel import one_thread
 from .plan import FoldPlan, ScoringPlan
 from .threshold import one_standard_error_threshold, prevalence_threshold
@@ -86,7 +86,7 @@ def score_head(
     head: Head,
     repeats: int = 1,
     *,
-    memo: Memo | None = None,
+    fit_cache: FitCache | None = None,
     class_weights: ClassWeights = None,
 ) -> TrialScores:
     """Score a head on the encodings of `encoder_family`.
@@ -96,20 +96,20 @@ def score_head(
         encoder_family: whose encodings the head sees; every fold is predicted from one that is blind to it.
         head: unfitted; stays so.
         repeats: how many of the cache's repeats of folds to average over.
-        memo: work kept from earlier calls with the same cache; for this call only by default.
+        fit cache: work kept from earlier calls with the same cache; for this call only by default.
         class_weights: of a reactive and of a malignant patient, in balanced accuracy and in choosing thresholds.
 
     Raises:
         InputError, CacheError, LeakageError: as `ScoringPlan.of`.
     """
     plan = ScoringPlan.of(cache, encoder_family, repeats)
-    return score_plan(plan, head, Memo() if memo is None else memo, class_weights)
+    return score_plan(plan, head, FitCache() if fit_cache is None else fit_cache, class_weights)
 
 
 def score_plan(
     plan: ScoringPlan,
     head: Head,
-    memo: Memo,
+    fit_cache: FitCache,
     class_weights: ClassWeights = None,
     watch: Watch | None = None,
 ) -> TrialScores:
@@ -119,7 +119,7 @@ def score_plan(
     all repeats together where the head shares their work.
     """
     with one_thread():
-        predicted = _predicted(plan, head, memo, watch)
+        predicted = _predicted(plan, head, fit_cache, watch)
     balanced = weighs_equally(head)
     n_folds = len(plan.scored) // plan.repeats
     by_row = np.full((len(plan.labels), plan.repeats), np.nan)
@@ -142,7 +142,7 @@ def score_plan(
     return TrialScores(probabilities, thresholds, inner, folds, values)
 
 
-def inner_probabilities(plan: ScoringPlan, head: Head, memo: Memo) -> list[Floats | None]:
+def inner_probabilities(plan: ScoringPlan, head: Head, fit_cache: FitCache) -> list[Floats | None]:
     """For each fold of `plan.scored`, what its training patients get from models that saw neither them nor the fold.
 
     Returns:
@@ -152,26 +152,26 @@ def inner_probabilities(plan: ScoringPlan, head: Head, memo: Memo) -> list[Float
     numbers = sorted({number for fold in plan.scored for number in fold.inner or ()})
     splits = [plan.splits[number] for number in numbers]
     with one_thread():
-        each = fit_predict(head, splits, plan.clinical, plan.labels, memo)
+        each = fit_predict(head, splits, plan.clinical, plan.labels, fit_cache)
     predicted = dict(zip(numbers, each, strict=True))
     return [None if fold.inner is None else _inner(plan, fold, predicted) for fold in plan.scored]
 
 
-def _predicted(plan: ScoringPlan, head: Head, memo: Memo, watch: Watch | None) -> dict[int, Floats]:
+def _predicted(plan: ScoringPlan, head: Head, fit_cache: FitCache, watch: Watch | None) -> dict[int, Floats]:
     """Per split of the plan, its probabilities."""
     predicted: dict[int, Floats] = {}
 
     def fit(numbers: Sequence[int]) -> None:
         splits = [plan.splits[number] for number in numbers]
         predicted.update(
-            zip(numbers, fit_predict(head, splits, plan.clinical, plan.labels, memo), strict=True)
+            zip(numbers, fit_predict(head, splits, plan.clinical, plan.labels, fit_cache), strict=True)
         )
 
     if watch is None:
         fit(range(len(plan.splits)))
         return predicted
     outer = [fold.outer for fold in plan.scored]
-    if isinstance(head, SharesWork):
+    if isinstance(head, BatchFit):
         fit(outer)
     for number, split in enumerate(outer):
         if split not in predicted:

@@ -11,7 +11,7 @@ from typing import Any
 from ..cache.reader import Cache, open_cache
 from ..cache.shuffled import shuffled
 from ..estimates.scores import ClassWeights
-from ..heads.base import Memo
+from ..heads.base import FitCache
 from ..heads.registry import COSTS
 from ..parallel import cores_each
 from ..scoring.failures import attrs_of, raise_if_all
@@ -23,7 +23,7 @@ from .space import build_head, cost_of
 
 __all__ = ["Evaluator", "StudySpec", "TrialResult", "TrialTask"]
 
-_MEMO_BYTES = 1 << 30  # of all processes together
+_FIT_CACHE_BYTES = 1 << 30  # of all processes together
 # More than searches go side by side: a nested cross-validation's outer folds, and a few more.
 _PLANS, _VIEWS = 32, 4
 
@@ -128,7 +128,7 @@ class Evaluator:
         # The last ones only: a permutation test has hundreds of both.
         self._planned = lru_cache(_PLANS)(self._made)
         self._view = lru_cache(_VIEWS)(_viewed)
-        self._memo = Memo(_MEMO_BYTES // processes, cores_each(processes))
+        self._fit_cache = FitCache(_FIT_CACHE_BYTES // processes, cores_each(processes))
 
     def __call__(self, task: TrialTask) -> TrialResult:
         """Score a point; a head that cannot be fitted, or that gives no probabilities, is a failed trial.
@@ -153,7 +153,7 @@ class Evaluator:
             balanced = weighs_equally(head)
             pruner = FoldPruner(plan, spec.metric, spec.class_weights, task.incumbent, balanced=balanced)
         try:
-            scores = score_plan(plan, head, self._memo, spec.class_weights, pruner)
+            scores = score_plan(plan, head, self._fit_cache, spec.class_weights, pruner)
         except TrialPruned:
             if pruner is None:
                 raise

@@ -10,7 +10,7 @@ from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.estimates.scores import auc
-from lymphofeat.heads import Memo, Split, fit_predict
+from lymphofeat.heads import FitCache, Split, fit_predict
 from lymphofeat.heads.linear import PooledLogistic
 from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 from lymphofeat.synthetic.patients import Signal
@@ -51,7 +51,7 @@ def out_of_fold(cache: Cache, encoder_family: str, inputs: str) -> tuple[np.ndar
         encoding = cache.blind_encoding(encoder_family, {k})
         train, test = np.flatnonzero((fold >= 0) & (fold != k)), np.flatnonzero(fold == k)
         split = Split(cache.bags(encoding.name), encoding.digest, train, test)
-        p[test] = fit_predict(PooledLogistic(inputs=inputs), [split], cache.patients, labels, Memo())[0]
+        p[test] = fit_predict(PooledLogistic(inputs=inputs), [split], cache.patients, labels, FitCache())[0]
     return labels[fold >= 0], p[fold >= 0]
 
 

@@ -14,7 +14,7 @@ import lymphofeat.heads
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import auc
-from lymphofeat.heads import Memo, Split, fit_predict
+from lymphofeat.heads import FitCache, Split, fit_predict
 from lymphofeat.heads.registry import HeadType, head_types
 from lymphofeat.synthetic.features import simulate_features
 
@@ -46,7 +46,7 @@ def test_the_page_adds_a_head(forest: HeadType) -> None:
                                  if name != "pca" or trial.params["forest.reduce"]}  # fmt: skip
     head = forest.build(point)
     split = Split(bags, "drawn", np.arange(0, 80, 2), np.arange(1, 80, 2))
-    (p,) = fit_predict(head, [split], table, y, Memo())
+    (p,) = fit_predict(head, [split], table, y, FitCache())
     plain = clone(head).fit(bags.select(split.train), table.iloc[split.train], y[split.train])
     expected = plain.predict_proba(bags.select(split.test), table.iloc[split.test])[:, 1]
     np.testing.assert_array_equal(p, expected)

@@ -11,7 +11,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.svm import SVC
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.heads import Memo, PooledLogistic, Split, fit_predict
+from lymphofeat.heads import FitCache, PooledLogistic, Split, fit_predict
 from lymphofeat.heads.boosting import PooledXGBoost
 from lymphofeat.heads.discriminant import PooledLDA
 from lymphofeat.heads.gaussian_process import PooledGaussianProcess
@@ -149,11 +149,11 @@ def test_the_bag_size_is_seen_only_when_asked_for() -> None:
     clinical = pd.DataFrame({"age": 60.0, "sex": "F", "count": 5.0}, index=range(40))
     split = Split(bags, "drawn", np.arange(0, 30), np.arange(30, 40))
     for inputs in ("image", "clinical", "both"):
-        (p,) = fit_predict(PooledLogistic(inputs=inputs, bag_size=True), [split], clinical, y, Memo())
+        (p,) = fit_predict(PooledLogistic(inputs=inputs, bag_size=True), [split], clinical, y, FitCache())
         assert ((p > 0.5) == y[30:]).all()
         plain = PooledLogistic(inputs=inputs, bag_size=True).fit(
             bags.select(split.train), clinical[:30], y[:30]
         )
         np.testing.assert_allclose(plain.predict_proba(bags.select(split.test), clinical[30:])[:, 1], p)
-    (p,) = fit_predict(PooledLogistic(inputs="clinical"), [split], clinical, y, Memo())
+    (p,) = fit_predict(PooledLogistic(inputs="clinical"), [split], clinical, y, FitCache())
     np.testing.assert_allclose(p, 0.5, atol=1e-9)

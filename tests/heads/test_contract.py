@@ -12,8 +12,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from lymphofeat.cache.bags import Bags
 from lymphofeat.cohort.clinical import clinical_frame
 from lymphofeat.errors import InputError
-from lymphofeat.heads import Memo, Split, fit_predict
-from lymphofeat.heads.base import SharesWork
+from lymphofeat.heads import FitCache, Split, fit_predict
+from lymphofeat.heads.base import BatchFit
 from lymphofeat.heads.linear import PooledLogistic
 from lymphofeat.heads.registry import COSTS, HeadType, head_types
 from lymphofeat.synthetic.features import simulate_features
@@ -132,8 +132,8 @@ def test_first_points_name_all_that_is_drawn(head_type: HeadType) -> None:
 
 
 def test_the_quick_way_over_splits_is_optional() -> None:
-    assert not isinstance(HEADS["plain"], SharesWork)
-    assert isinstance(HEADS["logistic-first-0"], SharesWork)
+    assert not isinstance(HEADS["plain"], BatchFit)
+    assert isinstance(HEADS["logistic-first-0"], BatchFit)
 
 
 def test_names_and_order_of_head_types() -> None:
@@ -187,8 +187,8 @@ def test_splits_together_equal_splits_apart(name: str, patients: Patients) -> No
     splits = [Split(bags, "k", np.sort(rows[9:]), np.sort(rows[:9])),
               Split(bags, "k", np.sort(rows[:-9]), np.sort(rows[-9:]))]  # fmt: skip
     head = HEADS[name]
-    memo = Memo()
-    together = fit_predict(head, splits, clinical, y, memo)
+    fit_cache = FitCache()
+    together = fit_predict(head, splits, clinical, y, fit_cache)
     for split, p in zip(splits, together, strict=True):
         plain = clone(head).fit(bags.select(split.train), clinical.iloc[split.train], y[split.train])
         expected = plain.predict_proba(bags.select(split.test), clinical.iloc[split.test])[:, 1]
@@ -196,7 +196,7 @@ def test_splits_together_equal_splits_apart(name: str, patients: Patients) -> No
     hidden = y.copy()
     hidden[splits[0].test] = -1
     np.testing.assert_allclose(
-        fit_predict(head, splits[:1], clinical, hidden, Memo())[0], together[0], atol=1e-6
+        fit_predict(head, splits[:1], clinical, hidden, FitCache())[0], together[0], atol=1e-6
     )
     assert not hasattr(head, "classes_")
 
@@ -207,7 +207,7 @@ def test_training_patients_and_oneself_decide_and_nobody_else(name: str, patient
     bags, clinical, y = patients
     rows = np.random.default_rng(6).permutation(N)
     split = Split(bags, "k", np.sort(rows[12:]), np.sort(rows[:6]))  # six patients are in neither
-    (expected,) = fit_predict(HEADS[name], [split], clinical, y, Memo())
+    (expected,) = fit_predict(HEADS[name], [split], clinical, y, FitCache())
     others = np.setdiff1d(np.arange(N), np.r_[split.train, split.test[:1]])
     strange = Bags(bags.features.copy(), bags.starts, bags.lengths)
     for row in others:
@@ -216,7 +216,9 @@ def test_training_patients_and_oneself_decide_and_nobody_else(name: str, patient
     values.iloc[others, values.columns.get_indexer(["age", "count"])] = [3.0, 900.0]
     values.iloc[others, values.columns.get_loc("sex")] = "M"
     hidden[split.train] = y[split.train]
-    (found,) = fit_predict(HEADS[name], [replace(split, bags=strange, key="other")], values, hidden, Memo())
+    (found,) = fit_predict(
+        HEADS[name], [replace(split, bags=strange, key="other")], values, hidden, FitCache()
+    )
     np.testing.assert_allclose(found[0], expected[0], atol=TOLERANCE)
 
 
@@ -226,10 +228,10 @@ def test_threads_change_no_bit(name: str, patients: Patients, monkeypatch: pytes
     rows = np.random.default_rng(5).permutation(N)
     splits = [Split(bags, "k", np.sort(np.delete(rows, part)), np.sort(rows[part]))
               for part in np.array_split(np.arange(N), 4)]  # fmt: skip
-    alone = fit_predict(HEADS[name], splits, clinical, y, Memo())
+    alone = fit_predict(HEADS[name], splits, clinical, y, FitCache())
     monkeypatch.setattr("lymphofeat.heads.base._LARGE", 1)
-    for memo in (Memo(threads=3), Memo(1, threads=3)):
-        for p, expected in zip(fit_predict(HEADS[name], splits, clinical, y, memo), alone, strict=True):
+    for fit_cache in (FitCache(threads=3), FitCache(1, threads=3)):
+        for p, expected in zip(fit_predict(HEADS[name], splits, clinical, y, fit_cache), alone, strict=True):
             np.testing.assert_array_equal(p, expected)
 
 
@@ -266,7 +268,7 @@ def test_bad_input_gets_a_sentence(name: str, fitted: dict[str, Any], patients: 
             clone(HEADS[name]).fit(bags, clinical, labels)
         with pytest.raises(InputError, match="all of one class"):
             fit_predict(
-                HEADS[name], [Split(bags, "k", everyone[:-3], everyone[-3:])], clinical, labels, Memo()
+                HEADS[name], [Split(bags, "k", everyone[:-3], everyone[-3:])], clinical, labels, FitCache()
             )
     if not sees_images(HEADS[name]):
         return
@@ -302,4 +304,6 @@ def test_all_bad_arguments_are_listed_at_once(head_type: str, patients: Patients
     for argument in names:
         assert f"{argument} must be" in str(caught.value)
     with pytest.raises(InputError):
-        fit_predict(head, [Split(patients[0], "k", np.arange(30), np.arange(30, N))], *patients[1:], Memo())
+        fit_predict(
+            head, [Split(patients[0], "k", np.arange(30), np.arange(30, N))], *patients[1:], FitCache()
+        )

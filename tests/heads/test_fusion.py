@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.heads import Memo, PooledLogistic, Split, fit_predict
+from lymphofeat.heads import FitCache, PooledLogistic, Split, fit_predict
 from lymphofeat.heads.fusion import LateFusion, MixtureOfExperts, StackedFusion
 from lymphofeat.heads.fusion.mixture import _Likelihood
 from lymphofeat.heads.inner import inner_folds
@@ -73,13 +73,15 @@ def test_stacking_sees_nothing_of_the_outer_fold(patients: Patients) -> None:
     bags, clinical, y = patients
     split = Split(bags, "whole", np.arange(0, 40), np.arange(40, N))
     head = StackedFusion(image=IMAGE, clinical=CLINICAL)
-    (before,) = fit_predict(head, [split], clinical, y, Memo())
+    (before,) = fit_predict(head, [split], clinical, y, FitCache())
     spoilt = Bags(bags.features.copy(), bags.starts, bags.lengths)
     spoilt.features[bags.starts[41] :] = 1e3
     other = clinical.copy()
     other.loc[41:, ["age", "count"]] = [20.0, 900.0]
     hidden = np.r_[y[:40], np.full(N - 40, -1)].astype(np.int8)
-    (after,) = fit_predict(head, [Split(spoilt, "spoilt", split.train, split.test)], other, hidden, Memo())
+    (after,) = fit_predict(
+        head, [Split(spoilt, "spoilt", split.train, split.test)], other, hidden, FitCache()
+    )
     assert after[0] == pytest.approx(before[0], abs=1e-12)
     assert np.abs(after[1:] - before[1:]).max() > 0.01
 

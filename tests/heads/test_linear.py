@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import InputError
-from lymphofeat.heads import ClinicalFeatures, Memo, PooledLogistic, Split, fit_predict, pool
-from lymphofeat.heads.base import SharesWork
+from lymphofeat.heads import ClinicalFeatures, FitCache, PooledLogistic, Split, fit_predict, pool
+from lymphofeat.heads.base import BatchFit
 
 N, DIM = 40, 16
 TRAIN, TEST = np.arange(0, 28), np.arange(28, N)
@@ -78,22 +78,24 @@ def test_shared_work_changes_nothing(patients: tuple) -> None:
     hidden = y.copy()
     hidden[TEST] = -1
     for limit in (1 << 30, 1):  # everything kept, next to nothing kept
-        memo = Memo(limit)
+        fit_cache = FitCache(limit)
         for params in GRID:
             head = PooledLogistic(**params)
-            assert isinstance(head, SharesWork)
-            shared = fit_predict(head, splits, clinical, y, memo)
+            assert isinstance(head, BatchFit)
+            shared = fit_predict(head, splits, clinical, y, fit_cache)
             for split, p in zip(splits, shared, strict=True):
                 plain = clone(head).fit(bags.select(split.train), clinical.iloc[split.train], y[split.train])
                 expected = plain.predict_proba(bags.select(split.test), clinical.iloc[split.test])[:, 1]
                 np.testing.assert_allclose(p, expected, rtol=0, atol=1e-12)
             # Labels of the predicted patients are not looked at.
-            np.testing.assert_array_equal(fit_predict(head, splits[:1], clinical, hidden, memo)[0], shared[0])
+            np.testing.assert_array_equal(
+                fit_predict(head, splits[:1], clinical, hidden, fit_cache)[0], shared[0]
+            )
             assert not hasattr(head, "classifier_")
 
 
-def test_memo_forgets_the_oldest_beyond_its_limit() -> None:
-    memo = Memo(limit=100)
+def test_a_fit_cache_forgets_the_oldest_beyond_its_limit() -> None:
+    fit_cache = FitCache(limit=100)
     made: list[str] = []
 
     def make(key: str) -> np.ndarray:
@@ -101,7 +103,7 @@ def test_memo_forgets_the_oldest_beyond_its_limit() -> None:
         return np.zeros(6)  # 48 bytes
 
     for key in ("a", "b", "a", "c", "a", "b"):
-        memo.get(key, lambda key=key: make(key))
+        fit_cache.get(key, lambda key=key: make(key))
     assert made == ["a", "b", "c", "b"]
 
 

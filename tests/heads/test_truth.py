@@ -12,7 +12,7 @@ import pytest
 from lymphofeat.cache.bags import Bags
 from lymphofeat.cohort.folds import assign_folds, persons
 from lymphofeat.estimates.scores import auc, bootstrap
-from lymphofeat.heads import Head, Memo, PooledLogistic, Split, fit_predict
+from lymphofeat.heads import FitCache, Head, PooledLogistic, Split, fit_predict
 from lymphofeat.heads.boosting import PooledXGBoost
 from lymphofeat.heads.fusion import LateFusion, MixtureOfExperts, StackedFusion
 from lymphofeat.heads.gaussian_process import PooledGaussianProcess
@@ -66,7 +66,7 @@ def predicted(signal: str, name: str) -> np.ndarray:
     splits = [Split(bags, signal, np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(5)]
     p = np.empty(N)
     for split, of_fold in zip(
-        splits, fit_predict(HEADS[name], splits, cohort.table, cohort.y, Memo()), strict=True
+        splits, fit_predict(HEADS[name], splits, cohort.table, cohort.y, FitCache()), strict=True
     ):
         p[split.test] = of_fold
     return p

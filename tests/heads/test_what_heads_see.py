@@ -18,7 +18,7 @@ from lymphofeat.comparison.compare import compare
 from lymphofeat.estimates.scores import auc
 from lymphofeat.explain import explain_patient
 from lymphofeat.final import submit
-from lymphofeat.heads import Memo, Split, fit_predict
+from lymphofeat.heads import FitCache, Split, fit_predict
 from lymphofeat.heads.clinical import ClinicalFeatures
 from lymphofeat.nested import nested
 from lymphofeat.scoring.score import score_head
@@ -49,7 +49,7 @@ class SharedCheat(Cheat):
     """The same for all splits at once."""
 
     def fit_predict_splits(
-        self, splits: list[Split], clinical: pd.DataFrame, y: np.ndarray, memo: Memo
+        self, splits: list[Split], clinical: pd.DataFrame, y: np.ndarray, fit_cache: FitCache
     ) -> list[np.ndarray]:
         return [self.predict_proba(s.bags, clinical.iloc[s.test])[:, 1] for s in splits]
 
@@ -76,7 +76,7 @@ def test_a_table_with_labels_is_stripped_of_them(noise: Path, kind: type[Cheat])
     cache = open_cache(noise)
     split = cache.split("frozen", {0})
     with pytest.raises(KeyError, match="label"):
-        fit_predict(kind(), [split], cache.patients, cache.labels, Memo())
+        fit_predict(kind(), [split], cache.patients, cache.labels, FitCache())
 
 
 def test_not_even_the_order_of_the_rows_says_anything(noise: Path) -> None:

@@ -15,7 +15,7 @@ from lymphofeat.cache import save_cache
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import CacheError, InputError, LeakageError, StudyError
 from lymphofeat.final import submit
-from lymphofeat.heads.base import Memo, Split, fit_predict
+from lymphofeat.heads.base import FitCache, Split, fit_predict
 from lymphofeat.heads.boosting import PooledXGBoost
 from lymphofeat.heads.discriminant import PooledLDA
 from lymphofeat.heads.registry import head_types
@@ -402,7 +402,7 @@ class Fixed:
         return {}
 
     def fit_predict_splits(
-        self, splits: list[Split], clinical: pd.DataFrame, y: np.ndarray, memo: Memo
+        self, splits: list[Split], clinical: pd.DataFrame, y: np.ndarray, fit_cache: FitCache
     ) -> list[np.ndarray]:
         return [self.p for _ in splits]
 
@@ -412,8 +412,8 @@ def test_what_is_no_probability_is_never_scored(p: float) -> None:
     bags, table, y = Bags.from_list([np.ones((1, 2), np.float32)] * 4), patients(4, 0), np.zeros(4, np.int8)
     one = [Split(bags, "k", np.arange(2), np.arange(2, 4))]
     with pytest.raises(FloatingPointError, match="1 of 2 patients a probability that is NaN or outside"):
-        fit_predict(Fixed(0.5, p), one, table, y, Memo())  # type: ignore[arg-type]
-    assert len(fit_predict(Fixed(0.0, 1.0), one, table, y, Memo())) == 1  # type: ignore[arg-type]
+        fit_predict(Fixed(0.5, p), one, table, y, FitCache())  # type: ignore[arg-type]
+    assert len(fit_predict(Fixed(0.0, 1.0), one, table, y, FitCache())) == 1  # type: ignore[arg-type]
 
 
 def test_failures_are_grouped_by_cause() -> None:

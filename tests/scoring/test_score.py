@@ -21,7 +21,7 @@ from sklearn.metrics import (
 from lymphofeat.cache import Bags, Cache, open_cache, save_cache
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.estimates.scores import ClassWeights
-from lymphofeat.heads import Memo, PooledLogistic
+from lymphofeat.heads import FitCache, PooledLogistic
 from lymphofeat.heads.neural import DeepSets
 from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.scoring.plan import ScoringPlan
@@ -116,8 +116,8 @@ def test_who_watches_sees_every_fold_and_changes_nothing(cache: Cache, head: Any
     head = Plain() if head == "plain" else head
     plan = ScoringPlan.of(cache, "frozen", 2)
     seen: list[tuple[int, np.ndarray]] = []
-    watched = score_plan(plan, head, Memo(), watch=lambda number, p: seen.append((number, p)))
-    unwatched = score_plan(plan, head, Memo())
+    watched = score_plan(plan, head, FitCache(), watch=lambda number, p: seen.append((number, p)))
+    unwatched = score_plan(plan, head, FitCache())
     np.testing.assert_array_equal(watched.probabilities, unwatched.probabilities)
     np.testing.assert_array_equal(watched.thresholds, unwatched.thresholds)
     assert [number for number, _ in seen] == list(range(10))
@@ -135,14 +135,17 @@ def test_who_watches_can_stop_before_the_inner_folds(cache: Cache) -> None:
             raise Stop
 
     with pytest.raises(Stop):
-        score_plan(plan, Plain(), Memo(), watch=watch)
+        score_plan(plan, Plain(), FitCache(), watch=watch)
     assert Plain.fits == 3
 
 
-def test_a_memo_shared_by_many_heads_changes_nothing(cache: Cache) -> None:
-    memo = Memo()
+def test_a_fit_cache_shared_by_many_heads_changes_nothing(cache: Cache) -> None:
+    fit_cache = FitCache()
     for head in HEADS * 2:
-        shared, alone = score_head(cache, "frozen", head, memo=memo), score_head(cache, "frozen", head)
+        shared, alone = (
+            score_head(cache, "frozen", head, fit_cache=fit_cache),
+            score_head(cache, "frozen", head),
+        )
         np.testing.assert_array_equal(shared.probabilities, alone.probabilities)
         np.testing.assert_array_equal(shared.thresholds, alone.thresholds)
 

@@ -23,7 +23,7 @@ from lymphofeat.cache import open_cache
 from lymphofeat.cli import verbs
 from lymphofeat.errors import LymphofeatError
 from lymphofeat.final.refit import final_fits, fit_final
-from lymphofeat.heads.base import Memo
+from lymphofeat.heads.base import FitCache
 from lymphofeat.heads.registry import head_types
 from lymphofeat.scoring.score import score_head
 from lymphofeat.studies.space import HEAD_TYPE, build_head
@@ -292,9 +292,9 @@ class _Run:
     def point(self, cache_path: Path, params: dict[str, Any]) -> None:
         """Score a head, fit it on everyone, take it apart and put it together again."""
         cache = open_cache(cache_path)
-        memo = Memo(limit=1 << 28)
+        fit_cache = FitCache(limit=1 << 28)
         encoder_family = cache.default_encoder_family
-        scores = score_head(cache, encoder_family, build_head(params), memo=memo)
+        scores = score_head(cache, encoder_family, build_head(params), fit_cache=fit_cache)
         _probabilities("out-of-fold", scores.probabilities)
         _finite("scores", [*scores.values.values(), *scores.thresholds.ravel()])
         fits = final_fits(cache, encoder_family)

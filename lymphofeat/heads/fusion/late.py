@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from sklearn.utils.validation import check_is_fitted
 
 from ...cache.bags import Bags
-from ..base import Head, Memo, Split, fit_predict
+from ..base import FitCache, Head, Split, fit_predict
 from ..boosting import HEAD_TYPE as XGBOOST
 from ..gaussian_process import HEAD_TYPE as GP
 from ..instance_level import HEAD_TYPE as INSTANCES
@@ -70,11 +70,11 @@ class LateFusion(FusedHead):
         return np.stack([1 - p, p], axis=1)
 
     def fit_predict_splits(
-        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
     ) -> list[Floats]:
         """As `fit` and `predict_proba` on each split, as quick as the parts are."""
         self._check_params()
-        image, values = (fit_predict(part, splits, clinical, y, memo) for part in self._parts())
+        image, values = (fit_predict(part, splits, clinical, y, fit_cache) for part in self._parts())
         return [self._averaged(p, q) for p, q in zip(image, values, strict=True)]
 
     def _averaged(self, image: Floats, values: Floats) -> Floats:

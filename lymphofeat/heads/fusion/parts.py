@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from ...cache.bags import Bags
-from ..base import Head, Memo, Split
+from ..base import FitCache, Head, Split
 from ..checks import refuse_bad_arguments
 from ..linear import PooledLogistic
 from ..linear import suggest as suggest_logistic
@@ -46,9 +46,9 @@ class FusedHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @abstractmethod
     def fit_predict_splits(
-        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
     ) -> list[Floats]:
-        """As `SharesWork`."""
+        """As `BatchFit`."""
 
     def _parts(self) -> tuple[Any, Any]:
         """Unfitted: the image head and the clinical head."""

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
 from ...cache.bags import Bags
-from ..base import Head, Memo, Split, fit_predict
+from ..base import FitCache, Head, Split, fit_predict
 from ..checks import check_both_classes, is_above, is_whole
 from ..gaussian_process import HEAD_TYPE as GP
 from ..inner import inner_folds, inner_splits
@@ -67,9 +67,9 @@ class StackedFusion(FusedHead):
         check_both_classes(y)
         everyone = np.arange(len(bags))
         whole = Split(bags, "", everyone, np.empty(0, dtype=np.int64))
-        memo = Memo()
+        fit_cache = FitCache()
         inner = self._inner(whole, clinical, y)
-        held_out = [fit_predict(part, inner, clinical, y, memo) for part in self._parts()]
+        held_out = [fit_predict(part, inner, clinical, y, fit_cache) for part in self._parts()]
         self.link_ = self._link(everyone, inner, held_out, y)
         self.parts_ = [part.fit(bags, clinical, y) for part in self._parts()]
         self.classes_ = np.array([0, 1])
@@ -82,7 +82,7 @@ class StackedFusion(FusedHead):
         return np.asarray(self.link_.predict_proba(np.stack(said, axis=1)))
 
     def fit_predict_splits(
-        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
     ) -> list[Floats]:
         """As `fit` and `predict_proba` on each split; the parts see all inner and outer splits at once."""
         self._check_params()
@@ -90,7 +90,7 @@ class StackedFusion(FusedHead):
             check_both_classes(y[split.train])
         inner = [self._inner(split, clinical, y) for split in splits]
         asked = [*splits, *(one for some in inner for one in some)]
-        said = [fit_predict(part, asked, clinical, y, memo) for part in self._parts()]
+        said = [fit_predict(part, asked, clinical, y, fit_cache) for part in self._parts()]
         probabilities, first = [], len(splits)
         for number, (split, some) in enumerate(zip(splits, inner, strict=True)):
             held_out = [of_part[first : first + len(some)] for of_part in said]

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...cache.bags import Bags
 from ...cohort.clinical import person_numbers
-from ..base import Memo, Split
+from ..base import FitCache, Split
 from ..checks import check_both_classes, is_above, is_whole, refuse_bad_arguments
 from ..clinical import ClinicalFeatures
 from ..registry import TrialLike
@@ -144,13 +144,13 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.stack([1 - p, p], axis=1)
 
     def fit_predict_splits(
-        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], memo: Memo
+        self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
     ) -> list[Floats]:
         """As `fit` and `predict_proba` on each split, all models trained together."""
         self._check_params()
         for split in splits:
             check_both_classes(y[split.train])
-        coordinates = coordinates_of_splits(splits, self.pca, memo)
+        coordinates = coordinates_of_splits(splits, self.pca, fit_cache)
         probabilities: list[Floats] = []
         for some in self._waves(splits):
             probabilities.extend(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...cache.bags import Bags
 from ...errors import InputError
-from ..base import Memo, Split
+from ..base import FitCache, Split
 
 __all__ = ["MOST_AXES", "Coordinates", "coordinates_of", "coordinates_of_splits"]
 
@@ -95,19 +95,19 @@ def coordinates_of(bags: Bags, pca: int | None) -> Coordinates:
         InputError: a feature is not finite.
     """
     split = Split(bags, "", np.arange(len(bags)), np.empty(0, dtype=np.int64))
-    return coordinates_of_splits([split], pca, Memo())[0]
+    return coordinates_of_splits([split], pca, FitCache())[0]
 
 
-def coordinates_of_splits(splits: Sequence[Split], pca: int | None, memo: Memo) -> list[Coordinates]:
-    """As `coordinates_of` the training patients of each split; kept in `memo` between trials."""
+def coordinates_of_splits(splits: Sequence[Split], pca: int | None, fit_cache: FitCache) -> list[Coordinates]:
+    """As `coordinates_of` the training patients of each split; kept in `fit_cache` between trials."""
     found: list[Coordinates] = []
     for first in range(0, len(splits), _SPLITS_AT_ONCE):
         some = splits[first : first + _SPLITS_AT_ONCE]
-        found.extend(_some_coordinates(some, pca, memo))
+        found.extend(_some_coordinates(some, pca, fit_cache))
     return found
 
 
-def _some_coordinates(splits: Sequence[Split], pca: int | None, memo: Memo) -> list[Coordinates]:
+def _some_coordinates(splits: Sequence[Split], pca: int | None, fit_cache: FitCache) -> list[Coordinates]:
     @once
     def moments(key: str) -> _Moments:
         alike = [s for s in splits if s.key == key]
@@ -124,8 +124,8 @@ def _some_coordinates(splits: Sequence[Split], pca: int | None, memo: Memo) -> l
             return moments(split.key).loadings(number)
 
         trained_on = split.train.tobytes()
-        mean, scale = memo.get(("instance scale", split.key, trained_on, pca is None), mean_and_scale)
-        kept = memo.get(("instance axes", split.key, trained_on), loadings)[:pca] if pca else None
+        mean, scale = fit_cache.get(("instance scale", split.key, trained_on, pca is None), mean_and_scale)
+        kept = fit_cache.get(("instance axes", split.key, trained_on), loadings)[:pca] if pca else None
         found.append(Coordinates(mean, scale, kept))
     return found
 

@@ -13,8 +13,8 @@ from sklearn.base import clone
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import auc
-from lymphofeat.heads import Memo, Split, fit_predict
-from lymphofeat.heads.base import SharesWork
+from lymphofeat.heads import FitCache, Split, fit_predict
+from lymphofeat.heads.base import BatchFit
 from lymphofeat.heads.neural import (
     AdditiveAttention,
     AttentionPooling,
@@ -96,11 +96,11 @@ def test_shared_work_changes_nothing(head: NeuralHead, patients: Patients, optio
     head.set_params(**options)
     parts = np.arange(0, 28), np.arange(28, N), np.arange(10, N), np.arange(0, 10)
     splits = [Split(bags, "digest", parts[0], parts[1]), Split(bags, "digest", parts[2], parts[3])]
-    assert isinstance(head, SharesWork)
+    assert isinstance(head, BatchFit)
     for limit in (1 << 30, 1):
-        memo = Memo(limit)
-        shared = fit_predict(head, splits, clinical, y, memo)
-        again = fit_predict(head, splits, clinical, y, memo)
+        fit_cache = FitCache(limit)
+        shared = fit_predict(head, splits, clinical, y, fit_cache)
+        again = fit_predict(head, splits, clinical, y, fit_cache)
         for split, p, same in zip(splits, shared, again, strict=True):
             plain = clone(head).fit(bags.select(split.train), clinical.iloc[split.train], y[split.train])
             expected = plain.predict_proba(bags.select(split.test), clinical.iloc[split.test])[:, 1]
@@ -109,7 +109,7 @@ def test_shared_work_changes_nothing(head: NeuralHead, patients: Patients, optio
     assert not hasattr(head, "parameters_")
     hidden = y.copy()
     hidden[parts[1]] = -1
-    np.testing.assert_array_equal(fit_predict(head, splits[:1], clinical, hidden, Memo())[0], shared[0])
+    np.testing.assert_array_equal(fit_predict(head, splits[:1], clinical, hidden, FitCache())[0], shared[0])
 
 
 def test_threads_change_the_time_only(head: NeuralHead, patients: Patients) -> None:
@@ -119,7 +119,7 @@ def test_threads_change_the_time_only(head: NeuralHead, patients: Patients) -> N
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            found.append(np.concatenate(fit_predict(head, splits, clinical, y, Memo())))
+            found.append(np.concatenate(fit_predict(head, splits, clinical, y, FitCache())))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -134,7 +134,7 @@ def test_learns_what_is_there_and_nothing_from_permuted_labels(head: NeuralHead)
     splits = [Split(bags, "digest", halves[i], halves[1 - i]) for i in (0, 1)]
     score = {}
     for name, y in {"true": cohort.y, "permuted": rng.permutation(cohort.y)}.items():
-        p = fit_predict(head, splits, cohort.table, y, Memo())
+        p = fit_predict(head, splits, cohort.table, y, FitCache())
         score[name] = auc(y, np.concatenate(p[::-1]))
     # The best possible AUC is 0.983; the standard error of a chance AUC at 80 against 80 is 0.046.
     assert score["true"] > 0.88
@@ -215,8 +215,8 @@ def test_splits_that_do_not_fit_in_memory_together_change_nothing(
 ) -> None:
     bags, clinical, y = patients
     splits = [Split(bags, "digest", np.arange(k, N - 5 + k), np.r_[:k, N - 5 + k : N]) for k in range(5)]
-    at_once = np.concatenate(fit_predict(head, splits, clinical, y, Memo()))
+    at_once = np.concatenate(fit_predict(head, splits, clinical, y, FitCache()))
     monkeypatch.setattr("lymphofeat.heads.neural.estimator._HELD_BYTES", 1)
     assert [len(some) for some in head._waves(splits)] == [2, 2, 1]
-    in_turn = np.concatenate(fit_predict(head, splits, clinical, y, Memo()))
+    in_turn = np.concatenate(fit_predict(head, splits, clinical, y, FitCache()))
     np.testing.assert_allclose(in_turn, at_once, rtol=0, atol=1e-5)

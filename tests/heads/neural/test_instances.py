@@ -7,7 +7,7 @@ import pytest
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import InputError
-from lymphofeat.heads import Memo, Split
+from lymphofeat.heads import FitCache, Split
 from lymphofeat.heads.neural.instances import coordinates_of, coordinates_of_splits
 
 
@@ -64,9 +64,9 @@ def test_splits_share_sums_and_keep_their_own_coordinates(bags: Bags) -> None:
     rng = np.random.default_rng(1)
     trains = [np.sort(rng.permutation(30)[:20]) for _ in range(40)]
     splits = [Split(bags, "digest", t, np.setdiff1d(np.arange(30), t)) for t in trains]
-    memo = Memo()
+    fit_cache = FitCache()
     for pca in (4, None, 2, 4):
-        together = coordinates_of_splits(splits, pca, memo)
+        together = coordinates_of_splits(splits, pca, fit_cache)
         for split, shared in zip(splits, together, strict=True):
             alone = coordinates_of(bags.select(split.train), pca)
             np.testing.assert_allclose(
@@ -76,10 +76,10 @@ def test_splits_share_sums_and_keep_their_own_coordinates(bags: Bags) -> None:
 
 def test_memory_of_features_is_read_once_for_many_axes(bags: Bags, monkeypatch: pytest.MonkeyPatch) -> None:
     splits = [Split(bags, "digest", np.arange(20), np.arange(20, 30))]
-    memo = Memo()
-    first = coordinates_of_splits(splits, 5, memo)[0]
+    fit_cache = FitCache()
+    first = coordinates_of_splits(splits, 5, fit_cache)[0]
     monkeypatch.setattr("lymphofeat.heads.neural.instances._Moments.of", None)
-    again = coordinates_of_splits(splits, 3, memo)[0]
+    again = coordinates_of_splits(splits, 3, fit_cache)[0]
     np.testing.assert_array_equal(again.loadings, first.loadings[:3])
 
 

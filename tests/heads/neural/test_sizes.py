@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.heads import Memo, Split, fit_predict
+from lymphofeat.heads import FitCache, Split, fit_predict
 from lymphofeat.heads.neural import (
     AdditiveAttention,
     AttentionPooling,
@@ -31,7 +31,7 @@ def check(head: Any, bags: Bags, clinical: pd.DataFrame, y: np.ndarray, n_folds:
     """All folds together, against each fold by itself."""
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=0)
     splits = [Split(bags, "digest", train, test) for train, test in folds.split(y, y)]
-    together = fit_predict(head, splits, clinical, y, Memo())
+    together = fit_predict(head, splits, clinical, y, FitCache())
     for split, p in zip(splits, together, strict=True):
         alone = clone(head).fit(bags.select(split.train), clinical.iloc[split.train], y[split.train])
         expected = alone.predict_proba(bags.select(split.test), clinical.iloc[split.test])[:, 1]

@@ -5,7 +5,7 @@ import pytest
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.estimates.scores import auc
-from lymphofeat.heads import Memo, PooledLogistic, Split, fit_predict
+from lymphofeat.heads import FitCache, PooledLogistic, Split, fit_predict
 from lymphofeat.heads.base import Head
 from lymphofeat.heads.neural import AdditiveAttention, AttentionPooling, DeepSets, GatedAttention
 from lymphofeat.synthetic.features import simulate_features
@@ -18,7 +18,7 @@ def score(head: Head) -> float:
     """AUC on 300 patients, each predicted by the model of the other half; standard error below 0.03."""
     bags = Bags.from_list(COHORT.bags)
     splits = [Split(bags, "digest", HALVES[i], HALVES[1 - i]) for i in (0, 1)]
-    p = fit_predict(head, splits, COHORT.table, COHORT.y, Memo())
+    p = fit_predict(head, splits, COHORT.table, COHORT.y, FitCache())
     return auc(COHORT.y, np.concatenate(p[::-1]))
 
 
