@@ -78,8 +78,8 @@ def measure(task: TrialTask) -> dict[str, Any]:
         save_cache(cache, table, {"drawn": np.concatenate(simulated.bags)}, n_repeats=1)
         start = time.perf_counter()
         pipeline = Pipeline("main", cache, "drawn", Space.of(task.head_types), task.trials, "auc")
-        with workers(1) as crew, open_ledger(Path(folder) / LEDGER) as ledger:
-            engine = Engine(open_cache(cache), Path(folder), crew, ledger, Silent())
+        with workers(1) as layout, open_ledger(Path(folder) / LEDGER) as ledger:
+            engine = Engine(open_cache(cache), Path(folder), layout, ledger, Silent())
             found = engine.run(pipeline, [Run(0, 0, 0)])
             seconds = time.perf_counter() - start
             study = engine.selected(pipeline, 0)

@@ -135,8 +135,8 @@ def evaluate(
         InputError, CacheError, StudyError: as `nested`.
     """
     runs = plan.runs
-    with workers(jobs) as crew, open_ledger(folder / LEDGER) as ledger:
-        engine = Engine(plan.cache, folder, crew, ledger, progress or Silent())
+    with workers(jobs) as pool, open_ledger(folder / LEDGER) as ledger:
+        engine = Engine(plan.cache, folder, pool, ledger, progress or Silent())
         main = engine.run(plan.main, runs)
         tuned = engine.selected(plan.main, runs[0].seed)
         selected = engine.on_one_scale(plan.main, tuned, runs[0].seed)

@@ -30,7 +30,7 @@ from ..training.networks import PatientNetwork
 from ..training.pixel_store import PixelStore, open_pixels
 from ..training.recipe import Recipe
 from ..training.recipe_file import find_recipe, recipe_names
-from ..training.side_by_side import Job, crew_of, train_all
+from ..training.side_by_side import Job, train_all, worker_layout
 from ..training.sources import ActivationSource, PixelSource, Source
 from ..training.train import (
     LearningPatients,
@@ -191,9 +191,9 @@ class Family:
         if not untrained:
             return
         patients = [self.learners(m) for m in untrained]
-        crew = crew_of(self.device, int(self.tables.folds[:, 0].max()) + 1)
+        layout = worker_layout(self.device, int(self.tables.folds[:, 0].max()) + 1)
         if self.device.type == "cpu":
-            self.progress.note(outlook(self._start().network, self.recipe, self.dtype, patients, crew))
+            self.progress.note(outlook(self._start().network, self.recipe, self.dtype, patients, layout))
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder, "")
         source = self._source(self._start())
@@ -207,7 +207,7 @@ class Family:
             )
             for member, learners in zip(untrained, patients, strict=True)
         ]
-        train_all(jobs, crew, self.progress)
+        train_all(jobs, layout, self.progress)
 
     def learners(self, member: Member) -> LearningPatients:
         training = self.recipe.training

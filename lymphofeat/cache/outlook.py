@@ -9,7 +9,7 @@ from torch import nn
 from ..encoder.frozen import has_fast_bfloat16
 from ..training.pace import Pace, duration, measure_pace, pace_from
 from ..training.recipe import Recipe
-from ..training.side_by_side import Crew
+from ..training.side_by_side import WorkerLayout
 from ..training.train import LearningPatients
 
 __all__ = ["outlook"]
@@ -22,7 +22,7 @@ def outlook(
     recipe: Recipe,
     dtype: torch.dtype,
     encoders: Sequence[LearningPatients],
-    crew: Crew,
+    layout: WorkerLayout,
 ) -> str:
     """A sentence or two for the user.
 
@@ -34,9 +34,9 @@ def outlook(
         crew: how many are trained at once, and with how many threads each.
     """
     threads = torch.get_num_threads()
-    torch.set_num_threads(crew.threads)
+    torch.set_num_threads(layout.threads)
     try:
-        return _outlook(backbone, recipe, dtype, encoders, crew)
+        return _outlook(backbone, recipe, dtype, encoders, layout)
     finally:
         torch.set_num_threads(threads)
 
@@ -46,7 +46,7 @@ def _outlook(
     recipe: Recipe,
     dtype: torch.dtype,
     encoders: Sequence[LearningPatients],
-    crew: Crew,
+    layout: WorkerLayout,
 ) -> str:
     crop = recipe.training.crop
     batch = torch.zeros(_SAMPLE, 3, crop, crop).contiguous(memory_format=torch.channels_last)
@@ -54,12 +54,12 @@ def _outlook(
         pace, below = measure_pace(backbone, batch, dtype), 0.0
     else:
         pace, below = pace_from(backbone, recipe.training.train_from, batch, dtype)
-    seconds = _total(recipe, pace, below, encoders, crew)
+    seconds = _total(recipe, pace, below, encoders, layout)
     text = (
         f"Training {len(encoders)} encoders for {recipe.training.epochs} epochs each takes about {duration(seconds)} "
         "on this processor."
     )
-    return f"{text} {_quicker(backbone, recipe, dtype, encoders, crew, batch, seconds)}"
+    return f"{text} {_quicker(backbone, recipe, dtype, encoders, layout, batch, seconds)}"
 
 
 def _quicker(
@@ -67,14 +67,14 @@ def _quicker(
     recipe: Recipe,
     dtype: torch.dtype,
     encoders: Sequence[LearningPatients],
-    crew: Crew,
+    layout: WorkerLayout,
     batch: torch.Tensor,
     seconds: float,
 ) -> str:
     ways = []
     resnet = recipe.network.backbone.startswith("resnet") and recipe.network.start == "weights"
     if recipe.training.train_from == "all" and resnet:
-        upper = _total(recipe, *pace_from(backbone, "layer4", batch, dtype), encoders, crew)
+        upper = _total(recipe, *pace_from(backbone, "layer4", batch, dtype), encoders, layout)
         if upper < 0.8 * seconds:
             ways.append(f"--train-from layer4 (about {duration(upper)})")
     if dtype == torch.float32 and has_fast_bfloat16(torch.device("cpu")):
@@ -84,13 +84,13 @@ def _quicker(
 
 
 def _total(
-    recipe: Recipe, pace: Pace, below: float, encoders: Sequence[LearningPatients], crew: Crew
+    recipe: Recipe, pace: Pace, below: float, encoders: Sequence[LearningPatients], layout: WorkerLayout
 ) -> float:
     """Seconds for all encoders; the layers below, if any, run once for every stored version of every image."""
     seconds = sum(_one(recipe, pace, patients) for patients in encoders) / len(encoders)
-    rounds = -(-len(encoders) // crew.at_once)
+    rounds = -(-len(encoders) // layout.at_once)
     n_images = max(int(p.sizes.sum()) for p in encoders)
-    return rounds * seconds + below * recipe.training.variants * n_images / crew.at_once
+    return rounds * seconds + below * recipe.training.variants * n_images / layout.at_once
 
 
 def _one(recipe: Recipe, pace: Pace, patients: LearningPatients) -> float:

@@ -92,8 +92,8 @@ def nested(
     pipeline.check(cache, runs)
     if note and progress is not None:
         progress.note(note)
-    with workers(jobs) as crew, open_ledger(folder / LEDGER) as ledger:
-        return Engine(cache, folder, crew, ledger, progress or Silent()).run(pipeline, runs)
+    with workers(jobs) as pool, open_ledger(folder / LEDGER) as ledger:
+        return Engine(cache, folder, pool, ledger, progress or Silent()).run(pipeline, runs)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Engine:
 
     cache: Cache
     folder: Path
-    crew: Workers
+    pool: Workers
     ledger: Ledger
     progress: Progress
     noted: set[str] = field(default_factory=set)
@@ -214,7 +214,7 @@ class Engine:
             done = sum(min(search.n_done, trials) for search in searches)
             self.progress.start(what, trials * len(searches), "trial", done)
             try:
-                run_together(searches, trials, self.crew, self.progress)
+                run_together(searches, trials, self.pool, self.progress)
             finally:
                 self.progress.stop()
             failed = [one for search in searches for one in search.failed(trials)]

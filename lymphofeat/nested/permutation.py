@@ -85,8 +85,8 @@ def permutation_test(
     _check(n)
     check_label_free(cache, chosen)
     pipeline.check(cache, runs)
-    with workers(jobs) as crew, open_ledger(folder / LEDGER) as ledger:
-        engine = Engine(cache, folder, crew, ledger, progress or Silent())
+    with workers(jobs) as pool, open_ledger(folder / LEDGER) as ledger:
+        engine = Engine(cache, folder, pool, ledger, progress or Silent())
         return permute(engine, pipeline, engine.run(pipeline, runs), runs[0], n)
 
 

@@ -17,11 +17,11 @@ from ..parallel import usable_cores
 from ..progress import Progress
 from .pace import duration
 
-__all__ = ["Crew", "Job", "crew_of", "train_all"]
+__all__ = ["Job", "WorkerLayout", "train_all", "worker_layout"]
 
 
 @dataclass(frozen=True)
-class Crew:
+class WorkerLayout:
     """How many trainings run at once, and with how many threads each."""
 
     at_once: int
@@ -45,26 +45,26 @@ class Job:
     work: Callable[[Progress], None]
 
 
-def crew_of(device: torch.device, n_folds: int) -> Crew:
+def worker_layout(device: torch.device, n_folds: int) -> WorkerLayout:
     """On a CPU one training per core, but not more than folds; on an accelerator one after the other."""
     if device.type != "cpu":
-        return Crew(1, torch.get_num_threads())
+        return WorkerLayout(1, torch.get_num_threads())
     at_once = max(min(usable_cores(), n_folds), 1)
-    return Crew(at_once, max(usable_cores() // at_once, 1))
+    return WorkerLayout(at_once, max(usable_cores() // at_once, 1))
 
 
-def train_all(jobs: Sequence[Job], crew: Crew, progress: Progress) -> None:
+def train_all(jobs: Sequence[Job], layout: WorkerLayout, progress: Progress) -> None:
     """Do all jobs, with one bar for them together.
 
     Raises:
         Whatever a job raises first; the others end at their next step, and keep their last checkpoint.
     """
-    board = _Board(jobs, progress)
+    board = _SharedProgress(jobs, progress)
     progress.start(f"training {len(jobs)} encoders", sum(job.images for job in jobs), "images")
     before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(crew.at_once, initializer=torch.set_num_threads, initargs=(crew.threads,))
+    pool = ThreadPoolExecutor(layout.at_once, initializer=torch.set_num_threads, initargs=(layout.threads,))
     try:
-        running = [pool.submit(job.work, _Voice(board, job)) for job in jobs]
+        running = [pool.submit(job.work, _WorkerProgress(board, job)) for job in jobs]
         wait(running, return_when=FIRST_EXCEPTION)
         board.stopped.set()
         failed = [f.exception() for f in running if f.done()]
@@ -82,7 +82,7 @@ class _Stopped(BaseException):
     """Ends a training because another one failed or the user interrupted."""
 
 
-class _Board:
+class _SharedProgress:
     """What the jobs share: the bar, one at a time, and how long is left."""
 
     def __init__(self, jobs: Sequence[Job], progress: Progress) -> None:
@@ -97,25 +97,25 @@ class _Board:
         self.progress.note(f"{job.name}, {text}; {duration(seconds)} left")
 
 
-class _Voice:
+class _WorkerProgress:
     """A job's progress: its images move the common bar, its notes get its name and the time left."""
 
-    def __init__(self, board: _Board, job: Job) -> None:
-        self._board, self._job = board, job
+    def __init__(self, board: _SharedProgress, job: Job) -> None:
+        self._progress_board, self._job = board, job
 
     def start(self, what: str, total: int, unit: str, done: int = 0) -> None:
-        with self._board.lock:
-            self._board.left[self._job.name] -= round(self._job.epochs * done / max(total, 1))
-            self._board.progress.advance(done)
+        with self._progress_board.lock:
+            self._progress_board.left[self._job.name] -= round(self._job.epochs * done / max(total, 1))
+            self._progress_board.progress.advance(done)
 
     def advance(self, n: int = 1) -> None:
-        if self._board.stopped.is_set():
+        if self._progress_board.stopped.is_set():
             raise _Stopped
-        with self._board.lock:
-            self._board.progress.advance(n)
+        with self._progress_board.lock:
+            self._progress_board.progress.advance(n)
 
     def note(self, text: str) -> None:
-        with self._board.lock:
-            self._board.note(self._job, text)
+        with self._progress_board.lock:
+            self._progress_board.note(self._job, text)
 
     def stop(self) -> None: ...

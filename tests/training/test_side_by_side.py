@@ -5,7 +5,7 @@ import torch
 
 from lymphofeat.progress import Progress, Silent
 from lymphofeat.training.pace import duration
-from lymphofeat.training.side_by_side import Crew, Job, crew_of, train_all
+from lymphofeat.training.side_by_side import Job, WorkerLayout, train_all, worker_layout
 
 
 class Heard(Silent):
@@ -48,7 +48,7 @@ def test_all_jobs_are_done_under_one_bar(at_once: int) -> None:
 
         return work
 
-    train_all([job(n, working(n)) for n in "abc"], Crew(at_once, 1), heard)
+    train_all([job(n, working(n)) for n in "abc"], WorkerLayout(at_once, 1), heard)
     assert seen == dict.fromkeys("abc", 1)
     assert (heard.images, heard.total, heard.stopped) == (60, 60, 1)
     assert len(heard.notes) == 5
@@ -76,7 +76,7 @@ def test_one_failure_ends_the_others_at_their_next_step() -> None:
     heard = Heard()
     waiting = job("never", lambda _: pytest.fail("began after a failure"))
     with pytest.raises(ValueError, match="broken"):
-        train_all([job("endless", endless), job("failing", failing), waiting], Crew(2, 1), heard)
+        train_all([job("endless", endless), job("failing", failing), waiting], WorkerLayout(2, 1), heard)
     assert ended.is_set()
     assert heard.stopped == 1
 
@@ -85,9 +85,9 @@ def test_threads_depend_on_the_machine_and_the_folds_only(monkeypatch: pytest.Mo
     cpu = torch.device("cpu")
     for cores, folds, expected in [(1, 5, (1, 1)), (2, 5, (2, 1)), (16, 5, (5, 3)), (4, 2, (2, 2))]:
         monkeypatch.setattr("lymphofeat.training.side_by_side.usable_cores", lambda cores=cores: cores)
-        crew = crew_of(cpu, folds)
-        assert (crew.at_once, crew.threads) == expected
-    assert crew_of(torch.device("cuda"), 5).at_once == 1
+        layout = worker_layout(cpu, folds)
+        assert (layout.at_once, layout.threads) == expected
+    assert worker_layout(torch.device("cuda"), 5).at_once == 1
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def run_all(trainings: Sequence[Training], workers: int) -> None:
                 while training.step():
                     pass
             return
-        _Crew(trainings).run(min(workers, len(trainings)))
+        _BatchLayout(trainings).run(min(workers, len(trainings)))
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def one_thread_each() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class _Crew:
+class _BatchLayout:
     """Threads that take trainings from one queue, a step at a time."""
 
     def __init__(self, trainings: Sequence[Training]) -> None:
