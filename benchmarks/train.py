@@ -38,7 +38,7 @@ from lymphofeat.encoder.backbone import IMAGENET_MEAN, IMAGENET_STD
 from lymphofeat.encoder.backbones import BACKBONES, untrained
 from lymphofeat.encoder.frozen import DTYPES, has_fast_bfloat16
 from lymphofeat.encoder.pixels import Preprocessing
-from lymphofeat.parallel import keep_freed_memory, usable_cores
+from lymphofeat.parallel import disable_malloc_trim, usable_cores
 from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 from lymphofeat.training.augment import Augmenter, AugmentSpec
 from lymphofeat.training.networks import PatientNetwork
@@ -128,7 +128,7 @@ def our_epoch(cohort: Cohort, how: str) -> Result:
     """The package's step; `how` is "<dtype> <images that pass through the network together>"."""
     dtype, together = DTYPES[how.split()[0]], int(how.split()[1])
     groups, labels = an_epoch(cohort)
-    keep_freed_memory()
+    disable_malloc_trim()
     augmenter = Augmenter(SAME, PREPROCESSING)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-__all__ = ["cores_each", "keep_freed_memory", "one_thread", "usable_cores"]
+__all__ = ["cores_each", "disable_malloc_trim", "one_thread", "usable_cores"]
 
 
 def usable_cores() -> int:
@@ -36,7 +36,7 @@ def _threads() -> ThreadpoolController:
     return found.select(filepath=[path for path in paths if "torch" not in Path(path).parts])
 
 
-def keep_freed_memory() -> None:
+def disable_malloc_trim() -> None:
     """Keep glibc from returning each activation to the kernel and faulting it in again a moment later.
 
     The thresholds stay raised afterwards (glibc does not tell the old ones); they cost address space only.

@@ -11,7 +11,7 @@ import pandas as pd
 from ..cohort.alike import apart, look_alike
 from ..cohort.dates import REFERENCE_DATE
 from ..cohort.folders import list_part
-from ..cohort.images import look_at
+from ..cohort.images import inspect
 from ..cohort.layout import LAYOUT_FILE, Layout, layout_of
 from ..cohort.model import Patient
 from ..cohort.problems import Problems, counted, listing, raise_errors
@@ -141,7 +141,7 @@ def check_images(patients: Sequence[Patient], crop: int) -> None:
     """
     problems = Problems()
     for path in (image for patient in patients for image in patient.images):
-        facts = look_at(path)
+        facts = inspect(path)
         if facts.failure:
             problems.error("image", path, None, facts.failure, "replace or remove it")
         elif min(facts.width, facts.height) < crop:

@@ -25,7 +25,7 @@ from ..errors import StaleCacheError
 from ..progress import Progress
 from ..training.activations import open_activations, split_network
 from ..training.augment import Augmenter
-from ..training.checkpoint import TrainingState, look_into_checkpoint
+from ..training.checkpoint import TrainingState, inspect_checkpoint
 from ..training.networks import PatientNetwork
 from ..training.pixel_store import PixelStore, open_pixels
 from ..training.recipe import Recipe
@@ -62,7 +62,7 @@ def trainings_under_way(cache: Path) -> Iterator[tuple[Path, TrainingState]]:
         StaleCacheError: one cannot be read.
     """
     for path in sorted(encoders_folder(cache).glob("*.checkpoint")):
-        yield path, look_into_checkpoint(path)
+        yield path, inspect_checkpoint(path)
 
 
 def encoder_family_name(recipe: Recipe, label: str, dtype: str = "float32") -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cohort.model import Cohort
-from ..parallel import keep_freed_memory
+from ..parallel import disable_malloc_trim
 from ..progress import Progress, Silent
 from ..training.recipe import Recipe
 from ..training.recipe_file import change_recipe, find_recipe
@@ -170,7 +170,7 @@ def extract_finetuned(
     began = time.perf_counter()
     check_settings(settings.extract)
     tables = cohort_tables(cohort, settings.extract, progress)
-    keep_freed_memory()
+    disable_malloc_trim()
     with writing(cache):
         found, tables = open_fresh(cache, tables, force=force)
         folds = tables.folds[tables.folds[:, 0] >= 0, 0]

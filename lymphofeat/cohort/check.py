@@ -16,7 +16,7 @@ from ..progress import Progress, Silent
 from .audit import Shortcut, audit_cohort
 from .decoding import depth_of
 from .duplicates import report_duplicates
-from .images import ImageFacts, look_at, scaled
+from .images import ImageFacts, inspect, scaled
 from .layout import Layout, layout_of
 from .model import Cohort, Patient
 from .problems import Problem, Problems, beyond_the_first
@@ -114,7 +114,7 @@ def _in_threads(paths: Sequence[Path], workers: int) -> Iterator[list[ImageFacts
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
     with ThreadPoolExecutor(workers) as pool:
         try:
-            yield from pool.map(lambda chunk: [look_at(path) for path in chunk], chunks)
+            yield from pool.map(lambda chunk: [inspect(path) for path in chunk], chunks)
         finally:
             pool.shutdown(cancel_futures=True)  # after Ctrl-C the rest need not be decoded
 

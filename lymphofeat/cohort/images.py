@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .decoding import BadImageError, Picture, decode
 from .fingerprint import digest
 
-__all__ = ["ImageFacts", "look_at", "scaled"]
+__all__ = ["ImageFacts", "inspect", "scaled"]
 
 _VALUES = np.arange(256, dtype=np.float64)
 
@@ -46,7 +46,7 @@ class ImageFacts:
     deviation: tuple[float, ...] = (float("nan"),) * 3
 
 
-def look_at(path: Path) -> ImageFacts:
+def inspect(path: Path) -> ImageFacts:
     """Read and fully decode one image file. Never raises for a bad file: `failure` says what is wrong."""
     try:
         content = path.read_bytes()

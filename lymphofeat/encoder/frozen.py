@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
 from ..errors import InputError
-from ..parallel import keep_freed_memory, usable_cores
+from ..parallel import disable_malloc_trim, usable_cores
 from .pixels import Preprocessing, read_block
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -117,7 +117,7 @@ def encode_blocks(
     Raises:
         InputError: an image cannot be decoded. The blocks finished until then have reached the sink.
     """
-    keep_freed_memory()
+    disable_malloc_trim()
     run = _core_by_core if encoder.device.type == "cpu" else _stream
     run(encoder, blocks, sink, workers or usable_cores(), read)
 

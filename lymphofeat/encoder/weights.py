@@ -89,7 +89,7 @@ def _download(backbone: Backbone) -> Mapping[str, Tensor]:
         )
     entry = torchvision.models.get_weight(backbone.imagenet)
     try:
-        with _impatient():
+        with socket_timeout():
             state: Mapping[str, Tensor] = entry.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
@@ -102,7 +102,7 @@ def _download(backbone: Backbone) -> Mapping[str, Tensor]:
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def socket_timeout() -> Iterator[None]:
     """torch.hub sets no time limit; without one, a network that drops packets hangs the program."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_PATIENCE)

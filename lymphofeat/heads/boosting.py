@@ -94,7 +94,7 @@ class PooledXGBoost(PooledHead):
         rising = {width - len(names) + names.index(name) for name in _RISING if name in names}
         return tuple(int(column in rising) for column in range(width))
 
-    def _legal(self) -> Legal:
+    def _parameter_constraints(self) -> Legal:
         shares = {
             name: (is_above(getattr(self, name)) and getattr(self, name) <= 1, "a number above 0 and up to 1")
             for name in ("learning_rate", "subsample", "colsample")
@@ -104,7 +104,7 @@ class PooledXGBoost(PooledHead):
             for name in ("reg_lambda", "min_child_weight")
         }
         return {
-            **super()._legal(),
+            **super()._parameter_constraints(),
             **shares,
             **bounds,
             "trees": (is_whole(self.trees), "a whole number, 1 or more"),

@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 
-__all__ = ["check_both_classes", "is_above", "is_whole", "refuse_bad_arguments"]
+__all__ = ["check_both_classes", "check_params", "is_above", "is_whole"]
 
 
-def refuse_bad_arguments(head: Any, legal: Mapping[str, tuple[bool, str]]) -> None:
+def check_params(head: Any, legal: Mapping[str, tuple[bool, str]]) -> None:
     """Refuse a head with bad arguments, all of them at once.
 
     Args:

@@ -38,10 +38,12 @@ class PooledLDA(PooledHead):
         check_two_of_each(clinical, y)
         return self._classifier().fit(table, y)
 
-    def _legal(self) -> Legal:
+    def _parameter_constraints(self) -> Legal:
         number = isinstance(self.shrinkage, float | int) and not isinstance(self.shrinkage, bool)
         legal = self.shrinkage == "auto" or (number and 0 < float(self.shrinkage) <= 1)
-        return super()._legal() | {"shrinkage": (legal, "'auto' or a number above 0 and up to 1")}
+        return super()._parameter_constraints() | {
+            "shrinkage": (legal, "'auto' or a number above 0 and up to 1")
+        }
 
 
 def check_two_of_each(clinical: pd.DataFrame, y: NDArray[np.int8]) -> None:

@@ -52,8 +52,8 @@ class PooledGaussianProcess(PooledHead):
         process = self._classifier().set_params(kernel=kernel).fit(table, y)
         return _Shifted(process, 0.0 if self.class_weight is None else float(logit(np.mean(y == 1))))
 
-    def _legal(self) -> Legal:
-        return super()._legal() | {
+    def _parameter_constraints(self) -> Legal:
+        return super()._parameter_constraints() | {
             "width": (is_above(self.width), "a finite number above 0"),
             "amplitude": (is_above(self.amplitude), "a finite number above 0"),
         }

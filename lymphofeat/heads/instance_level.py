@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..cache.bags import Bags
 from .base import FitCache, Split, map_splits
-from .checks import check_both_classes, is_above, is_whole, refuse_bad_arguments
+from .checks import check_both_classes, check_params, is_above, is_whole
 from .clinical import ClinicalFeatures
 from .inner import inner_folds
 from .pooling import POOLINGS, pool
@@ -147,7 +147,7 @@ class InstanceLevel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return exact_regression(self.C).fit(rows, y[patient], sample_weight=(weights / lengths)[patient])
 
     def _check_params(self) -> None:
-        refuse_bad_arguments(
+        check_params(
             self,
             {
                 "inputs": (self.inputs in INPUTS, "'image' or 'both'"),

@@ -35,9 +35,9 @@ class PooledLogistic(PooledHead):
             return exact_regression(self.C)
         return sparse_regression(self.C, self.l1_ratio)
 
-    def _legal(self) -> Legal:
+    def _parameter_constraints(self) -> Legal:
         ratio = is_above(self.l1_ratio, -1) and 0 <= self.l1_ratio <= 1
-        return super()._legal() | {
+        return super()._parameter_constraints() | {
             "C": (is_above(self.C), "a finite number above 0"),
             "l1_ratio": (ratio, "a number from 0 to 1"),
         }

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from ..cache.bags import Bags
 from .base import FitCache, Split, map_splits
-from .checks import check_both_classes, is_whole, refuse_bad_arguments
+from .checks import check_both_classes, check_params, is_whole
 from .clinical import SPLINES
 from .design import ALL_POOLINGS, INPUTS, Design
 from .registry import TrialLike
@@ -42,7 +42,7 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Pooling → scaler → principal axes, beside clinical values → a classifier of a table.
 
     Everything that is learnt is learnt in `fit`. A subclass says which classifier in `_classifier`, and adds its own
-    arguments to `__init__` and to `_legal`.
+    arguments to `__init__` and to `_parameter_constraints`.
 
     Args:
         pooling: one of `ALL_POOLINGS`; not looked at for inputs="clinical".
@@ -102,7 +102,7 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             InputError: bad arguments (all are listed), one class only, or features that are not finite.
         """
-        refuse_bad_arguments(self, self._legal())
+        check_params(self, self._parameter_constraints())
         check_both_classes(y)
         self.design_ = self._design().fit(bags, clinical)
         self.classifier_ = self._train(self.design_.transform(bags, clinical), y, clinical)
@@ -122,7 +122,7 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
     ) -> list[Floats]:
         """As `fit` and `predict_proba` on each split; tables are kept between the trials of a study."""
-        refuse_bad_arguments(self, self._legal())
+        check_params(self, self._parameter_constraints())
         design = self._design()
 
         def fitted(split: Split, coordinates: Any) -> Floats:
@@ -159,7 +159,7 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rotate=self._rotate,
         )
 
-    def _legal(self) -> Legal:
+    def _parameter_constraints(self) -> Legal:
         """Per argument, whether its value is legal, and which are."""
         flags = {
             name: (isinstance(getattr(self, name), bool), "True or False")

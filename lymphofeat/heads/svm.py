@@ -83,8 +83,8 @@ class PooledSVM(PooledHead):
         )
         return _Sigmoid.fit(machine, held_out, y, self.class_weight)
 
-    def _legal(self) -> Legal:
-        return super()._legal() | {
+    def _parameter_constraints(self) -> Legal:
+        return super()._parameter_constraints() | {
             "kernel": (self.kernel in KERNELS, "'linear' or 'rbf'"),
             "C": (is_above(self.C), "a finite number above 0"),
             "width": (is_above(self.width), "a finite number above 0"),

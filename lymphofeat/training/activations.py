@@ -20,7 +20,7 @@ from torchvision.models import ResNet
 
 from ..encoder.frozen import has_fast_bfloat16
 from ..errors import InputError
-from ..parallel import keep_freed_memory
+from ..parallel import disable_malloc_trim
 from ..progress import Progress
 from ..storage.blocks import RowPlan, StoredRows, open_rows
 from .augment import N_DRAWS, Augmenter
@@ -155,7 +155,7 @@ def open_activations(
         raise InputError(f"variants is {variants}; it must be at least 1 (the plain image).")
     device = device or torch.device("cpu")
     dtype = dtype or (torch.bfloat16 if has_fast_bfloat16(device) else torch.float32)
-    keep_freed_memory()
+    disable_malloc_trim()
     network = _Lower(
         lower, store, augmenter, variant_draws(len(store), variants, augmenter, seed), device, dtype
     )

@@ -13,7 +13,7 @@ from ..encoder.identity import difference, identity_key
 from ..errors import StaleCacheError
 from ..storage.atomic import written_beside
 
-__all__ = ["TrainingState", "look_into_checkpoint", "read_checkpoint", "write_checkpoint"]
+__all__ = ["TrainingState", "inspect_checkpoint", "read_checkpoint", "write_checkpoint"]
 
 
 @dataclass
@@ -70,7 +70,7 @@ def read_checkpoint(
     key = identity_key(identity)
     if not path.exists():
         return TrainingState(key, identity=dict(identity))
-    state = look_into_checkpoint(path, whole=True)
+    state = inspect_checkpoint(path, whole=True)
     if state.key != key and state.key not in former_keys:
         differing = (
             difference(state.identity, identity) if state.identity else "settings, data or library versions"
@@ -83,7 +83,7 @@ def read_checkpoint(
     return state
 
 
-def look_into_checkpoint(path: Path, *, whole: bool = False) -> TrainingState:
+def inspect_checkpoint(path: Path, *, whole: bool = False) -> TrainingState:
     """The state at `path`, whatever training it is of.
 
     Args:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from lymphofeat.cohort.decoding import bit_depth, read_picture
-from lymphofeat.cohort.images import look_at
+from lymphofeat.cohort.images import inspect
 from lymphofeat.cohort.reading import look_ahead, reading_notes
 from lymphofeat.encoder.pixels import read_crop
 from lymphofeat.errors import InputError
@@ -21,7 +21,7 @@ from .fuzz import KINDS, SIDE, mutants, whole
 
 def read_alike(path: Path) -> str:
     """What `check` says, "" if the file decodes; `extract` must agree, and neither may raise anything else."""
-    facts = look_at(path)
+    facts = inspect(path)
     look_ahead([path])
     refused = ""
     try:
@@ -157,7 +157,7 @@ def test_deep_images_are_scaled_by_their_depth(
     np.testing.assert_array_equal(
         read_crop(path, 40), values.reshape(40, 40, -1) >> 8 | np.zeros((40, 40, 3), int)
     )
-    assert look_at(path).largest == most
+    assert inspect(path).largest == most
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
@@ -174,7 +174,7 @@ def test_deep_colours_of_a_png(tmp_path: Path) -> None:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 40, 16, 2, 0, 0, 0))
     content = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     (tmp_path / "a.png").write_bytes(content)
-    assert look_at(tmp_path / "a.png").deep
+    assert inspect(tmp_path / "a.png").deep
     np.testing.assert_array_equal(read_crop(tmp_path / "a.png", 40, 12), values >> 4)
 
 
@@ -250,5 +250,5 @@ def test_a_second_page_that_is_damaged_does_not_spoil_the_first(tmp_path: Path) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert read_alike(tmp_path / "p.tif") == ""
-        assert look_at(tmp_path / "p.tif").pages == 2
+        assert inspect(tmp_path / "p.tif").pages == 2
         np.testing.assert_array_equal(read_crop(tmp_path / "p.tif", 40), noise())

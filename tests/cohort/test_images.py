@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lymphofeat.cohort.images import look_at
+from lymphofeat.cohort.images import inspect
 
 from ..helpers.tiny import tiny_cohort
 
@@ -18,7 +18,7 @@ from ..helpers.tiny import tiny_cohort
 def test_facts_equal_those_of_the_decoded_array(tmp_path: Path) -> None:
     tiny_cohort(tmp_path, n=4, images=1)
     path = tmp_path / "trainset/P1/000000.jpg"
-    facts = look_at(path)
+    facts = inspect(path)
     with Image.open(path) as image:
         pixels = np.asarray(image, dtype=np.float64)
     assert (facts.width, facts.height, facts.mode, facts.failure) == (128, 128, "RGB", "")
@@ -34,7 +34,7 @@ def test_other_modes_are_measured_as_rgb(mode: str, suffix: str, tmp_path: Path)
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(pixels).convert(mode).save(path)
-    facts = look_at(path)
+    facts = inspect(path)
     with Image.open(path) as image:
         rgb = np.asarray(image.convert("RGB"), dtype=np.float64)
     assert facts.mode == mode
@@ -44,7 +44,7 @@ def test_other_modes_are_measured_as_rgb(mode: str, suffix: str, tmp_path: Path)
 def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(np.full((16, 16), 0x8042, dtype=np.uint16)).save(path)
-    facts = look_at(path)
+    facts = inspect(path)
     assert facts.mode == "I;16"
     assert facts.mean == pytest.approx((0x8042 / 256,) * 3)
 
@@ -52,7 +52,7 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
 def test_a_slide_is_not_decoded(tmp_path: Path) -> None:
     path = tmp_path / "slide.png"
     Image.new("1", (10_000, 6_000)).save(path)
-    assert look_at(path).failure == "is 10000 × 6000 pixels, too large for a cell"
+    assert inspect(path).failure == "is 10000 × 6000 pixels, too large for a cell"
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_damaged_bytes_fail_with_words_or_decode(
     path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's doubts about metadata
-        facts = look_at(path)
+        facts = inspect(path)
     assert facts.size == path.stat().st_size
     assert facts.failure or (facts.width > 0 and facts.mode and np.isfinite(facts.deviation).all())
 
@@ -92,4 +92,4 @@ def test_every_cut_is_found(kind: str, encoded: dict[str, bytes], tmp_path: Path
         path.write_bytes(content[:keep])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            assert look_at(path).failure, keep
+            assert inspect(path).failure, keep

@@ -82,9 +82,9 @@ class LateFusion(FusedHead):
             return self.weight * image + (1 - self.weight) * values
         return np.asarray(expit(self.weight * log_odds(image) + (1 - self.weight) * log_odds(values)))
 
-    def _legal(self) -> dict[str, tuple[bool, str]]:
+    def _parameter_constraints(self) -> dict[str, tuple[bool, str]]:
         number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
-        return super()._legal() | {
+        return super()._parameter_constraints() | {
             "average": (self.average in WAYS, "'probabilities' or 'logits'"),
             "weight": (number and 0 <= self.weight <= 1, "a number from 0 to 1"),
         }

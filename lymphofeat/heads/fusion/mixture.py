@@ -66,8 +66,8 @@ class MixtureOfExperts(PooledHead):
     def _classifier(self) -> Any:
         return exact_regression(self.C)  # of each expert, where the training begins
 
-    def _legal(self) -> Legal:
-        return super()._legal() | {
+    def _parameter_constraints(self) -> Legal:
+        return super()._parameter_constraints() | {
             "inputs": (self.inputs == "both", "'both'"),
             "cross": (self.cross is False, "False"),
             "C": (is_above(self.C), "a finite number above 0"),

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from ...cache.bags import Bags
 from ..base import FitCache, Head, Split
-from ..checks import refuse_bad_arguments
+from ..checks import check_params
 from ..linear import PooledLogistic
 from ..linear import suggest as suggest_logistic
 from ..registry import HeadType, PrefixedTrial, TrialLike
@@ -57,7 +57,7 @@ class FusedHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         image, values = clone(image), clone(values)
         return tuple(part.set_params(class_weight=self.class_weight) for part in (image, values))
 
-    def _legal(self) -> dict[str, tuple[bool, str]]:
+    def _parameter_constraints(self) -> dict[str, tuple[bool, str]]:
         heads = {
             name: (
                 getattr(self, name) is None or hasattr(getattr(self, name), "predict_proba"),
@@ -68,7 +68,7 @@ class FusedHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return heads | {"class_weight": (self.class_weight in (None, "balanced"), "None or 'balanced'")}
 
     def _check_params(self) -> None:
-        refuse_bad_arguments(self, self._legal())
+        check_params(self, self._parameter_constraints())
 
 
 FIRST_PARTS: Mapping[str, Any] = {

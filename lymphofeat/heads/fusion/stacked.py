@@ -118,8 +118,8 @@ class StackedFusion(FusedHead):
         link = exact_regression(self.C, self.class_weight)
         return link.fit(table[train], y[train])
 
-    def _legal(self) -> dict[str, tuple[bool, str]]:
-        return super()._legal() | {
+    def _parameter_constraints(self) -> dict[str, tuple[bool, str]]:
+        return super()._parameter_constraints() | {
             "C": (is_above(self.C), "a finite number above 0"),
             "inner_folds": (is_whole(self.inner_folds, 2), "a whole number, 2 or more"),
             "random_state": (is_whole(self.random_state, 0), "a whole number, 0 or more"),

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from ...cache.bags import Bags
 from ...cohort.clinical import person_numbers
 from ..base import FitCache, Split
-from ..checks import check_both_classes, is_above, is_whole, refuse_bad_arguments
+from ..checks import check_both_classes, check_params, is_above, is_whole
 from ..clinical import ClinicalFeatures
 from ..registry import TrialLike
 from .batched import Model, Schedule, predict, train_models
@@ -250,7 +250,7 @@ class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
         for name in ("hidden", "epochs", "batch_size", "patience", "members"):
             legal[name] = (is_whole(getattr(self, name)), "a whole number, 1 or more")
-        refuse_bad_arguments(self, legal)
+        check_params(self, legal)
 
 
 def suggest_training(

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import torch
 
-from ...parallel import keep_freed_memory
+from ...parallel import disable_malloc_trim
 
 __all__ = ["Training", "one_thread_each", "run_all"]
 
@@ -36,7 +36,7 @@ def run_all(trainings: Sequence[Training], workers: int) -> None:
     Raises:
         Whatever a training raises; the others are given up then.
     """
-    keep_freed_memory()
+    disable_malloc_trim()
     with one_thread_each():
         if workers <= 1 or len(trainings) <= 1:
             for training in trainings:
