@@ -129,24 +129,24 @@ def _refuse_existing(out: Path, *, force: bool) -> None:
 @contextmanager
 def _replaced(out: Path, *, force: bool) -> Iterator[BundleFolder]:
     _refuse_existing(out, force=force)
-    beside, old = temporary_for(out), temporary_for(out, "old")
-    beside.mkdir()
+    temporary, old = temporary_for(out), temporary_for(out, "old")
+    temporary.mkdir()
     try:
-        folder = BundleFolder(beside)
+        folder = BundleFolder(temporary)
         yield folder
-        if not (beside / MANIFEST).exists():
+        if not (temporary / MANIFEST).exists():
             folder.close()
-        for made in (beside, *(path for path in beside.rglob("*") if path.is_dir())):
+        for made in (temporary, *(path for path in temporary.rglob("*") if path.is_dir())):
             sync(made)
         if out.exists():
             out.rename(old)
-        move_into_place(beside, out)
+        move_into_place(temporary, out)
     except BaseException:
         if old.exists() and not out.exists():
             old.rename(out)
         raise
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -19,7 +19,7 @@ from ..encoder.pixels import read_block
 from ..errors import InputError
 from ..estimates.conformal import REFER
 from ..progress import Progress, Silent
-from ..storage.atomic import refuse_existing, written_beside
+from ..storage.atomic import atomic_write, refuse_existing
 from .encoders import EncoderRecord
 from .familiar import patient_means, unlike
 from .load import Bundle, open_bundle
@@ -83,7 +83,7 @@ def predict_folder(
     loaded = open_bundle(bundle)
     new = read_patients(folder, clinical, loaded.reference, images=loaded.sees_images)
     table = predict_patients(loaded, new, device=device, workers=workers, progress=progress)
-    with written_beside(out, overwrite=force) as file:
+    with atomic_write(out, overwrite=force) as file:
         table.to_csv(file, index=False, lineterminator="\n")
     notes = (*loaded.notes, *new.notes, *_reading_notes(loaded, new.patients))
     return PredictSummary(out, loaded, table, notes)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..encoder.identity import difference
 from ..errors import CacheError, StaleCacheError
-from ..storage.atomic import check_place, leftovers, written_beside
+from ..storage.atomic import atomic_write, check_place, leftovers
 from ..storage.locks import locked
 from .changes import check_fresh, same_folds, same_images, same_labels
 from .layout import (
@@ -97,9 +97,9 @@ class PartialEncoding:
         """A new partial file, with the blocks of `old` whose images are the same ones in the same order."""
         self._check_encoder_family(spec)
         kept = "nothing was computed yet" if old is None else "what an earlier run finished is kept there"
-        with _room(self.path, kept), written_beside(self.path) as beside:
-            create_file(beside, self.tables, encoding_size(spec, self.tables.n_images))
-            with h5py.File(beside, "r+") as file:
+        with _room(self.path, kept), atomic_write(self.path) as temporary:
+            create_file(temporary, self.tables, encoding_size(spec, self.tables.n_images))
+            with h5py.File(temporary, "r+") as file:
                 create_encoding(file, spec, self.tables.n_images)
                 if old is not None:
                     self._carry_over(old, file["encodings"][spec.name], spec)
@@ -240,9 +240,9 @@ class PartialEncoding:
         if self._asked.provenance != self.spec.provenance:
             made["finished_with"] = self._asked.provenance
         kept = f"all features are kept in {self.path}"
-        with _room(self.cache, kept), written_beside(self.cache) as beside:
-            create_file(beside, self.tables, _size(self.cache) + _size(self.path))
-            with h5py.File(beside, "r+") as new, open_checked(self.path) as partial:
+        with _room(self.cache, kept), atomic_write(self.cache) as temporary:
+            create_file(temporary, self.tables, _size(self.cache) + _size(self.path))
+            with h5py.File(temporary, "r+") as new, open_checked(self.path) as partial:
                 _copy_encodings(self.cache, self.tables, new, without=name)
                 partial.copy(f"encodings/{name}", new["encodings"])
                 group = new["encodings"][name]
@@ -253,7 +253,7 @@ class PartialEncoding:
                     group.create_dataset("end_to_end", data=own)
                 if default or "latest" not in new.attrs:
                     new.attrs["latest"] = self.spec.encoder_family
-            _verify(beside, name, digest)
+            _verify(temporary, name, digest)
         del self._features, self._done, self._checks
         self.path.unlink()
 
@@ -299,9 +299,9 @@ def own_probabilities(
 
 def update_tables(cache: Path, tables: CohortTables) -> None:
     """Give a cache the clinical values of `tables`, which have the same fingerprint; encodings stay."""
-    with _room(cache, "the cache is as it was"), written_beside(cache) as beside:
-        create_file(beside, tables, _size(cache))
-        with h5py.File(beside, "r+") as new:
+    with _room(cache, "the cache is as it was"), atomic_write(cache) as temporary:
+        create_file(temporary, tables, _size(cache))
+        with h5py.File(temporary, "r+") as new:
             _copy_encodings(cache, tables, new)
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from ..errors import InputError, StudyError
-from ..storage.atomic import move_into_place, sync, written_beside
+from ..storage.atomic import atomic_write, move_into_place, sync
 from ..storage.locks import locked
 from .submission_log import Submission, read_log
 
@@ -63,7 +63,7 @@ class SubmissionLog:
         pending = pending_path(self.path)
         try:
             with _told(self.path):
-                with written_beside(pending) as file:
+                with atomic_write(pending) as file:
                     file.write_text(json.dumps(note), encoding="utf-8")
                 self._write([*self.lines, line])
         except StudyError:
@@ -134,7 +134,7 @@ class SubmissionLog:
         writer = csv.DictWriter(text, [f.name for f in fields(Submission)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(line) for line in lines)
-        with _told(self.path), written_beside(self.path) as file:
+        with _told(self.path), atomic_write(self.path) as file:
             file.write_text(text.getvalue(), encoding="utf-8", newline="")
         self.lines = lines
 

@@ -114,8 +114,8 @@ def submit(
     """
     progress = progress or Silent()
     end_interrupted(log_path(study_path), progress.note)
-    beside = probabilities_path(out) if probabilities else None
-    targets = [path for path in (out, beside) if path is not None]
+    temporary = probabilities_path(out) if probabilities else None
+    targets = [path for path in (out, temporary) if path is not None]
     for path in targets:
         refuse_existing(path, overwrite=force)
     study = load_study(study_path)
@@ -135,7 +135,7 @@ def submit(
     lines = written.write(dict(zip(targets, tables.items(), strict=False)), force=force, tell=progress.note)
     same = [line for line in lines if line.cohort == cache.fingerprint]
     return SubmissionSummary(
-        out, beside, model, ids, p, len(fits), written.expected, written.log,
+        out, temporary, model, ids, p, len(fits), written.expected, written.log,
         n_submissions=len(same), n_files=len({line.sha256 for line in same}),
         n_of_study=sum(line.study == study_path.name for line in same), notes=tuple(notes),
     )  # fmt: skip

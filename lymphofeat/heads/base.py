@@ -85,7 +85,7 @@ class BatchFit(Protocol):
 
 
 def map_splits(
-    work: Callable[[Split, S], T], splits: Sequence[Split], beside: Sequence[S], fit_cache: FitCache
+    work: Callable[[Split, S], T], splits: Sequence[Split], temporary: Sequence[S], fit_cache: FitCache
 ) -> list[T]:
     """What `work` gives for each split and what stands beside it, by several threads where splits are large.
 
@@ -98,9 +98,9 @@ def map_splits(
     patients = max((len(split.train) for split in splits), default=0)
     threads = min(fit_cache.threads if patients >= _LARGE else 1, len(splits))
     if threads <= 1:
-        return [work(*pair) for pair in zip(splits, beside, strict=True)]
+        return [work(*pair) for pair in zip(splits, temporary, strict=True)]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, splits, beside))
+        return list(pool.map(work, splits, temporary))
 
 
 def fit_predict(

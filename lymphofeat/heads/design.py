@@ -95,8 +95,8 @@ class Design:
 
         def fitted() -> Floats:
             pooling = FITTED_POOLINGS[self.pooling]
-            beside = plainly(pooling.beside) if pooling.beside else None
-            return pooling.pool(coordinates, split.bags, beside)
+            temporary = plainly(pooling.temporary) if pooling.temporary else None
+            return pooling.pool(coordinates, split.bags, temporary)
 
         def image() -> Floats:
             if coordinates is None:

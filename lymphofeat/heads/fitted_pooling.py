@@ -46,13 +46,13 @@ class FittedPooling:
     about: str
     axes: int | None
     reduce: Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]], Floats]
-    beside: str = ""
+    temporary: str = ""
 
-    def pool(self, coordinates: "Coordinates", bags: Bags, beside: Floats | None = None) -> Floats:
+    def pool(self, coordinates: "Coordinates", bags: Bags, temporary: Floats | None = None) -> Floats:
         """(n_bags, width) float64.
 
         Args:
-            beside: what `beside` makes of the bags, where it is known already.
+            beside: what `temporary` makes of the bags, where it is known already.
 
         Raises:
             InputError: a feature is not finite.
@@ -63,9 +63,9 @@ class FittedPooling:
             offsets = np.cumsum(part.lengths) - part.lengths
             vectors.append(self.reduce(coordinates.transform(part).numpy(), offsets, part.lengths))
         fitted = np.concatenate(vectors) if vectors else np.empty((0, 0))
-        if not self.beside:
+        if not self.temporary:
             return fitted
-        return np.hstack([pool(bags, self.beside) if beside is None else beside, fitted])
+        return np.hstack([pool(bags, self.temporary) if temporary is None else temporary, fitted])
 
 
 def _log_sum_exp(x: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
@@ -93,7 +93,7 @@ FITTED_POOLINGS = {
             f"standard deviations, and the covariance along the {_SECOND_ORDER_AXES} widest axes",
             _SECOND_ORDER_AXES,
             _second_order,
-            beside="std",
+            temporary="std",
         ),
     )
 }

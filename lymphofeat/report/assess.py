@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from ..assess import Assessment
-from ..storage.atomic import written_beside
+from ..storage.atomic import atomic_write
 from .assess_answer import answer
 from .assess_cells import SHOWN, cells
 from .printing import PlainTable, show
@@ -51,15 +51,14 @@ def write_assessment(assessment: Assessment, folder: Path, *, force: bool = Fals
     page, record = folder / "evaluate.md", folder / "evaluate.json"
     tables = {folder / f"{name}.csv": table for name, table in assessment.tables.items()}
     with ExitStack() as stack:
-        beside = {
-            path: stack.enter_context(written_beside(path, overwrite=force))
-            for path in (page, record, *tables)
+        temporary = {
+            path: stack.enter_context(atomic_write(path, overwrite=force)) for path in (page, record, *tables)
         }
-        beside[page].write_text(_markdown(assessment), encoding="utf-8")
-        beside[record].write_text(_json_text(assessment), encoding="utf-8")
+        temporary[page].write_text(_markdown(assessment), encoding="utf-8")
+        temporary[record].write_text(_json_text(assessment), encoding="utf-8")
         for path, table in tables.items():
-            table.to_csv(beside[path], index=False, float_format="%.6g", lineterminator="\n")
-    return list(beside)
+            table.to_csv(temporary[path], index=False, float_format="%.6g", lineterminator="\n")
+    return list(temporary)
 
 
 def write_json(assessment: Assessment, path: Path, *, force: bool = False) -> None:
@@ -68,8 +67,8 @@ def write_json(assessment: Assessment, path: Path, *, force: bool = False) -> No
     Raises:
         InputError: the file exists and `force` is false.
     """
-    with written_beside(path, overwrite=force) as beside:
-        beside.write_text(_json_text(assessment), encoding="utf-8")
+    with atomic_write(path, overwrite=force) as temporary:
+        temporary.write_text(_json_text(assessment), encoding="utf-8")
 
 
 def _json_text(assessment: Assessment) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..comparison.result import Comparison, Measured
 from ..estimates.scores import Interval
-from ..storage.atomic import written_beside
+from ..storage.atomic import atomic_write
 from ..wording import difference_text, interval_text, words
 from .conclusions import conclusions
 from .printing import PlainTable, show
@@ -43,9 +43,9 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
     """
     table, page = folder / "compare.csv", folder / "compare.md"
     with ExitStack() as stack:
-        file = stack.enter_context(written_beside(table))
+        file = stack.enter_context(atomic_write(table))
         comparison_table(comparison).to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
-        stack.enter_context(written_beside(page)).write_text(_markdown(comparison), encoding="utf-8")
+        stack.enter_context(atomic_write(page)).write_text(_markdown(comparison), encoding="utf-8")
     return table, page
 
 

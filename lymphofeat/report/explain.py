@@ -7,7 +7,7 @@ import pandas as pd
 from rich.console import Console
 
 from ..explain import Explanation
-from ..storage.atomic import written_beside
+from ..storage.atomic import atomic_write
 from ..studies.describe import describe_head
 from ..wording import number
 from .printing import PlainTable, show
@@ -50,8 +50,8 @@ def write_explanation(explanation: Explanation, path: Path, *, force: bool = Fal
     Raises:
         InputError: the file exists and `force` is false.
     """
-    with written_beside(path, overwrite=force) as beside:
-        explanation.images.to_csv(beside, index=False, float_format="%.6g", lineterminator="\n")
+    with atomic_write(path, overwrite=force) as temporary:
+        explanation.images.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _blind(e: Explanation) -> str:

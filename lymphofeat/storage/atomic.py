@@ -11,6 +11,7 @@ from uuid import uuid4
 from ..errors import InputError
 
 __all__ = [
+    "atomic_write",
     "check_place",
     "leftovers",
     "make_folder",
@@ -18,7 +19,6 @@ __all__ = [
     "refuse_existing",
     "sync",
     "temporary_for",
-    "written_beside",
 ]
 
 # `.<name>.<token>.tmp`: the token is a UUID (earlier versions wrote the process's number); SQLite adds "-journal".
@@ -49,7 +49,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def written_beside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder and rename it to `path` when the block ends well.
 
     File and folder are flushed to the disk, the file before the rename; when the block raises, the temporary file is

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import StudyError
 from ..scoring.failures import ERROR, REASON, FailedTrial
-from ..storage.atomic import check_place, leftovers, written_beside
+from ..storage.atomic import atomic_write, check_place, leftovers
 from ..storage.kinds import inspect_path, sqlite_is_locked
 from ..storage.locks import held_by_another, holder, locked
 from .rows import Row, read_rows, scoring_seconds
@@ -116,7 +116,7 @@ def create_store(
         for left, target in leftovers(path.parent):
             if target == path.name:  # by a run that was killed right here
                 left.unlink(missing_ok=True)
-        with written_beside(path) as beside, _storage(beside, create=True) as storage:
+        with atomic_write(path) as temporary, _storage(temporary, create=True) as storage:
             study = optuna.create_study(storage=storage, study_name=_STUDY, direction=direction)
             study.set_user_attr(_MADE_FROM, {"format": _FORMAT, **made_from})
             study.set_user_attr(_PATIENTS, dict(patients))

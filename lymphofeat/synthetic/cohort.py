@@ -48,19 +48,19 @@ def simulate_cohort(out: Path, spec: SimulationSettings, *, progress: Progress |
     progress = progress or Silent()
     patients = simulate_patients(spec, np.random.default_rng([spec.seed, 0]))
     make_folder(out.parent)
-    beside = temporary_for(out)
+    temporary = temporary_for(out)
     progress.start("simulating cells", int(patients["n_images"].sum()), "images")
     try:
-        beside.mkdir()
+        temporary.mkdir()
         cells = [
-            _paint_patient(beside, spec, k, row, progress) for k, row in enumerate(patients.itertuples())
+            _paint_patient(temporary, spec, k, row, progress) for k, row in enumerate(patients.itertuples())
         ]
-        _write_tables(beside, spec, patients)
-        _write_csv(pd.concat(cells), beside / "truth_cells.csv")
-        move_into_place(beside, out)
+        _write_tables(temporary, spec, patients)
+        _write_csv(pd.concat(cells), temporary / "truth_cells.csv")
+        move_into_place(temporary, out)
     finally:
         progress.stop()
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 

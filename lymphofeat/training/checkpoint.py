@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..encoder.identity import difference, identity_key
 from ..errors import StaleCacheError
-from ..storage.atomic import written_beside
+from ..storage.atomic import atomic_write
 
 __all__ = ["TrainingState", "inspect_checkpoint", "read_checkpoint", "write_checkpoint"]
 
@@ -50,8 +50,8 @@ def write_checkpoint(path: Path, state: TrainingState) -> None:
     """
     buffer = io.BytesIO()  # torch.save into a file words a full disk as a fault of its own format
     torch.save(vars(state), buffer)
-    with written_beside(path) as beside:
-        beside.write_bytes(buffer.getbuffer())
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_checkpoint(

@@ -17,7 +17,7 @@ from ..encoder.colour import ColourPreprocessing
 from ..encoder.state_dict import ABOUT
 from ..errors import WeightsError
 from ..storage.arrays import save_tensors
-from ..storage.atomic import written_beside
+from ..storage.atomic import atomic_write
 from .augment import AugmentSpec
 from .networks import PatientNetwork
 from .recipe import Recipe
@@ -50,8 +50,8 @@ def save_trained(path: Path, network: PatientNetwork, recipe: Recipe, about: Map
         OSError: the disk is full; nothing is left of the file.
     """
     metadata = {ABOUT: json.dumps({**about, "recipe": recipe.to_dict()}, sort_keys=True)}
-    with written_beside(path) as beside:
-        beside.write_bytes(save_tensors(network.state_dict(), metadata))
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(save_tensors(network.state_dict(), metadata))
 
 
 def trained_about(path: Path) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import pytest
 import lymphofeat
 from lymphofeat.cache.writer import partials, remove_leftovers
 from lymphofeat.errors import InputError
-from lymphofeat.storage.atomic import leftovers, make_folder, refuse_existing, written_beside
+from lymphofeat.storage.atomic import atomic_write, leftovers, make_folder, refuse_existing
 
 
 def test_two_writers_of_one_process_do_not_share_a_temporary_file(tmp_path: Path) -> None:
-    with written_beside(tmp_path / "a") as first, written_beside(tmp_path / "a") as second:
+    with atomic_write(tmp_path / "a") as first, atomic_write(tmp_path / "a") as second:
         first.write_text("first")
         second.write_text("second")
     assert (tmp_path / "a").read_text() == "first"
@@ -35,7 +35,7 @@ def test_file_and_folder_reach_the_disk_in_order(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "replace", renamed)
-    with written_beside(tmp_path / "new" / "a") as file:
+    with atomic_write(tmp_path / "new" / "a") as file:
         file.write_text("x")
     inodes = [(p.stat().st_ino) for p in (tmp_path, tmp_path / "new" / "a", tmp_path / "new")]
     assert done == [inodes[0], inodes[1], "rename", inodes[2]]  # the folder made, the file, its name
@@ -45,7 +45,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
 
     def write() -> None:
-        with written_beside(tmp_path / "a") as file:
+        with atomic_write(tmp_path / "a") as file:
             file.write_text("half")
             raise ZeroDivisionError
 
@@ -56,7 +56,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_a_file_that_somebody_wrote_meanwhile_is_kept(tmp_path: Path) -> None:
     def write() -> None:
-        with written_beside(tmp_path / "a", overwrite=False) as file:
+        with atomic_write(tmp_path / "a", overwrite=False) as file:
             file.write_text("mine")
             (tmp_path / "a").write_text("theirs")
 
