@@ -134,7 +134,8 @@ class EncodingSpec:
     def from_json(cls, text: str) -> "EncodingSpec":
         raw = json.loads(text)
         blind = raw["blind_to"]
-        return cls(**{**raw, "blind_to": None if blind == EVERY_FOLD else frozenset(blind)})
+        known = None if blind == EVERY_FOLD else frozenset(blind)
+        return cls(raw["name"], raw["family"], raw["dim"], raw["block"], known, raw["about"])
 
 
 def make_folds(patients: pd.DataFrame, n_folds: int, n_repeats: int, seed: int) -> NDArray[np.int8]:

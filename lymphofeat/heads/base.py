@@ -93,7 +93,7 @@ def map_splits(
         work: arithmetic that lets Python's lock go; safe to run twice at a time.
         splits: of one cohort.
         beside: one for each split.
-        fit cache: says how many threads there are.
+        fit_cache: says how many threads there are.
     """
     patients = max((len(split.train) for split in splits), default=0)
     threads = min(fit_cache.threads if patients >= _LARGE else 1, len(splits))
@@ -113,7 +113,7 @@ def fit_predict(
         splits: what to fit on and to predict.
         clinical: (n_patients) rows of the whole cohort; the head is handed its clinical values and nothing else.
         y: (n_patients,) labels; only those of each split's `train` are read.
-        fit cache: work kept from earlier calls with the same cohort.
+        fit_cache: work kept from earlier calls with the same cohort.
 
     Returns:
         Per split, (n_test,) float64 probabilities of malignant.

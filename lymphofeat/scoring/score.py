@@ -96,7 +96,7 @@ def score_head(
         encoder_family: whose encodings the head sees; every fold is predicted from one that is blind to it.
         head: unfitted; stays so.
         repeats: how many of the cache's repeats of folds to average over.
-        fit cache: work kept from earlier calls with the same cache; for this call only by default.
+        fit_cache: work kept from earlier calls with the same cache; for this call only by default.
         class_weights: of a reactive and of a malignant patient, in balanced accuracy and in choosing thresholds.
 
     Raises:
