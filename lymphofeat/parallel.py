@@ -1,25 +1,64 @@
 """Cores, threads and the memory between them: everything that decides how much of the machine is used."""
 
 import ctypes
-import os
 import platform
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import cache as once
 from pathlib import Path
 
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController, threadpool_limits  # type: ignore[import-untyped]
 
-__all__ = ["cores_each", "disable_malloc_trim", "one_thread", "usable_cores"]
+__all__ = [
+    "cores_each",
+    "disable_malloc_trim",
+    "hold_threads",
+    "one_thread",
+    "thread_pool",
+    "torch_threads",
+    "usable_cores",
+]
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: affinity, a container's CPU quota and LOKY_MAX_CPU_COUNT are honoured."""
+    from joblib import cpu_count  # a third of a second, and not every command counts
+
+    return max(1, int(cpu_count()))
 
 
 def cores_each(processes: int) -> int:
     """Cores for each of so many processes that share them, at least 1."""
     return max(1, usable_cores() // processes)
+
+
+@contextmanager
+def thread_pool(workers: int, *, torch_each: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads that ends with the block: tasks that have not begun are cancelled when it is left by an error.
+
+    An error is any way out but the last line: an exception, Ctrl-C, or a generator that is closed. The tasks at work
+    are waited for in any case.
+
+    Args:
+        workers: threads.
+        torch_each: threads that torch's arithmetic has in each of them, for tasks that use torch; torch's number for
+            the caller's thread is put back afterwards.
+    """
+    with ExitStack() as stack:
+        if torch_each is None:
+            pool = ThreadPoolExecutor(workers)
+        else:
+            import torch
+
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(torch_each,))
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -34,6 +73,27 @@ def _threads() -> ThreadpoolController:
     found = ThreadpoolController()
     paths = [library.filepath for library in found.lib_controllers]
     return found.select(filepath=[path for path in paths if "torch" not in Path(path).parts])
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads inside the block; with 1, the bits do not depend on their number."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def hold_threads(count: int) -> None:
+    """Hold torch, BLAS and OpenMP to so many threads for the rest of this process, which is one of several."""
+    import torch
+
+    torch.set_num_threads(count)
+    threadpool_limits(count)
 
 
 def disable_malloc_trim() -> None:

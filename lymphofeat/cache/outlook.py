@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..encoder.frozen import has_fast_bfloat16
+from ..parallel import torch_threads
 from ..training.pace import Pace, duration, measure_pace, pace_from
 from ..training.recipe import Recipe
 from ..training.side_by_side import WorkerLayout
@@ -33,12 +34,8 @@ def outlook(
         encoders: whom each encoder learns from and is validated on.
         crew: how many are trained at once, and with how many threads each.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(layout.threads)
-    try:
+    with torch_threads(layout.threads):
         return _outlook(backbone, recipe, dtype, encoders, layout)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _outlook(

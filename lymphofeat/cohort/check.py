@@ -4,14 +4,13 @@ Every image is read and decoded once, in threads (Pillow frees the interpreter w
 audit and the comparison of files need is collected on the way.
 """
 
-import os
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..parallel import thread_pool, usable_cores
 from ..progress import Progress, Silent
 from .audit import Shortcut, audit_cohort
 from .decoding import depth_of
@@ -70,7 +69,7 @@ def check_cohort(
     Args:
         root: the cohort's folder.
         layout: its names and words; the folder's `lymphofeat.toml`, else the default, unless given.
-        workers: decoding threads; the number of processors unless given.
+        workers: decoding threads; one per usable core unless given.
         progress: told of each decoded image, from the calling thread.
 
     Raises:
@@ -83,7 +82,7 @@ def check_cohort(
     if cohort is None:
         return CheckReport(root, tuple(found), None, ())
     problems = Problems(found)
-    facts = _decode_all(cohort.images, workers or os.cpu_count() or 1, progress or Silent())
+    facts = _decode_all(cohort.images, workers or usable_cores(), progress or Silent())
     bags = _by_patient(cohort, facts)
     report_persons(cohort, problems)
     _check_files(bags, problems)
@@ -112,11 +111,8 @@ def _decode_all(paths: Sequence[Path], workers: int, progress: Progress) -> list
 
 def _in_threads(paths: Sequence[Path], workers: int) -> Iterator[list[ImageFacts]]:
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            yield from pool.map(lambda chunk: [inspect(path) for path in chunk], chunks)
-        finally:
-            pool.shutdown(cancel_futures=True)  # after Ctrl-C the rest need not be decoded
+    with thread_pool(workers) as pool:
+        yield from pool.map(lambda chunk: [inspect(path) for path in chunk], chunks)
 
 
 Bags = list[tuple[Patient, Sequence[ImageFacts]]]

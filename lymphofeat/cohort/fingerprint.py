@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..parallel import thread_pool, usable_cores
 from ..progress import Progress, Silent
 from .model import Cohort
 
@@ -32,7 +31,7 @@ def image_digests(
     Args:
         paths: image files; they are read, not decoded.
         progress: told of each file, from the calling thread.
-        workers: threads; the number of processors unless given.
+        workers: threads; one per usable core unless given.
 
     Raises:
         InputError: a file that cannot be read.
@@ -42,7 +41,7 @@ def image_digests(
     digests: list[str] = []
     progress.start("reading files", len(paths), "image")
     try:
-        for part in _in_threads(chunks, workers):
+        for part in _in_threads(chunks, workers or usable_cores()):
             digests += part
             progress.advance(len(part))
     finally:
@@ -50,12 +49,9 @@ def image_digests(
     return digests
 
 
-def _in_threads(chunks: Sequence[Sequence[Path]], workers: int | None) -> Iterator[list[str]]:
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        try:
-            yield from pool.map(lambda chunk: [_file_digest(path) for path in chunk], chunks)
-        finally:
-            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C the rest need not be read
+def _in_threads(chunks: Sequence[Sequence[Path]], workers: int) -> Iterator[list[str]]:
+    with thread_pool(workers) as pool:
+        yield from pool.map(lambda chunk: [_file_digest(path) for path in chunk], chunks)
 
 
 def _file_digest(path: Path) -> str:

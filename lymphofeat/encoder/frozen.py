@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
 from ..errors import InputError
-from ..parallel import disable_malloc_trim, usable_cores
+from ..parallel import disable_malloc_trim, thread_pool, usable_cores
 from .pixels import Preprocessing, read_block
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -129,18 +129,13 @@ def _core_by_core(
         number, images = block
         sink(number, encoder(read(images, encoder.preprocessing.crop)))
 
-    threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-    try:
+    with thread_pool(workers, torch_each=1) as pool:
         for finished in [pool.submit(work, block) for block in blocks]:
             finished.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
 
 
 def _stream(encoder: BlockEncoder, blocks: Sequence[Block], sink: Sink, workers: int, read: Read) -> None:
-    with ThreadPoolExecutor(workers) as pool:
+    with thread_pool(workers) as pool:
         for number, pixels in _decoded_ahead(
             pool, blocks, read, encoder.preprocessing.crop, ahead=2 * workers
         ):

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -14,6 +13,7 @@ from sklearn.base import clone
 from ..cache.bags import Bags
 from ..cache.split import Split
 from ..cohort.clinical import clinical_frame
+from ..parallel import thread_pool
 
 __all__ = ["BatchFit", "FitCache", "Head", "Split", "check_probabilities", "fit_predict", "map_splits"]
 
@@ -85,22 +85,22 @@ class BatchFit(Protocol):
 
 
 def map_splits(
-    work: Callable[[Split, S], T], splits: Sequence[Split], temporary: Sequence[S], fit_cache: FitCache
+    work: Callable[[Split, S], T], splits: Sequence[Split], per_split: Sequence[S], fit_cache: FitCache
 ) -> list[T]:
-    """What `work` gives for each split and what stands beside it, by several threads where splits are large.
+    """What `work` gives for each split and its element of `per_split`, by several threads where splits are large.
 
     Args:
         work: arithmetic that lets Python's lock go; safe to run twice at a time.
         splits: of one cohort.
-        beside: one for each split.
+        per_split: one for each split.
         fit_cache: says how many threads there are.
     """
     patients = max((len(split.train) for split in splits), default=0)
     threads = min(fit_cache.threads if patients >= _LARGE else 1, len(splits))
     if threads <= 1:
-        return [work(*pair) for pair in zip(splits, temporary, strict=True)]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, splits, temporary))
+        return [work(*pair) for pair in zip(splits, per_split, strict=True)]
+    with thread_pool(threads) as pool:
+        return list(pool.map(work, splits, per_split))
 
 
 def fit_predict(

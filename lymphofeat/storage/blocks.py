@@ -12,17 +12,15 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..errors import CacheError
-from ..parallel import usable_cores
+from ..parallel import thread_pool, usable_cores
 from ..progress import Progress, Silent
 from .arrays import array_bytes
 from .atomic import move_into_place
@@ -239,13 +237,8 @@ def _computed(
     plan: RowPlan, compute: Compute, pending: list[int], workers: int
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Blocks in order, a few of them computed ahead."""
-    threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     window = _AHEAD * workers
-    try:
+    with thread_pool(workers, torch_each=1) as pool:
         for start in range(0, len(pending), window):
             blocks = pending[start : start + window]
             yield from zip(blocks, pool.map(compute, map(plan.rows, blocks)), strict=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)

@@ -17,10 +17,8 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Protocol, Self
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
 from ..errors import StudyError
-from ..parallel import cores_each
+from ..parallel import cores_each, hold_threads
 from ..scoring.plan import ScoringPlan
 from .evaluate import Evaluator, StudySpec, TrialResult, TrialTask
 
@@ -198,7 +196,7 @@ def _serve(pipe: Connection, jobs: int) -> None:
     def score(task: TrialTask) -> TrialResult:
         nonlocal evaluator
         if evaluator is None:
-            _hold_threads(cores_each(jobs))
+            hold_threads(cores_each(jobs))
             evaluator = Evaluator(processes=jobs)
         return evaluator(task)
 
@@ -219,13 +217,6 @@ def _scored(score: Callable[[TrialTask], TrialResult], task: TrialTask) -> Trial
         return score(task)
     except Exception as error:  # noqa: BLE001 - raised by who asked
         return Failure(task.number, error)
-
-
-def _hold_threads(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
-    threadpool_limits(threads)
 
 
 def _killed(task: TrialTask, member: _Member) -> str:

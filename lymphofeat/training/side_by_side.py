@@ -8,12 +8,12 @@ was interrupted goes on with the same arithmetic.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass
 
 import torch
 
-from ..parallel import usable_cores
+from ..parallel import thread_pool, usable_cores
 from ..progress import Progress
 from .pace import duration
 
@@ -61,20 +61,18 @@ def train_all(jobs: Sequence[Job], layout: WorkerLayout, progress: Progress) -> 
     """
     board = _SharedProgress(jobs, progress)
     progress.start(f"training {len(jobs)} encoders", sum(job.images for job in jobs), "images")
-    before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(layout.at_once, initializer=torch.set_num_threads, initargs=(layout.threads,))
     try:
-        running = [pool.submit(job.work, _WorkerProgress(board, job)) for job in jobs]
-        wait(running, return_when=FIRST_EXCEPTION)
-        board.stopped.set()
-        failed = [f.exception() for f in running if f.done()]
-        for error in failed:
-            if error is not None and not isinstance(error, _Stopped):
-                raise error
+        with thread_pool(layout.at_once, torch_each=layout.threads) as pool:
+            try:
+                running = [pool.submit(job.work, _WorkerProgress(board, job)) for job in jobs]
+                wait(running, return_when=FIRST_EXCEPTION)
+            finally:
+                board.stopped.set()
+            failed = [f.exception() for f in running if f.done()]
+            for error in failed:
+                if error is not None and not isinstance(error, _Stopped):
+                    raise error
     finally:
-        board.stopped.set()
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
         progress.stop()
 
 

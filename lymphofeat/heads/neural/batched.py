@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from ...parallel import torch_threads
 from .network import Layout, Network
 from .order import Minibatch, epoch_minibatches, set_aside
 from .packing import BagTensors, Pack
-from .schedule import one_thread_each, run_all
+from .schedule import run_all
 
 __all__ = ["Model", "Schedule", "predict", "train_models"]
 
@@ -104,7 +105,7 @@ def predict(network: Network, parameters: Tensor, layout: Layout, data: BagTenso
     """(G, b) float64 logits of each of G models for the bags at these positions."""
     logits = np.empty((len(parameters), len(bags)))
     first = 0
-    with torch.no_grad(), one_thread_each():
+    with torch.no_grad(), torch_threads(1):
         models = [layout.views(p[None]) for p in parameters]
         for pack in _runs(data, bags):
             last = first + len(pack.lengths)

@@ -6,18 +6,14 @@ there are, changes no bit. (Sharing a step between two cores was slower at every
 other and for Python's lock.)
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from queue import SimpleQueue
 from threading import Lock
 from typing import Protocol
 
-import torch
+from ...parallel import thread_pool, torch_threads
 
-from ...parallel import disable_malloc_trim
-
-__all__ = ["Training", "one_thread_each", "run_all"]
+__all__ = ["Training", "run_all"]
 
 
 class Training(Protocol):
@@ -37,24 +33,13 @@ def run_all(trainings: Sequence[Training], workers: int) -> None:
         Whatever a training raises; the others are given up then.
     """
     disable_malloc_trim()
-    with one_thread_each():
+    with torch_threads(1):
         if workers <= 1 or len(trainings) <= 1:
             for training in trainings:
                 while training.step():
                     pass
             return
         _BatchLayout(trainings).run(min(workers, len(trainings)))
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Let torch compute with one thread inside the block, so that the bits do not depend on their number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _BatchLayout:
@@ -68,9 +53,13 @@ class _BatchLayout:
             self._queue.put(training)
 
     def run(self, workers: int) -> None:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for future in [pool.submit(self._work, workers) for _ in range(workers)]:
-                future.result()
+        with thread_pool(workers, torch_each=1) as pool:
+            try:
+                for future in [pool.submit(self._work, workers) for _ in range(workers)]:
+                    future.result()
+            except BaseException:  # Ctrl-C comes to this thread only
+                self._dismiss(workers)
+                raise
 
     def _work(self, workers: int) -> None:
         try:

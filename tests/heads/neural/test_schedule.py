@@ -1,5 +1,6 @@
 """Trainings on threads: steps in order, never two of one training at a time, errors handed on."""
 
+import signal
 import time
 from threading import Lock
 
@@ -49,3 +50,17 @@ def test_an_error_ends_all(workers: int) -> None:
 
 def test_nothing_to_do() -> None:
     run_all([], 2)
+
+
+def test_ctrl_c_ends_all() -> None:
+    """It reaches the thread that waits, none of those that train."""
+
+    class Interrupting(Recorded):
+        def step(self) -> bool:
+            if self.taken == 3:
+                signal.raise_signal(signal.SIGINT)
+            return super().step()
+
+    trainings = [Recorded(10**9), Interrupting(10**9)]
+    with pytest.raises(KeyboardInterrupt):
+        run_all(trainings, 2)
