@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import Protocol
 
-from ...parallel import thread_pool, torch_threads
+from ...parallel import disable_malloc_trim, thread_pool, torch_threads
 
 __all__ = ["Training", "run_all"]
 
