@@ -55,13 +55,13 @@ def make_study(path: Path, n_trials: int, n_patients: int) -> None:
     rng = np.random.default_rng(0)
     y, folds = rng.integers(0, 2, n_patients), rng.permutation(np.arange(n_patients) % 5)
     space = Space.of()
-    made_from = {"metric": "auc", "family": "drawn", "repeats": 1, "takes": space.takes}
+    provenance = {"metric": "auc", "family": "drawn", "repeats": 1, "takes": space.takes}
     patients = {
         "ids": [f"P{i}" for i in range(n_patients)],
         "labels": y.tolist(),
         "folds": folds[:, None].tolist(),
     }
-    create_store(path, made_from, patients, DIRECTIONS["auc"])
+    create_store(path, provenance, patients, DIRECTIONS["auc"])
     with quiet_optuna(), open_store(path) as store:
         repeat = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
         for number in range(n_trials):

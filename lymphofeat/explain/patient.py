@@ -14,7 +14,7 @@ from ..parallel import one_thread
 from ..scoring.plan import labels_of
 from ..studies.space import build_head
 from ..studies.store import open_store
-from ..studies.study import check_made_from, made_from_cache
+from ..studies.study import check_provenance, provenance_of_cache
 from ..studies.summary import TrialSummary, load_study
 from .images import Method, image_contributions
 from .parts import PatientParts, patient_parts
@@ -71,7 +71,7 @@ def explain_patient(cache_path: Path, study_path: Path, patient: str) -> Explana
     """
     study, cache = load_study(study_path), open_cache(cache_path)
     with open_store(study_path) as store:
-        check_made_from(store, made_from_cache(cache, study.encoding, study.repeats))
+        check_provenance(store, provenance_of_cache(cache, study.encoding, study.repeats))
     row = _row_of(cache, patient)
     labels, trial = labels_of(cache), study.selected.members[0][0]
     fold = int(cache.folds[row, 0]) if labels[row] >= 0 else None

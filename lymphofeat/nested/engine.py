@@ -231,7 +231,7 @@ class Engine:
 
 def _key(tuning: Tuning, view: Cache, trials: int) -> str:
     """Hex digest of everything that a finished fold depends on."""
-    state = json.dumps([_RULES, trials, tuning.made_from(view)], sort_keys=True)
+    state = json.dumps([_RULES, trials, tuning.provenance(view)], sort_keys=True)
     return blake2b(state.encode(), digest_size=16).hexdigest()
 
 

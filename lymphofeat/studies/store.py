@@ -28,7 +28,7 @@ from .space import HEAD_TYPE
 __all__ = ["Store", "create_store", "open_store", "owned"]
 
 _STUDY = "lymphofeat"  # the study's name inside its file, so that the file may be renamed
-_MADE_FROM, _PATIENTS = "made_from", "patients"
+_PROVENANCE, _PATIENTS = "made_from", "patients"
 _FORMAT = 2  # of a trial's parameters and attributes; 1 knew one head type
 # Seconds to wait for another process's transaction, a reader's for one; Optuna's documentation raises it too.
 _BUSY_TIMEOUT = 60.0
@@ -40,7 +40,7 @@ class Store:
 
     Attributes:
         path: the file.
-        made_from: what the study was made with: cache, encoder family, metric, …; see `tune`.
+        provenance: what the study was made with: cache, encoder family, metric, …; see `tune`.
         patients: id, label and folds of the labelled patients, which its scores are about.
     """
 
@@ -49,7 +49,7 @@ class Store:
         self._storage = storage
         self._study_id = storage.get_study_id_from_name(_STUDY)
         attrs = storage.get_study_user_attrs(self._study_id)
-        self.made_from: dict[str, Any] = dict(attrs[_MADE_FROM])
+        self.provenance: dict[str, Any] = dict(attrs[_PROVENANCE])
         self.patients: dict[str, Any] = dict(attrs[_PATIENTS])
 
     def rows(self) -> list[Row]:
@@ -103,7 +103,7 @@ class Store:
 
 def create_store(
     path: Path,
-    made_from: Mapping[str, Any],
+    provenance: Mapping[str, Any],
     patients: Mapping[str, Any],
     direction: Literal["maximize", "minimize"],
 ) -> None:
@@ -118,7 +118,7 @@ def create_store(
                 left.unlink(missing_ok=True)
         with atomic_write(path) as temporary, _storage(temporary, create=True) as storage:
             study = optuna.create_study(storage=storage, study_name=_STUDY, direction=direction)
-            study.set_user_attr(_MADE_FROM, {"format": _FORMAT, **made_from})
+            study.set_user_attr(_PROVENANCE, {"format": _FORMAT, **provenance})
             study.set_user_attr(_PATIENTS, dict(patients))
     except (OSError, StorageInternalError, SQLAlchemyError) as error:
         raise StudyError(f"{path} cannot be written ({_cause(error)}); choose another place.") from error
@@ -141,8 +141,8 @@ def open_store(path: Path) -> Iterator[Store]:
             raise StudyError(held_by_another(path) if sqlite_is_locked(error) else foreign) from error
         except RuntimeError as error:  # Optuna's tables are of another release; its message says what to do
             raise StudyError(f"{path} was written by another Optuna: {error}") from error
-        if store.made_from.get("format") != _FORMAT:
-            maker = store.made_from.get("lymphofeat")
+        if store.provenance.get("format") != _FORMAT:
+            maker = store.provenance.get("lymphofeat")
             raise StudyError(
                 f"{path} was made by lymphofeat {maker}, whose studies this version does not read; begin a new study "
                 "with --study NAME."

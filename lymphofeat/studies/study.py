@@ -23,7 +23,7 @@ from .store import Store, create_store, open_store, owned, quiet_optuna
 from .summary import StudySummary, load_study
 from .workers import workers
 
-__all__ = ["Tuning", "check_arguments", "check_made_from", "encoding_in", "made_from_cache", "tune"]
+__all__ = ["Tuning", "check_arguments", "check_provenance", "encoding_in", "provenance_of_cache", "tune"]
 
 # What a study must agree on with the call that goes on with it: its word in a sentence, and the way out.
 _IDENTITY = {
@@ -123,7 +123,7 @@ class Tuning:
     sampler: str = "tpe"
     prune: bool = True
 
-    def made_from(self, view: Cache) -> dict[str, Any]:
+    def provenance(self, view: Cache) -> dict[str, Any]:
         """What the file must agree on with whoever goes on with it.
 
         Args:
@@ -131,7 +131,7 @@ class Tuning:
         """
         spec, weights = self.spec, self.spec.class_weights
         without = None if spec.without is None else list(spec.without)
-        return made_from_cache(view, spec.encoder_family, spec.repeats) | {
+        return provenance_of_cache(view, spec.encoder_family, spec.repeats) | {
             "without": without,
             "shuffle": spec.shuffle,
             "metric": spec.metric,
@@ -157,17 +157,17 @@ class Tuning:
             InputError, CacheError, LeakageError: as `StudySpec.plan`; nothing was written.
             StudyError: the study was made from something else, is in use, or cannot be written.
         """
-        made_from, direction = self.made_from(view), DIRECTIONS[self.spec.metric]
+        provenance, direction = self.provenance(view), DIRECTIONS[self.spec.metric]
         plan = None if self.path.exists() else self.spec.plan(view)
         left_out = {} if plan is None else self._left_out(plan)
         with owned(self.path), quiet_optuna():
             if plan is not None and not self.path.exists():
                 also = {LEFT_OUT: left_out} if left_out else {}
-                create_store(self.path, made_from | also, _patients(plan), direction)
+                create_store(self.path, provenance | also, _patients(plan), direction)
             with open_store(self.path) as store:
-                check_made_from(store, made_from)
+                check_provenance(store, provenance)
                 # As the study was begun: a sampler cannot be told of head types that are not in its space.
-                left_out = dict(store.made_from.get(LEFT_OUT, {}))
+                left_out = dict(store.provenance.get(LEFT_OUT, {}))
                 proposals = Proposals(self.space.without(left_out), direction, self.sampler, self.seed)
                 yield Search(store, self.spec, proposals, prune=self.prune, left_out=left_out)
 
@@ -179,23 +179,23 @@ class Tuning:
         return found
 
 
-def check_made_from(store: Store, now: Mapping[str, Any]) -> None:
+def check_provenance(store: Store, now: Mapping[str, Any]) -> None:
     """Compare what a study was made from with what is given now, key by key of `now`.
 
     Raises:
         StudyError: on the first difference, with the way out.
     """
     for key, (what, way) in _IDENTITY.items():
-        if key in now and store.made_from.get(key) != now[key]:
-            old, new = _shown(store.made_from.get(key)), _shown(now[key])
-            way = way.format(old=old, version=store.made_from.get("lymphofeat"))
+        if key in now and store.provenance.get(key) != now[key]:
+            old, new = _shown(store.provenance.get(key)), _shown(now[key])
+            way = way.format(old=old, version=store.provenance.get("lymphofeat"))
             raise StudyError(
                 f"{store.path} was made with another {what} ({old}, now {new}); {way}, "
                 "or begin a new study with --study NAME."
             )
 
 
-def made_from_cache(cache: Cache, encoder_family: str, repeats: int) -> dict[str, Any]:
+def provenance_of_cache(cache: Cache, encoder_family: str, repeats: int) -> dict[str, Any]:
     """The part of a study's identity that its cache gives."""
     return {
         "fingerprint": cache.fingerprint,

@@ -65,7 +65,7 @@ class StudySummary:
 
     Attributes:
         path: its file.
-        made_from: cache, encoder family, metric, class weights, seed, repeats, heads, inputs, sampler, space, version.
+        provenance: cache, encoder family, metric, class weights, seed, repeats, heads, inputs, sampler, space, version.
         best: the best complete trial by the study's metric; of equals the first.
         best_clinical, best_image: the best with clinical values only and with images only; None if not tried.
         selected: what `submit` and `export` hand over unless they are told otherwise: see `selection.DEFAULT`.
@@ -77,7 +77,7 @@ class StudySummary:
     """
 
     path: Path
-    made_from: dict[str, Any]
+    provenance: dict[str, Any]
     best: TrialSummary
     best_clinical: TrialSummary | None
     best_image: TrialSummary | None
@@ -106,7 +106,7 @@ class StudySummary:
     @property
     def left_out(self) -> dict[str, str]:
         """Head types that were not searched since they cannot be fitted on these folds, with a sentence each."""
-        return dict(self.made_from.get(LEFT_OUT, {}))
+        return dict(self.provenance.get(LEFT_OUT, {}))
 
     @property
     def n_pruned(self) -> int:
@@ -115,15 +115,15 @@ class StudySummary:
 
     @property
     def metric(self) -> str:
-        return str(self.made_from["metric"])
+        return str(self.provenance["metric"])
 
     @property
     def encoding(self) -> str:
-        return str(self.made_from["family"])
+        return str(self.provenance["family"])
 
     @property
     def repeats(self) -> int:
-        return int(self.made_from["repeats"])
+        return int(self.provenance["repeats"])
 
     def difference(self, trial: TrialSummary, other: TrialSummary | None = None) -> Interval:
         """`trial` − `other` (the best one if None) by the study's metric, on the same resamples of the patients."""
@@ -241,7 +241,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _summary(store: Store, rows: list[Row]) -> StudySummary:
-    sign = 1 if DIRECTIONS[store.made_from["metric"]] == "maximize" else -1
+    sign = 1 if DIRECTIONS[store.provenance["metric"]] == "maximize" else -1
     complete = [row for row in rows if row.complete]
     read = _Reader(store)
 
@@ -256,7 +256,7 @@ def _summary(store: Store, rows: list[Row]) -> StudySummary:
     image = best(lambda row: read.inputs(row) == "image")
     return StudySummary(
         path=store.path,
-        made_from=store.made_from,
+        provenance=store.provenance,
         best=read.trial(overall),
         best_clinical=None if clinical is None else read.trial(clinical),
         best_image=None if image is None else read.trial(image),
@@ -305,9 +305,9 @@ class _Reader:
         self._store = store
         self._y = np.array(store.patients["labels"], dtype=np.int8)
         self._folds = np.array(store.patients["folds"], dtype=np.int8)
-        weights = store.made_from.get("class_weights")
+        weights = store.provenance.get("class_weights")
         self._weights: ClassWeights = None if weights is None else (float(weights[0]), float(weights[1]))
-        self._takes: dict[str, list[str]] = store.made_from["takes"]
+        self._takes: dict[str, list[str]] = store.provenance["takes"]
         self._read: dict[int, TrialSummary] = {}
 
     def inputs(self, row: Row) -> str:

@@ -58,8 +58,8 @@ def trial(
 def study(path: Path, trials: list[Any], metric: str = "auc") -> Path:
     folds = [[i // 2 % 5] for i in range(N)]
     patients = {"ids": [f"P{i}" for i in range(N)], "labels": Y.tolist(), "folds": folds}
-    made_from = {"metric": metric, "family": "drawn", "repeats": 1, "takes": TAKES}
-    create_store(path, made_from, patients, DIRECTIONS[metric])
+    provenance = {"metric": metric, "family": "drawn", "repeats": 1, "takes": TAKES}
+    create_store(path, provenance, patients, DIRECTIONS[metric])
     with quiet_optuna(), open_store(path) as store:
         for one in trials:
             store.add(one)
