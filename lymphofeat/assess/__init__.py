@@ -6,6 +6,6 @@ read the tables: docs/evaluate.md.
 
 from .assessment import Assessment, assess
 from .learning import Learning, learning_curve
-from .optimism import Tuned
+from .optimism import SelectedModels
 
-__all__ = ["Assessment", "Learning", "Tuned", "assess", "learning_curve"]
+__all__ = ["Assessment", "Learning", "SelectedModels", "assess", "learning_curve"]

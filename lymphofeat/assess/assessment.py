@@ -20,7 +20,7 @@ from .answer import (
 )
 from .benefit import decision_table
 from .calibrated import calibration_table
-from .optimism import Tuned, optimism_table
+from .optimism import SelectedModels, optimism_table
 from .runs import Runs, check_same_patients
 from .stability import choices_table, patients_table, stability_table
 from .subgroups import subgroups_table
@@ -68,7 +68,7 @@ def assess(
     main: Nested,
     others: Sequence[Nested],
     patients: pd.DataFrame,
-    tuned: Tuned | None = None,
+    selected: SelectedModels | None = None,
     *,
     n_resamples: int = 2000,
     seed: int = 0,
@@ -92,7 +92,7 @@ def assess(
     everyone = [main, *others]
     for other in others:
         check_same_patients(main, other)
-    if tuned is not None and tuned.ids != main.ids:
+    if selected is not None and selected.ids != main.ids:
         raise InputError("The tuned score was measured on other patients than the nested one.")
     rows = _rows_of(main, patients)
     runs = Runs.of(main)
@@ -108,7 +108,7 @@ def assess(
         "pipelines": pipelines(everyone, **options),
         "differences": _as_table(found),
         "metrics": _metrics(runs, **options),
-        "optimism": optimism_table(main, tuned, **options),
+        "optimism": optimism_table(main, selected, **options),
         "subgroups": subgroups_table(runs, rows, **options),
         "calibration": calibration_table(main, **options),
         "triage": triage_table(main),
@@ -120,7 +120,7 @@ def assess(
         "simplest": simplest.table,
         "patients": patients_table(main),
     }
-    head_type = _simplest_head_type(tuned, main.metric, **options)
+    head_type = _simplest_head_type(selected, main.metric, **options)
     if head_type is not None:
         tables["head_types"] = head_type.table
     return Assessment(
@@ -153,11 +153,11 @@ def _as_table(found: Sequence[Difference]) -> pd.DataFrame:
 
 
 def _simplest_head_type(
-    tuned: Tuned | None, metric: str, *, n_resamples: int, seed: int
+    selected: SelectedModels | None, metric: str, *, n_resamples: int, seed: int
 ) -> OneStandardError | None:
-    if tuned is None or not tuned.of_head_types:
+    if selected is None or not selected.of_head_types:
         return None
-    candidates = [(name, COSTS.index(cost), runs) for name, (cost, runs) in tuned.of_head_types.items()]
+    candidates = [(name, COSTS.index(cost), runs) for name, (cost, runs) in selected.of_head_types.items()]
     return one_standard_error(candidates, metric, n_resamples=n_resamples, seed=seed)
 
 

@@ -21,7 +21,7 @@ from ..studies.summary import StudySummary
 from ..studies.workers import workers
 from ..wording import words
 from .assessment import Assessment, assess
-from .optimism import Tuned
+from .optimism import SelectedModels
 
 __all__ = ["Evaluation", "EvaluationPlan", "evaluate", "plan_evaluation"]
 
@@ -79,7 +79,7 @@ class Evaluation:
 
     main: Nested
     others: tuple[Nested, ...]
-    tuned: StudySummary
+    selected: StudySummary
     permutation: Permutation | None
     assessment: Assessment
 
@@ -138,14 +138,16 @@ def evaluate(
     with workers(jobs) as pool, open_ledger(folder / LEDGER) as ledger:
         engine = Engine(plan.cache, folder, pool, ledger, progress or Silent())
         main = engine.run(plan.main, runs)
-        tuned = engine.selected(plan.main, runs[0].seed)
-        selected = engine.on_one_scale(plan.main, tuned, runs[0].seed)
+        selected = engine.selected(plan.main, runs[0].seed)
+        selected = engine.on_one_scale(plan.main, selected, runs[0].seed)
         others = tuple(engine.run(control, runs) for control in plan.controls)
         permutation = permute(engine, plan.main, main, runs[0], plan.permute) if plan.permute > 0 else None
-    assessment = assess(main, others, plan.cache.patients, Tuned.of(tuned, selected), notes=plan.notes)
+    assessment = assess(
+        main, others, plan.cache.patients, SelectedModels.of(selected, selected), notes=plan.notes
+    )
     if permutation is not None:
         assessment = assessment.with_table("permutation", _table(permutation), _sentence(permutation))
-    return Evaluation(main, others, tuned, permutation, assessment)
+    return Evaluation(main, others, selected, permutation, assessment)
 
 
 def _table(permutation: Permutation) -> pd.DataFrame:

@@ -11,11 +11,11 @@ from ..nested.result import Nested, NestedFold
 from ..studies.summary import StudySummary, TrialSummary
 from .runs import Runs, compare_runs
 
-__all__ = ["Tuned", "optimism_table"]
+__all__ = ["SelectedModels", "optimism_table"]
 
 
 @dataclass(frozen=True)
-class Tuned:
+class SelectedModels:
     """What one search on all folds selected; its scores are optimistic.
 
     Attributes:
@@ -32,7 +32,7 @@ class Tuned:
     of_head_types: dict[str, tuple[str, Runs]]
 
     @classmethod
-    def of(cls, study: StudySummary, on_one_scale: Nested | None = None) -> "Tuned":
+    def of(cls, study: StudySummary, on_one_scale: Nested | None = None) -> "SelectedModels":
         """What a finished study selected.
 
         Args:
@@ -55,14 +55,14 @@ class Tuned:
 
 
 def optimism_table(
-    main: Nested, tuned: Tuned | None, *, n_resamples: int = 2000, seed: int = 0
+    main: Nested, selected: SelectedModels | None, *, n_resamples: int = 2000, seed: int = 0
 ) -> pd.DataFrame:
     """One row per metric: metric, nested, tuned, optimism with bounds, inner, outer, inner_optimism.
 
     `optimism` is tuned − nested (for losses nested − tuned: positive always flatters the tuned score), with its paired
-    95 % percentile interval by patient; empty without `tuned`. What asks for the order of patients only (AUC, average
-    precision) is compared like with like: both on one scale (`Nested.scores`), or both as they are where `tuned` has no
-    `ranks`; `nested` is then that of the probabilities as they are.
+    95 % percentile interval by patient; empty without `selected`. What asks for the order of patients only (AUC,
+    average precision) is compared like with like: both on one scale (`Nested.scores`), or both as they are where
+    `selected` has no `ranks`; `nested` is then that of the probabilities as they are.
 
     `inner` is the mean selected score inside the training parts of the outer folds, `outer` the mean score of the same
     heads on the folds themselves; their difference needs no search beside the nested one. Of AUC and average precision
@@ -70,15 +70,15 @@ def optimism_table(
     have no score and are left out.
     """
     here = Runs.of(main)
-    if tuned is not None and tuned.best.ranks is None:
+    if selected is not None and selected.best.ranks is None:
         here = replace(here, ranks=None)
     rows = []
     for metric in METRICS:
         sign = -1 if metric in ("log_loss", "brier") else 1
         row = {"metric": metric, "nested": here.value(metric), "tuned": float("nan")}
         row |= dict.fromkeys(("optimism", "optimism_low", "optimism_high"), float("nan"))
-        if tuned is not None:
-            there = tuned.best
+        if selected is not None:
+            there = selected.best
             compared = compare_runs(there, here, metric, n_resamples=n_resamples, seed=seed).difference
             low, high = sorted((sign * compared.low, sign * compared.high))
             row |= {"tuned": there.value(metric), "optimism": sign * compared.value}
@@ -92,7 +92,7 @@ def _inside(main: Nested, metric: str, sign: int) -> dict[str, float]:
     inner, outer = [], []
     for fold in main.folds_of_runs:
         y = main.y[fold.rows]
-        if metric in fold.tuned and len(np.unique(y)) == 2:
+        if metric in fold.selected and len(np.unique(y)) == 2:
             p = fold.probabilities
             inner.append(_selected_inside(main, fold, metric))
             outer.append(score(metric, y, p >= fold.threshold if metric == "balanced_accuracy" else p))
@@ -111,5 +111,5 @@ def _selected_inside(main: Nested, fold: NestedFold, metric: str) -> float:
     others = [other.rows for other in main.folds_of_runs if other.run == fold.run and other.fold != fold.fold]
     whole = all(len(np.unique(main.y[rows])) == 2 and not np.isnan(fold.inner[rows]).any() for rows in others)
     if metric not in ("auc", "average_precision") or not whole:
-        return fold.tuned[metric]
+        return fold.selected[metric]
     return float(np.mean([score(metric, main.y[rows], fold.inner[rows]) for rows in others]))

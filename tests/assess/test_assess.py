@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from lymphofeat.assess import Tuned, assess
+from lymphofeat.assess import SelectedModels, assess
 from lymphofeat.assess.optimism import optimism_table
 from lymphofeat.assess.runs import Runs
 from lymphofeat.assess.stability import choices_table, patients_table, stability_table
@@ -24,16 +24,16 @@ from ..helpers.nested import nested, table_of
 FEW = {"n_resamples": 100}
 
 
-def tuned(better: float = 0.0, seed: int = 0, runs: int = 1) -> Tuned:
+def selected(better: float = 0.0, seed: int = 0, runs: int = 1) -> SelectedModels:
     """A tuned result on the patients of `nested`, with so much more strength."""
     one = nested(strength=2 + better, seed=seed, runs=runs)
     found = Runs.of(one)
-    return Tuned(one.ids, found, 50, {"logistic": ("cheap", found), "attention": ("dear", found)})
+    return SelectedModels(one.ids, found, 50, {"logistic": ("cheap", found), "attention": ("dear", found)})
 
 
 def test_all_tables_are_there_and_the_same_twice() -> None:
     others = [nested("clinical only", inputs=("clinical",), seed=1), nested("untrained encoder", seed=2)]
-    first, again = (assess(nested(), others, table_of(), tuned(), **FEW) for _ in range(2))
+    first, again = (assess(nested(), others, table_of(), selected(), **FEW) for _ in range(2))
     assert list(first.tables) == list(again.tables)
     for name, table in first.tables.items():
         assert len(table), name
@@ -66,16 +66,16 @@ def test_rows_are_found_by_their_ids() -> None:
     with pytest.raises(InputError, match="lacks 'P7'"):
         assess(nested(), [], table[table["id"] != "P7"], **FEW)
     with pytest.raises(InputError, match="other patients than the nested one"):
-        assess(nested(), [], table, replace(tuned(), ids=("P0",)), **FEW)
+        assess(nested(), [], table, replace(selected(), ids=("P0",)), **FEW)
 
 
 def test_optimism_is_tuned_minus_nested_and_flatters_when_positive() -> None:
-    main, selected = nested(), tuned(better=1.5)
-    table = optimism_table(main, selected).set_index("metric")
+    main, found = nested(), selected(better=1.5)
+    table = optimism_table(main, found).set_index("metric")
     for metric in ("auc", "log_loss"):
         sign = -1 if metric == "log_loss" else 1
         values = "ranks" if metric == "auc" else "probabilities"
-        there, here = (getattr(runs, values)[:, 0] for runs in (selected.best, Runs.of(main)))
+        there, here = (getattr(runs, values)[:, 0] for runs in (found.best, Runs.of(main)))
         gain = sign * (score(metric, main.y, there) - score(metric, main.y, here))
         row = table.loc[metric]
         assert row["optimism"] == pytest.approx(gain)
@@ -87,11 +87,11 @@ def test_optimism_is_tuned_minus_nested_and_flatters_when_positive() -> None:
 def test_a_head_that_was_not_selected_has_no_optimism() -> None:
     """The same predictions on both sides, heads of different folds unequally sure and moved against each other."""
     main = unequal(nested())
-    table = optimism_table(main, Tuned(main.ids, Runs.of(main), 1, {})).set_index("metric")
+    table = optimism_table(main, SelectedModels(main.ids, Runs.of(main), 1, {})).set_index("metric")
     assert table[["optimism", "optimism_low", "optimism_high"]].abs().to_numpy().max() == 0
     as_they_are = Runs(main.y, main.probabilities, main.decisions)
     assert Runs.of(main).value("auc") > as_they_are.value("auc") + 0.05  # or the comparison would be easy
-    table = optimism_table(main, Tuned(main.ids, as_they_are, 1, {})).set_index("metric")
+    table = optimism_table(main, SelectedModels(main.ids, as_they_are, 1, {})).set_index("metric")
     assert table["optimism"].abs().max() == 0
     assert table.loc["auc", "nested"] == pytest.approx(as_they_are.value("auc"))
 
@@ -139,15 +139,15 @@ def shift(inner: np.ndarray, main: Nested, fold: int) -> np.ndarray:
 
 
 def test_the_simplest_head_type_is_the_cheapest_of_equals() -> None:
-    found = assess(nested(), [], table_of(), tuned(), **FEW)
+    found = assess(nested(), [], table_of(), selected(), **FEW)
     assert found.simplest_head_type is not None
     assert found.simplest_head_type.simplest == "logistic"
 
 
-def test_tuned_takes_a_study(tmp_path: Path) -> None:
+def test_selected_models_take_a_study(tmp_path: Path) -> None:
     cache = frozen_cache(tmp_path / "f.h5", n_folds=3)
     study = tune(cache, tmp_path / "s.db", trials=7, heads=["logistic", "lda"])
-    found = Tuned.of(study)
+    found = SelectedModels.of(study)
     assert found.ids == study.ids
     assert found.n_trials == 7
     for metric in ("balanced_accuracy", "auc"):

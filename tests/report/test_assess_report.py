@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from lymphofeat.assess import Assessment, Tuned, assess
+from lymphofeat.assess import Assessment, SelectedModels, assess
 from lymphofeat.assess.runs import Runs
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import Interval
@@ -33,8 +33,10 @@ def assessment() -> Assessment:
     ]
     better = nested(strength=4)
     found = Runs(better.y, better.probabilities, better.decisions)
-    tuned = Tuned(better.ids, found, 20, {"logistic": ("cheap", found), "attention": ("dear", found)})
-    return assess(main, others, table_of(), tuned, n_resamples=300)
+    selected = SelectedModels(
+        better.ids, found, 20, {"logistic": ("cheap", found), "attention": ("dear", found)}
+    )
+    return assess(main, others, table_of(), selected, n_resamples=300)
 
 
 def shown(assessment: Assessment, width: int = 80) -> str:
