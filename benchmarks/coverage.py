@@ -149,14 +149,14 @@ def comparisons(args: argparse.Namespace, world: World) -> None:
     for rng in seeds(args):
         y, _ = world.draw(rng)
         shared = rng.normal(size=world.n)
-        systems = [
+        pipelines = [
             world.probability(
                 np.sqrt(0.7) * shared + np.sqrt(0.3) * rng.normal(size=world.n) + world.distance * (y - 0.5)
             )
             for _ in range(6)
         ]
-        tests = [delong_test(y, systems[0], other) for other in systems[1:]]
-        one, other = systems[:2]
+        tests = [delong_test(y, pipelines[0], other) for other in pipelines[1:]]
+        one, other = pipelines[:2]
         areas = paired_bootstrap(
             statistic("auc", y, one), statistic("auc", y, other), y, n_resamples=args.resamples
         )

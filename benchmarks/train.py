@@ -231,10 +231,10 @@ def _busy_seconds() -> float:
     """Processor time that all processes of the machine have used; 0 where the system does not tell."""
     if not Path("/proc/stat").exists():
         return 0.0
-    user, nice, system, _, _, irq, soft, *_ = map(
+    user, nice, pipeline, _, _, irq, soft, *_ = map(
         int, Path("/proc/stat").read_text().split("\n")[0].split()[1:]
     )
-    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+    return (user + nice + pipeline + irq + soft) / os.sysconf("SC_CLK_TCK")
 
 
 def _children_seconds() -> float:

@@ -122,7 +122,7 @@ def test_the_promises_of_long_work_are_kept(run: Run, tmp_path: Path) -> None:
     compared_cache(tmp_path / "c.h5", n_folds=3)
     search = ("--encoding", "good", "--heads", "logistic", "--trials", "2")
     keeps_its_promise(run, tmp_path, "evaluate", "--cache", "c.h5", *search)
-    keeps_its_promise(run, tmp_path, "compare", "c.h5", "--systems", "good")
+    keeps_its_promise(run, tmp_path, "compare", "c.h5", "--pipelines", "good")
 
 
 def test_quiet_says_what_is_wrong_and_nothing_else(run: Run, tmp_path: Path) -> None:

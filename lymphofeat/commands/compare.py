@@ -9,11 +9,11 @@ from .common import METRICS, STUDIES, Say, always, cache_option, cohort_folder, 
 from .paths import GivenPath, GivenText, OutFolder
 
 
-@verb(example="lymphofeat compare data --systems default,frozen --out comparison", resumes=always)
+@verb(example="lymphofeat compare data --pipelines default,frozen --out comparison", resumes=always)
 @click.argument("source", metavar="[COHORT|CACHE]", type=GivenPath(), required=False)
 @cache_option
-@click.option("--systems", default="", metavar="NAME,…",
-              help="Systems, encodings, recipes, heads, or frozen, fine-tuned; by default all.")  # fmt: skip
+@click.option("--pipelines", default="", metavar="NAME,…",
+              help="Pipelines, encodings, recipes, heads, or frozen, fine-tuned; by default all.")  # fmt: skip
 @click.option("--metric", default="balanced_accuracy", show_default=True,
               type=click.Choice(METRICS), help="What decides the best.")  # fmt: skip
 @click.option("--out", type=OutFolder(), metavar="DIR", help="Write compare.csv and compare.md there.")
@@ -30,34 +30,34 @@ def compare(
     say: Say,
     source: Path | None,
     cache: Path,
-    systems: str,
+    pipelines: str,
     metric: str,
     out: Path | None,
     weights: str | None,
     **settings: Any,
 ) -> None:
-    """Measure every system of a cache on the same folds, beside controls that know nothing of cells.
+    """Measure every pipeline of a cache on the same folds, beside controls that know nothing of cells.
 
-    Given a cohort, first adds to --cache what it lacks: the controls, the --weights, the recipes in --systems. Given a
-    cache (by default --cache, if it is there), measures what it holds. Goes on where an earlier run was stopped.
+    Given a cohort, first adds to --cache what it lacks: the controls, the --weights, the recipes in --pipelines. Given
+    a cache (by default --cache, if it is there), measures what it holds. Goes on where an earlier run was stopped.
     """
     from ..comparison.compare import compare as compare_cache
     from ..comparison.compare import compare_cohort
     from ..report.compare import render_comparison, write_comparison
 
-    chosen = names(systems)
+    chosen = names(pipelines)
     record, progress = STUDIES / "compare.jsonl", say.progress()
     if source is None and cache.exists():
         source = cache
     if source is not None and (source.is_file() or source.suffix == ".h5"):
-        comparison = compare_cache(source, record, systems=chosen, metric=metric, progress=progress)
+        comparison = compare_cache(source, record, pipelines=chosen, metric=metric, progress=progress)
     else:
         from ..cache.extract import ExtractSettings
         from ..cohort.read import read_cohort
 
         comparison = compare_cohort(
             read_cohort(cohort_folder(source)), cache, record, settings=ExtractSettings(**settings),
-            weights=weights, systems=chosen, metric=metric, progress=progress,
+            weights=weights, pipelines=chosen, metric=metric, progress=progress,
         )  # fmt: skip
     render_comparison(comparison, say.console)
     if out is not None:

@@ -1,4 +1,4 @@
-"""`compare`: every system that a cache gives rise to, and the controls, on the same folds."""
+"""`compare`: every pipeline that a cache gives rise to, and the controls, on the same folds."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from ..scoring.score import DIRECTIONS
 from ..storage.journal import Ledger, open_ledger
 from ..training.recipe_file import find_recipe, recipe_names
 from .out_of_fold import OutOfFold, encoder_seconds, identity, predict
-from .pipelines import System, select, systems_of
+from .pipelines import Pipeline, pipelines_of, select
 from .result import Comparison, Measured, Patients
 
 __all__ = ["compare", "compare_cohort"]
@@ -29,39 +29,39 @@ def compare(
     cache_path: Path,
     record: Path,
     *,
-    systems: Sequence[str] = (),
+    pipelines: Sequence[str] = (),
     metric: str = "balanced_accuracy",
     progress: Progress | None = None,
 ) -> Comparison:
-    """Measure the systems of a cache on its first repeat of folds, the one that encoders are trained on.
+    """Measure the pipelines of a cache on its first repeat of folds, the one that encoders are trained on.
 
     Args:
         cache_path: a cache that `extract` or `save_cache` made.
         record: a file that keeps what is measured, so that an interrupted comparison goes on; made if need be.
-        systems: names of systems, encodings, recipes, heads or kinds of encoder; everything if empty. The controls
+        pipelines: names of pipelines, encodings, recipes, heads or kinds of encoder; everything if empty. The controls
             are always measured.
         metric: what "best" means: "balanced_accuracy", "auc" or "log_loss".
-        progress: told of every system.
+        progress: told of every pipeline.
 
     Raises:
         InputError: a name or metric that does not exist, or a cohort without one of the classes.
         CacheError: no usable cache.
-        LeakageError: a system that `systems` names has no encoding that is blind to one of the folds. A system that
-            was not named is left out instead, and the comparison says so.
-        StaleCacheError: an encoding that `systems` names was trained on clinical values that were corrected since;
+        LeakageError: a pipeline that `pipelines` names has no encoding that is blind to one of the folds. A pipeline
+            that was not named is left out instead, and the comparison says so.
+        StaleCacheError: an encoding that `pipelines` names was trained on clinical values that were corrected since;
             likewise.
         StudyError: `record` is in use, damaged, or cannot be written.
     """
     _check_metric(metric)
     cache = open_cache(cache_path)
-    for name in systems:
+    for name in pipelines:
         cache.check_not_stale(name)
-    there = systems_of(cache)
-    chosen = select(there, systems, recipe_names())
-    _check_there(there, systems, cache_path)
+    there = pipelines_of(cache)
+    chosen = select(there, pipelines, recipe_names())
+    _check_there(there, pipelines, cache_path)
     patients = _patients(cache)
     with open_ledger(record) as ledger:
-        measured, left_out = _measure(cache, chosen, set(systems), patients, ledger, progress or Silent())
+        measured, left_out = _measure(cache, chosen, set(pipelines), patients, ledger, progress or Silent())
     stale = [
         f"Left out: {cache.why_stale(encoder_family)}"
         for encoder_family in sorted({e.encoder_family for e in cache.stale.values()})
@@ -76,20 +76,20 @@ def compare_cohort(
     *,
     settings: ExtractSettings | None = None,
     weights: str | None = None,
-    systems: Sequence[str] = (),
+    pipelines: Sequence[str] = (),
     metric: str = "balanced_accuracy",
     progress: Progress | None = None,
 ) -> Comparison:
     """As `compare`, after adding what the cache lacks.
 
     These are the controls (colours, an untrained double of each encoder); with `weights`, their frozen encoding; and
-    the encoders of every recipe that `systems` names and that the cache does not hold for all folds.
+    the encoders of every recipe that `pipelines` names and that the cache does not hold for all folds.
 
     Args:
         cohort: what the cache was made from, or is to be made from.
         settings: device, dtype, seed, crop and folds of what is added; the folds of a cache that is there win.
         weights: "imagenet" or a file; where they are not given, recipes start from ImageNet's.
-        cache_path, record, systems, metric, progress: as for `compare`.
+        cache_path, record, pipelines, metric, progress: as for `compare`.
 
     Raises:
         StaleCacheError: the cache was made from another state of the cohort.
@@ -101,8 +101,8 @@ def compare_cohort(
         cache_path, replace(settings or ExtractSettings(), weights=weights or "imagenet")
     )
     cache = open_cache(cache_path) if cache_path.exists() else None
-    select([] if cache is None else systems_of(cache), systems, recipe_names())
-    named = [name for name in systems if name in recipe_names()]
+    select([] if cache is None else pipelines_of(cache), pipelines, recipe_names())
+    named = [name for name in pipelines if name in recipe_names()]
     to_train = [name for name in named if cache is None or not _is_whole(cache, name)]
     for recipe in to_train:
         _check_folds(recipe, settings.n_folds)
@@ -111,7 +111,7 @@ def compare_cohort(
     for recipe in to_train:
         extract_finetuned(cohort, cache_path, FinetuneSettings(recipe, settings), progress=progress)
     add_controls(cohort, cache_path, settings, progress=progress)
-    return compare(cache_path, record, systems=systems, metric=metric, progress=progress)
+    return compare(cache_path, record, pipelines=pipelines, metric=metric, progress=progress)
 
 
 def _check_metric(metric: str) -> None:
@@ -123,7 +123,7 @@ def _check_folds(recipe: str, n_folds: int) -> None:
     wanted = find_recipe(recipe).training.folds
     if wanted not in (0, n_folds):
         raise InputError(
-            f"The recipe {recipe!r} divides the cohort into {wanted} folds, and here systems are compared on "
+            f"The recipe {recipe!r} divides the cohort into {wanted} folds, and here pipelines are compared on "
             f"{n_folds}; make a cache of its own for it with `lymphofeat extract COHORT --recipe {recipe} "
             f"--folds {wanted} --cache FILE`."
         )
@@ -131,7 +131,7 @@ def _check_folds(recipe: str, n_folds: int) -> None:
 
 def _is_whole(cache: Cache, recipe: str) -> bool:
     """Whether the cache holds, for some weights, the recipe's encoders of all folds."""
-    encoder_families = {s.encoder_family for s in systems_of(cache) if s.recipe == recipe}
+    encoder_families = {s.encoder_family for s in pipelines_of(cache) if s.recipe == recipe}
     return any(
         _serves_all_folds(cache, encoder_family) for encoder_family in encoder_families if encoder_family
     )
@@ -145,8 +145,8 @@ def _serves_all_folds(cache: Cache, encoder_family: str) -> bool:
     return True
 
 
-def _check_there(systems: Sequence[System], wanted: Sequence[str], cache: Path) -> None:
-    absent = [name for name in wanted if name in recipe_names() and name not in {s.recipe for s in systems}]
+def _check_there(pipelines: Sequence[Pipeline], wanted: Sequence[str], cache: Path) -> None:
+    absent = [name for name in wanted if name in recipe_names() and name not in {s.recipe for s in pipelines}]
     if absent:
         raise InputError(
             f"{cache} holds no encoders of the recipe {absent[0]!r}; train them with `lymphofeat extract COHORT "
@@ -163,53 +163,53 @@ def _patients(cache: Cache) -> Patients:
 
 def _measure(
     cache: Cache,
-    chosen: Sequence[System],
+    chosen: Sequence[Pipeline],
     wanted: set[str],
     patients: Patients,
     ledger: Ledger,
     progress: Progress,
 ) -> tuple[list[Measured], list[str]]:
-    """The systems' scores, and a sentence for each that cannot be scored.
+    """The pipelines' scores, and a sentence for each that cannot be scored.
 
     Raises:
-        LeakageError: of a system that is named.
-        StudyError: no system can be scored.
+        LeakageError: of a pipeline that is named.
+        StudyError: no pipeline can be scored.
     """
     measured: list[Measured] = []
     left_out: dict[str, None] = {}
-    progress.start("comparing", len(chosen), "systems")
+    progress.start("comparing", len(chosen), "pipelines")
     try:
-        for system in chosen:
+        for pipeline in chosen:
             try:
-                found = _found(cache, system, ledger)
-                measured.append(Measured(system, found, patients, encoder_seconds(cache, system)))
+                found = _found(cache, pipeline, ledger)
+                measured.append(Measured(pipeline, found, patients, encoder_seconds(cache, pipeline)))
             except LeakageError as error:
-                if wanted & {system.name, system.encoder_family, system.recipe}:
+                if wanted & {pipeline.name, pipeline.encoder_family, pipeline.recipe}:
                     raise
                 left_out[f"Left out: {error}"] = None
             except Exception as error:  # noqa: BLE001 - whatever its head fails with, the others may not
                 raise_if_all(error)
-                left_out[f"Left out: {system.name} could not be fitted. {attrs_of(error)[REASON]}"] = None
+                left_out[f"Left out: {pipeline.name} could not be fitted. {attrs_of(error)[REASON]}"] = None
             progress.advance()
     finally:
         progress.stop()
     if not measured:
-        raise StudyError("\n".join(["None of the systems could be measured.", *left_out]))
+        raise StudyError("\n".join(["None of the pipelines could be measured.", *left_out]))
     return measured, list(left_out)
 
 
-def _found(cache: Cache, system: System, ledger: Ledger) -> OutOfFold:
-    key = identity(cache, system)
+def _found(cache: Cache, pipeline: Pipeline, ledger: Ledger) -> OutOfFold:
+    key = identity(cache, pipeline)
     entry = ledger.get(key)
     if entry is None:
-        found = predict(cache, system)
-        ledger.add(key, {"system": system.name, **found.to_json()})
+        found = predict(cache, pipeline)
+        ledger.add(key, {"pipeline": pipeline.name, **found.to_json()})
         return found
     try:
         return OutOfFold.from_json(entry)
     except (KeyError, ValueError, TypeError) as error:
         raise StudyError(
-            f"{ledger.path} holds a damaged entry of {system.name} ({error!r}); move the file away to begin anew."
+            f"{ledger.path} holds a damaged entry of {pipeline.name} ({error!r}); move the file away to begin anew."
         ) from error
 
 

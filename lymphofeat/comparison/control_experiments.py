@@ -1,4 +1,4 @@
-"""Heads that know nothing of cells: what a comparison shows beside every system.
+"""Heads that know nothing of cells: what a comparison shows beside every pipeline.
 
 They stand here and not among the heads, so that no search can choose one.
 """

@@ -1,4 +1,4 @@
-"""One system's out-of-fold predictions on a cache's first repeat of folds, each fold by what is blind to it."""
+"""One pipeline's out-of-fold predictions on a cache's first repeat of folds, each fold by what is blind to it."""
 
 import json
 import time
@@ -19,19 +19,19 @@ from ..parallel import one_thread
 from ..scoring.plan import labels_of
 from ..scoring.threshold import prevalence_threshold
 from ..storage.json_arrays import pack, unpack
-from .pipelines import END_TO_END, System, heads_of
+from .pipelines import END_TO_END, Pipeline, heads_of
 
 __all__ = ["OutOfFold", "encoder_seconds", "identity", "predict"]
 
 Floats = NDArray[np.float64]
 
-RULES = "1"  # changes whenever `predict` gives other numbers for the same system within a version
+RULES = "1"  # changes whenever `predict` gives other numbers for the same pipeline within a version
 _OWN_CUT = 0.5  # where a fine-tuned network decides, and the majority class
 
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """What a system says of the labelled patients, by models that did not see them.
+    """What a pipeline says of the labelled patients, by models that did not see them.
 
     Attributes:
         probabilities: (n,) float64 of malignant, labelled patients in the cache's order.
@@ -66,7 +66,7 @@ class OutOfFold:
         return cls(unpack(entry["probabilities"]), unpack(entry["cuts"]), float(entry["seconds"]))
 
 
-def predict(cache: Cache, system: System) -> OutOfFold:
+def predict(cache: Cache, pipeline: Pipeline) -> OutOfFold:
     """Predict every labelled patient.
 
     Heads and control experiments have their threshold at the share of malignant among the fold's training patients, the
@@ -80,53 +80,55 @@ def predict(cache: Cache, system: System) -> OutOfFold:
         InputError: the labelled part lacks a class.
     """
     labels = labels_of(cache)
-    splits = list(cache.splits(system.encoder_family).values())
+    splits = list(cache.splits(pipeline.encoder_family).values())
     probabilities, thresholds = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
     start = time.perf_counter()
-    end_to_end = system.head == END_TO_END
-    predicted = _own(cache, system, splits) if end_to_end else _by_heads(cache, system, splits, labels)
+    end_to_end = pipeline.head == END_TO_END
+    predicted = _own(cache, pipeline, splits) if end_to_end else _by_heads(cache, pipeline, splits, labels)
     for split, p in zip(splits, predicted, strict=True):
         probabilities[split.test] = p
         thresholds[split.test] = (
-            _OWN_CUT if end_to_end or system.head == "majority" else prevalence_threshold(labels[split.train])
+            _OWN_CUT
+            if end_to_end or pipeline.head == "majority"
+            else prevalence_threshold(labels[split.train])
         )
     labelled = labels >= 0
     return OutOfFold(probabilities[labelled], thresholds[labelled], time.perf_counter() - start)
 
 
-def identity(cache: Cache, system: System) -> str:
+def identity(cache: Cache, pipeline: Pipeline) -> str:
     """Hex digest of everything that `predict` depends on.
 
     Raises:
         LeakageError, CacheError, InputError: as `predict`.
     """
-    heads = [{"head": type(h).__name__, **h.get_params()} for h in heads_of(system)]
-    used = [(encoding.digest, _own_digest(encoding)) for encoding in _encodings(cache, system)]
-    state = json.dumps([__version__, RULES, system.head, heads, cache.fingerprint, used], sort_keys=True)
+    heads = [{"head": type(h).__name__, **h.get_params()} for h in heads_of(pipeline)]
+    used = [(encoding.digest, _own_digest(encoding)) for encoding in _encodings(cache, pipeline)]
+    state = json.dumps([__version__, RULES, pipeline.head, heads, cache.fingerprint, used], sort_keys=True)
     return blake2b(state.encode(), digest_size=16).hexdigest()
 
 
-def encoder_seconds(cache: Cache, system: System) -> float:
-    """Seconds that making the encodings behind a system took; 0 without any, NaN where they were not recorded."""
-    made = {encoding.name: encoding.made for encoding in _encodings(cache, system)}
+def encoder_seconds(cache: Cache, pipeline: Pipeline) -> float:
+    """Seconds that making the encodings behind a pipeline took; 0 without any, NaN where they were not recorded."""
+    made = {encoding.name: encoding.made for encoding in _encodings(cache, pipeline)}
     return float(sum(float(m.get("seconds", np.nan)) for m in made.values()))
 
 
-def _encodings(cache: Cache, system: System) -> list[Encoding]:
+def _encodings(cache: Cache, pipeline: Pipeline) -> list[Encoding]:
     """Of each fold, ascending; none where no image is looked at."""
-    splits = cache.splits(system.encoder_family).values()
+    splits = cache.splits(pipeline.encoder_family).values()
     return [cache.encodings[split.encoding] for split in splits if split.encoding]
 
 
-def _own(cache: Cache, system: System, splits: Sequence[Split]) -> list[Floats]:
+def _own(cache: Cache, pipeline: Pipeline, splits: Sequence[Split]) -> list[Floats]:
     predicted = []
     for split in splits:
         encoding = cache.encodings.get(split.encoding)
         if encoding is None or encoding.end_to_end is None:
-            name = system.encoder_family if encoding is None else encoding.name
+            name = pipeline.encoder_family if encoding is None else encoding.name
             raise CacheError(
                 f"{name} holds no probabilities of its own network; train it again with `lymphofeat extract "
-                f"--finetune`, or leave {system.name} out."
+                f"--finetune`, or leave {pipeline.name} out."
             )
         predicted.append(encoding.end_to_end[split.test])
     return predicted
@@ -137,9 +139,9 @@ def _own_digest(encoding: Encoding) -> str:
 
 
 def _by_heads(
-    cache: Cache, system: System, splits: Sequence[Split], labels: NDArray[np.int8]
+    cache: Cache, pipeline: Pipeline, splits: Sequence[Split], labels: NDArray[np.int8]
 ) -> list[Floats]:
     fit_cache = FitCache()
     with one_thread():
-        each = [fit_predict(head, splits, cache.clinical, labels, fit_cache) for head in heads_of(system)]
+        each = [fit_predict(head, splits, cache.clinical, labels, fit_cache) for head in heads_of(pipeline)]
     return [np.asarray(np.mean(of_fold, axis=0)) for of_fold in zip(*each, strict=True)]

@@ -1,4 +1,4 @@
-"""What can be compared: the systems that a cache gives rise to, by name, and the choice among them."""
+"""What can be compared: the pipelines that a cache gives rise to, by name, and the choice among them."""
 
 import json
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from ..errors import InputError
 from ..heads import Head, PooledLogistic
 from .control_experiments import BagSize, MajorityClass
 
-__all__ = ["END_TO_END", "HEADS", "System", "heads_of", "recipe_of", "select", "systems_of"]
+__all__ = ["END_TO_END", "HEADS", "Pipeline", "heads_of", "pipelines_of", "recipe_of", "select"]
 
 END_TO_END = "end-to-end"
-# What is built on every encoder family, by its word in a system's name, and what that sees of a patient.
+# What is built on every encoder family, by its word in a pipeline's name, and what that sees of a patient.
 HEADS = {"image": "image", "both": "image+clinical", "average": "image+clinical"}
 _CONTROLS = {"majority": "nothing", "bag-size": "bag size", "clinical": "clinical"}
 _TRAINED = ("frozen", "fine-tuned")
@@ -23,7 +23,7 @@ _COMPONENTS = 32
 
 
 @dataclass(frozen=True)
-class System:
+class Pipeline:
     """One way from a patient to a probability.
 
     Attributes:
@@ -50,22 +50,22 @@ class System:
         return self.encoder not in _TRAINED
 
 
-def systems_of(cache: Cache) -> list[System]:
-    """Every system that can be compared on a cache, controls first."""
-    systems = [System(name, name, None, "", "", inputs) for name, inputs in _CONTROLS.items()]
+def pipelines_of(cache: Cache) -> list[Pipeline]:
+    """Every pipeline that can be compared on a cache, controls first."""
+    pipelines = [Pipeline(name, name, None, "", "", inputs) for name, inputs in _CONTROLS.items()]
     for encoder_family in cache.encoder_families:
-        systems += _of_encoder_family(encoder_family, cache.members(encoder_family))
-    return sorted(systems, key=lambda s: _TRAINED.index(s.encoder) if s.encoder in _TRAINED else -1)
+        pipelines += _of_encoder_family(encoder_family, cache.members(encoder_family))
+    return sorted(pipelines, key=lambda s: _TRAINED.index(s.encoder) if s.encoder in _TRAINED else -1)
 
 
-def _of_encoder_family(encoder_family: str, members: Sequence[Encoding]) -> list[System]:
+def _of_encoder_family(encoder_family: str, members: Sequence[Encoding]) -> list[Pipeline]:
     recipe, uses_clinical = recipe_of(members[0])
     inputs = dict(HEADS)
     if any(member.end_to_end is not None for member in members):
         inputs = {END_TO_END: "image+clinical" if uses_clinical else "image", **inputs}
     encoder, backbone = _kind_of(members[0]), str(members[0].attrs.get("backbone", ""))
     return [
-        System(f"{encoder_family}/{head}", head, encoder_family, recipe, encoder, seen, backbone)
+        Pipeline(f"{encoder_family}/{head}", head, encoder_family, recipe, encoder, seen, backbone)
         for head, seen in inputs.items()
     ]
 
@@ -88,47 +88,49 @@ def recipe_of(encoding: Encoding) -> tuple[str, bool]:
     return ("" if recipe == "frozen" else str(recipe)), False
 
 
-def select(systems: Sequence[System], wanted: Sequence[str], recipes: Sequence[str] = ()) -> list[System]:
-    """The systems that `wanted` names, and the controls, which nothing leaves out.
+def select(
+    pipelines: Sequence[Pipeline], wanted: Sequence[str], recipes: Sequence[str] = ()
+) -> list[Pipeline]:
+    """The pipelines that `wanted` names, and the controls, which nothing leaves out.
 
     Args:
-        systems: all there are.
-        wanted: names of systems, encoder families, recipes, heads ("image", "both", "average", "end-to-end") or
+        pipelines: all there are.
+        wanted: names of pipelines, encoder families, recipes, heads ("image", "both", "average", "end-to-end") or
             encoders ("frozen", "fine-tuned"); empty: everything.
-        recipes: more names that are legal although no system may have them yet.
+        recipes: more names that are legal although no pipeline may have them yet.
 
     Raises:
         InputError: a name that nothing has; the nearest one is suggested.
     """
     if not wanted:
-        return list(systems)
-    known = {word for system in systems for word in _words(system)}
+        return list(pipelines)
+    known = {word for pipeline in pipelines for word in _words(pipeline)}
     known |= {*recipes, *HEADS, *_CONTROLS, *_TRAINED, END_TO_END}
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise InputError("\n".join(_unknown(name, sorted(known)) for name in unknown))
-    return [s for s in systems if s.is_control or _words(s) & set(wanted)]
+    return [s for s in pipelines if s.is_control or _words(s) & set(wanted)]
 
 
-def _words(system: System) -> set[str]:
-    """What the system may be called by."""
-    words = {system.name, system.encoder_family or "", system.recipe, system.head, system.encoder}
+def _words(pipeline: Pipeline) -> set[str]:
+    """What the pipeline may be called by."""
+    words = {pipeline.name, pipeline.encoder_family or "", pipeline.recipe, pipeline.head, pipeline.encoder}
     return words - {""}
 
 
 def _unknown(name: str, known: list[str]) -> str:
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
-    return f"No system, encoding, recipe or head is called {name!r}; {hint}"
+    return f"No pipeline, encoding, recipe or head is called {name!r}; {hint}"
 
 
-def heads_of(system: System) -> list[Head]:
+def heads_of(pipeline: Pipeline) -> list[Head]:
     """The unfitted heads whose probabilities are averaged; none for a network that stands for itself.
 
     Heads are fixed, not tuned: mean pooling (for the few colour values mean and deviation), the first 32 principal
     axes, logistic regression with C = 1.
     """
-    pooling = "mean+std" if system.encoder == "colour" else "mean"
+    pooling = "mean+std" if pipeline.encoder == "colour" else "mean"
     image = PooledLogistic(inputs="image", pooling=pooling, pca=_COMPONENTS)
     both = PooledLogistic(inputs="both", pooling=pooling, pca=_COMPONENTS)
     clinical = PooledLogistic(inputs="clinical")
@@ -140,4 +142,4 @@ def heads_of(system: System) -> list[Head]:
         "both": [both],
         "average": [image, clinical],
     }
-    return heads.get(system.head, [])
+    return heads.get(pipeline.head, [])

@@ -1,4 +1,4 @@
-"""The scores of compared systems, what sets them apart, and what may be concluded."""
+"""The scores of compared pipelines, what sets them apart, and what may be concluded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..estimates.scores import METRICS, Bootstrap, Interval, bootstrap
 from ..scoring.score import DIRECTIONS
 from .out_of_fold import OutOfFold
-from .pipelines import System
+from .pipelines import Pipeline
 
 __all__ = ["Comparison", "Measured", "Patients"]
 
@@ -20,7 +20,7 @@ Labels = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class Patients:
-    """Whom the systems are compared on: the labelled patients, in the cache's order.
+    """Whom the pipelines are compared on: the labelled patients, in the cache's order.
 
     Attributes:
         y: (n,) labels.
@@ -45,18 +45,20 @@ class Patients:
 
 
 class Measured:
-    """One system's scores on the patients.
+    """One pipeline's scores on the patients.
 
     Attributes:
-        system: what was measured.
+        pipeline: what was measured.
         found: its out-of-fold predictions.
         encoder_seconds: that its encodings took; NaN where not recorded.
         all, ambiguous: per metric, the score on all patients and on those with ambiguous counts; the latter empty where
             these are of one class.
     """
 
-    def __init__(self, system: System, found: OutOfFold, patients: Patients, encoder_seconds: float) -> None:
-        self.system, self.found, self.encoder_seconds = system, found, encoder_seconds
+    def __init__(
+        self, pipeline: Pipeline, found: OutOfFold, patients: Patients, encoder_seconds: float
+    ) -> None:
+        self.pipeline, self.found, self.encoder_seconds = pipeline, found, encoder_seconds
         order = _ordering(found.probabilities, patients.folds)
         self.all = _scores(patients.y, found, order, np.ones(len(patients.y), dtype=bool))
         few = patients.ambiguous
@@ -91,14 +93,14 @@ def _scores(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Systems measured on the same patients and folds, the best first.
+    """Pipelines measured on the same patients and folds, the best first.
 
     Attributes:
         measured: sorted by `metric`, of equals those named first in the alphabet.
         patients: whom on.
         metric: what "best" means.
         source: of the features: the cache's path.
-        left_out: a sentence for each system that was not measured, and for each control that is missing.
+        left_out: a sentence for each pipeline that was not measured, and for each control that is missing.
     """
 
     measured: tuple[Measured, ...]
@@ -116,7 +118,7 @@ class Comparison:
         source: str,
         left_out: Sequence[str],
     ) -> "Comparison":
-        """Sort the systems.
+        """Sort the pipelines.
 
         Raises:
             InputError: an unknown metric.
@@ -124,7 +126,7 @@ class Comparison:
         if metric not in DIRECTIONS:
             raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(DIRECTIONS)}.")
         sign = -1 if DIRECTIONS[metric] == "maximize" else 1
-        ranked = sorted(measured, key=lambda m: (sign * m.all[metric].value, m.system.name))
+        ranked = sorted(measured, key=lambda m: (sign * m.all[metric].value, m.pipeline.name))
         return cls(tuple(ranked), patients, metric, source, tuple(left_out))
 
     @property
@@ -147,20 +149,20 @@ class Comparison:
 
     @cached_property
     def tied(self) -> tuple[Measured, ...]:
-        """The systems behind the best one that cannot be told apart from it."""
+        """The pipelines behind the best one that cannot be told apart from it."""
         return tuple(m for m in self.measured[1:] if not self.verdict(self.best, m))
 
     def best_of(self, encoders: Sequence[str], inputs: str, backbone: str = "") -> Measured | None:
-        """The best system on one of these kinds of encoder with these inputs, and this backbone if one is named."""
+        """The best pipeline on one of these kinds of encoder with these inputs, and this backbone if one is named."""
         wanted = (
             m
             for m in self.measured
-            if m.system.encoder in encoders
-            and m.system.inputs == inputs
-            and backbone in ("", m.system.backbone)
+            if m.pipeline.encoder in encoders
+            and m.pipeline.inputs == inputs
+            and backbone in ("", m.pipeline.backbone)
         )
         return next(wanted, None)
 
     def named(self, name: str) -> Measured | None:
-        """The system of that name."""
-        return next((m for m in self.measured if m.system.name == name), None)
+        """The pipeline of that name."""
+        return next((m for m in self.measured if m.pipeline.name == name), None)

@@ -21,12 +21,12 @@ __all__ = ["comparison_table", "render_comparison", "write_comparison"]
 _SHORT = {"balanced_accuracy": "ba", "auc": "auc", "log_loss": "log_loss"}
 _SHOWN_FEW = ("balanced_accuracy", "auc")
 _TIED = "≈"
-_SCORES = ("system", "balanced accuracy", "AUC", "log loss ↓", "seconds")
+_SCORES = ("pipeline", "balanced accuracy", "AUC", "log loss ↓", "seconds")
 
 
 def render_comparison(comparison: Comparison, console: Console) -> None:
     """Print scores, differences and the conclusions; 100 columns suffice."""
-    show(console, (f"Compared {len(comparison.measured)} systems", "bold"), f" in {comparison.source}")
+    show(console, (f"Compared {len(comparison.measured)} pipelines", "bold"), f" in {comparison.source}")
     show(console, _measured_on(comparison))
     scores = [_score_cells(m) for m in comparison.measured]
     show(console, _table(_SCORES, scores, console.width))
@@ -50,11 +50,11 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
 
 
 def comparison_table(comparison: Comparison) -> pd.DataFrame:
-    """One row per system, the best first.
+    """One row per pipeline, the best first.
 
-    Columns: system, n, then balanced accuracy, AUC and their 95 % bounds (`_low`, `_high`), log_loss, seconds; the
+    Columns: pipeline, n, then balanced accuracy, AUC and their 95 % bounds (`_low`, `_high`), log_loss, seconds; the
     bounds of the log loss; inputs, encoder, encoder_family, recipe, encoder_seconds (of the seconds, those of the
-    encoder; empty where not recorded); per metric the difference to the best system (`ba_difference`, …) with
+    encoder; empty where not recorded); per metric the difference to the best pipeline (`ba_difference`, …) with
     bounds; tied (whether that of the comparison's metric covers zero); and per metric the score with bounds on the
     `ambiguous_n` patients whose count is at most the median, empty where they are of one class.
     """
@@ -63,18 +63,18 @@ def comparison_table(comparison: Comparison) -> pd.DataFrame:
 
 def _row(comparison: Comparison, m: Measured) -> dict[str, Any]:
     scores = {metric: score.interval() for metric, score in m.all.items()}
-    row: dict[str, Any] = {"system": m.system.name, "n": len(comparison.patients.y)}
+    row: dict[str, Any] = {"pipeline": m.pipeline.name, "n": len(comparison.patients.y)}
     row["balanced_accuracy"] = scores["balanced_accuracy"].value
     row |= _bounds("ba", scores["balanced_accuracy"])
     row |= {"auc": scores["auc"].value, **_bounds("auc", scores["auc"])}
     row |= {"log_loss": scores["log_loss"].value, "seconds": m.seconds}
     row |= _bounds("log_loss", scores["log_loss"])
     row |= {
-        "inputs": m.system.inputs,
-        "encoder": m.system.encoder or "none",
-        "encoder_family": m.system.encoder_family or "",
+        "inputs": m.pipeline.inputs,
+        "encoder": m.pipeline.encoder or "none",
+        "encoder_family": m.pipeline.encoder_family or "",
     }
-    row |= {"recipe": m.system.recipe, "encoder_seconds": m.encoder_seconds}
+    row |= {"recipe": m.pipeline.recipe, "encoder_seconds": m.encoder_seconds}
     for metric, short in _SHORT.items():
         row |= _named(f"{short}_difference", comparison.difference(m, comparison.best, metric))
     row |= {"tied": m is comparison.best or m in comparison.tied}
@@ -107,7 +107,7 @@ def _measured_on(comparison: Comparison) -> str:
 def _score_cells(m: Measured) -> list[str]:
     scores = {metric: score.interval() for metric, score in m.all.items()}
     return [
-        m.system.name,
+        m.pipeline.name,
         interval_text(scores["balanced_accuracy"]),
         interval_text(scores["auc"]),
         f"{scores['log_loss'].value:.3f}",
@@ -118,7 +118,7 @@ def _score_cells(m: Measured) -> list[str]:
 def _difference_titles(comparison: Comparison) -> tuple[str, ...]:
     few = f"{int(comparison.patients.ambiguous.sum())} with count ≤ {comparison.patients.median_count:.3g}"
     return (
-        "system",
+        "pipeline",
         f"{_title(comparison.metric)},\ndifference to the best",
         "",
         f"balanced acc.,\n{few}",
@@ -127,20 +127,20 @@ def _difference_titles(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _difference_rows(comparison: Comparison) -> list[list[str]]:
-    tied = {m.system.name for m in comparison.tied}
+    tied = {m.pipeline.name for m in comparison.tied}
     rows = []
     for m in comparison.measured:
         difference = comparison.difference(m, comparison.best)
         few = [interval_text(m.ambiguous[k].interval(), 2) if m.ambiguous else "–" for k in _SHOWN_FEW]
         away = "the best" if m is comparison.best else difference_text(difference)
-        rows.append([m.system.name, away, _TIED if m.system.name in tied else "", *few])
+        rows.append([m.pipeline.name, away, _TIED if m.pipeline.name in tied else "", *few])
     return rows
 
 
 def _markdown(comparison: Comparison) -> str:
     parts = [
         "# Comparison",
-        f"{len(comparison.measured)} systems in `{comparison.source}`. {_measured_on(comparison)}",
+        f"{len(comparison.measured)} pipelines in `{comparison.source}`. {_measured_on(comparison)}",
         _pipes(_SCORES, [_score_cells(m) for m in comparison.measured]),
         f"{_TIED}: cannot be told apart from the best, since the interval of the paired difference covers zero.",
         _pipes(_difference_titles(comparison), _difference_rows(comparison)),

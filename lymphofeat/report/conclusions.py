@@ -25,12 +25,12 @@ def _about_the_best(comparison: Comparison) -> str:
     best, n = comparison.best, len(comparison.measured)
     score = best.all[comparison.metric].interval()
     sentence = (
-        f"Best by {words(comparison.metric)} is {best.system.name} ({interval_text(score)}), selected among {n} on "
+        f"Best by {words(comparison.metric)} is {best.pipeline.name} ({interval_text(score)}), selected among {n} on "
         "these patients, so its score is optimistic"
     )
     if not comparison.tied:
         return f"{sentence}; every other system is worse by more than the interval."
-    names = ", ".join(m.system.name for m in comparison.tied)
+    names = ", ".join(m.pipeline.name for m in comparison.tied)
     return f"{sentence}; {len(comparison.tied)} of the others cannot be told apart from it (≈): {names}."
 
 
@@ -42,12 +42,12 @@ def _about_the_encoder(comparison: Comparison, inputs: str, where: str) -> Itera
             yield "No system on a trained encoder was compared, so nothing can be said of encoders."
         return
     controls = {
-        "the random encoder": comparison.best_of(("random",), inputs, trained.system.backbone),
+        "the random encoder": comparison.best_of(("random",), inputs, trained.pipeline.backbone),
         "the colours alone": comparison.best_of(("colour",), inputs),
     }
     for name, control in controls.items():
         if control is None:
-            yield f"{where}: without {name} it cannot be said whether {trained.system.name} has learnt anything."
+            yield f"{where}: without {name} it cannot be said whether {trained.pipeline.name} has learnt anything."
         else:
             yield f"{where}: {_against(comparison, trained, control)}: {_end(comparison, trained, control, name)}."
 
@@ -80,7 +80,7 @@ def _against(comparison: Comparison, one: Measured, other: Measured) -> str:
         f"{words(metric)} {difference_text(comparison.difference(one, other, metric))}"
         for metric in (comparison.metric, _second(comparison))
     )
-    return f"the best, {one.system.name}, against {other.system.name}: {differences}"
+    return f"the best, {one.pipeline.name}, against {other.pipeline.name}: {differences}"
 
 
 def _second(comparison: Comparison) -> str:

@@ -29,9 +29,11 @@ def _in_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 def test_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     compared_cache(tmp_path / "cache" / "features.h5", pairs=False)
-    assert run(monkeypatch, "compare", "--systems", "good, end-to-end", "--metric", "auc", "--out", "o") == 0
+    assert (
+        run(monkeypatch, "compare", "--pipelines", "good, end-to-end", "--metric", "auc", "--out", "o") == 0
+    )
     said = capsys.readouterr().out
-    assert "Compared 13 systems in cache/features.h5" in said
+    assert "Compared 13 pipelines in cache/features.h5" in said
     assert "Wrote o/compare.csv and o/compare.md" in said
     table = pd.read_csv("o/compare.csv")
     assert len(table) == 13
@@ -49,7 +51,7 @@ def test_a_cohort_without_a_cache(
     said = capsys.readouterr().out
     for name in ("majority", "bag-size", "clinical", "colour/image", "resnet18-random0/average"):
         assert f"\n{name} " in said
-    assert "No system on a trained encoder was compared" in said
+    assert "No pipeline on a trained encoder was compared" in said
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_a_cohort_without_a_cache(
         (["nothing.h5"], "nothing.h5: no such cache"),
         (["nowhere"], "nowhere: no such folder"),
         ([], "data: no such folder"),
-        (["c.h5", "--systems", "avrage"], "did you mean 'average'?"),
+        (["c.h5", "--pipelines", "avrage"], "did you mean 'average'?"),
     ],
 )
 def test_mistakes_get_a_sentence_and_write_nothing(

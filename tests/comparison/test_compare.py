@@ -1,4 +1,4 @@
-"""Compared systems against plain loops; what is left out, refused, gone on with, and never leaked."""
+"""Compared pipelines against plain loops; what is left out, refused, gone on with, and never leaked."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from lymphofeat.cache.finetune import FinetuneSettings
 from lymphofeat.comparison import compare as compare_module
 from lymphofeat.comparison.compare import compare, compare_cohort
 from lymphofeat.comparison.out_of_fold import OutOfFold, predict
-from lymphofeat.comparison.pipelines import System, select, systems_of
+from lymphofeat.comparison.pipelines import Pipeline, pipelines_of, select
 from lymphofeat.comparison.result import Comparison, Measured
 from lymphofeat.errors import InputError, LeakageError, StaleCacheError, StudyError
 from lymphofeat.estimates.scores import bootstrap
@@ -55,21 +55,21 @@ def test_a_system_whose_head_fails_is_left_out_with_a_sentence(
 ) -> None:
     plain = compare_module.predict
 
-    def breaks(cache: Cache, system: System) -> OutOfFold:
-        if system.name != "majority":
+    def breaks(cache: Cache, pipeline: Pipeline) -> OutOfFold:
+        if pipeline.name != "majority":
             raise np.linalg.LinAlgError("singular matrix")
-        return plain(cache, system)
+        return plain(cache, pipeline)
 
     monkeypatch.setattr(compare_module, "predict", breaks)
     found = compare(path, tmp_path / "c.jsonl")
-    assert [one.system.name for one in found.measured] == ["majority"]
+    assert [one.pipeline.name for one in found.measured] == ["majority"]
     assert "Left out: clinical could not be fitted. LinAlgError: singular matrix" in found.left_out
 
     def broken(*_: object) -> OutOfFold:
         raise np.linalg.LinAlgError("singular matrix")
 
     monkeypatch.setattr(compare_module, "predict", broken)
-    with pytest.raises(StudyError, match=r"None of the systems could be measured\.\nLeft out: "):
+    with pytest.raises(StudyError, match=r"None of the pipelines could be measured\.\nLeft out: "):
         compare(path, tmp_path / "none.jsonl")
 
 
@@ -127,7 +127,7 @@ def test_a_network_is_scored_by_the_member_that_is_blind_to_one_fold(comparison:
     m = measured(comparison, "pooled+clinical-good/end-to-end")
     np.testing.assert_allclose(m.found.probabilities, (fold_of + np.arange(40) / 46) / 16)
     np.testing.assert_array_equal(m.found.thresholds, 0.5)
-    assert m.system.inputs == "image+clinical"
+    assert m.pipeline.inputs == "image+clinical"
 
 
 def test_bag_size_sees_the_number_of_images_and_nothing_else(path: Path, comparison: Comparison) -> None:
@@ -150,8 +150,8 @@ def test_the_majority_class_orders_nobody(comparison: Comparison) -> None:
 
 
 def test_controls_are_always_there_and_the_best_comes_first(comparison: Comparison) -> None:
-    names = [m.system.name for m in comparison.measured]
-    controls = {m.system.name for m in comparison.measured if m.system.is_control}
+    names = [m.pipeline.name for m in comparison.measured]
+    controls = {m.pipeline.name for m in comparison.measured if m.pipeline.is_control}
     assert controls == {
         *("majority", "bag-size", "clinical"),
         *(
@@ -218,18 +218,20 @@ def test_seconds_count_the_encoder(comparison: Comparison) -> None:
         (["majority"], set()),
     ],
 )
-def test_systems_are_chosen_by_any_of_their_words(path: Path, wanted: list[str], expected: set[str]) -> None:
-    chosen = [s for s in select(systems_of(open_cache(path)), wanted) if not s.is_control]
+def test_pipelines_are_chosen_by_any_of_their_words(
+    path: Path, wanted: list[str], expected: set[str]
+) -> None:
+    chosen = [s for s in select(pipelines_of(open_cache(path)), wanted) if not s.is_control]
     assert {s.name if s.name in expected else s.encoder_family for s in chosen} == expected
 
 
 def test_unknown_names_suggest_the_nearest(path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        compare(path, path.with_name("x.jsonl"), systems=["god", "averge", "poold"])
+        compare(path, path.with_name("x.jsonl"), pipelines=["god", "averge", "poold"])
     lines = str(caught.value).splitlines()
     assert [line.split("did you mean ")[1] for line in lines] == ["'good'?", "'average'?", "'pooled'?"]
     with pytest.raises(InputError, match="holds no encoders of the recipe 'scratch'; train them with"):
-        compare(path, path.with_name("x.jsonl"), systems=["scratch"])
+        compare(path, path.with_name("x.jsonl"), pipelines=["scratch"])
     with pytest.raises(InputError, match="no metric 'accuracy'"):
         compare(path, path.with_name("x.jsonl"), metric="accuracy")
 
@@ -242,12 +244,12 @@ def test_a_family_that_saw_a_fold_is_left_out_or_refused(tmp_path: Path) -> None
         tmp_path / "c.h5", "memory", wrong, FROZEN, blind_to=[1], end_to_end=np.full(len(table), 0.5)
     )
     found = compare(tmp_path / "c.h5", tmp_path / "r.jsonl")
-    assert {m.system.encoder_family for m in found.measured} == {None, "good"}
+    assert {m.pipeline.encoder_family for m in found.measured} == {None, "good"}
     assert (
         len([s for s in found.left_out if s.startswith("Left out: encoding memory (memory) has seen")]) == 1
     )
     with pytest.raises(LeakageError, match="has seen labels of fold 0"):
-        compare(tmp_path / "c.h5", tmp_path / "r.jsonl", systems=["memory/end-to-end"])
+        compare(tmp_path / "c.h5", tmp_path / "r.jsonl", pipelines=["memory/end-to-end"])
 
 
 @settings(max_examples=25, deadline=None)
@@ -270,12 +272,12 @@ def test_no_layout_of_encoders_lets_a_fold_be_scored_by_what_saw_it(
         end_to_end={name: np.full(len(table), i / 10) for i, name in enumerate(names)},
     )
     cache = open_cache(folder / "c.h5")
-    of_head_type = [s for s in systems_of(cache) if s.encoder_family == "tuned"]
+    of_head_type = [s for s in pipelines_of(cache) if s.encoder_family == "tuned"]
     assert len(of_head_type) == 4
     if set().union(*members) != {0, 1, 2, 3}:
-        for system in of_head_type:
+        for pipeline in of_head_type:
             with pytest.raises(LeakageError):
-                predict(cache, system)
+                predict(cache, pipeline)
         return
     own = next(s for s in of_head_type if s.head == "end-to-end")
     fold_of = cache.folds[cache.labels >= 0, 0]
@@ -292,8 +294,8 @@ def test_labels_of_the_held_out_fold_change_nothing_in_it(path: Path) -> None:
         label=np.where(held_out, 1 - cache.labels, cache.labels)
     ))  # fmt: skip
     rows = held_out[cache.labels >= 0]
-    for system in systems_of(cache):
-        honest, other = predict(cache, system), predict(replace(cache, tables=flipped), system)
+    for pipeline in pipelines_of(cache):
+        honest, other = predict(cache, pipeline), predict(replace(cache, tables=flipped), pipeline)
         np.testing.assert_array_equal(honest.probabilities[rows], other.probabilities[rows])
         np.testing.assert_array_equal(honest.thresholds[rows], other.thresholds[rows])
 
@@ -303,11 +305,11 @@ def test_an_interrupted_comparison_goes_on(
 ) -> None:
     calls: list[str] = []
 
-    def counted(cache: Cache, system: object) -> object:
+    def counted(cache: Cache, pipeline: object) -> object:
         if len(calls) == 5:
             raise KeyboardInterrupt
-        calls.append(system.name)
-        return predict(cache, system)
+        calls.append(pipeline.name)
+        return predict(cache, pipeline)
 
     monkeypatch.setattr(compare_module, "predict", counted)
     with pytest.raises(KeyboardInterrupt):
@@ -322,7 +324,7 @@ def test_an_interrupted_comparison_goes_on(
     assert len(first) + len(calls) == len(again.measured)
     unbroken = compare(path, tmp_path / "other.jsonl")
     for one, other in zip(again.measured, unbroken.measured, strict=True):
-        assert one.system == other.system
+        assert one.pipeline == other.pipeline
         np.testing.assert_array_equal(one.found.probabilities, other.found.probabilities)
         assert one.all["auc"].interval() == other.all["auc"].interval()
 
@@ -360,7 +362,7 @@ SETTINGS = ExtractSettings(crop=32, n_folds=3, n_repeats=1, device="cpu")
 def test_a_cohort_gets_its_controls_first(tmp_path: Path) -> None:
     cohort, cache = noise_cohort(tmp_path / "data"), tmp_path / "c.h5"
     found = compare_cohort(cohort, cache, tmp_path / "r.jsonl", settings=SETTINGS)
-    assert {m.system.encoder for m in found.measured} == {"", "colour", "random"}
+    assert {m.pipeline.encoder for m in found.measured} == {"", "colour", "random"}
     assert found.left_out == ()
     assert len(found.patients.y) == 12
     with pytest.raises(StaleCacheError, match="another state of the cohort"):
@@ -390,15 +392,15 @@ def test_recipes_that_are_named_are_trained_once(tmp_path: Path, monkeypatch: py
     cohort, cache = noise_cohort(tmp_path / "data"), tmp_path / "c.h5"
     compare_cohort(cohort, cache, tmp_path / "r.jsonl", settings=SETTINGS)
     for _ in range(2):
-        found = compare_cohort(cohort, cache, tmp_path / "r.jsonl", settings=SETTINGS, systems=["pooled"])
+        found = compare_cohort(cohort, cache, tmp_path / "r.jsonl", settings=SETTINGS, pipelines=["pooled"])
         assert trained == ["pooled"]
-        assert {m.system.head for m in found.measured if m.system.encoder == "fine-tuned"} == {
+        assert {m.pipeline.head for m in found.measured if m.pipeline.encoder == "fine-tuned"} == {
             *("end-to-end", "image", "both", "average")
         }
     with pytest.raises(InputError, match="did you mean 'pooled'"):
-        compare_cohort(cohort, cache, tmp_path / "r.jsonl", settings=SETTINGS, systems=["scratch", "poled"])
+        compare_cohort(cohort, cache, tmp_path / "r.jsonl", settings=SETTINGS, pipelines=["scratch", "poled"])
     with pytest.raises(InputError, match="'half' divides the cohort into 2 folds"):
-        compare_cohort(cohort, cache, tmp_path / "r.jsonl", settings=SETTINGS, systems=["scratch", "half"])
+        compare_cohort(cohort, cache, tmp_path / "r.jsonl", settings=SETTINGS, pipelines=["scratch", "half"])
     assert trained == ["pooled"]
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lymphofeat.comparison.compare import compare
 from lymphofeat.comparison.out_of_fold import OutOfFold
-from lymphofeat.comparison.pipelines import System
+from lymphofeat.comparison.pipelines import Pipeline
 from lymphofeat.comparison.result import Comparison, Measured, Patients
 from lymphofeat.estimates.scores import METRICS
 from lymphofeat.report.compare import comparison_table, render_comparison, write_comparison
@@ -21,7 +21,7 @@ from lymphofeat.report.conclusions import conclusions
 from ..helpers.compared import compared_cache
 
 FIRST = [
-    *("system", "n", "balanced_accuracy", "ba_low", "ba_high", "auc", "auc_low", "auc_high", "log_loss"),
+    *("pipeline", "n", "balanced_accuracy", "ba_low", "ba_high", "auc", "auc_low", "auc_high", "log_loss"),
     "seconds",
 ]
 
@@ -42,7 +42,7 @@ def test_every_system_stands_in_both_tables_with_its_intervals(comparison: Compa
     text = shown(comparison)
     assert max(map(len, text.splitlines())) <= 100
     for m in comparison.measured:
-        lines = [line for line in text.splitlines() if line.startswith(m.system.name + " ")]
+        lines = [line for line in text.splitlines() if line.startswith(m.pipeline.name + " ")]
         assert len(lines) == 2
         for metric in ("balanced_accuracy", "auc"):
             interval = m.all[metric].interval()
@@ -67,7 +67,7 @@ def test_the_table_of_numbers(comparison: Comparison, tmp_path: Path) -> None:
     assert sorted(p.name for p in csv.parent.iterdir()) == ["compare.csv", "compare.md"]
     table = pd.read_csv(csv, keep_default_na=False, na_values=[""])
     assert list(table.columns[: len(FIRST)]) == FIRST
-    assert list(table["system"]) == [m.system.name for m in comparison.measured]
+    assert list(table["pipeline"]) == [m.pipeline.name for m in comparison.measured]
     assert (table["n"] == 40).all()
     for column in ("balanced_accuracy", "auc"):
         short = {"balanced_accuracy": "ba"}.get(column, column)
@@ -79,9 +79,9 @@ def test_the_table_of_numbers(comparison: Comparison, tmp_path: Path) -> None:
     covers = (table["ba_difference_low"] <= 0) & (table["ba_difference_high"] >= 0)
     np.testing.assert_array_equal(table["tied"], covers)
     assert set(table["encoder"]) == {"none", "colour", "random", "frozen", "fine-tuned"}
-    assert table.set_index("system").loc["colour/image", ["encoder_seconds"]].isna().all()
+    assert table.set_index("pipeline").loc["colour/image", ["encoder_seconds"]].isna().all()
     text = page.read_text(encoding="utf-8")
-    assert all(f"| {m.system.name} |" in text for m in comparison.measured)
+    assert all(f"| {m.pipeline.name} |" in text for m in comparison.measured)
     assert all(sentence in text for sentence in conclusions(comparison))
 
 
@@ -100,8 +100,8 @@ def test_files_are_replaced_both_or_neither(
     assert len(comparison_table(fewer)) == len(pd.read_csv(tmp_path / "compare.csv")) == 3
 
 
-def simulated(strengths: dict[System, float], n: int = 400) -> Comparison:
-    """Systems whose probabilities tell the classes apart as strongly as given."""
+def simulated(strengths: dict[Pipeline, float], n: int = 400) -> Comparison:
+    """Pipelines whose probabilities tell the classes apart as strongly as given."""
     rng = np.random.default_rng(0)
     y = (np.arange(n) % 2).astype(np.int8)
     patients = Patients(y, (np.arange(n) // 2 % 4).astype(np.int8), np.arange(n, dtype=np.float64))
@@ -111,16 +111,16 @@ def simulated(strengths: dict[System, float], n: int = 400) -> Comparison:
         odds = strength * (2 * y - 1) + noise
         return OutOfFold(1 / (1 + np.exp(-odds)), np.full(n, 0.5), 0.1)
 
-    each = [Measured(system, found(strength), patients, 0.0) for system, strength in strengths.items()]
+    each = [Measured(pipeline, found(strength), patients, 0.0) for pipeline, strength in strengths.items()]
     return Comparison.of(each, patients, "auc", "c.h5", [])
 
 
-CLINICAL = System("clinical", "clinical", None, "", "", "clinical")
+CLINICAL = Pipeline("clinical", "clinical", None, "", "", "clinical")
 
 
-def on(encoder: str, head: str = "image") -> System:
+def on(encoder: str, head: str = "image") -> Pipeline:
     inputs = "image" if head == "image" else "image+clinical"
-    return System(f"{encoder}/{head}", head, encoder, "", encoder, inputs, "resnet18")
+    return Pipeline(f"{encoder}/{head}", head, encoder, "", encoder, inputs, "resnet18")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_whether_images_add_to_the_clinical_values(both: float, said: str) -> No
 def test_the_best_is_told_apart_or_not() -> None:
     alone = conclusions(simulated({on("frozen"): 3.0, CLINICAL: 0.5}))[0]
     assert "selected among 2" in alone
-    assert alone.endswith("every other system is worse by more than the interval.")
+    assert alone.endswith("every other pipeline is worse by more than the interval.")
     tied = conclusions(simulated({on("frozen"): 1.0, CLINICAL: 1.0}))[0]
     assert tied.endswith("1 of the others cannot be told apart from it (≈): frozen/image.")
 
