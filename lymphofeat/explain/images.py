@@ -1,5 +1,6 @@
 """Which images speak: what each image of a patient adds to the log-odds of malignant."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,14 +10,14 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from ..cache.bags import Bags
-from .linear import linear_parts
+from ..heads.base import ExplainsImages
 
 __all__ = ["ImageContributions", "Method", "image_contributions", "leave_one_out", "log_odds_of"]
 
 Floats = NDArray[np.float64]
 
-# exact: the log-odds are the sum of these and a rest. attention: so they are, of one member, with weights that
-# depend on all images. leave-one-out: what the log-odds lose without the image. none: the head sees no image.
+# exact, attention: the head's own answer, see `lymphofeat.heads.contributions`. leave-one-out: what the log-odds lose
+# without the image. none: the head sees no image.
 Method = Literal["exact", "attention", "leave-one-out", "none"]
 _NEAREST = 1e-12
 
@@ -39,34 +40,26 @@ class ImageContributions:
 
 
 def image_contributions(head: Any, bags: Bags, clinical: pd.DataFrame) -> list[ImageContributions]:
-    """The best explanation that the head allows: exact, else by attention, else by leaving one image out.
+    """What the head itself tells of its images, else what leaving one image out changes.
 
     Args:
         head: fitted.
         bags, clinical: n patients, as for `predict_proba`.
     """
     logits = log_odds_of(head, bags, clinical)
-    if getattr(head, "inputs", None) == "clinical":
-        return [
-            ImageContributions("none", np.zeros(int(n)), None, float(s))
-            for n, s in zip(bags.lengths, logits, strict=True)
-        ]
-    parts = linear_parts(head, bags, clinical)
-    if parts is not None:
-        return [
-            ImageContributions("exact", values, None, float(s))
-            for values, s in zip(parts.images, parts.logits, strict=True)
-        ]
-    found = _attention(head, bags, clinical)
-    if found is not None:
-        contributions, weights = found
-        return [
-            ImageContributions("attention", values, None if weights is None else weights[i], float(logits[i]))
-            for i, values in enumerate(contributions)
-        ]
+    method: Method = "none"
+    values: Sequence[Floats] = [np.zeros(n) for n in bags.lengths.tolist()]
+    weights: Sequence[Floats] | None = None
+    if getattr(head, "inputs", None) != "clinical":
+        told = head.image_contributions(bags, clinical) if isinstance(head, ExplainsImages) else None
+        if told is None:
+            method, values = "leave-one-out", leave_one_out(head, bags, clinical)
+        else:
+            method, values, weights = told.method, told.images, told.weights
+            logits = told.logits if method == "exact" else logits
     return [
-        ImageContributions("leave-one-out", values, None, float(s))
-        for values, s in zip(leave_one_out(head, bags, clinical), logits, strict=True)
+        ImageContributions(method, values[i], None if weights is None else weights[i], float(logits[i]))
+        for i in range(len(bags))
     ]
 
 
@@ -94,13 +87,3 @@ def log_odds_of(head: Any, bags: Bags, clinical: pd.DataFrame) -> Floats:
     """(n,) log-odds of malignant; probabilities are kept 1e-12 from 0 and 1."""
     p = np.clip(head.predict_proba(bags, clinical)[:, 1], _NEAREST, 1 - _NEAREST)
     return np.asarray(logit(p), dtype=np.float64)
-
-
-def _attention(
-    head: Any, bags: Bags, clinical: pd.DataFrame
-) -> tuple[list[Floats], list[Floats] | None] | None:
-    if not hasattr(head, "coordinates_"):  # no network: torch need not be loaded
-        return None
-    from .attention import attention_of
-
-    return attention_of(head, bags, clinical)

@@ -14,8 +14,18 @@ from ..cache.bags import Bags
 from ..cache.split import Split
 from ..cohort.clinical import clinical_frame
 from ..parallel import thread_pool
+from .contributions import Contributions
 
-__all__ = ["BatchFit", "FitCache", "Head", "Split", "check_probabilities", "fit_predict", "map_splits"]
+__all__ = [
+    "BatchFit",
+    "ExplainsImages",
+    "FitCache",
+    "Head",
+    "Split",
+    "check_probabilities",
+    "fit_predict",
+    "map_splits",
+]
 
 Floats = NDArray[np.float64]
 S = TypeVar("S")
@@ -82,6 +92,21 @@ class BatchFit(Protocol):
         self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
     ) -> list[Floats]:
         """As `fit_predict`."""
+
+
+@runtime_checkable
+class ExplainsImages(Protocol):
+    """A fitted head that can tell what each image adds to a patient's log-odds.
+
+    Optional: `lymphofeat explain` leaves out one image at a time where a head has no such method.
+    """
+
+    def image_contributions(self, bags: Bags, clinical: pd.DataFrame) -> Contributions | None:
+        """The parts of the log-odds of n patients, given as for `predict_proba`.
+
+        Returns:
+            None where the head cannot tell with its arguments, or of these patients.
+        """
 
 
 def map_splits(

@@ -18,6 +18,7 @@ from ..cache.bags import Bags
 from .axes import PrincipalAxes, check_finite
 from .base import FitCache, Split
 from .clinical import ClinicalFeatures
+from .contributions import Contributions
 from .fitted_pooling import FITTED_POOLINGS
 from .pooling import POOLINGS, pool
 
@@ -176,6 +177,48 @@ class FittedDesign:
         if self.size is not None:
             size = self.size.transform(_log_size(bags))
         return self.design.table(image, values, size)
+
+    def contributions(
+        self, bags: Bags, clinical: pd.DataFrame, weights: Floats, intercept: float
+    ) -> Contributions | None:
+        """The parts of table @ weights + intercept, which are the log-odds of a linear classifier.
+
+        With mean pooling, centring, axes A and weights w of the axes, (xⱼ − μ) A w / n is what image j adds, against
+        the mean bag μ of the training patients. Products of axes with age and count are linear in the images too, at
+        the patient's own age and count, and belong to the images here.
+
+        Returns:
+            None where pooling is no mean of the images' own axes.
+        """
+        averaged = isinstance(self.axes, PrincipalAxes) and self.design.pooling == "mean"
+        if not (self.axes is None or averaged):
+            return None
+        values = np.empty((len(bags), 0)) if self.clinical is None else self.clinical.transform(clinical)
+        of_image, of_product, of_size, of_clinical = self._blocks(weights, values.shape[1])
+        images = [np.zeros(n) for n in bags.lengths.tolist()]
+        if self.axes is not None:
+            for i, bag in enumerate(bags):
+                own = of_image.copy()
+                own[: len(of_product)] += of_product @ values[i, : of_product.shape[1]]
+                images[i] = self.axes.transform(bag.astype(np.float64)) @ own / len(bag)
+        size = np.zeros(len(bags))
+        if self.size is not None:
+            size = self.size.transform(_log_size(bags))[:, 0] * of_size[0]
+        return Contributions("exact", images, values @ of_clinical, size, intercept)
+
+    def _blocks(self, w: Floats, n_clinical: int) -> tuple[Floats, Floats, Floats, Floats]:
+        """The weights of all axes (0 of those not kept), of products (axes × values), of the size, of the values."""
+        first, of_image, of_product = 0, np.zeros(0), np.zeros((0, 0))
+        if isinstance(self.axes, PrincipalAxes):
+            n_axes = self.axes.axes.shape[1]
+            first = n_axes if self.design.pca is None else min(self.design.pca, n_axes)
+            of_image = np.zeros(n_axes)
+            of_image[:first] = w[:first]
+            if self.design.cross and n_clinical:
+                crossed = min(CROSSED_AXES, n_axes)
+                of_product = w[first : first + crossed * CROSSED_VALUES].reshape(crossed, CROSSED_VALUES)
+                first += of_product.size
+        return of_image, of_product, w[first : first + (self.size is not None)], w[len(w) - n_clinical :]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any, Self, TypedDict
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
@@ -15,6 +16,7 @@ from ..cache.bags import Bags
 from .base import FitCache, Split, map_splits
 from .checks import check_both_classes, check_params, is_whole
 from .clinical import SPLINES
+from .contributions import Contributions
 from .design import ALL_POOLINGS, INPUTS, Design
 from .registry import TrialLike
 
@@ -22,6 +24,8 @@ __all__ = ["Legal", "PooledHead", "PooledOptions", "suggest_pooled"]
 
 Floats = NDArray[np.float64]
 Legal = dict[str, tuple[bool, str]]
+
+_SAME = 1e-6  # two probabilities that differ by rounding
 
 
 class PooledOptions(TypedDict, total=False):
@@ -117,6 +121,24 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "classifier_")
         return self._probabilities(self.classifier_, self.design_.transform(bags, clinical))
+
+    def image_contributions(self, bags: Bags, clinical: pd.DataFrame) -> Contributions | None:
+        """What each image adds to the log-odds; see `ExplainsImages`.
+
+        Returns:
+            None without mean pooling, or where the classifier is not linear. It is linear if it has `coef_` and
+            `intercept_` as scikit-learn's have, and the sums have the probabilities of `predict_proba`.
+        """
+        check_is_fitted(self, "classifier_")
+        if not hasattr(self.classifier_, "coef_"):
+            return None
+        weights = np.asarray(self.classifier_.coef_, dtype=np.float64).reshape(-1)
+        start = float(np.asarray(self.classifier_.intercept_).reshape(-1)[0])
+        found = self.design_.contributions(bags, clinical, weights, start)
+        if found is None:
+            return None
+        p = self.predict_proba(bags, clinical)[:, 1]
+        return found if np.allclose(expit(found.logits), p, rtol=0, atol=_SAME) else None
 
     def fit_predict_splits(
         self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache

@@ -144,6 +144,22 @@ class _Sigmoid:
         )
         return cls(machine, link, mean, spread)
 
+    @property
+    def coef_(self) -> Floats:
+        """(1, p) weights of the log-odds; as scikit-learn's `SVC`, for the linear kernel only."""
+        if not isinstance(self.machine, _Linear):
+            raise AttributeError("coef_ is there for the linear kernel only")
+        return self._slope * self.machine.weights[None, :]
+
+    @property
+    def intercept_(self) -> Floats:
+        """(1,) where the log-odds start."""
+        return np.asarray(self.link.intercept_ + self._slope * (self.machine.start - self.mean))
+
+    @property
+    def _slope(self) -> float:
+        return float(self.link.coef_[0, 0]) / self.spread
+
     def predict_proba(self, table: Floats) -> Floats:
         """(n, 2) float64."""
         values = self.machine.decisions(table)[:, None]

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import logit
+from sklearn.linear_model import LogisticRegression
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import InputError
 from lymphofeat.explain import image_contributions, patient_parts, randomisation_test
 from lymphofeat.explain.images import leave_one_out
-from lymphofeat.explain.linear import linear_parts
-from lymphofeat.heads import PooledLogistic
+from lymphofeat.heads import PooledHead, PooledLogistic
+from lymphofeat.heads.contributions import Contributions
 from lymphofeat.heads.discriminant import PooledLDA
 from lymphofeat.heads.fusion.late import LateFusion
 from lymphofeat.heads.fusion.stacked import StackedFusion
@@ -54,8 +55,9 @@ def test_a_linear_head_is_a_sum_to_nine_digits(
 ) -> None:
     bags, table, y = cohort
     head.fit(bags, table, y)
-    parts = linear_parts(head, bags, table)
+    parts = head.image_contributions(bags, table)
     assert parts is not None
+    assert parts.method == "exact"
     assert parts.logits == pytest.approx(logit(head.predict_proba(bags, table)[:, 1]), abs=1e-9)
     assert [len(v) for v in parts.images] == bags.lengths.tolist()
 
@@ -68,7 +70,9 @@ def test_an_image_adds_what_it_changes(cohort: tuple[Bags, pd.DataFrame, np.ndar
     mean = np.mean([bag.mean(axis=0, dtype=np.float64) for bag in bags], axis=0)
     changed = bags[i].copy()
     changed[2] = mean
-    before, after = (linear_parts(head, Bags.from_list([b]), table.iloc[[i]]) for b in (bags[i], changed))
+    before, after = (
+        head.image_contributions(Bags.from_list([b]), table.iloc[[i]]) for b in (bags[i], changed)
+    )
     assert before is not None
     assert after is not None
     assert after.images[0][2] == pytest.approx(0, abs=1e-6)  # the mean as float32
@@ -84,7 +88,7 @@ def test_leaving_one_out_is_predicting_without_it(
 ) -> None:
     bags, table, y = cohort
     head.fit(bags, table, y)
-    assert linear_parts(head, bags, table) is None
+    assert head.image_contributions(bags, table) is None
     i = int(np.argmax(bags.lengths))
     mine = bags.select(np.array([i])), table.iloc[[i]]
     (found,) = image_contributions(head, *mine)
@@ -132,6 +136,63 @@ def test_attention_adds_up(kind: Any, inputs: str, cohort: tuple[Bags, pd.DataFr
             assert len(one.weights) == len(one.values) == n
 
 
+class Darkest(PooledLogistic):
+    """A user's own head: it names the image whose first feature is the lowest."""
+
+    def image_contributions(self, bags: Bags, clinical: pd.DataFrame) -> Contributions:
+        marked = [(bag[:, 0] == bag[:, 0].min()).astype(np.float64) for bag in bags]
+        nothing = np.zeros(len(bags))
+        return Contributions("attention", marked, nothing, nothing, 0.0, marked)
+
+
+def test_a_head_of_ones_own_may_tell_what_its_images_add(
+    cohort: tuple[Bags, pd.DataFrame, np.ndarray],
+) -> None:
+    bags, table, y = cohort
+    head = Darkest(pooling="max").fit(bags, table, y)
+    found = image_contributions(head, bags, table)
+    for i, one in enumerate(found):
+        assert one.method == "attention"
+        assert one.values.argmax() == bags[i][:, 0].argmin()
+        assert one.weights is not None
+        assert one.logit == pytest.approx(logit(head.predict_proba(bags, table)[i, 1]))
+
+
+class Flattened(LogisticRegression):
+    """Has linear coefficients, but not the log-odds that they give."""
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        return (super().predict_proba(X) + 0.5) / 2
+
+
+class PooledFlattened(PooledHead):
+    def _classifier(self) -> Any:
+        return Flattened()
+
+
+def test_coefficients_that_are_not_those_of_the_log_odds_are_not_believed(
+    cohort: tuple[Bags, pd.DataFrame, np.ndarray],
+) -> None:
+    bags, table, y = cohort
+    head = PooledFlattened().fit(bags, table, y)
+    assert head.image_contributions(bags, table) is None
+    assert image_contributions(head, *_first(bags, table))[0].method == "leave-one-out"
+
+
+def test_fusion_tells_only_what_both_parts_tell_exactly(
+    cohort: tuple[Bags, pd.DataFrame, np.ndarray],
+) -> None:
+    bags, table, y = cohort
+    for image in (GatedAttention(inputs="image", **SMALL), PooledSVM(inputs="image")):
+        head = LateFusion(image=image, average="logits").fit(bags, table, y)
+        assert head.image_contributions(bags, table) is None
+        assert image_contributions(head, *_first(bags, table))[0].method == "leave-one-out"
+
+
+def _first(bags: Bags, table: pd.DataFrame) -> tuple[Bags, pd.DataFrame]:
+    return bags.select(np.array([0])), table.iloc[[0]]
+
+
 def test_members_are_averaged(cohort: tuple[Bags, pd.DataFrame, np.ndarray]) -> None:
     bags, table, y = cohort
     head = GatedAttention(inputs="image", members=3, **SMALL).fit(bags, table, y)
@@ -154,7 +215,7 @@ def test_the_split_of_a_linear_head_is_its_own(
     head.fit(bags.select(training), table.iloc[training], y[training])
     for row in (50, 59):
         found = patient_parts(head, bags, table, row, training)
-        parts = linear_parts(head, bags.select(np.array([row])), table.iloc[[row]])
+        parts = head.image_contributions(bags.select(np.array([row])), table.iloc[[row]])
         assert parts is not None
         assert found.image == pytest.approx(parts.images[0].sum(), abs=1e-9)
         assert found.clinical == pytest.approx(parts.clinical[0], abs=1e-9)

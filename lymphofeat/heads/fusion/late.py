@@ -6,27 +6,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
 from ...cache.bags import Bags
 from ..base import FitCache, Head, Split, fit_predict
 from ..boosting import HEAD_TYPE as XGBOOST
+from ..contributions import Contributions
 from ..gaussian_process import HEAD_TYPE as GP
 from ..instance_level import HEAD_TYPE as INSTANCES
 from ..linear import HEAD_TYPE as LOGISTIC
 from ..registry import HeadType, TrialLike
 from ..svm import HEAD_TYPE as SVM
-from .parts import FIRST_PARTS, FusedHead, parts_of, suggest_parts
+from .parts import FIRST_PARTS, FusedHead, log_odds, parts_of, suggest_parts, sum_of_parts
 
-__all__ = ["HEAD_TYPE", "SUREST_LOG_ODDS", "LateFusion"]
+__all__ = ["HEAD_TYPE", "LateFusion"]
 
 Floats = NDArray[np.float64]
 
 WAYS = ("probabilities", "logits")
-# Logarithms of odds of at most e^16 : 1; a part that is surer than that is not so for a reason.
-_SUREST = 1e-7
-SUREST_LOG_ODDS = float(logit(1 - _SUREST))
 
 
 class LateFusion(FusedHead):
@@ -69,6 +67,17 @@ class LateFusion(FusedHead):
         p = self._averaged(*(part.predict_proba(bags, clinical)[:, 1] for part in self.parts_))
         return np.stack([1 - p, p], axis=1)
 
+    def image_contributions(self, bags: Bags, clinical: pd.DataFrame) -> Contributions | None:
+        """What each image adds to the log-odds; see `ExplainsImages`.
+
+        Returns:
+            None for average="probabilities", where a part cannot tell exactly, or where one is surer than e^16 : 1.
+        """
+        check_is_fitted(self, "parts_")
+        if self.average != "logits":
+            return None
+        return sum_of_parts(self.parts_, (self.weight, 1 - self.weight), 0.0, bags, clinical)
+
     def fit_predict_splits(
         self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
     ) -> list[Floats]:
@@ -88,11 +97,6 @@ class LateFusion(FusedHead):
             "average": (self.average in WAYS, "'probabilities' or 'logits'"),
             "weight": (number and 0 <= self.weight <= 1, "a number from 0 to 1"),
         }
-
-
-def log_odds(p: Floats) -> Floats:
-    """(n,) finite log odds of probabilities."""
-    return np.asarray(logit(np.clip(p, _SUREST, 1 - _SUREST)))
 
 
 _PARTS = (LOGISTIC, SVM, GP, XGBOOST, INSTANCES)

@@ -2,23 +2,29 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import logit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from ...cache.bags import Bags
-from ..base import FitCache, Head, Split
+from ..base import ExplainsImages, FitCache, Head, Split
 from ..checks import check_params
+from ..contributions import Contributions
 from ..linear import PooledLogistic
 from ..linear import suggest as suggest_logistic
 from ..registry import HeadType, PrefixedTrial, TrialLike
 
-__all__ = ["FIRST_PARTS", "FusedHead", "parts_of", "suggest_parts"]
+__all__ = ["FIRST_PARTS", "FusedHead", "log_odds", "parts_of", "suggest_parts", "sum_of_parts"]
 
 Floats = NDArray[np.float64]
+
+# Logarithms of odds of at most e^16 : 1; a part that is surer than that is not so for a reason.
+_SUREST = 1e-7
 
 
 class FusedHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -69,6 +75,31 @@ class FusedHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _check_params(self) -> None:
         check_params(self, self._parameter_constraints())
+
+
+def log_odds(p: Floats) -> Floats:
+    """(n,) finite log odds of probabilities."""
+    return np.asarray(logit(np.clip(p, _SUREST, 1 - _SUREST)))
+
+
+def sum_of_parts(
+    parts: Sequence[Any], weights: tuple[float, float], intercept: float, bags: Bags, clinical: pd.DataFrame
+) -> Contributions | None:
+    """The contributions of a weighted sum of two fitted heads' log odds.
+
+    Returns:
+        None where a head cannot tell its own exactly, or where `log_odds` clips them, so that the sum is none.
+    """
+    image, values = (
+        part.image_contributions(bags, clinical) if isinstance(part, ExplainsImages) else None
+        for part in parts
+    )
+    if image is None or values is None or {image.method, values.method} != {"exact"}:
+        return None
+    if np.abs([image.logits, values.logits]).max(initial=0) > logit(1 - _SUREST):
+        return None
+    both = image * weights[0] + values * weights[1]
+    return replace(both, intercept=both.intercept + intercept)
 
 
 FIRST_PARTS: Mapping[str, Any] = {

@@ -12,14 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 from ...cache.bags import Bags
 from ..base import FitCache, Head, Split, fit_predict
 from ..checks import check_both_classes, is_above, is_whole
+from ..contributions import Contributions
 from ..gaussian_process import HEAD_TYPE as GP
 from ..inner import inner_folds, inner_splits
 from ..linear import HEAD_TYPE as LOGISTIC
 from ..pooling import POOLINGS
 from ..registry import HeadType, TrialLike
 from ..regression import exact_regression
-from .late import log_odds
-from .parts import FIRST_PARTS, FusedHead, parts_of, suggest_parts
+from .parts import FIRST_PARTS, FusedHead, log_odds, parts_of, suggest_parts, sum_of_parts
 
 __all__ = ["HEAD_TYPE", "StackedFusion"]
 
@@ -80,6 +80,16 @@ class StackedFusion(FusedHead):
         check_is_fitted(self, "link_")
         said = [log_odds(part.predict_proba(bags, clinical)[:, 1]) for part in self.parts_]
         return np.asarray(self.link_.predict_proba(np.stack(said, axis=1)))
+
+    def image_contributions(self, bags: Bags, clinical: pd.DataFrame) -> Contributions | None:
+        """What each image adds to the log-odds; see `ExplainsImages`.
+
+        Returns:
+            None where a part cannot tell exactly, or where one is surer than e^16 : 1.
+        """
+        check_is_fitted(self, "link_")
+        image, values = self.link_.coef_[0].tolist()
+        return sum_of_parts(self.parts_, (image, values), float(self.link_.intercept_[0]), bags, clinical)
 
     def fit_predict_splits(
         self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache

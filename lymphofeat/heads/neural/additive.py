@@ -10,22 +10,19 @@ the same.
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from ...cache.bags import Bags
 from ..registry import HeadType, TrialLike
-from .estimator import FIRST, INPUTS, NeuralHead, suggest_training
-from .network import Network, Parameters, Weight
-from .packing import BagTensors, Pack, bag_softmax, bag_sum, dense
+from .estimator import FIRST, INPUTS, suggest_training
+from .network import Parameters, Weight
+from .packing import Pack, bag_softmax, bag_sum, dense
+from .summed import SummedHead, SummedNetwork
 
 __all__ = ["HEAD_TYPE", "AdditiveAttention", "AdditiveNetwork", "build", "suggest"]
 
 
-class AdditiveNetwork(Network):
+class AdditiveNetwork(SummedNetwork):
     """See the module; ψ has one hidden layer with ReLU.
 
     Args:
@@ -54,11 +51,10 @@ class AdditiveNetwork(Network):
         """(S,); see `Network`."""
         of_bag = pack.model_of_bag
         clinical = (pack.clinical * parameters["clinical"][of_bag]).sum(1)
-        return (
-            bag_sum(self.contributions(parameters, pack), pack) + clinical + parameters["offset"][of_bag, 0]
-        )
+        added, _ = self.contributions(parameters, pack)
+        return bag_sum(added, pack) + clinical + parameters["offset"][of_bag, 0]
 
-    def contributions(self, parameters: Parameters, pack: Pack) -> Tensor:
+    def contributions(self, parameters: Parameters, pack: Pack) -> tuple[Tensor, None]:
         """(N,) a_j ψ(x_j): what each instance adds to the logit of its bag."""
         h, of_row = self.hidden, pack.model_of_bag[pack.bag_of_row]
         mapped = dense(pack.rows, parameters["maps"], parameters["bias"], pack.heights, pack.rows.dtype)
@@ -66,35 +62,16 @@ class AdditiveNetwork(Network):
         attended = (2 * torch.sigmoid(2 * mapped[:, :h]) - 1) * torch.sigmoid(mapped[:, h : 2 * h])
         score = (attended * parameters["score"][of_row]).sum(1)
         value = (mapped[:, 2 * h :].relu() * parameters["value"][of_row]).sum(1)
-        return bag_softmax(score, pack) * (value + parameters["value_bias"][of_row, 0])
+        return bag_softmax(score, pack) * (value + parameters["value_bias"][of_row, 0]), None
 
 
-class AdditiveAttention(NeuralHead):
+class AdditiveAttention(SummedHead):
     """Additive attention; arguments as `NeuralHead`, `hidden` is the width of the attention and of ψ."""
 
     keeps = "statistics"  # of the training patients: see bundle/classes.py
 
-    def _network(self) -> Network:
+    def _network(self) -> SummedNetwork:
         return AdditiveNetwork(self.hidden)
-
-    def contributions(self, bags: Bags) -> list[NDArray[np.float64]]:
-        """Per patient, (n_i,) float64: what each image adds to the patient's logit, averaged over the members.
-
-        Positive speaks for malignant. The logit is their sum and the clinical part.
-        """
-        check_is_fitted(self, "parameters_")
-        rows = self.coordinates_.transform(bags)
-        width = 0 if self.clinical_ is None else len(self.clinical_[-1].scale_)
-        data = BagTensors(rows, bags.lengths, torch.zeros(len(bags), width))
-        views = self._layout(data).views(self.parameters_)
-        pack = data.take(np.arange(len(bags)))
-        network = AdditiveNetwork(self.hidden)
-        each = [
-            network.contributions({name: p[k : k + 1] for name, p in views.items()}, pack)
-            for k in range(self.members)
-        ]
-        mean = torch.stack(each).mean(0).double().numpy()
-        return np.split(mean, np.cumsum(bags.lengths)[:-1])
 
 
 def suggest(draws: TrialLike) -> dict[str, Any]:

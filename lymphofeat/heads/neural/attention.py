@@ -17,8 +17,9 @@ from torch import Tensor
 
 from ..registry import HeadType, TrialLike
 from .estimator import FIRST, INPUTS, NeuralHead, suggest_training
-from .network import Network, Parameters, Residual, Weight
+from .network import Parameters, Residual, Weight
 from .packing import Pack, bag_softmax, bag_sum
+from .summed import SummedHead, SummedNetwork
 
 __all__ = ["HEAD_TYPE", "AttentionNetwork", "AttentionPooling", "GatedAttention", "build", "suggest"]
 
@@ -35,7 +36,7 @@ class _Forward(NamedTuple):
     logits: Tensor  # (S,)
 
 
-class AttentionNetwork(Network):
+class AttentionNetwork(SummedNetwork):
     """See the module.
 
     Args:
@@ -64,6 +65,13 @@ class AttentionNetwork(Network):
         with torch.no_grad():
             models = zip(_each_model(parameters), pack.models(), strict=True)
             return torch.cat([self._forward(p, part).logits for p, part in models])
+
+    def contributions(self, parameters: Parameters, pack: Pack) -> tuple[Tensor, Tensor]:
+        """(N,) a_j kᵀx_j, and (N,) a_j; not differentiable."""
+        with torch.no_grad():
+            (model,) = _each_model(parameters)
+            forward = self._forward(model, pack)
+            return forward.weights * forward.hidden[-1], forward.weights
 
     def gradient(self, parameters: Parameters, gradient: Parameters, pack: Pack, residual: Residual) -> None:
         """In closed form; see `Network`."""
@@ -124,21 +132,21 @@ def _each_model(parameters: Parameters) -> list[dict[str, Tensor]]:
     return [{name: p[k] for name, p in parameters.items()} for k in range(count)]
 
 
-class AttentionPooling(NeuralHead):
+class AttentionPooling(SummedHead):
     """Attention pooling and a linear classifier; arguments as `NeuralHead`, `hidden` is the width of the attention."""
 
     keeps = "statistics"  # of the training patients: see bundle/classes.py
 
-    def _network(self) -> Network:
+    def _network(self) -> SummedNetwork:
         return AttentionNetwork(self.hidden, gated=False)
 
 
-class GatedAttention(NeuralHead):
+class GatedAttention(SummedHead):
     """Gated attention pooling and a linear classifier; arguments as `NeuralHead`, `hidden` as `AttentionPooling`."""
 
     keeps = "statistics"  # of the training patients: see bundle/classes.py
 
-    def _network(self) -> Network:
+    def _network(self) -> SummedNetwork:
         return AttentionNetwork(self.hidden, gated=True)
 
 

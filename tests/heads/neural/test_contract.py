@@ -202,12 +202,13 @@ def test_all_bad_parameters_are_listed_at_once(patients: Patients) -> None:
 
 def test_contributions_add_up_to_the_logit(patients: Patients) -> None:
     bags, clinical, y = patients
-    head = AdditiveAttention(**QUICK).set_params(inputs="image").fit(bags, clinical, y)
-    parts = head.contributions(bags)
-    assert [len(p) for p in parts] == bags.lengths.tolist()
-    p = head.predict_proba(bags, clinical)[:, 1]
-    offset = np.log(p / (1 - p)) - [part.sum() for part in parts]
-    np.testing.assert_allclose(offset, offset[0], atol=1e-5)
+    for kind in (AdditiveAttention, GatedAttention):
+        for inputs in ("image", "both"):
+            head = kind(**QUICK).set_params(inputs=inputs).fit(bags, clinical, y)
+            parts = head.image_contributions(bags, clinical)
+            assert [len(p) for p in parts.images] == bags.lengths.tolist()
+            p = head.predict_proba(bags, clinical)[:, 1]
+            np.testing.assert_allclose(np.log(p / (1 - p)), parts.logits, atol=1e-5)
 
 
 def test_splits_that_do_not_fit_in_memory_together_change_nothing(
