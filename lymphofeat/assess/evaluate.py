@@ -139,11 +139,11 @@ def evaluate(
         engine = Engine(plan.cache, folder, pool, ledger, progress or Silent())
         main = engine.run(plan.main, runs)
         selected = engine.selected(plan.main, runs[0].seed)
-        selected = engine.on_one_scale(plan.main, selected, runs[0].seed)
+        on_one_scale = engine.on_one_scale(plan.main, selected, runs[0].seed)
         others = tuple(engine.run(control, runs) for control in plan.controls)
         permutation = permute(engine, plan.main, main, runs[0], plan.permute) if plan.permute > 0 else None
     assessment = assess(
-        main, others, plan.cache.patients, SelectedModels.of(selected, selected), notes=plan.notes
+        main, others, plan.cache.patients, SelectedModels.of(selected, on_one_scale), notes=plan.notes
     )
     if permutation is not None:
         assessment = assessment.with_table("permutation", _table(permutation), _sentence(permutation))

@@ -92,7 +92,7 @@ def _inside(main: Nested, metric: str, sign: int) -> dict[str, float]:
     inner, outer = [], []
     for fold in main.folds_of_runs:
         y = main.y[fold.rows]
-        if metric in fold.selected and len(np.unique(y)) == 2:
+        if metric in fold.tuned and len(np.unique(y)) == 2:
             p = fold.probabilities
             inner.append(_selected_inside(main, fold, metric))
             outer.append(score(metric, y, p >= fold.threshold if metric == "balanced_accuracy" else p))
@@ -111,5 +111,5 @@ def _selected_inside(main: Nested, fold: NestedFold, metric: str) -> float:
     others = [other.rows for other in main.folds_of_runs if other.run == fold.run and other.fold != fold.fold]
     whole = all(len(np.unique(main.y[rows])) == 2 and not np.isnan(fold.inner[rows]).any() for rows in others)
     if metric not in ("auc", "average_precision") or not whole:
-        return fold.selected[metric]
+        return fold.tuned[metric]
     return float(np.mean([score(metric, main.y[rows], fold.inner[rows]) for rows in others]))
