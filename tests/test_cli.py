@@ -1,4 +1,4 @@
-"""The verbs as users type them: exit codes, sentences, and what is on the disk afterwards."""
+"""The commands as users type them: exit codes, sentences, and what is on the disk afterwards."""
 
 import csv
 import subprocess
@@ -11,15 +11,15 @@ from lymphofeat import cli
 from lymphofeat.commands.common import COHORT_VARIABLE
 
 from .cohort.bad_inputs import BAD_INPUTS, BadInput
+from .helpers.commands import Ran, Run, runner
 from .helpers.tiny import tiny_cohort
-from .helpers.verbs import Ran, Run, runner
 
 EXTRACT = ["extract", "--frozen", "--weights", "none", "--seed", "0", "--crop", "64", "--folds", "3"]
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run a verb in this process, in an empty working folder."""
+    """Run a command in this process, in an empty working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(COHORT_VARIABLE, raising=False)
 
@@ -69,7 +69,7 @@ def test_submit_keeps_an_existing_file(run: Run, tmp_path: Path) -> None:
 
 NO_FOLDER = next(
     bad for bad in BAD_INPUTS if bad.name == "no cohort"
-)  # the verbs see it before the reader does
+)  # the commands see it before the reader does
 
 
 @pytest.mark.parametrize("bad", [b for b in BAD_INPUTS if b is not NO_FOLDER], ids=lambda bad: bad.name)
@@ -129,8 +129,8 @@ def test_simulate_refuses_a_folder_in_use(run: Run, tmp_path: Path) -> None:
     assert listing(tmp_path) == {"mine", "mine/thesis.txt"}
 
 
-@pytest.mark.parametrize("name", sorted(cli.verbs.commands))
-def test_every_verb_has_help_with_an_example_and_v_and_q(run: Run, name: str) -> None:
+@pytest.mark.parametrize("name", sorted(cli.commands.commands))
+def test_every_command_has_help_with_an_example_and_v_and_q(run: Run, name: str) -> None:
     shown = run(name, "--help")
     assert shown.code == 0
     assert f"Example: lymphofeat {name}" in shown.out

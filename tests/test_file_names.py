@@ -17,8 +17,8 @@ from lymphofeat.cohort.read import read_cohort
 from lymphofeat.encoder.pixels import read_crop
 from lymphofeat.errors import InputError, printable
 
+from .helpers.commands import runner
 from .helpers.tiny import tiny_cohort
-from .helpers.verbs import runner
 
 NAME = os.fsdecode(b"Aufnahme_\xe4.jpg")
 SHOWN = r"Aufnahme_\xe4.jpg"

@@ -1,4 +1,4 @@
-"""What verbs say when they are stopped, hushed, or given paths and names as users type them; in every encoding."""
+"""What commands say when they are stopped, hushed, or given paths and names as users type them; in every encoding."""
 
 import io
 import sys
@@ -16,9 +16,9 @@ from lymphofeat.final.submission_log import read_log
 from lymphofeat.report.printing import PlainTable, Stream, show, speak_any_encoding, terminal
 from lymphofeat.report.progress import Bar
 
+from .helpers.commands import Ran, Run, runner
 from .helpers.compared import compared_cache
 from .helpers.tiny import edit_row, tiny_cohort
-from .helpers.verbs import Ran, Run, runner
 
 EXTRACT = ("extract", "--frozen", "--weights", "none", "--seed", "0", "--crop", "64", "--folds", "3")
 GOES_ON = "\nInterrupted; the same command goes on from here.\n"
@@ -28,19 +28,19 @@ RESUMING = {"extract", "tune", "compare", "evaluate"}
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run a verb in this process, in an empty working folder."""
+    """Run a command in this process, in an empty working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(COHORT_VARIABLE, raising=False)
     return runner(monkeypatch, capsys)
 
 
 def needed(name: str) -> list[str]:
-    """The arguments that a verb cannot do without."""
+    """The arguments that a command cannot do without."""
     return {"simulate": ["new"], "explain": ["P1"], "export": ["m"], "predict": ["m", "new"]}.get(name, [])
 
 
 def stopped(error: BaseException, run: Run, *arguments: str) -> Ran:
-    """A verb whose work ends with `error`."""
+    """A command whose work ends with `error`."""
 
     class Ending:
         def __enter__(self) -> None:
@@ -53,9 +53,9 @@ def stopped(error: BaseException, run: Run, *arguments: str) -> Ran:
         return run(*arguments)
 
 
-@pytest.mark.parametrize("name", sorted(cli.verbs.commands))
-def test_every_verb_promises_what_it_keeps(run: Run, name: str) -> None:
-    """Which verbs go on is what `test_the_promises_are_kept` tries; here nobody promises more."""
+@pytest.mark.parametrize("name", sorted(cli.commands.commands))
+def test_every_command_promises_what_it_keeps(run: Run, name: str) -> None:
+    """Which commands go on is what `test_the_promises_are_kept` tries; here nobody promises more."""
     interrupted = stopped(KeyboardInterrupt(), run, name, *needed(name))
     assert interrupted == Ran(1, "", GOES_ON if name in RESUMING else BEGINS_ANEW)
     full = stopped(OSError(28, "No space left on device", "there/x"), run, name, *needed(name))
@@ -140,9 +140,9 @@ def test_quiet_says_what_is_wrong_and_nothing_else(run: Run, tmp_path: Path) -> 
 
 
 def paths_of(kind: type) -> list[Any]:
-    """(verb, option or position, arguments in front of it) of every parameter of that kind."""
+    """(command, option or position, arguments in front of it) of every parameter of that kind."""
     found = []
-    for name, command in sorted(cli.verbs.commands.items()):
+    for name, command in sorted(cli.commands.commands.items()):
         for param in command.params:
             if isinstance(param.type, kind):
                 option = param.opts[0] if isinstance(param, click.Option) else ""
@@ -234,7 +234,7 @@ ODD = "[bold]d[1][/red]:smile: ü"  # in the folder "[bold]d[1]["
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, encoding: str, *arguments: str) -> tuple[int, str]:
-    """Exit code and all output of a verb whose streams have an encoding."""
+    """Exit code and all output of a command whose streams have an encoding."""
     out = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
         for name in ("stdout", "stderr"):
@@ -253,7 +253,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, encoding: str, *arguments: str) -> tu
     "encoding",
     ["ascii", pytest.param("cp1252", marks=pytest.mark.slow), pytest.param("utf-8", marks=pytest.mark.slow)],
 )
-def test_every_verb_in_every_encoding_with_names_that_look_like_markup(
+def test_every_command_in_every_encoding_with_names_that_look_like_markup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,1 +1,1 @@
-"""The verbs: each parses its arguments, calls one function of the library, and prints what that returns."""
+"""The commands: each parses its arguments, calls one function of the library, and prints what that returns."""

@@ -1,16 +1,16 @@
-"""Verbs for a model that leaves the building: `export` and `predict`."""
+"""Commands for a model that leaves the building: `export` and `predict`."""
 
 from pathlib import Path
 
 import click
 
-from .common import Say, cache_option, handed_over_options, study_option, study_path, verb
+from .common import Output, cache_option, command, handed_over_options, study_option, study_path
 from .paths import GivenPath, NewFile, NewFolder
 
 PREDICTIONS = Path("predictions.csv")
 
 
-@verb(example="lymphofeat export model --ensemble 10 --refer-error 0.1")
+@command(example="lymphofeat export model --ensemble 10 --refer-error 0.1")
 @click.argument("out", type=NewFolder("model"))
 @cache_option
 @study_option
@@ -27,7 +27,7 @@ PREDICTIONS = Path("predictions.csv")
               help="Also give a calibrated probability.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace a bundle that exists.")
 def export(
-    say: Say,
+    output: Output,
     out: Path,
     cache: Path,
     study: str,
@@ -53,12 +53,12 @@ def export(
         ensemble, WhereWeights(weights, encoders), refer_error, calibrate, rule=rule, trial=trial
     )
     summary = export_bundle(
-        cache, study_path(study), out, options, evaluation=evaluation, force=force, progress=say.progress()
+        cache, study_path(study), out, options, evaluation=evaluation, force=force, progress=output.progress()
     )
-    render_export(summary, say.console)
+    render_export(summary, output.console)
 
 
-@verb(example="lymphofeat predict model patients --clinical patients.csv")
+@command(example="lymphofeat predict model patients --clinical patients.csv")
 @click.argument("bundle", type=GivenPath())
 @click.argument("folder", type=GivenPath())
 @click.option("--clinical", type=GivenPath(), metavar="CSV",
@@ -70,7 +70,7 @@ def export(
               type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 def predict(
-    say: Say, bundle: Path, folder: Path, clinical: Path | None, out: Path, device: str, *, force: bool
+    output: Output, bundle: Path, folder: Path, clinical: Path | None, out: Path, device: str, *, force: bool
 ) -> None:
     """Predict new patients with an exported BUNDLE.
 
@@ -80,6 +80,6 @@ def predict(
     from ..report.bundle import render_predictions
 
     summary = predict_folder(
-        bundle, folder, out, clinical=clinical, device=device, force=force, progress=say.progress()
+        bundle, folder, out, clinical=clinical, device=device, force=force, progress=output.progress()
     )
-    render_predictions(summary, say.console)
+    render_predictions(summary, output.console)

@@ -1,4 +1,4 @@
-"""What the verbs share: the group, how much is said, and the arguments that several take."""
+"""What the commands share: the group, how much is said, and the arguments that several take."""
 
 import logging
 import os
@@ -37,8 +37,8 @@ COHORT_FOLDER = "data"
 Command = Callable[..., None]
 
 
-class Say:
-    """How much a verb says: results on standard output, progress on standard error.
+class Output:
+    """How much a command says: results on standard output, progress on standard error.
 
     Attributes:
         quiet: errors only.
@@ -67,8 +67,8 @@ class Say:
         return Silent() if self.quiet else Bar(shown=self._bar_shown)
 
     @contextmanager
-    def speaking(self) -> Iterator[None]:
-        """For the verb's work: what libraries warn of is no error, and a lost report is.
+    def at_work(self) -> Iterator[None]:
+        """For the command's work: what libraries warn of is no error, and a lost report is.
 
         Raises:
             ClickException: the report could not be written to standard output.
@@ -89,7 +89,7 @@ class Say:
 
 
 class Interrupted(click.ClickException):
-    """Ctrl-C during a verb."""
+    """Ctrl-C during a command."""
 
     exit_code = 1
 
@@ -100,7 +100,7 @@ class Interrupted(click.ClickException):
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="lymphofeat")
-def verbs() -> None:
+def commands() -> None:
     """Patient-level diagnosis from bags of blood-cell images and a few clinical values.
 
     \b
@@ -122,19 +122,19 @@ Resumes = Callable[[Mapping[str, Any]], bool]
 
 
 def always(arguments: Mapping[str, Any]) -> bool:
-    """A verb that goes on where it was stopped, whatever its arguments."""
+    """A command that goes on where it was stopped, whatever its arguments."""
     return True
 
 
 def never(arguments: Mapping[str, Any]) -> bool:
-    """A verb whose files are whole or not there, and that begins anew."""
+    """A command whose files are whole or not there, and that begins anew."""
     return False
 
 
-def verb(
+def command(
     *, example: str, name: str | None = None, resumes: Resumes = never
 ) -> Callable[[Command], click.Command]:
-    """Register a verb: its example, -v and -q, and `say` as its first argument.
+    """Register a command: its example, -v and -q, and `output` as its first argument.
 
     Args:
         example: a command line that works.
@@ -147,25 +147,25 @@ def verb(
         def run(*, verbose: bool, quiet: bool, **arguments: Any) -> None:
             if verbose and quiet:
                 raise click.UsageError("-v and -q exclude each other; give one of them.")
-            say = Say(verbose=verbose, quiet=quiet)
-            with _stopped(goes_on=resumes(arguments), whole=resumes is never), say.speaking():
-                function(say, **arguments)
+            output = Output(verbose=verbose, quiet=quiet)
+            with _stopped(goes_on=resumes(arguments), whole=resumes is never), output.at_work():
+                function(output, **arguments)
 
         options = [
             click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
             click.option("-v", "--verbose", is_flag=True, help="Print more, and progress even to a file."),
         ]
-        command: Command = run
+        decorated: Command = run
         for option in options:
-            command = option(command)
-        return verbs.command(name=name, epilog=f"Example: {example}")(command)
+            decorated = option(decorated)
+        return commands.command(name=name, epilog=f"Example: {example}")(decorated)
 
     return register
 
 
 @contextmanager
 def _stopped(*, goes_on: bool, whole: bool) -> Iterator[None]:
-    """Say of an interruption, and of what the system refuses, what is true for this verb."""
+    """Say of an interruption, and of what the system refuses, what is true for this command."""
     way = "no file is half-written. Give the command again." if whole else "give the command again."
     try:
         yield

@@ -1,15 +1,15 @@
-"""The verb `compare`."""
+"""The command `compare`."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .common import METRICS, STUDIES, Say, always, cache_option, cohort_folder, names, verb
+from .common import METRICS, STUDIES, Output, always, cache_option, cohort_folder, command, names
 from .paths import GivenPath, GivenText, OutFolder
 
 
-@verb(example="lymphofeat compare data --pipelines default,frozen --out comparison", resumes=always)
+@command(example="lymphofeat compare data --pipelines default,frozen --out comparison", resumes=always)
 @click.argument("source", metavar="[COHORT|CACHE]", type=GivenPath(), required=False)
 @cache_option
 @click.option("--pipelines", default="", metavar="NAME,…",
@@ -27,7 +27,7 @@ from .paths import GivenPath, GivenText, OutFolder
               help="Use bfloat16 even where the processor lacks it and float32 is many times faster.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), help="Of training; 0 by default.")
 def compare(
-    say: Say,
+    output: Output,
     source: Path | None,
     cache: Path,
     pipelines: str,
@@ -46,7 +46,7 @@ def compare(
     from ..report.compare import render_comparison, write_comparison
 
     chosen = names(pipelines)
-    record, progress = STUDIES / "compare.jsonl", say.progress()
+    record, progress = STUDIES / "compare.jsonl", output.progress()
     if source is None and cache.exists():
         source = cache
     if source is not None and (source.is_file() or source.suffix == ".h5"):
@@ -59,6 +59,6 @@ def compare(
             read_cohort(cohort_folder(source)), cache, record, settings=ExtractSettings(**settings),
             weights=weights, pipelines=chosen, metric=metric, progress=progress,
         )  # fmt: skip
-    render_comparison(comparison, say.console)
+    render_comparison(comparison, output.console)
     if out is not None:
-        say.line("Wrote " + " and ".join(map(str, write_comparison(comparison, out))))
+        output.line("Wrote " + " and ".join(map(str, write_comparison(comparison, out))))

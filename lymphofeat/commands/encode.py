@@ -1,15 +1,15 @@
-"""Verbs that fill the cache: `extract`, and `recipes` that it may follow."""
+"""Commands that fill the cache: `extract`, and `recipes` that it may follow."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .common import Say, cache_option, cohort_argument, cohort_folder, verb
+from .common import Output, cache_option, cohort_argument, cohort_folder, command
 from .paths import GivenText
 
 
-@verb(
+@command(
     example="lymphofeat extract data --weights resnet18.pth --train-from layer4",
     resumes=lambda given: not given["force"],
 )
@@ -48,7 +48,14 @@ from .paths import GivenText
 @click.option("--fold-seed", default=0, show_default=True, type=click.IntRange(0), help="Of the folds.")
 @click.option("--force", is_flag=True, help="Replace what is there and does not fit; train anew.")
 def extract(
-    say: Say, cohort: Path | None, cache: Path, *, frozen: bool, finetune: bool, force: bool, **options: Any
+    output: Output,
+    cohort: Path | None,
+    cache: Path,
+    *,
+    frozen: bool,
+    finetune: bool,
+    force: bool,
+    **options: Any,
 ) -> None:
     """Compute the features of every image and keep them in the cache.
 
@@ -68,25 +75,25 @@ def extract(
             "--frozen and --finetune exclude each other; leave both out for both encodings."
         )
     settings = settings_from(**options)
-    found, progress = read_cohort(cohort_folder(cohort)), say.progress()
+    found, progress = read_cohort(cohort_folder(cohort)), output.progress()
     for note in reading_notes(found.images, settings.extract.crop):
         progress.note(note)
     if not finetune:
         summary = extract_frozen(found, cache, settings.extract, force=force, progress=progress)
-        render_extract(summary, say.console)
+        render_extract(summary, output.console)
     if not frozen:
         tuned = extract_finetuned(found, cache, settings, force=force, progress=progress)
-        render_finetune(tuned, say.console)
+        render_finetune(tuned, output.console)
 
 
-@verb(example="lymphofeat recipes pooled")
+@command(example="lymphofeat recipes pooled")
 @click.argument("name", type=GivenText(), metavar="[NAME|FILE.toml]", required=False)
-def recipes(say: Say, name: str | None) -> None:
+def recipes(output: Output, name: str | None) -> None:
     """List the recipes of `extract --finetune`, or show all settings of one."""
     from ..report.finetune import render_recipe, render_recipes
     from ..training.recipe_file import find_recipe, list_recipes
 
     if name is None:
-        render_recipes(list_recipes(), say.console)
+        render_recipes(list_recipes(), output.console)
     else:
-        render_recipe(find_recipe(name), say.console)
+        render_recipe(find_recipe(name), output.console)

@@ -1,4 +1,4 @@
-"""The verb `evaluate`."""
+"""The command `evaluate`."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from ..errors import InputError
-from .common import METRICS, Say, always, cache_option, names, study_option, study_path, verb
+from .common import METRICS, Output, always, cache_option, command, names, study_option, study_path
 from .paths import GivenText, NewFile, OutFolder
 
 
-@verb(example="lymphofeat evaluate --trials 50 --jobs 2 --out evaluation", resumes=always)
+@command(example="lymphofeat evaluate --trials 50 --jobs 2 --out evaluation", resumes=always)
 @cache_option
 @study_option
 @click.option(
@@ -43,7 +43,7 @@ from .paths import GivenText, NewFile, OutFolder
               help="Also what more patients would bring: the chosen heads on fewer and fewer of them.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 def evaluate(
-    say: Say,
+    output: Output,
     cache: Path,
     study: str,
     *,
@@ -72,10 +72,10 @@ def evaluate(
         if path is not None and path.exists() and not force:
             raise InputError(f"{path} exists already; give --force to replace it, or another place.")
     plan = plan_evaluation(cache, encoding=encoding, heads=names(heads), jobs=jobs, **options)
-    say.line(plan.sentence, wrap=False)
+    output.line(plan.sentence, wrap=False)
     folder = study_path(study).with_suffix("")
     evaluation = carry_out(
-        plan, folder.with_name(f"{folder.name}-nested"), jobs=jobs, progress=say.progress()
+        plan, folder.with_name(f"{folder.name}-nested"), jobs=jobs, progress=output.progress()
     )
     found = evaluation.assessment
     if learning_curve:
@@ -83,10 +83,10 @@ def evaluate(
 
         folds = sorted((f for f in evaluation.main.folds_of_runs if f.run == 0), key=lambda f: f.fold)
         params, encoder_family = [fold.params for fold in folds], evaluation.main.encoding
-        found = measured_learning_curve(found, plan.cache, encoder_family, params, progress=say.progress())
-    render_assessment(found, say.console)
+        found = measured_learning_curve(found, plan.cache, encoder_family, params, progress=output.progress())
+    render_assessment(found, output.console)
     if record is not None:
         write_json(found, record, force=force)
-        say.line(f"Wrote {record}")
+        output.line(f"Wrote {record}")
     if out is not None:
-        say.line("Wrote " + ", ".join(map(str, write_assessment(found, out, force=force))))
+        output.line("Wrote " + ", ".join(map(str, write_assessment(found, out, force=force))))

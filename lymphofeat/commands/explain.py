@@ -1,14 +1,14 @@
-"""The verb `explain`."""
+"""The command `explain`."""
 
 from pathlib import Path
 
 import click
 
-from .common import Say, cache_option, study_option, study_path, verb
+from .common import Output, cache_option, command, study_option, study_path
 from .paths import GivenText, NewFile
 
 
-@verb(example="lymphofeat explain P12 --top 9")
+@command(example="lymphofeat explain P12 --top 9")
 @click.argument("patient", type=GivenText(), metavar="PATIENT-ID")
 @cache_option
 @study_option
@@ -18,7 +18,7 @@ from .paths import GivenText, NewFile
 @click.option("--out", type=NewFile("images.csv"), metavar="FILE.csv", help="Write all images there.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 def explain(
-    say: Say, patient: str, cache: Path, study: str, top: int, out: Path | None, *, force: bool
+    output: Output, patient: str, cache: Path, study: str, top: int, out: Path | None, *, force: bool
 ) -> None:
     """Say which images of a patient pull the study's selected head to either side, and what clinical values do.
 
@@ -31,7 +31,7 @@ def explain(
     if out is not None:
         refuse_existing(out, overwrite=force)
     explanation = explain_patient(cache, study_path(study), patient)
-    render_explanation(explanation, say.console, top=top)
+    render_explanation(explanation, output.console, top=top)
     if out is not None:
         write_explanation(explanation, out, force=force)
-        say.line(f"Wrote {out}")
+        output.line(f"Wrote {out}")

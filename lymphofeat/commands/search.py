@@ -1,26 +1,26 @@
-"""Verbs on studies: `tune`, `heads` that it searches, and `info` on what was kept."""
+"""Commands on studies: `tune`, `heads` that it searches, and `info` on what was kept."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .common import CACHE, METRICS, Say, always, cache_option, names, study_option, study_path, verb
+from .common import CACHE, METRICS, Output, always, cache_option, command, names, study_option, study_path
 from .paths import GivenPath, GivenText
 
 
-@verb(example="lymphofeat heads")
-def heads(say: Say) -> None:
+@command(example="lymphofeat heads")
+def heads(output: Output) -> None:
     """List the head types that `tune` searches, each with its source, and the poolings."""
     from ..heads.registry import head_types
     from ..report.heads import render_heads
 
-    render_heads(head_types(), say.console)
+    render_heads(head_types(), output.console)
 
 
-@verb(example="lymphofeat info cache/features.h5")
+@command(example="lymphofeat info cache/features.h5")
 @click.argument("file", type=GivenPath(), default=CACHE)
-def info(say: Say, file: Path) -> None:
+def info(output: Output, file: Path) -> None:
     """Say what a cache (.h5) or a study (.db) holds; by default, cache/features.h5."""
     from ..storage.kinds import inspect_path
 
@@ -28,7 +28,7 @@ def info(say: Say, file: Path) -> None:
         from ..report.study import render_study
         from ..studies import load_study
 
-        render_study(load_study(file), say.console)
+        render_study(load_study(file), output.console)
         return
     from ..cache import open_cache
     from ..cache.encoder_family import trainings_under_way
@@ -37,12 +37,12 @@ def info(say: Say, file: Path) -> None:
 
     waiting = list(partials(file))
     if file.exists() or not waiting:
-        render_cache(open_cache(file), say.console)
-    render_partials(waiting, say.console)
-    render_trainings(trainings_under_way(file), say.console)
+        render_cache(open_cache(file), output.console)
+    render_partials(waiting, output.console)
+    render_trainings(trainings_under_way(file), output.console)
 
 
-@verb(example="lymphofeat tune --trials 200 --jobs 2", resumes=always)
+@command(example="lymphofeat tune --trials 200 --jobs 2", resumes=always)
 @cache_option
 @study_option
 @click.option("--trials", default=200, show_default=True, type=click.IntRange(1),
@@ -73,7 +73,7 @@ def info(say: Say, file: Path) -> None:
               help="Processes; the trials are the same.")  # fmt: skip
 @click.option("--show", is_flag=True, help="Only show what the study has found; needs no cache.")
 def tune(
-    say: Say,
+    output: Output,
     cache: Path,
     study: str,
     *,
@@ -95,14 +95,14 @@ def tune(
     if no_clinical and inputs:
         raise click.UsageError("--no-clinical is --inputs image; give one of them.")
     if show:
-        render_study(studies.load_study(study_path(study)), say.console)
+        render_study(studies.load_study(study_path(study)), output.console)
         return
     summary = studies.tune(
         cache, study_path(study), encoding=encoding, heads=names(heads),
         inputs=["image"] if no_clinical else names(inputs), class_weights=_class_weights(class_weights),
-        progress=say.progress(), **options,
+        progress=output.progress(), **options,
     )  # fmt: skip
-    render_study(summary, say.console)
+    render_study(summary, output.console)
 
 
 def _class_weights(given: str | None) -> tuple[float, float] | None:

@@ -1,14 +1,14 @@
-"""The verb `submit`."""
+"""The command `submit`."""
 
 from pathlib import Path
 
 import click
 
-from .common import SUBMISSION, Say, cache_option, handed_over_options, study_option, study_path, verb
+from .common import SUBMISSION, Output, cache_option, command, handed_over_options, study_option, study_path
 from .paths import NewFile
 
 
-@verb(example="lymphofeat submit --out submission.csv --probabilities")
+@command(example="lymphofeat submit --out submission.csv --probabilities")
 @cache_option
 @study_option
 @click.option("--out", type=NewFile("submission.csv"), default=SUBMISSION, show_default=True, help="The CSV.")
@@ -16,7 +16,7 @@ from .paths import NewFile
 @handed_over_options
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 def submit(
-    say: Say,
+    output: Output,
     cache: Path,
     study: str,
     out: Path,
@@ -37,6 +37,6 @@ def submit(
 
     summary = final.submit(
         cache, study_path(study), out, probabilities=probabilities, rule=rule, trial=trial, ensemble=ensemble,
-        force=force, progress=say.progress(),
+        force=force, progress=output.progress(),
     )  # fmt: skip
-    render_submission(summary, say.console)
+    render_submission(summary, output.console)

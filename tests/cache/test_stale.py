@@ -15,8 +15,8 @@ from lymphofeat.errors import StaleCacheError
 from lymphofeat.studies import tune
 
 from ..helpers.caches import features, patients
+from ..helpers.commands import runner
 from ..helpers.compared import add_encoding
-from ..helpers.verbs import runner
 
 TABLE = patients(32, 4)
 RECIPE = {"name": "moe", "clinical": {"use": "gate", "values": ["age", "count"]}}

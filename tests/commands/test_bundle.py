@@ -12,8 +12,8 @@ from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.studies import tune
 
+from ..helpers.commands import runner
 from ..helpers.tiny import tiny_cohort
-from ..helpers.verbs import runner
 
 HEAD_TYPE = "small-cnn-random0-crop64"
 
@@ -123,7 +123,7 @@ def test_bad_input_is_refused_with_2(run, made: Path, arguments: list[str], mess
     assert there() == before
 
 
-def test_help_names_the_verbs() -> None:
-    shown = click.testing.CliRunner().invoke(cli.verbs, ["--help"]).output
+def test_help_names_the_commands() -> None:
+    shown = click.testing.CliRunner().invoke(cli.commands, ["--help"]).output
     assert "export" in shown
     assert "predict" in shown

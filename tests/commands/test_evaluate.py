@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from ..helpers.caches import tuned_cache
+from ..helpers.commands import Run, runner
 from ..helpers.compared import compared_cache
-from ..helpers.verbs import Run, runner
 
 QUICK = ("--cache", "c.h5", "--encoding", "good", "--heads", "logistic", "--trials", "2")
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run a verb in this process, in an empty working folder that holds a cache."""
+    """Run a command in this process, in an empty working folder that holds a cache."""
     monkeypatch.chdir(tmp_path)
     compared_cache(tmp_path / "c.h5", n_folds=3)
 

@@ -11,12 +11,12 @@ from lymphofeat.estimates import scores as statistics
 from lymphofeat.studies.space import Space
 
 from ..helpers.caches import features, frozen_cache, patients
-from ..helpers.verbs import Run, runner
+from ..helpers.commands import Run, runner
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run a verb in this process, in an empty working folder that holds a cache."""
+    """Run a command in this process, in an empty working folder that holds a cache."""
     monkeypatch.chdir(tmp_path)
     frozen_cache(tmp_path / "c.h5")
 

@@ -95,7 +95,7 @@ def run(
     return int(ended.value.code or 0), said.out, said.err
 
 
-def test_the_verb_prints_both_sides_and_writes_all_images(
+def test_the_command_prints_both_sides_and_writes_all_images(
     made: tuple[Path, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -124,7 +124,7 @@ def test_the_verb_prints_both_sides_and_writes_all_images(
     assert out.read_bytes() == before
 
 
-def test_the_verb_refuses_what_is_not_there(
+def test_the_command_refuses_what_is_not_there(
     made: tuple[Path, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

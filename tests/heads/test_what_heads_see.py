@@ -88,7 +88,7 @@ def test_not_even_the_order_of_the_rows_says_anything(noise: Path) -> None:
 
 
 def test_everything_that_reaches_heads(noise: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In every verb: each table of clinical values that a head reads has these columns and no other."""
+    """In every command: each table of clinical values that a head reads has these columns and no other."""
     seen: set[tuple[str, ...]] = set()
     calls: list[str] = []
 

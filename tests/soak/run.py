@@ -20,7 +20,7 @@ import pandas as pd
 
 from lymphofeat.bundle.codec import pack_object, unpack_object
 from lymphofeat.cache import open_cache
-from lymphofeat.cli import verbs
+from lymphofeat.cli import commands
 from lymphofeat.errors import LymphofeatError
 from lymphofeat.final.refit import final_fits, fit_final
 from lymphofeat.heads.base import FitCache
@@ -143,12 +143,12 @@ class _Run:
     def fail(self, step: str, cause: str, text: str) -> None:
         self.result.failures.append({"step": step, "cause": cause[:200], "text": text[-4000:]})
 
-    def verb(self, *arguments: object) -> str:
-        """A verb as users type it, in this process; what it said."""
+    def command(self, *arguments: object) -> str:
+        """A command as users type it, in this process; what it said."""
         said = io.StringIO()
         try:
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-                verbs.main([str(a) for a in arguments], standalone_mode=False)
+                commands.main([str(a) for a in arguments], standalone_mode=False)
         except SystemExit as ended:
             if ended.code:
                 raise Wrong(f"exit code {ended.code}: {said.getvalue()}") from None
@@ -161,7 +161,7 @@ class _Run:
     def images(self, cache: Path) -> None:
         plan, cohort = self.plan, self.folder / "cohort"
         image_folder(plan, cohort)
-        self.verb("check", cohort)
+        self.command("check", cohort)
         common = [
             "--cache",
             cache,
@@ -175,11 +175,11 @@ class _Run:
             48,
         ]
         frozen = ["extract", cohort, "--frozen", "--backbone", "small-cnn", *common]
-        self.verb(*frozen)
-        self.verb(*frozen)  # nothing to do
+        self.command(*frozen)
+        self.command(*frozen)  # nothing to do
         if plan.options["finetune"]:
             nested = ["--nested"] if plan.encoders == "per two folds" else []
-            self.verb(
+            self.command(
                 "extract",
                 cohort,
                 "--finetune",
@@ -190,7 +190,7 @@ class _Run:
                 *nested,
                 *common,
             )
-        self.verb("info", cache)
+        self.command("info", cache)
 
     def tune(self, cache: Path) -> None:
         plan, options = self.plan, self.plan.options
@@ -208,15 +208,15 @@ class _Run:
         arguments += ["--inputs", inputs] if inputs else []
         arguments += ["--class-weights", ",".join(map(str, weights))] if weights else []
         try:
-            self.verb(*arguments)
+            self.command(*arguments)
         finally:
             self.trials_of(study)
-        self.verb("tune", "--show", "--study", study)
+        self.command("tune", "--show", "--study", study)
 
     def tune_clinical(self, cache: Path) -> None:
         study = self.folder / "clinical.db"
         try:
-            self.verb("tune", "--cache", cache, "--study", study, "--trials", 8, "--inputs", "clinical",
+            self.command("tune", "--cache", cache, "--study", study, "--trials", 8, "--inputs", "clinical",
                       "--heads", "logistic,lda,xgboost", "--sampler", "random",
                       "--seed", self.plan.options["seed"])  # fmt: skip
         finally:
@@ -245,7 +245,7 @@ class _Run:
         out = self.folder / f"{study}.csv"
         ensemble = self.plan.options["ensemble"]
         arguments = ["submit", "--cache", cache, "--study", self.folder / f"{study}.db", "--out", out]
-        self.verb(*arguments, "--probabilities", *(["--ensemble", ensemble] if ensemble else []))
+        self.command(*arguments, "--probabilities", *(["--ensemble", ensemble] if ensemble else []))
         p = pd.read_csv(out.with_name(f"{study}-probabilities.csv"))["Probability"]
         _probabilities("submit", p)
         if not pd.read_csv(out)["Predicted"].isin([0, 1]).all():
@@ -264,11 +264,11 @@ class _Run:
         arguments += ["--ensemble", options["ensemble"]] if options["ensemble"] else []
         arguments += ["--calibrate", options["calibrate"]] if options["calibrate"] else []
         arguments += ["--refer-error", options["refer_error"]] if options["refer_error"] else []
-        self.verb(*arguments)
+        self.command(*arguments)
 
     def predict_images(self) -> None:
         out = self.folder / "predictions.csv"
-        self.verb("predict", self.folder / "study-model", self.folder / "cohort", "--out", out)
+        self.command("predict", self.folder / "study-model", self.folder / "cohort", "--out", out)
         _predictions(out)
 
     def predict_clinical(self, cache: Path) -> None:
@@ -281,7 +281,7 @@ class _Run:
         csv, out, empty = self.folder / "new.csv", self.folder / "new-predictions.csv", self.folder / "empty"
         table[["ID", "GENDER", "AGE", "LYMPH_COUNT"]].to_csv(csv, index=False)
         empty.mkdir()
-        self.verb("predict", self.folder / "clinical-model", empty, "--clinical", csv, "--out", out)
+        self.command("predict", self.folder / "clinical-model", empty, "--clinical", csv, "--out", out)
         found = _predictions(out)
         self.submit(cache, "clinical")
         submitted = pd.read_csv(self.folder / "clinical-probabilities.csv", dtype={"Id": str})
@@ -320,7 +320,7 @@ class _Run:
             "--permute", 0 if plan.trained else options["permute"], "--seed", options["seed"], "--out", out,
         ]  # fmt: skip
         try:
-            self.verb(*arguments, *(["--learning-curve"] if options["learning_curve"] else []))
+            self.command(*arguments, *(["--learning-curve"] if options["learning_curve"] else []))
         finally:
             for study in (self.folder / "evaluated-nested").rglob("*.db"):
                 self.trials_of(study)

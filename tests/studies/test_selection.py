@@ -11,7 +11,7 @@ import pytest
 from lymphofeat.bundle import ExportOptions, export_bundle
 from lymphofeat.cache import open_cache
 from lymphofeat.commands.common import DEFAULT_RULE
-from lymphofeat.commands.common import RULES as RULES_OF_VERBS
+from lymphofeat.commands.common import RULES as RULES_OF_COMMANDS
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import METRICS, score
 from lymphofeat.final import submit
@@ -122,8 +122,8 @@ def test_an_unknown_rule_is_named_with_those_that_there_are() -> None:
         chosen_by("luck", trial(0, right(0.8)))
 
 
-def test_options_of_the_verbs_are_the_rules_that_there_are() -> None:
-    assert list(RULES) == RULES_OF_VERBS
+def test_options_of_the_commands_are_the_rules_that_there_are() -> None:
+    assert list(RULES) == RULES_OF_COMMANDS
     assert DEFAULT_RULE == DEFAULT in RULES
 
 

@@ -1,4 +1,4 @@
-"""Verbs as users type them, run in this process."""
+"""Commands as users type them, run in this process."""
 
 import sys
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Run = Callable[..., Ran]
 
 
 def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int = 500) -> Run:
-    """Runs a verb with its arguments; by default so wide that no sentence is broken within a path."""
+    """Runs a command with its arguments; by default so wide that no sentence is broken within a path."""
     monkeypatch.setenv("COLUMNS", str(columns))
 
     def run(*arguments: object) -> Ran:
