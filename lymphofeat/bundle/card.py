@@ -19,7 +19,7 @@ from ..studies.describe import describe_head
 from ..wording import interval_text, words
 from .classes import Keeps, most_of
 from .evaluation import Reported
-from .familiar import FamiliarTable
+from .out_of_distribution import TrainingRanges
 
 __all__ = ["Evidence", "model_card"]
 
@@ -61,7 +61,7 @@ def model_card(
     model: FinalModel,
     evidence: Evidence,
     about: Mapping[str, Any],
-    table: FamiliarTable,
+    table: TrainingRanges,
     kept: Mapping[str, Keeps],
 ) -> str:
     """The card as Markdown.
@@ -126,7 +126,7 @@ def _heads(model: FinalModel, about: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _training(about: Mapping[str, Any], table: FamiliarTable) -> str:
+def _training(about: Mapping[str, Any], table: TrainingRanges) -> str:
     low, q05, half, q95, high = table.images
     reference = (
         ""
@@ -215,7 +215,7 @@ def _decision(about: Mapping[str, Any], evidence: Evidence) -> str:
     return text
 
 
-def _limits(about: Mapping[str, Any], table: FamiliarTable, evidence: Evidence) -> str:
+def _limits(about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence) -> str:
     lines = [
         f"- {table.n} patients: differences of a few hundredths are noise.",
         "- Other laboratories, stains, cameras and crops were not tested. `predict` warns of patients whose images are "

@@ -31,9 +31,9 @@ from .classes import Keeps
 from .codec import pack_object
 from .encoders import EncoderRecord, WhereWeights, find_network, record_of
 from .evaluation import read_evaluation
-from .familiar import FamiliarImages, FamiliarTable, patient_means
 from .load import DISTANCES, MODEL, PROBE, TRAINING, encoder_file, head_stem, mixed
 from .manifest import BundleFolder, new_bundle
+from .out_of_distribution import ImageDistribution, TrainingRanges, patient_means
 
 __all__ = ["ExportOptions", "ExportSummary", "export_bundle"]
 
@@ -206,26 +206,28 @@ class _Writer:
             kept |= self.folder.write_packed("calibrator", pack_object(fitted))
         labels = labels_of(self.cache)
         labelled = np.flatnonzero(labels >= 0)
-        table = FamiliarTable.fit(self.cache.patients.iloc[labelled], labels[labelled])
-        familiar = self._familiar(labelled) if encoders else ()
-        arrays = {k: v for number, one in enumerate(familiar) for k, v in one.arrays(str(number)).items()}
+        table = TrainingRanges.fit(self.cache.patients.iloc[labelled], labels[labelled])
+        distributions = self._distributions(labelled) if encoders else ()
+        arrays = {
+            k: v for number, one in enumerate(distributions) for k, v in one.arrays(str(number)).items()
+        }
         self.folder.write_arrays(TRAINING, arrays)
-        self._write_probe(members, familiar, table)
+        self._write_probe(members, distributions, table)
         about = self._about(members, encoders, table) | {"keeps": dict(sorted(kept.items()))}
         self.folder.write_json(MODEL, about)
         card = model_card(self.model, self.evidence, about, table, kept)
         self.folder.write("MODEL_CARD.md", card.encode())
 
-    def _familiar(self, labelled: NDArray[np.int64]) -> tuple[FamiliarImages, ...]:
+    def _distributions(self, labelled: NDArray[np.int64]) -> tuple[ImageDistribution, ...]:
         parts = []
         for fit in self.fits:
             means = patient_means(fit.split.bags.select(labelled))  # to describe them: nobody is scored here
             inside = np.isin(labelled, fit.train)
             parts.append((means[inside], means[~inside]))
-        return FamiliarImages.fit_all(parts)
+        return ImageDistribution.fit_all(parts)
 
     def _write_probe(
-        self, members: Sequence[Member], familiar: Sequence[FamiliarImages], table: FamiliarTable
+        self, members: Sequence[Member], distributions: Sequence[ImageDistribution], table: TrainingRanges
     ) -> None:
         """Made-up patients and what the model says of them."""
         rng = np.random.default_rng(0)
@@ -233,7 +235,7 @@ class _Writer:
         rows = _PROBES * _PROBE_IMAGES
         features = [
             (one.mean + one.scale * rng.normal(size=(rows, len(one.mean)))).astype(np.float32)
-            for one in familiar
+            for one in distributions
         ] or [np.empty((rows, 0), dtype=np.float32) for _ in self.fits]
         male = np.where(np.arange(_PROBES) == 0, np.nan, np.arange(_PROBES) % 2)
         clinical = pd.DataFrame(
@@ -253,12 +255,12 @@ class _Writer:
         }
         numbers |= {f"features.{n}": one for n, one in enumerate(features)}
         numbers |= {
-            f"{DISTANCES}{n}": one.distances(patient_means(bags[n])) for n, one in enumerate(familiar)
+            f"{DISTANCES}{n}": one.distances(patient_means(bags[n])) for n, one in enumerate(distributions)
         }
         self.folder.write_arrays(PROBE, numbers)
 
     def _about(
-        self, members: Sequence[Member], encoders: Sequence[EncoderRecord], table: FamiliarTable
+        self, members: Sequence[Member], encoders: Sequence[EncoderRecord], table: TrainingRanges
     ) -> dict[str, Any]:
         reference, certain = _reference_date(self.cache)
         return {

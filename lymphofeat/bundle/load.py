@@ -20,8 +20,8 @@ from ..final.refit import Member
 from ..parallel import one_thread
 from .codec import unpack_object
 from .encoders import EncoderRecord, rebuild
-from .familiar import FamiliarImages, FamiliarTable, patient_means
 from .manifest import BundleFiles
+from .out_of_distribution import ImageDistribution, TrainingRanges, patient_means
 
 __all__ = [
     "DISTANCES",
@@ -70,8 +70,8 @@ class Bundle:
     conformal: Conformal | None
     calibrator: Any
     reference: date
-    table: FamiliarTable
-    images: tuple[FamiliarImages, ...] | None
+    table: TrainingRanges
+    images: tuple[ImageDistribution, ...] | None
     notes: tuple[str, ...] = ()
 
     @property
@@ -181,19 +181,19 @@ def _bundle(files: BundleFiles, about: Mapping[str, Any]) -> Bundle:
         packed("conformal") if about["conformal"] else None,
         packed("calibrator") if about["calibrator"] else None,
         date.fromisoformat(about["reference_date"]),
-        FamiliarTable.from_json(about["training"]),
+        TrainingRanges.from_json(about["training"]),
         *_images(files, arrays, len(encoders)),
     )
 
 
 def _images(
     files: BundleFiles, arrays: Mapping[str, Any], n: int
-) -> tuple[tuple[FamiliarImages, ...] | None, tuple[str, ...]]:
+) -> tuple[tuple[ImageDistribution, ...] | None, tuple[str, ...]]:
     """What the training images were like, and a note where an earlier version stored it wrongly.
 
     It wrote principal axes as they lay in memory, and took nearly everyone for unlike when it read them.
     """
-    images = tuple(FamiliarImages.from_arrays(arrays, str(k)) for k in range(n))
+    images = tuple(ImageDistribution.from_arrays(arrays, str(k)) for k in range(n))
     if not n or f"{DISTANCES}0" in files.read_arrays(PROBE):  # which `_check_answers` compares
         return images, ()
     right = tuple(one for one in (image.put_right() for image in images) if one is not None)

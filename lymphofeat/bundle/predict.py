@@ -21,8 +21,8 @@ from ..estimates.conformal import REFER
 from ..progress import Progress, Silent
 from ..storage.atomic import atomic_write, refuse_existing
 from .encoders import EncoderRecord
-from .familiar import patient_means, unlike
 from .load import Bundle, open_bundle
+from .out_of_distribution import out_of_distribution, patient_means
 from .patients import NewPatients, check_images, read_patients
 
 __all__ = ["COLUMNS", "PredictSummary", "predict_folder", "predict_patients"]
@@ -174,7 +174,7 @@ def _warnings(bundle: Bundle, bags: Sequence[Bags], clinical: pd.DataFrame) -> l
     said = [] if bundle.images is not None else [_NOT_COMPARED]
     if bundle.images:
         distances = [one.distances(patient_means(bag)) for one, bag in zip(bundle.images, bags, strict=True)]
-        strange = unlike(distances, bundle.images)
+        strange = out_of_distribution(distances, bundle.images)
     texts = []
     for row, far in zip(clinical.to_dict("records"), strange, strict=True):
         values = {str(key): value for key, value in row.items()}

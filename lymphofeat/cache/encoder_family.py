@@ -44,7 +44,7 @@ from ..training.trained import load_trained, save_trained, trained_about
 from .extract import ExtractSettings, fill
 from .layout import CohortTables, EncodingSpec
 from .members import Member, learning_patients
-from .outlook import outlook
+from .training_estimate import training_estimate
 from .writer import PartialEncoding, partial_path, remove_leftovers
 
 __all__ = ["Family", "encoder_family_name", "encoders_folder", "trainings_under_way"]
@@ -193,7 +193,9 @@ class Family:
         patients = [self.learners(m) for m in untrained]
         layout = worker_layout(self.device, int(self.tables.folds[:, 0].max()) + 1)
         if self.device.type == "cpu":
-            self.progress.note(outlook(self._start().network, self.recipe, self.dtype, patients, layout))
+            self.progress.note(
+                training_estimate(self._start().network, self.recipe, self.dtype, patients, layout)
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder, "")
         source = self._source(self._start())

@@ -131,7 +131,7 @@ def submit(
     p = predict_final(cache, fits, members, test)
     tables = {"Predicted": (p >= model.threshold).astype(np.int8), "Probability": p}
     written = _Written(cache, model, fits, ids, out, log_path(study_path))
-    progress.note(_outlook(written.expected, model, len(ids)))
+    progress.note(_expected_range(written.expected, model, len(ids)))
     lines = written.write(dict(zip(targets, tables.items(), strict=False)), force=force, tell=progress.note)
     same = [line for line in lines if line.cohort == cache.fingerprint]
     return SubmissionSummary(
@@ -141,7 +141,7 @@ def submit(
     )  # fmt: skip
 
 
-def _outlook(expected: Interval, model: FinalModel, n_test: int) -> str:
+def _expected_range(expected: Interval, model: FinalModel, n_test: int) -> str:
     return (
         f"A test set of {n_test} patients like those of cross-validation would show a {words(model.study.metric)} of "
         f"{expected.value:.3f} ({expected.low:.2f} to {expected.high:.2f}) in 95 of 100 cases, if that "

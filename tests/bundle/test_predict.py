@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lymphofeat.bundle import Bundle, export_bundle, open_bundle, predict_folder
-from lymphofeat.bundle.familiar import FamiliarImages, FamiliarTable, unlike
+from lymphofeat.bundle.out_of_distribution import ImageDistribution, TrainingRanges, out_of_distribution
 from lymphofeat.bundle.patients import read_patients
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cohort.dates import REFERENCE_DATE, age_at
@@ -319,32 +319,32 @@ def test_ranges_are_rounded_outwards(loaded: Bundle) -> None:
     table = pd.DataFrame(
         {"age": [40.3, np.nan, 70.7], "count": [4.123, 39.91, np.nan], "n_images": [3, 9, 5]}
     )
-    found = FamiliarTable.fit(table, np.array([0, 1, 1], dtype=np.int8))
+    found = TrainingRanges.fit(table, np.array([0, 1, 1], dtype=np.int8))
     assert (found.n, found.n_malignant) == (3, 2)
     assert found.age == (40, 71)
     assert found.count == pytest.approx((4.1, 40))
     assert (found.images[0], found.images[2], found.images[4]) == (3, 5, 9)
     empty = table.assign(age=np.nan, count=np.nan)
-    assert FamiliarTable.fit(empty, np.array([0, 1, 1], dtype=np.int8)).age == (0, 0)
+    assert TrainingRanges.fit(empty, np.array([0, 1, 1], dtype=np.int8)).age == (0, 0)
 
 
 def test_distance_is_mahalanobis_where_all_axes_are_kept() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 3))
-    found = FamiliarImages.fit(x, np.empty((0, 3)))
+    found = ImageDistribution.fit(x, np.empty((0, 3)))
     inverse = np.linalg.inv(np.cov(x.T))
     centred = x[:20] - x.mean(axis=0)
     expected = np.sqrt(np.einsum("ij,jk,ik->i", centred, inverse, centred))
     np.testing.assert_allclose(found.distances(x[:20]), expected, rtol=1e-9)
-    again = FamiliarImages.from_arrays(found.arrays("0"), "0")
+    again = ImageDistribution.from_arrays(found.arrays("0"), "0")
     np.testing.assert_array_equal(again.distances(x), found.distances(x))
 
 
 def test_of_several_encoders_the_median_decides() -> None:
     rng = np.random.default_rng(2)
-    one = FamiliarImages.fit(rng.normal(size=(50, 4)), np.empty((0, 4)))
+    one = ImageDistribution.fit(rng.normal(size=(50, 4)), np.empty((0, 4)))
     near, far = np.zeros(1), np.array([2 * one.limit])
-    assert not unlike([near, near, far], [one] * 3)[0]
-    assert unlike([near, far, far], [one] * 3)[0]
-    held = FamiliarImages.fit(rng.normal(size=(50, 4)), np.full((1, 4), 9.0))
+    assert not out_of_distribution([near, near, far], [one] * 3)[0]
+    assert out_of_distribution([near, far, far], [one] * 3)[0]
+    held = ImageDistribution.fit(rng.normal(size=(50, 4)), np.full((1, 4), 9.0))
     assert held.limit == pytest.approx(replace(held, limit=0).distances(np.full((1, 4), 9.0))[0])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from lymphofeat.bundle.codec import pack_object, unpack_object
-from lymphofeat.bundle.familiar import FamiliarImages
 from lymphofeat.bundle.manifest import BundleFiles, BundleFolder
+from lymphofeat.bundle.out_of_distribution import ImageDistribution
 from lymphofeat.cache.writer import features_digest
 from lymphofeat.encoder.identity import identity_key
 from lymphofeat.encoder.state_dict import state_digest
@@ -192,7 +192,7 @@ def test_state_dicts_come_back_whatever_their_layout(tmp_path: Path) -> None:
 def test_the_training_summary_comes_back(n: int, dim: int, seed: int) -> None:
     """Principal axes are Fortran-ordered as scikit-learn leaves them."""
     x = np.random.default_rng(seed).normal(size=(n, dim))
-    found = FamiliarImages.fit(x, np.empty((0, dim)))
-    again = FamiliarImages.from_arrays(load_arrays(save_arrays(found.arrays("0"))), "0")
+    found = ImageDistribution.fit(x, np.empty((0, dim)))
+    again = ImageDistribution.from_arrays(load_arrays(save_arrays(found.arrays("0"))), "0")
     np.testing.assert_array_equal(again.axes, found.axes)
     np.testing.assert_array_equal(again.distances(x), found.distances(x))

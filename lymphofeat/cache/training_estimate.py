@@ -13,12 +13,12 @@ from ..training.recipe import Recipe
 from ..training.side_by_side import WorkerLayout
 from ..training.train import LearningPatients
 
-__all__ = ["outlook"]
+__all__ = ["training_estimate"]
 
 _SAMPLE = 16  # images timed together
 
 
-def outlook(
+def training_estimate(
     backbone: nn.Module,
     recipe: Recipe,
     dtype: torch.dtype,
@@ -35,10 +35,10 @@ def outlook(
         crew: how many are trained at once, and with how many threads each.
     """
     with torch_threads(layout.threads):
-        return _outlook(backbone, recipe, dtype, encoders, layout)
+        return _training_estimate(backbone, recipe, dtype, encoders, layout)
 
 
-def _outlook(
+def _training_estimate(
     backbone: nn.Module,
     recipe: Recipe,
     dtype: torch.dtype,

@@ -1,6 +1,6 @@
 """How many patients of the same kind `predict` calls unlike the training images, on simulated cohorts.
 
-    python benchmarks/unlike.py --cohorts 200
+    python benchmarks/out_of_distribution.py --cohorts 200
 
 A patient is the mean of their images' features: classes apart along a few directions, a spectrum that falls as
 features of networks' do, some with heavier tails. Cohorts differ in their number of patients and of features. A frozen
@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from lymphofeat.bundle.familiar import FamiliarImages, unlike
+from lymphofeat.bundle.out_of_distribution import ImageDistribution, out_of_distribution
 
 Array = NDArray[np.float64]
 NEW = 100  # patients of the same kind for each cohort
@@ -43,10 +43,10 @@ class World:
 def frozen(rng: np.random.Generator, n: int, dim: int, tails: str) -> tuple[float, float]:
     """Shares called unlike: of patients of the same kind, of moved ones."""
     world = World(rng, dim, tails)
-    found = FamiliarImages.fit_all([(world.draw(rng, n), np.empty((0, dim)))])
+    found = ImageDistribution.fit_all([(world.draw(rng, n), np.empty((0, dim)))])
     same = world.draw(rng, NEW)
     far = moved(rng, same)
-    return tuple(float(unlike([found[0].distances(x)], found).mean()) for x in (same, far))
+    return tuple(float(out_of_distribution([found[0].distances(x)], found).mean()) for x in (same, far))
 
 
 def per_fold(rng: np.random.Generator, n: int, dim: int, tails: str, k: int = 5) -> tuple[float, float]:
@@ -62,11 +62,15 @@ def per_fold(rng: np.random.Generator, n: int, dim: int, tails: str, k: int = 5)
     parts = [
         (patients(0.5)[fold != j] @ turn, patients(0.0)[fold == j] @ turn) for j, turn in enumerate(turns)
     ]
-    found = FamiliarImages.fit_all(parts)
+    found = ImageDistribution.fit_all(parts)
     same = world.draw(rng, NEW)
     far = moved(rng, same)
     return tuple(
-        float(unlike([one.distances(x @ turn) for one, turn in zip(found, turns, strict=True)], found).mean())
+        float(
+            out_of_distribution(
+                [one.distances(x @ turn) for one, turn in zip(found, turns, strict=True)], found
+            ).mean()
+        )
         for x in (same, far)
     )
 

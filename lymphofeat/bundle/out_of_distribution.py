@@ -25,7 +25,7 @@ from ..cache.bags import Bags
 from ..estimates.conformal import calibration_rank
 from ..heads.pooling import pool
 
-__all__ = ["WARNED", "FamiliarImages", "FamiliarTable", "patient_means", "unlike"]
+__all__ = ["WARNED", "ImageDistribution", "TrainingRanges", "out_of_distribution", "patient_means"]
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ _FOLDS = 10
 
 
 @dataclass(frozen=True)
-class FamiliarImages:
+class ImageDistribution:
     """The training patients' mean features under one encoder.
 
     Attributes:
@@ -57,19 +57,19 @@ class FamiliarImages:
     limit: float
 
     @classmethod
-    def fit(cls, train: Floats, held: Floats) -> "FamiliarImages":
+    def fit(cls, train: Floats, held: Floats) -> "ImageDistribution":
         """Of a single encoder; see `fit_all`."""
         return cls.fit_all([(train, held)])[0]
 
     @classmethod
-    def fit_all(cls, parts: Sequence[tuple[Floats, Floats]]) -> tuple["FamiliarImages", ...]:
+    def fit_all(cls, parts: Sequence[tuple[Floats, Floats]]) -> tuple["ImageDistribution", ...]:
         """Learn from mean features of the patients that the heads learn from; the encoders have one limit in common.
 
         Args:
             parts: per encoder, train (n, D), n ≥ 2, and held (m, D) of labelled patients that neither encoder nor
                 heads learn from; m = 0 where there are none, and then parts of `train` stand in.
         """
-        each = [cls._apart(train, held) for train, held in parts]
+        each = [cls._separate(train, held) for train, held in parts]
         # The residuals of the patients that axes were found on are too small; those of others give the noise. All
         # encoders share it: of the few patients that one encoder leaves, each would have a large part in its own.
         temporary = np.concatenate(
@@ -88,9 +88,9 @@ class FamiliarImages:
         return tuple(replace(one, noise=noise, limit=limit) for one, _ in each)
 
     @classmethod
-    def _apart(
+    def _separate(
         cls, train: Floats, held: Floats
-    ) -> tuple["FamiliarImages", list[tuple["FamiliarImages", Floats]]]:
+    ) -> tuple["ImageDistribution", list[tuple["ImageDistribution", Floats]]]:
         """The summary of all, and pairs of a summary and of patients whom it does not know; noise and limit missing."""
         folds = [(a, b) for a, b in _parts(len(train)) if len(a) > 1]
         fewest = min((len(a) for a, _ in folds), default=len(train))
@@ -101,7 +101,7 @@ class FamiliarImages:
         return whole, [(cls._of(train[a], kept), train[b]) for a, b in folds]
 
     @classmethod
-    def _of(cls, train: Floats, kept: int) -> "FamiliarImages":
+    def _of(cls, train: Floats, kept: int) -> "ImageDistribution":
         mean, deviation = train.mean(axis=0), train.std(axis=0)
         scale = np.where(deviation > 0, deviation, 1.0)
         fitted = PCA(min(kept, len(train)), svd_solver="full").fit((train - mean) / scale)
@@ -126,7 +126,7 @@ class FamiliarImages:
         return {f"{prefix}.{name}": np.asarray(value, dtype=np.float64) for name, value in parts.items()}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any], prefix: str) -> "FamiliarImages":
+    def from_arrays(cls, arrays: Mapping[str, Any], prefix: str) -> "ImageDistribution":
         """The opposite of `arrays`.
 
         Raises:
@@ -156,7 +156,7 @@ def _principal(axes: Floats) -> bool:
 
 
 @dataclass(frozen=True)
-class FamiliarTable:
+class TrainingRanges:
     """Ranges of the training patients' values. Whole years and rounded counts: an age to the day is a date of birth.
 
     Attributes:
@@ -173,7 +173,7 @@ class FamiliarTable:
     images: tuple[int, int, int, int, int]
 
     @classmethod
-    def fit(cls, patients: pd.DataFrame, labels: NDArray[np.int8]) -> "FamiliarTable":
+    def fit(cls, patients: pd.DataFrame, labels: NDArray[np.int8]) -> "TrainingRanges":
         """Learn from (n,) rows of the training patients and their labels."""
         ages = _known(patients["age"])
         counts = _known(patients["count"])
@@ -190,7 +190,7 @@ class FamiliarTable:
         )
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> "FamiliarTable":
+    def from_json(cls, raw: Mapping[str, Any]) -> "TrainingRanges":
         """The opposite of `dataclasses.asdict`.
 
         Raises:
@@ -243,7 +243,11 @@ def _rounded(value: float, how: Any) -> float:
     return float(how(round(value / unit, 9)) * unit)
 
 
-def unlike(distances: Sequence[Floats], familiar: Sequence[FamiliarImages]) -> NDArray[np.bool_]:
+def out_of_distribution(
+    distances: Sequence[Floats], distributions: Sequence[ImageDistribution]
+) -> NDArray[np.bool_]:
     """(n,) whether a patient is unlike the training images, by the median of what the encoders say."""
-    ratios = [d / max(one.limit, np.finfo(float).tiny) for d, one in zip(distances, familiar, strict=True)]
+    ratios = [
+        d / max(one.limit, np.finfo(float).tiny) for d, one in zip(distances, distributions, strict=True)
+    ]
     return np.asarray(np.median(ratios, axis=0) > 1)

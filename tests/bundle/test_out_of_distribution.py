@@ -11,8 +11,8 @@ from PIL import Image
 from scipy.stats import binom
 
 from lymphofeat.bundle import ExportOptions, export_bundle, open_bundle, predict_folder
-from lymphofeat.bundle.familiar import WARNED, FamiliarImages, unlike
 from lymphofeat.bundle.load import DISTANCES, PROBE, TRAINING
+from lymphofeat.bundle.out_of_distribution import WARNED, ImageDistribution, out_of_distribution
 from lymphofeat.cache.extract import extract_frozen
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.errors import BundleError
@@ -98,22 +98,22 @@ def test_at_most_one_in_twenty_over_many_cohorts(n: int, dim: int) -> None:
     shares, moved, per_fold = [], [], []
     for _ in range(20):
         train, same = (rng.normal(size=(m, dim)) @ mixing.T for m in (n, 60))
-        one = FamiliarImages.fit(train, np.empty((0, dim)))
-        shares.append(unlike([one.distances(same)], [one]).mean())
+        one = ImageDistribution.fit(train, np.empty((0, dim)))
+        shares.append(out_of_distribution([one.distances(same)], [one]).mean())
         far = same + 6 * train.std(axis=0) * rng.choice([-1, 1], dim)
-        moved.append(unlike([one.distances(far)], [one]).mean())
+        moved.append(out_of_distribution([one.distances(far)], [one]).mean())
         fold = np.arange(n) % 3  # an encoder per fold spreads the patients that it was trained on
-        several = FamiliarImages.fit_all([(1.3 * train[fold != k], train[fold == k]) for k in range(3)])
-        per_fold.append(unlike([each.distances(same) for each in several], several).mean())
+        several = ImageDistribution.fit_all([(1.3 * train[fold != k], train[fold == k]) for k in range(3)])
+        per_fold.append(out_of_distribution([each.distances(same) for each in several], several).mean())
     allowed = max(WARNED, 1 / (n + 1)) + 0.03
     assert 0.005 < np.mean(shares) < allowed
     assert np.mean(per_fold) < allowed
     assert np.mean(moved) > 0.95
 
 
-def test_of_nobody_known_nobody_is_unlike() -> None:
-    found = FamiliarImages.fit(np.eye(2), np.empty((0, 2)))
-    assert not unlike([found.distances(100 * np.ones((3, 2)))], [found]).any()
+def test_of_nobody_known_nobody_is_out_of_distribution() -> None:
+    found = ImageDistribution.fit(np.eye(2), np.empty((0, 2)))
+    assert not out_of_distribution([found.distances(100 * np.ones((3, 2)))], [found]).any()
 
 
 def as_before(model: Path, *, scramble: bool = True) -> None:
@@ -171,7 +171,7 @@ def test_both_readings_of_axes_are_told_apart(shape: tuple[int, int]) -> None:
     told = 0
     for _ in range(20):
         x = rng.normal(size=(60, shape[1])) @ rng.normal(size=(shape[1], shape[1]))
-        right = replace(FamiliarImages.fit(x, np.empty((0, shape[1]))), axes=_axes(x, shape[0]))
+        right = replace(ImageDistribution.fit(x, np.empty((0, shape[1]))), axes=_axes(x, shape[0]))
         scrambled = replace(right, axes=right.axes.T.reshape(shape))
         for one in (right, scrambled):
             found = one.put_right()
