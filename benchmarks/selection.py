@@ -262,7 +262,7 @@ def _repeated(metric: str) -> Callable[["Searched"], Average]:
 
 def _fixed(number: int) -> Callable[["Searched"], Average]:
     """A head that no search chose: one of the points that every search begins with."""
-    point = Space.of().first()[number]
+    point = Space.of().default_params()[number]
     return lambda one: _one(next(t for t in one.trials if t.params == point))
 
 

@@ -137,7 +137,7 @@ class ImageDistribution:
         )
         return cls(mean, scale, axes, variances, float(last[0]), float(last[1]))
 
-    def put_right(self) -> "FamiliarImages | None":
+    def put_right(self) -> "ImageDistribution | None":
         """What was meant, of a summary whose axes may have been stored as they lay in memory, in Fortran order.
 
         Principal axes are orthonormal, and scikit-learn turns each so that its largest element is positive: hardly ever

@@ -148,7 +148,7 @@ HEAD_TYPE = HeadType(
     cost="moderate",
     space=suggest,
     build=build,
-    first=(
+    default_params=(
         _FIRST,
         {n: v for n, v in _FIRST.items() if n not in ("pooling", "scale", "pca")} | {"inputs": "clinical"},
     ),

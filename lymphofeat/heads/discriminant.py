@@ -79,7 +79,7 @@ HEAD_TYPE = HeadType(
     cost="cheap",
     space=suggest,
     build=build,
-    first=(
+    default_params=(
         {
             "inputs": "both", "class_weight": None, "pooling": "mean", "scale": True, "reduce": False,
             "interaction": False, "spline": None, "cross": False, "auto": True,

@@ -94,7 +94,7 @@ HEAD_TYPE = HeadType(
     cost="cheap",
     space=suggest,
     build=build,
-    first=(
+    default_params=(
         {
             "inputs": "both", "class_weight": None, "pooling": "mean", "scale": True, "reduce": False,
             "interaction": False, "spline": None, "cross": False, "width": 1.0, "amplitude": 3.0,

@@ -226,6 +226,6 @@ HEAD_TYPE = HeadType(
     cost="moderate",
     space=suggest,
     build=build,
-    first=({"inputs": "image", **_FIRST}, {"inputs": "both", **_FIRST}),
+    default_params=({"inputs": "image", **_FIRST}, {"inputs": "both", **_FIRST}),
     check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),
 )

@@ -72,7 +72,7 @@ HEAD_TYPE = HeadType(
     cost="cheap",
     space=suggest,
     build=build,
-    first=(
+    default_params=(
         {"inputs": "clinical", **_PLAIN, **_CLINICAL},
         {"inputs": "image", **_PLAIN, **_IMAGE},
         _BOTH,

@@ -91,7 +91,7 @@ class HeadType:
         space: draws a point: short names → values. What a choice makes meaningless is not drawn. `suggest`
             calls it with the head type's prefix.
         build: (a point as `suggest` returns it) → the unfitted head.
-        first: sensible points by the short names that `space` draws, to be tried before anything is known.
+        default_params: sensible points by the short names that `space` draws, to be tried before anything is known.
         inputs: what it can be given: "clinical", "image", "both". A head type with more than one draws it as "inputs";
             one with a single one does not draw it.
         check: (clinical rows, labels of training patients) → raises `InputError` where no head of the head type can be
@@ -104,7 +104,7 @@ class HeadType:
     cost: str
     space: Callable[[TrialLike], dict[str, Any]]
     build: Callable[[Mapping[str, Any]], Head]
-    first: tuple[Mapping[str, Any], ...] = ()
+    default_params: tuple[Mapping[str, Any], ...] = ()
     inputs: tuple[str, ...] = _INPUTS
     check: Callable[[pd.DataFrame, NDArray[np.int8]], object] = _any_patients
 
@@ -121,7 +121,7 @@ class HeadType:
         return self.space(PrefixedTrial(trial, self.name, fixed))
 
     def enqueued(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """A point of `first` under the names that the trial calls its parameters by, for `enqueue_trial`."""
+        """A point of `default_params` under the names that the trial calls its parameters by, for `enqueue_trial`."""
         return {f"{self.name}.{name}": value for name, value in point.items()}
 
 

@@ -192,7 +192,7 @@ HEAD_TYPE = HeadType(
     cost="cheap",
     space=suggest,
     build=build,
-    first=(_FIRST, _FIRST | {"pooling": "mean+std"}),
+    default_params=(_FIRST, _FIRST | {"pooling": "mean+std"}),
     inputs=INPUTS,
     check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),
 )

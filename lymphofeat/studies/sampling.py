@@ -68,7 +68,7 @@ class Proposals:
         self, space: Space, direction: Literal["maximize", "minimize"], sampler: str, seed: int
     ) -> None:
         self._space, self._seed = space, seed
-        self._first = space.first()
+        self._first = space.default_params()
         self._study = optuna.create_study(direction=direction, sampler=RandomSampler(seed=0))
         startup = len(self._first) + _STARTUP_TRIALS
         self._draw: _Draw = _Grid(space) if sampler == "grid" else _Sampled(space, sampler, startup)

@@ -107,7 +107,7 @@ class Space:
         head_type = head_types()[trial.suggest_categorical(HEAD_TYPE, list(self.head_types))]
         return head_type.suggest(RestrictedTrial(trial, f"{head_type.name}.inputs", self.inputs))
 
-    def first(self) -> list[dict[str, Any]]:
+    def default_params(self) -> list[dict[str, Any]]:
         """Points to try before anything is known, as parameters of a trial: the head to beat with each input, then
         the head types in turn, the quick ones first.
         """
@@ -117,7 +117,7 @@ class Space:
         return each.get(_BASELINE, []) + in_turn
 
     def _defaults_of(self, head_type: HeadType) -> Iterator[dict[str, Any]]:
-        for point in head_type.first:
+        for point in head_type.default_params:
             if point.get("inputs", head_type.inputs[0]) in self.inputs:
                 yield {HEAD_TYPE: head_type.name, **head_type.enqueued(point)}
 

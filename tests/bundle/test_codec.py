@@ -31,7 +31,7 @@ def _shortened(head: Any) -> Any:
 def _heads() -> dict[str, Any]:
     found = {}
     for name, head_type in head_types().items():
-        for number, point in enumerate(head_type.first):
+        for number, point in enumerate(head_type.default_params):
             found[f"{name}-first-{number}"] = head_type.build(
                 head_type.suggest(FixedTrial(head_type.enqueued(point)))
             )

@@ -66,7 +66,7 @@ class Plain(ClassifierMixin, BaseEstimator):
 def _heads() -> dict[str, Any]:
     found: dict[str, Any] = {"plain": Plain(), "plain-image": Plain(inputs="image")}
     for name, head_type in head_types().items():
-        for number, point in enumerate(head_type.first):
+        for number, point in enumerate(head_type.default_params):
             drawn = head_type.suggest(FixedTrial(head_type.enqueued(point)))
             found[f"{name}-first-{number}"] = _shortened(head_type.build(drawn))
         for seed in range(2 if head_type.cost == "dear" else 4):
@@ -125,7 +125,7 @@ def test_a_head_type_says_what_it_is(head_type: HeadType) -> None:
 @pytest.mark.parametrize("head_type", head_types().values(), ids=head_types())
 def test_first_points_name_all_that_is_drawn(head_type: HeadType) -> None:
     """None is left to chance, and none is there in vain."""
-    for point in head_type.first:
+    for point in head_type.default_params:
         drawn = Drawn(np.random.default_rng(0), head_type.enqueued(point))
         head_type.suggest(drawn)
         assert drawn.params == head_type.enqueued(point)

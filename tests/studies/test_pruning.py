@@ -89,7 +89,7 @@ def test_probabilities_of_heads_that_weigh_the_classes_equally_are_cut_at_one_ha
 
 def test_a_stopped_task_fits_no_inner_folds(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = StudySpec(cache, "frozen", 1, "auc", None)
-    params = Space.of(["xgboost"]).first()[0]
+    params = Space.of(["xgboost"]).default_params()[0]
     y = open_cache(cache).labels
     perfect = Incumbent(np.clip(y[y >= 0].astype(float), 0.01, 0.99), balanced=False)
     asked: list[int] = []
@@ -108,7 +108,7 @@ def test_a_stopped_task_fits_no_inner_folds(cache: Path, monkeypatch: pytest.Mon
     whole = evaluator(TrialTask(spec, 4, params, None))
     assert not whole.pruned
     assert whole.steps == {}
-    quick = evaluator(TrialTask(spec, 5, Space.of(["logistic"]).first()[1], perfect))
+    quick = evaluator(TrialTask(spec, 5, Space.of(["logistic"]).default_params()[1], perfect))
     assert not quick.pruned  # stopping it would save nothing
     assert quick.steps == {}
 
@@ -135,6 +135,8 @@ def test_a_pruned_trial_is_a_finished_one(tmp_path: Path) -> None:
 
 def test_a_pruner_needs_an_incumbent(cache: Path) -> None:
     result = Evaluator()(
-        TrialTask(StudySpec(cache, "frozen", 1, "auc", None), 0, Space.of(["instances"]).first()[0], None)
+        TrialTask(
+            StudySpec(cache, "frozen", 1, "auc", None), 0, Space.of(["instances"]).default_params()[0], None
+        )
     )
     assert result.steps == {}

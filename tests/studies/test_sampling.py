@@ -46,9 +46,11 @@ def test_a_batch_is_a_function_of_the_seed_and_what_was_told(sampler: str) -> No
     assert [p.params for p in again.next_batch()] == [p.params for p in whole[5 * BATCH :]]
     assert [p.number for p in whole] == list(range(6 * BATCH))
     other = searched(sampler, 6, seed=1)
-    n_first = len(Space.of(HEADS).first())
+    n_first = len(Space.of(HEADS).default_params())
     assert (
-        [p.params for p in whole[:n_first]] == Space.of(HEADS).first() == [p.params for p in other[:n_first]]
+        [p.params for p in whole[:n_first]]
+        == Space.of(HEADS).default_params()
+        == [p.params for p in other[:n_first]]
     )
     assert [p.params for p in whole[n_first:]] != [p.params for p in other[n_first:]]
 
@@ -74,7 +76,7 @@ def test_a_used_up_grid_proposes_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
         trial.suggest_int("logistic.n", 1, 4)
 
     monkeypatch.setattr(Space, "suggest", small)
-    monkeypatch.setattr(Space, "first", lambda _: [{"family": "logistic", "logistic.n": 2}])
+    monkeypatch.setattr(Space, "default_params", lambda _: [{"family": "logistic", "logistic.n": 2}])
     proposals = Proposals(Space.of(["logistic"]), "maximize", "grid", 0)
     batch = proposals.next_batch()
     # The first one is on the grid as well; it is known only after it was told, so it is drawn once more, and redrawn.

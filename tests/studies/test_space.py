@@ -26,7 +26,7 @@ def inputs_of(params: dict[str, Any], space: Space) -> str:
 
 
 def test_every_point_builds_the_same_head_after_a_way_through_json() -> None:
-    for params in drawn(Space.of(), 150) + Space.of().first():
+    for params in drawn(Space.of(), 150) + Space.of().default_params():
         head, again = build_head(params), build_head(json.loads(json.dumps(params)))
         assert type(head) is type(again)
         assert repr(head) == repr(again)
@@ -42,12 +42,12 @@ def test_all_head_types_are_sampled() -> None:
 def test_inputs_are_what_was_asked_for(inputs: tuple[str, ...]) -> None:
     space = Space.of(inputs=inputs)
     assert {inputs_of(params, space) for params in drawn(space, 300)} == set(inputs)
-    assert {inputs_of(params, space) for params in space.first()} == set(inputs)
+    assert {inputs_of(params, space) for params in space.default_params()} == set(inputs)
     assert set(space.head_types) == {name for name, f in head_types().items() if set(f.inputs) & set(inputs)}
 
 
 def test_first_trials_begin_with_the_controls_and_then_take_turns() -> None:
-    first = Space.of().first()
+    first = Space.of().default_params()
     assert [params["family"] for params in first[:3]] == ["logistic"] * 3
     assert {inputs_of(params, Space.of()) for params in first[:3]} == set(INPUTS)
     turn = [params["family"] for params in first if params["family"] != "logistic"]
@@ -59,7 +59,7 @@ def test_first_trials_begin_with_the_controls_and_then_take_turns() -> None:
 
 def test_first_trials_are_points_of_the_space() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for params in Space.of().first():
+    for params in Space.of().default_params():
         study.enqueue_trial(params)
         trial = study.ask()
         Space.of().suggest(trial)
@@ -83,7 +83,7 @@ def test_the_digest_knows_names_inputs_and_bounds(monkeypatch: pytest.MonkeyPatc
 
 
 def test_cost_and_head_type_of_a_trial() -> None:
-    params = Space.of(["transformer"]).first()[0]
+    params = Space.of(["transformer"]).default_params()[0]
     assert (head_type_of(params).name, cost_of(params)) == ("transformer", "dear")
 
 

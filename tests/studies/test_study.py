@@ -25,7 +25,7 @@ from ..helpers.caches import features, frozen_cache, patients
 
 # Two quick head types, so that the tests are about the search.
 QUICK = ("lda", "logistic")
-N_FIRST = len(Space.of(QUICK).first())
+N_FIRST = len(Space.of(QUICK).default_params())
 LEARNT = (-(-(N_FIRST + 10) // BATCH) + 1) * BATCH  # trials, of which the last batch is the sampler's own
 
 
@@ -81,7 +81,7 @@ def test_another_seed_searches_elsewhere(cache: Path, tmp_path: Path) -> None:
     for seed in (0, 1):
         quick(cache, tmp_path / f"{seed}.db", trials=N_FIRST + 2, seed=seed)
     one, other = ([params for _, params, _, _ in trials_of(tmp_path / f"{seed}.db")] for seed in (0, 1))
-    assert one[:N_FIRST] == other[:N_FIRST] == Space.of(QUICK).first()
+    assert one[:N_FIRST] == other[:N_FIRST] == Space.of(QUICK).default_params()
     assert one[-2:] != other[-2:]
 
 
@@ -139,7 +139,7 @@ def test_class_weights_from_outside(cache: Path, tmp_path: Path) -> None:
 def test_a_point_that_was_scored_is_not_scored_again(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = Space.of(QUICK).first()
+    first = Space.of(QUICK).default_params()
     monkeypatch.setattr(Space, "first", lambda _: [first[0], first[1], first[0], first[1], first[0]])
     scored: list[Any] = []
     score_plan = evaluate_module.score_plan

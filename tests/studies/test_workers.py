@@ -16,7 +16,7 @@ from lymphofeat.studies.workers import Failure, Pool
 @pytest.fixture
 def task(tmp_path: Path) -> TrialTask:
     spec = StudySpec(tmp_path / "none.h5", "frozen", 1, "auc", None)
-    return TrialTask(spec, 7, Space.of(["logistic"]).first()[0], None)
+    return TrialTask(spec, 7, Space.of(["logistic"]).default_params()[0], None)
 
 
 def test_an_error_travels_and_a_process_that_was_killed_idle_is_replaced(task: TrialTask) -> None:

@@ -122,7 +122,7 @@ HEAD_TYPE = HeadType(
     cost="moderate",
     space=suggest,
     build=build,
-    first=(
+    default_params=(
         {**FIRST_PARTS, "average": "probabilities", "even": True},
         {**FIRST_PARTS, "average": "logits", "even": True, "logistic.pooling": "std"},
     ),

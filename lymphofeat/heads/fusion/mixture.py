@@ -156,7 +156,7 @@ HEAD_TYPE = HeadType(
     cost="cheap",
     space=suggest,
     build=build,
-    first=(
+    default_params=(
         {
             "class_weight": None, "pooling": "mean", "scale": True, "pca": 16, "interaction": False, "spline": None,
             "C": 1.0, "gate_C": 0.1,

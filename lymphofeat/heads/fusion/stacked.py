@@ -160,7 +160,7 @@ HEAD_TYPE = HeadType(
     cost="moderate",
     space=suggest,
     build=build,
-    first=({**FIRST_PARTS, "C": 1.0},),
+    default_params=({**FIRST_PARTS, "C": 1.0},),
     inputs=("both",),
     check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),
 )

@@ -91,6 +91,6 @@ HEAD_TYPE = HeadType(
     cost="dear",
     space=suggest,
     build=build,
-    first=(FIRST,),
+    default_params=(FIRST,),
     inputs=INPUTS,
 )

@@ -168,6 +168,6 @@ HEAD_TYPE = HeadType(
     cost="dear",
     space=suggest,
     build=build,
-    first=({"gated": True, **FIRST},),
+    default_params=({"gated": True, **FIRST},),
     inputs=INPUTS,
 )

@@ -143,6 +143,6 @@ HEAD_TYPE = HeadType(
     cost="dear",
     space=suggest,
     build=build,
-    first=({**FIRST, "instance_dropout": 0.75, "epochs": 15},),
+    default_params=({**FIRST, "instance_dropout": 0.75, "epochs": 15},),
     inputs=INPUTS,
 )

@@ -12,7 +12,7 @@ HEAD_TYPES = [module.HEAD_TYPE for module in (additive, attention, deepsets, tra
 
 @pytest.mark.parametrize("head_type", HEAD_TYPES, ids=lambda f: f.name)
 def test_points_build_heads(head_type: HeadType) -> None:
-    for point in head_type.first:
+    for point in head_type.default_params:
         trial = optuna.trial.FixedTrial(head_type.enqueued(point))
         simulated = head_type.suggest(trial)
         assert simulated == dict(point)
