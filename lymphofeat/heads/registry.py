@@ -22,7 +22,7 @@ __all__ = ["COSTS", "HeadType", "PrefixedTrial", "TrialLike", "head_types"]
 
 # Of scoring one point of the space on 163 patients of 100 images, 5 folds with inner thresholds, one core: tenths of a
 # second, about a second, several seconds.
-COSTS = ("cheap", "moderate", "dear")
+COSTS = ("cheap", "moderate", "expensive")
 _INPUTS = ("image", "both")
 
 

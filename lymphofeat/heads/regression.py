@@ -12,7 +12,7 @@ __all__ = ["exact_regression", "sparse_regression"]
 
 # A sparse solution is found to four digits or so; more passes change no decision.
 _SPARSE_PASSES, _SPARSE_TOLERANCE = 2000, 1e-4
-# Of a table with so many columns, each of Newton's steps is dearer than all of L-BFGS's together.
+# Of a table with so many columns, each of Newton's steps is more expensive than all of L-BFGS's together.
 _WIDE, _NEAR = 256, 1e-6
 
 

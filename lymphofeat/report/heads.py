@@ -16,7 +16,7 @@ SHORTCUT_NOTE = (
     "bag_size=True adds the number of images to a pooled head. It is a shortcut, off by default and never searched: it "
     "follows the lymphocyte count and the laboratory's habits, not the cells."
 )
-_COST_NOTE = "Cost of one trial: cheap is tenths of a second, moderate about a second, dear several."
+_COST_NOTE = "Cost of one trial: cheap is tenths of a second, moderate about a second, expensive several."
 
 
 def render_heads(head_types: Mapping[str, HeadType], console: Console) -> None:

@@ -165,7 +165,7 @@ def head_type_of(params: Mapping[str, Any]) -> HeadType:
 
 
 def cost_of(params: Mapping[str, Any]) -> str:
-    """How dear the head of a trial's parameters is, one of `registry.COSTS`."""
+    """How expensive the head of a trial's parameters is, one of `registry.COSTS`."""
     return head_type_of(params).cost
 
 

@@ -153,7 +153,7 @@ def test_decision_curves_are_net_benefits() -> None:
     assert "clinical" not in decision_table(main, None, n_resamples=10)
 
 
-def test_dearer_misses_are_fewer_and_the_cost_is_counted() -> None:
+def test_costlier_misses_are_fewer_and_the_cost_is_counted() -> None:
     table = thresholds_table(nested(n=400))
     by_cost = table[table["rule"] == "cost"]
     assert by_cost["sensitivity"].is_monotonic_increasing

@@ -35,7 +35,7 @@ def _heads() -> dict[str, Any]:
             found[f"{name}-first-{number}"] = head_type.build(
                 head_type.suggest(FixedTrial(head_type.enqueued(point)))
             )
-        for seed in range(2 if head_type.cost == "dear" else 8):
+        for seed in range(2 if head_type.cost == "expensive" else 8):
             study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
             found[f"{name}-drawn-{seed}"] = head_type.build(head_type.suggest(study.ask()))
     return {name: _shortened(head) for name, head in found.items()}

@@ -69,7 +69,7 @@ def _heads() -> dict[str, Any]:
         for number, point in enumerate(head_type.default_params):
             drawn = head_type.suggest(FixedTrial(head_type.enqueued(point)))
             found[f"{name}-first-{number}"] = _shortened(head_type.build(drawn))
-        for seed in range(2 if head_type.cost == "dear" else 4):
+        for seed in range(2 if head_type.cost == "expensive" else 4):
             drawn = head_type.suggest(Drawn(np.random.default_rng([seed, len(name)])))
             found[f"{name}-drawn-{seed}"] = _shortened(head_type.build(drawn))
     return found

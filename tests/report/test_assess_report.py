@@ -34,7 +34,7 @@ def assessment() -> Assessment:
     better = nested(strength=4)
     found = Runs(better.y, better.probabilities, better.decisions)
     selected = SelectedModels(
-        better.ids, found, 20, {"logistic": ("cheap", found), "attention": ("dear", found)}
+        better.ids, found, 20, {"logistic": ("cheap", found), "attention": ("expensive", found)}
     )
     return assess(main, others, table_of(), selected, n_resamples=300)
 

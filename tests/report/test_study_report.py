@@ -94,7 +94,7 @@ def test_the_best_of_each_head_type_is_shown_with_its_difference(made: tuple[Pat
 
 
 def test_heads_in_words(made: tuple[Path, Path]) -> None:
-    first = Space.of(["logistic"]).first()
+    first = Space.of(["logistic"]).default_params()
     best = load_study(made[1]).best
     clinical = describe_head(replace(best, params=first[0], inputs="clinical"))
     assert clinical.startswith("logistic on age, sex, count: ")

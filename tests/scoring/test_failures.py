@@ -444,7 +444,7 @@ def test_plans_of_earlier_searches_are_forgotten(cache: Path, monkeypatch: pytes
 
     monkeypatch.setattr(StudySpec, "plan", remembered)
     monkeypatch.setattr(evaluate_module, "_PLANS", 5)
-    evaluator, point = Evaluator(), Space.of(["logistic"]).first()[0]
+    evaluator, point = Evaluator(), Space.of(["logistic"]).default_params()[0]
     settings = [StudySpec(cache, "frozen", 1, "auc", None, shuffle=shuffle) for shuffle in range(8)]
     values = [[evaluator(TrialTask(spec, 0, point, None)).value for spec in settings] for _ in range(2)]
     assert values[0] == values[1]

@@ -84,7 +84,7 @@ def test_the_digest_knows_names_inputs_and_bounds(monkeypatch: pytest.MonkeyPatc
 
 def test_cost_and_head_type_of_a_trial() -> None:
     params = Space.of(["transformer"]).default_params()[0]
-    assert (head_type_of(params).name, cost_of(params)) == ("transformer", "dear")
+    assert (head_type_of(params).name, cost_of(params)) == ("transformer", "expensive")
 
 
 @pytest.mark.parametrize(

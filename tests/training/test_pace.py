@@ -7,7 +7,7 @@ from lymphofeat.training.pace import measure_pace, pace_from
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_timing_changes_nothing_and_training_is_dearer_than_looking(dtype: torch.dtype) -> None:
+def test_timing_changes_nothing_and_training_costs_more_than_looking(dtype: torch.dtype) -> None:
     network = untrained(backbone_named("resnet18"), 0).eval()
     batch = torch.zeros(4, 3, 64, 64).contiguous(memory_format=torch.channels_last)
     before, generator = state_digest(network.state_dict()), torch.get_rng_state()
