@@ -1,4 +1,5 @@
-"""Do the intervals, tests and promises of `lymphofeat.estimates` keep their word? Simulated cohorts with a known truth.
+"""Do the intervals, tests and promises of `lymphofeat.estimates` have the stated coverage? Simulated cohorts with a
+known truth.
 
     python benchmarks/coverage.py                          everything, some minutes; prints the tables of docs/method.md
     python benchmarks/coverage.py --only promises --cohorts 1000

@@ -1,4 +1,5 @@
-"""Does the nested interval keep its word? Simulated cohorts whose labels mean nothing, and such with a known signal.
+"""Does the nested interval have the stated coverage? Simulated cohorts whose labels mean nothing, and such with a known
+signal.
 
 Usage: python benchmarks/noise.py [noise] [signal] [--cohorts 100] [--jobs 2] [--trials 30] [--heads lda,logistic]
            [--strength 2.0] [--record FILE]

@@ -40,7 +40,7 @@ class Runs:
         probabilities: (n, R) float64 of malignant.
         decisions: (n, R) bool, called malignant.
         ranks: (n, R) float64 in [0, 1], what orders the patients where metrics ask for their order only: folds have
-            heads of their own, and those are not equally sure (`Nested.scores`); None: the probabilities.
+            heads of their own, and those are not equally certain (`Nested.scores`); None: the probabilities.
     """
 
     y: NDArray[np.int8]

@@ -1,6 +1,7 @@
-"""Deciding some patients and referring others: what is promised, and what held on patients not used for the promise.
+"""Deciding some patients and referring others: the target error, and the error observed on patients not used for the
+rule.
 
-The folds' heads have different thresholds and are not equally sure of themselves. On the scale of log-odds every
+The folds' heads have different thresholds and are not equally certain of themselves. On the scale of log-odds every
 probability is moved by its fold's threshold, so that all have the threshold 0.5, and stretched by the slope of the
 fold's Platt calibration; both come from the training part of the fold, never from the patients they are used on. A rule
 is found on the nested predictions of all patients, which is what would be deployed. Beside it stands what was measured
@@ -31,7 +32,7 @@ Finder = Callable[[NDArray[np.int8], Floats], Rule]
 ERRORS = (0.05, 0.10)
 CONFIDENCES = (0.95, 0.90)
 _CUT = 0.5
-_LEAST_SLOPE = 1e-3  # a head that says nothing is sure of nothing, and still has its decisions
+_LEAST_SLOPE = 1e-3  # a head that says nothing is certain of nothing, and still has its decisions
 _COVERAGES = np.arange(1, 21) / 20
 
 
@@ -52,9 +53,9 @@ def centred(nested: Nested) -> Floats:
 def triage_table(
     nested: Nested, errors: Sequence[float] = ERRORS, confidences: Sequence[float] = CONFIDENCES
 ) -> pd.DataFrame:
-    """One row per rule, promised error and confidence.
+    """One row per rule, target error and confidence.
 
-    Columns: rule ("triage", "conformal", "conformal by class"), promised, of (whom the promise is about),
+    Columns: rule ("triage", "conformal", "conformal by class"), target_error, of (whom the target is about),
     confidence; found on all patients: decided (share), wrong (share of the decided), limit (surer patients are decided;
     of conformal sets the smaller of the two classes' limits); by cross-fitting: measured_decided, measured_wrong with
     exact 95 % bounds, measured_wrong_of_all, referred (patients). Numbers are means over the runs; bounds are of the
@@ -65,7 +66,7 @@ def triage_table(
     for error in errors:
         for confidence in confidences:
             for rule, (of, find) in _rules(error, confidence).items():
-                row = {"rule": rule, "promised": error, "of": of, "confidence": confidence}
+                row = {"rule": rule, "target_error": error, "of": of, "confidence": confidence}
                 rows.append(row | _measured(nested, values, find))
     return pd.DataFrame(rows)
 

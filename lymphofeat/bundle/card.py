@@ -1,4 +1,4 @@
-"""The model card of a bundle: for whom, trained on what, how good and how sure, and what it cannot do.
+"""The model card of a bundle: for whom, trained on what, how good, with which uncertainty, and what it cannot do.
 
 After Mitchell et al., *Model cards for model reporting*, FAT* 2019. Numbers of many patients together, nobody's own.
 """
@@ -203,7 +203,7 @@ def _decision(about: Mapping[str, Any], evidence: Evidence) -> str:
     )
     if about["conformal"] is not None:
         text += (
-            f" Here a patient is decided only if the prediction set at a promised error of {about['conformal']:.0%} "
+            f" Here a patient is decided only if the prediction set at a target error of {about['conformal']:.0%} "
             f"holds one class, and referred if it holds both. The sets rest on {rests} (split conformal prediction); "
             "the promise is one on average, for patients like the training ones."
         )

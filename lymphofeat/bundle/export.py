@@ -137,7 +137,7 @@ def export_bundle(
 
 def _check(options: ExportOptions) -> None:
     if options.refer_error is not None and not 0 < options.refer_error < 1:
-        raise InputError(f"The promised error lies between 0 and 1, not at {options.refer_error}.")
+        raise InputError(f"The target error lies between 0 and 1, not at {options.refer_error}.")
     if options.calibrate is not None and options.calibrate not in CALIBRATORS:
         raise InputError(
             f"There is no calibration {options.calibrate!r}; choose one of {', '.join(CALIBRATORS)}."

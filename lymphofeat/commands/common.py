@@ -111,7 +111,7 @@ def commands() -> None:
     lymphofeat tune            many patient-level heads on them, cross-validated by patient
     lymphofeat compare         every pipeline and the controls on the same folds
     lymphofeat evaluate        the score to quote: nested cross-validation, beside controls
-    lymphofeat explain         which images of a patient speak, and what the clinical values do
+    lymphofeat explain         which images drive a patient's prediction, and what the clinical values do
     lymphofeat submit          the selected one's predictions for the test patients
     lymphofeat export          the selected one as a folder that stands alone
     lymphofeat predict         what such a folder says of new patients

@@ -9,7 +9,9 @@ __all__ = ["fit_logistic", "log_odds"]
 
 _STEPS, _LONGEST, _DONE = 60, 2.0, 1e-9
 _RIDGE = 1e-9  # keeps the Hessian of a column without variance solvable; moves no coefficient that matters
-_NEAREST = 1e-6  # probabilities are kept this far from 0 and 1: one surer than that has no finite log-odds
+_NEAREST = (
+    1e-6  # probabilities are kept this far from 0 and 1: one more certain than that has no finite log-odds
+)
 
 
 def log_odds(p: Floats) -> Floats:

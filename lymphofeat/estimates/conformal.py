@@ -30,7 +30,7 @@ REFER = -1
 
 @dataclass(frozen=True)
 class Conformal:
-    """Prediction sets at one promised error.
+    """Prediction sets at one target error.
 
     Attributes:
         error: ε.
@@ -79,7 +79,7 @@ def split_conformal(
         InputError: one class only, bad values or lengths.
     """
     labels, malignant = labels_and_probabilities(y, p)
-    share("promised error", error)
+    share("target error", error)
     if confidence is not None:
         share("confidence of a promise", confidence)
     if labels.all() or not labels.any():

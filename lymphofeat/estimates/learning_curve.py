@@ -84,7 +84,9 @@ def fit_learning_curve(
         raise InputError("A learning curve needs at least three different numbers of patients.")
     variance = d.var(axis=0, ddof=1)
     if variance.max() == 0:
-        raise InputError("The draws of the scores do not vary; they cannot say how sure a learning curve is.")
+        raise InputError(
+            "The draws of the scores do not vary; they cannot give the uncertainty of a learning curve is."
+        )
     weights = 1 / np.maximum(
         variance, variance.max() * 1e-3
     )  # a size that happens not to vary is not certain

@@ -1,4 +1,4 @@
-"""How many patients a score would need to be as sure as wished.
+"""How many patients a score would need to reach the wished precision.
 
 Resamples of m patients, drawn within the classes in these patients' shares, say how wide the percentile interval of m
 patients would be (m-out-of-n bootstrap with m > n; Efron & Tibshirani 1993, chapter 25). It falls as 1/√m; the search

@@ -1,9 +1,9 @@
-"""The risk–coverage curve: how wrong the decided patients are when only the surest are decided.
+"""The risk–coverage curve: how wrong the decided patients are when only the most certain are decided.
 
 El-Yaniv & Wiener, *On the foundations of noise-free selective classification*, JMLR 11 (2010); its area (AURC):
-Geifman, Uziel & El-Yaniv, ICLR 2019. Each patient's sureness is a limit; all who are at least as
-sure are decided, so that equally sure patients stand or fall together. AURC is the mean risk over the patients' own
-limits.
+Geifman, Uziel & El-Yaniv, ICLR 2019. Each patient's certainty is a limit; all who are at least as
+certain are decided, so that equally certain patients stand or fall together. AURC is the mean risk over the patients'
+own limits.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from ._checks import Floats, labels_and_probabilities, share
 from .bca import Weighted, bca_interval
 from .exact import errors_unseen
 from .scores import Interval
-from .triage import sureness
+from .triage import certainty
 
 __all__ = ["RiskCoverage", "aurc", "aurc_interval", "risk_coverage"]
 
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """The curve, from the surest patients to all.
+    """The curve, from the most certain patients to all.
 
     Attributes:
         coverage: (k,) share of patients decided, ascending, the last 1.
         risk: (k,) share of the decided that is wrong.
-        least_risk: (k,) the same of a system with as many wrong patients that are the least sure ones.
+        least_risk: (k,) the same of a system with as many wrong patients that are the least certain ones.
         aurc: area under `risk`, with its stratified BCa interval.
         least_aurc: area under the least risk; what lies above it is due to the order of the patients.
     """
@@ -48,7 +48,7 @@ def risk_coverage(
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> RiskCoverage:
-    """The curve of decisions at p ≥ threshold, patients ordered by `triage.sureness`.
+    """The curve of decisions at p ≥ threshold, patients ordered by `triage.certainty`.
 
     Args:
         y: (n,) labels 0 and 1, both present.
@@ -58,11 +58,11 @@ def risk_coverage(
     """
     labels, probabilities = labels_and_probabilities(y, p)
     area = aurc(labels, probabilities, threshold)
-    sure = sureness(probabilities, share("threshold", threshold))
-    order = np.argsort(-sure, kind="stable")
+    certainties = certainty(probabilities, share("threshold", threshold))
+    order = np.argsort(-certainties, kind="stable")
     last = np.append(
-        np.flatnonzero(np.diff(sure[order])), len(order) - 1
-    )  # of each run of equally sure patients
+        np.flatnonzero(np.diff(certainties[order])), len(order) - 1
+    )  # of each run of equally certain patients
     wrong = np.cumsum(((probabilities >= threshold) != labels)[order])
     n = len(labels)
     decided = last + 1
@@ -97,9 +97,9 @@ def aurc_interval(
 def aurc(y: ArrayLike, p: ArrayLike, threshold: float = 0.5) -> Weighted:
     """The area under the risk–coverage curve as a function of (B, n) weights."""
     labels, probabilities = labels_and_probabilities(y, p)
-    sure = sureness(probabilities, share("threshold", threshold))
-    order = np.argsort(-sure, kind="stable")
-    runs = np.unique(-sure[order], return_inverse=True)[1]
+    certainties = certainty(probabilities, share("threshold", threshold))
+    order = np.argsort(-certainties, kind="stable")
+    runs = np.unique(-certainties[order], return_inverse=True)[1]
     last = np.append(np.flatnonzero(np.diff(runs)), len(order) - 1)
     wrong = ((probabilities >= threshold) != labels)[order]
 

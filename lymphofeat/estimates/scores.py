@@ -1,4 +1,4 @@
-"""Scores over patients and how sure they are: five metrics and their bootstrap intervals.
+"""Scores over patients and their uncertainty: five metrics and their bootstrap intervals.
 
 The interval is the percentile bootstrap (Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993,
 chapter 13), stratified by class: every resample draws as many patients of each class as there are. A

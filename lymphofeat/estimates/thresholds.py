@@ -33,7 +33,7 @@ class OperatingPoint:
     threshold: float
     sensitivity: Interval
     specificity: Interval
-    promised: float = float("nan")
+    guaranteed: float = float("nan")
 
 
 def cost_threshold(missed: float, false_alarm: float) -> float:
@@ -110,26 +110,26 @@ def sensitive_threshold(
         takes log(1 − confidence)/log(target) malignant ones, 59 for 0.95 and 0.95.
     """
     labels, probabilities = labels_and_probabilities(y, p)
-    target, sure = share("sensitivity", sensitivity), share("confidence of a promise", confidence)
+    target, certainties = share("sensitivity", sensitivity), share("confidence of a promise", confidence)
     if labels.all() or not labels.any():
         raise InputError("A threshold needs patients of both classes, labelled 0 and 1.")
     malignant = np.sort(probabilities[labels])
     n = len(malignant)
     # P(Binomial ≥ k) falls with k: as many ranks keep the promise as the largest of them
-    k = int(np.count_nonzero(binom.sf(np.arange(n), n, 1 - target) >= sure))
+    k = int(np.count_nonzero(binom.sf(np.arange(n), n, 1 - target) >= certainties))
     if k == 0:
-        return _at(labels, probabilities, 0.0, confidence, promised=1.0)
-    promised = lower_bound(n - k + 1, n, sure)
-    return _at(labels, probabilities, float(malignant[k - 1]), confidence, promised=promised)
+        return _at(labels, probabilities, 0.0, confidence, guaranteed=1.0)
+    guaranteed = lower_bound(n - k + 1, n, certainties)
+    return _at(labels, probabilities, float(malignant[k - 1]), confidence, guaranteed=guaranteed)
 
 
 def _at(
-    labels: Labels, p: Floats, threshold: float, confidence: float, promised: float = float("nan")
+    labels: Labels, p: Floats, threshold: float, confidence: float, guaranteed: float = float("nan")
 ) -> OperatingPoint:
     called = p >= threshold
     sensitivity = share_interval(int(called[labels].sum()), int(labels.sum()), confidence)
     specificity = share_interval(int((~called)[~labels].sum()), int((~labels).sum()), confidence)
-    return OperatingPoint(threshold, sensitivity, specificity, promised)
+    return OperatingPoint(threshold, sensitivity, specificity, guaranteed)
 
 
 def _costs(missed: float, false_alarm: float) -> None:

@@ -1,21 +1,23 @@
-"""Triage: decide the sure patients, refer the others, and promise how many of the decided are wrong.
+"""Triage: decide the certain patients, refer the others, and promise how many of the decided are wrong.
 
-A patient's sureness is how far p lies from the threshold on its side of it, as a share of that side: (p − threshold)/(1
-− threshold) or (threshold − p)/threshold. Patients surer than a limit t are decided. The promise, at confidence 1 − δ:
+A patient's certainty is how far p lies from the threshold on its side of it, as a share of that side: (p −
+threshold)/(1 − threshold) or (threshold − p)/threshold. Patients more certain than a limit t are decided. The promise,
+at confidence 1 − δ:
 
     P(wrong | decided) ≤ ε
 
 *Learn then test* (Angelopoulos et al., Annals of Applied Statistics 19, 2025): every limit is a null hypothesis "its
 error is above ε", and the loosest limit is taken of which the null is rejected with family-wise error δ. The limits
-tried are the sureness of the m-th surest patient. Given it, those surer are independent draws among the patients surer
-than it, so that with w wrong of them P(Binomial(m − 1, ε) ≤ w) is a p-value (its inverse is the Clopper–Pearson
-bound); a Hoeffding–Bentkus bound (Bates et al., Journal of the ACM 68, 2021) may take its place.
+tried are the certainty of the m-th most certain patient. Given it, those more certain are independent draws among the
+patients surer than it, so that with w wrong of them P(Binomial(m − 1, ε) ≤ w) is a p-value (its inverse is the
+Clopper–Pearson bound); a Hoeffding–Bentkus bound (Bates et al., Journal of the ACM 68, 2021) may take its place.
 
 - "fixed-sequence" tests m = m₀, m₀ + 1, …, n at level δ until one is not rejected. m₀ is where `allowed` wrong ones
   could still be rejected, hence known beforehand. It keeps δ where surer patients are wrong less often: then the
-  first true null is the first limit below the sureness t* at which the error reaches ε; given which m that is, the
-  m − 1 surer ones are independent draws above t*, wrong with probability ε. Exact where no two are equally sure.
-- "bonferroni" tests the surest 5 %, 10 %, … 100 % at level δ/20 each and takes the loosest rejected. It needs no
+  first true null is the first limit below the certainty t* at which the error reaches ε; given which m that is, the
+  m − 1 more certain ones are independent draws above t*, wrong with probability ε. Exact where no two are equally
+  certain.
+- "bonferroni" tests the most certain 5 %, 10 %, … 100 % at level δ/20 each and takes the loosest rejected. It needs no
   such order.
 """
 
@@ -46,7 +48,7 @@ class Triage:
     Attributes:
         error, confidence: ε and 1 − δ of the promise.
         threshold: malignant at p ≥ threshold.
-        limit: patients surer than this are decided; infinite where nothing can be promised.
+        limit: patients more certain than this are decided; infinite where nothing can be promised.
         n: patients it was found on.
         n_decided, n_wrong: of them.
     """
@@ -67,8 +69,8 @@ class Triage:
     def decide(self, p: ArrayLike) -> NDArray[np.int8]:
         """(n,) probabilities of label 1 → (n,) decisions 0, 1 or `REFER`."""
         _, probabilities = labels_and_probabilities(np.zeros(len(np.asarray(p))), p)
-        sure = sureness(probabilities, self.threshold) > self.limit
-        return np.where(sure, probabilities >= self.threshold, REFER).astype(np.int8)
+        certainties = certainty(probabilities, self.threshold) > self.limit
+        return np.where(certainties, probabilities >= self.threshold, REFER).astype(np.int8)
 
 
 def triage(
@@ -99,35 +101,45 @@ def triage(
         InputError: bad values or lengths.
     """
     labels, probabilities = labels_and_probabilities(y, p)
-    share("promised error", error)
+    share("target error", error)
     delta = 1 - share("confidence of a promise", confidence)
     share("threshold", threshold)
     if allowed < 0:
         raise InputError(f"The number of wrong patients allowed at the start is 0 or more, not {allowed}.")
-    sure = sureness(probabilities, threshold)
+    certainties = certainty(probabilities, threshold)
     wrong = (probabilities >= threshold) != labels
-    limits = np.append(np.sort(sure)[::-1], -1.0)  # of the m-th surest, m = 1 … n; and nobody referred
-    above = np.searchsorted(np.sort(sure), limits, side="right")
-    decided = len(sure) - above
-    failed = np.concatenate([[0], np.cumsum(wrong[np.argsort(-sure, kind="stable")])])[decided]
+    limits = np.append(
+        np.sort(certainties)[::-1], -1.0
+    )  # of the m-th most certain, m = 1 … n; and nobody referred
+    above = np.searchsorted(np.sort(certainties), limits, side="right")
+    decided = len(certainties) - above
+    failed = np.concatenate([[0], np.cumsum(wrong[np.argsort(-certainties, kind="stable")])])[decided]
     if search == "bonferroni":
-        tried = np.unique(np.ceil(np.arange(1, _BONFERRONI + 1) * len(sure) / _BONFERRONI).astype(np.intp))
+        tried = np.unique(
+            np.ceil(np.arange(1, _BONFERRONI + 1) * len(certainties) / _BONFERRONI).astype(np.intp)
+        )
         tested = p_value_above(failed[tried], decided[tried], error, bound) <= delta / _BONFERRONI
         accepted = tried[tested]
     else:
-        tried = np.unique(decided, return_index=True)[1]  # equally sure patients make one limit
-        tried = tried[decided[tried] >= _least_decided(len(sure), error, delta, bound, allowed)]
+        tried = np.unique(decided, return_index=True)[1]  # equally certain patients make one limit
+        tried = tried[decided[tried] >= _least_decided(len(certainties), error, delta, bound, allowed)]
         passed = p_value_above(failed[tried], decided[tried], error, bound) <= delta
         accepted = tried[np.logical_and.accumulate(passed)]
     if not len(accepted):
-        return Triage(error, confidence, threshold, np.inf, len(sure), 0, 0)
+        return Triage(error, confidence, threshold, np.inf, len(certainties), 0, 0)
     last = accepted[-1]
     return Triage(
-        error, confidence, threshold, float(limits[last]), len(sure), int(decided[last]), int(failed[last])
+        error,
+        confidence,
+        threshold,
+        float(limits[last]),
+        len(certainties),
+        int(decided[last]),
+        int(failed[last]),
     )
 
 
-def sureness(p: Floats, threshold: float) -> Floats:
+def certainty(p: Floats, threshold: float) -> Floats:
     """(n,) in [0, 1]: how far p lies from the threshold, as a share of its side."""
     return np.asarray(
         np.where(p >= threshold, (p - threshold) / (1 - threshold), (threshold - p) / threshold)

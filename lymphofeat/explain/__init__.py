@@ -1,4 +1,5 @@
-"""Which images speak, and what of a patient's probability is due to them: exact where the head allows it.
+"""Which images drive the prediction, and what of a patient's probability is due to them: exact where the head allows
+it.
 
 How to read it: docs/evaluate.md.
 """

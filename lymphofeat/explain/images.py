@@ -1,4 +1,4 @@
-"""Which images speak: what each image of a patient adds to the log-odds of malignant."""
+"""Which images drive the prediction: what each image of a patient adds to the log-odds of malignant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -90,12 +90,11 @@ class Nested:
     def scores(self) -> Floats:
         """(n, n_runs) float64, larger for malignant: the probabilities of all folds on one scale, for ranking only.
 
-        Each fold has its own head, and heads are not equally sure: pairs of patients of different folds are then ranked
-        by their heads, which takes from a pooled AUC (Airola et al., Computational Statistics and Data Analysis 55,
-        2011).
-        So the log-odds of a fold are moved and stretched by what is known without the fold: less the midpoint of the
-        classes' means, over the standard deviation, both of the inner out-of-fold log-odds. Within a fold the order
-        stays. Where a fold has no inner predictions of both classes, all stay as they are.
+        Each fold has its own head, and heads are not equally certain: pairs of patients of different folds are then
+        ranked by their heads, which takes from a pooled AUC (Airola et al., Computational Statistics and Data Analysis
+        55, 2011). So the log-odds of a fold are moved and stretched by what is known without the fold: less the
+        midpoint of the classes' means, over the standard deviation, both of the inner out-of-fold log-odds. Within a
+        fold the order stays. Where a fold has no inner predictions of both classes, all stay as they are.
         """
         if any(len(np.unique(self.y[~np.isnan(fold.inner)])) < 2 for fold in self.folds_of_runs):
             return _log_odds(self.probabilities)

@@ -115,7 +115,7 @@ def _shuffled(assessment: Assessment) -> Iterator[str]:
 def _triage(assessment: Assessment) -> Iterator[str]:
     table = assessment.tables["triage"]
     rows = table[(table["rule"] == "triage") & (table["confidence"] == table["confidence"].max())]
-    parts = [f"at {share(row['promised'])}, {share(row['decided'])}" for row in rows.to_dict("records")]
+    parts = [f"at {share(row['target_error'])}, {share(row['decided'])}" for row in rows.to_dict("records")]
     if parts:
         yield (
             f"Patients who can be decided with a promise that so many of them at most are wrong "

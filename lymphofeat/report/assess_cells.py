@@ -93,8 +93,8 @@ def _aim(row: Row) -> str:
     return share(row["aim"])
 
 
-def _promise(row: Row) -> str:
-    return f"{share(row['promised'])} of {row['of']}"
+def _target_error(row: Row) -> str:
+    return f"{share(row['target_error'])} of {row['of']}"
 
 
 def _range(row: Row) -> str:
@@ -132,16 +132,16 @@ SHOWN: dict[str, Shown] = {
          "bal. accuracy, t": _score("balanced_accuracy_t")},
     ),
     "differences": Shown(
-        "Less each other pipeline, the same patients; Holm over all rows",
-        {"less": _text("other"), "by": lambda r: words(r["metric"]).replace("balanced accuracy", "bal. acc."),
+        "Difference to each other pipeline on the same patients; p adjusted by Holm over all rows",
+        {"difference to": _text("other"), "by": lambda r: words(r["metric"]).replace("balanced accuracy", "bal. acc."),
          "difference": _score("difference", signed=True), "p": lambda r: p_value(r["p"]),
-         "Holm": lambda r: p_value(r["p_holm"]),
-         "only it right": lambda r: f"{r['only_main_right']} : {r['only_other_right']}"},
+         "p (Holm)": lambda r: p_value(r["p_holm"]),
+         "correct only by this one": lambda r: f"{r['only_main_right']} : {r['only_other_right']}"},
     ),
     "optimism": Shown(
-        "Optimism: how far the selected score flatters; inside: of the searches inside the outer folds",
-        {"metric": _arrow, "nested": _number("nested"), "tuned": _number("tuned"),
-         "optimism": _score("optimism", signed=True), "inside": _number("inner_optimism", signed=True)},
+        "Optimism: selected score less nested score; inner: of the searches inside the outer folds",
+        {"metric": _arrow, "nested": _number("nested"), "selected": _number("tuned"),
+         "optimism": _score("optimism", signed=True), "inner": _number("inner_optimism", signed=True)},
     ),
     "metrics": Shown("All metrics of the nested predictions", {"metric": _arrow, "": _score()}),
     "subgroups": Shown(
@@ -150,20 +150,20 @@ SHOWN: dict[str, Shown] = {
          "balanced accuracy": _score("balanced_accuracy"), "AUC": _score("auc")},
     ),
     "calibration": Shown(
-        "Calibration, fitted inside the folds; perfect: the error that right probabilities would show",
+        "Calibration, fitted inside the folds; if calibrated: the error that true probabilities would show",
         {"calibrator": _text("calibrator"), "slope": _score("calibration_slope"),
          "intercept": _number("calibration_intercept", 2), "error ↓": _score("calibration_error"),
-         "perfect": _number("error_if_calibrated"), "log loss ↓": _number("log_loss")},
+         "if calibrated": _number("error_if_calibrated"), "log loss ↓": _number("log_loss")},
     ),
     "triage": Shown(
-        "Deciding some, referring the others. decided: by the rule found on all; on folds: by the others' rule",
-        {"rule": _text("rule"), "promised wrong": _promise, "sure": _share("confidence"),
-         "decided": _share("decided"), "on folds": _share("measured_decided"),
-         "wrong of these": lambda r: interval(r, "measured_wrong", percent=True)},
+        "Deciding some patients, referring the others; cross-validated: by the rule found on the other folds",
+        {"rule": _text("rule"), "target error": _target_error, "confidence": _share("confidence"),
+         "decided": _share("decided"), "decided (cross-validated)": _share("measured_decided"),
+         "observed error": lambda r: interval(r, "measured_wrong", percent=True)},
     ),
     "risk_coverage": Shown(
-        "Risk–coverage: share wrong when the surest are decided; least: with as many wrong, all the least sure",
-        {"decided": _share("coverage"), "wrong": _number("risk"), "least": _number("least_risk")},
+        "Risk–coverage: error among the most certain patients; least: if the errors were the least certain ones",
+        {"decided": _share("coverage"), "error": _number("risk"), "least": _number("least_risk")},
         _is_among("coverage", _FEW_COVERAGES),
     ),
     "thresholds": Shown(
@@ -172,20 +172,20 @@ SHOWN: dict[str, Shown] = {
          "specificity": _score("specificity"), "cost": _number("mean_cost", 2)},
     ),
     "decision_curves": Shown(
-        "Net benefit, true positives per patient; over: what it gains over the other (pointwise 95 %)",
-        {"threshold": _number("threshold", 2), "it": _number("main"), "all": _number("treat_all"),
-         "over all": _score("over_treat_all", signed=True),
-         "over clinical only": lambda r: interval(r, "over_clinical", signed=True) if "clinical" in r else _NONE},
+        "Net benefit, true positives per patient, and its differences (pointwise 95 %)",
+        {"threshold": _number("threshold", 2), "model": _number("main"), "treat all": _number("treat_all"),
+         "difference to treat all": _score("over_treat_all", signed=True),
+         "difference to clinical only": lambda r: interval(r, "over_clinical", signed=True) if "clinical" in r else _NONE},
         _is_among("threshold", _FEW_THRESHOLDS),
     ),
     "stability": Shown("Stability", {"": _what, "value": _plain}),
     "choices": Shown(
-        "What the outer folds' searches chose; alike: share of pairs of folds that agree",
+        "Choices of the outer folds' searches; agreement: share of pairs of folds that agree",
         {"parameter": _text("parameter"), "folds": lambda r: f"{r['folds']} of {r['of']}",
-         "most often": _text("most_frequent"), "share": _share("share"), "alike": _share("alike"), "range": _range},
+         "most often": _text("most_frequent"), "share": _share("share"), "agreement": _share("alike"), "range": _range},
     ),
     "simplest": Shown(
-        "The simplest pipeline first; within: at most one standard error from the best",
+        "Pipelines, the simplest first; within: at most one standard error from the best",
         {"pipeline": _text("name"), "score": _number("score"), "within": lambda r: "yes" if r["within"] else "no"},
     ),
     "head_types": Shown(

@@ -1,4 +1,4 @@
-"""One finished trial: its point, what it was scored on, and how sure its scores are."""
+"""One finished trial: its point, what it was scored on, and the uncertainty of its scores."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -28,7 +28,9 @@ def selected(better: float = 0.0, seed: int = 0, runs: int = 1) -> SelectedModel
     """A tuned result on the patients of `nested`, with so much more strength."""
     one = nested(strength=2 + better, seed=seed, runs=runs)
     found = Runs.of(one)
-    return SelectedModels(one.ids, found, 50, {"logistic": ("cheap", found), "attention": ("expensive", found)})
+    return SelectedModels(
+        one.ids, found, 50, {"logistic": ("cheap", found), "attention": ("expensive", found)}
+    )
 
 
 def test_all_tables_are_there_and_the_same_twice() -> None:

@@ -89,11 +89,15 @@ def test_folds_are_brought_to_one_scale() -> None:
 
 
 def test_triage_decides_all_where_nobody_is_wrong_and_none_by_chance() -> None:
-    sure = triage_table(nested(strength=40, n=200)).set_index(["rule", "promised", "confidence"]).sort_index()
+    sure = (
+        triage_table(nested(strength=40, n=200))
+        .set_index(["rule", "target_error", "confidence"])
+        .sort_index()
+    )
     assert (sure["decided"] == 1).all()
     assert (sure["measured_wrong_of_all"] == 0).all()
     assert 0 < sure.loc[("triage", 0.05, 0.95), "measured_wrong_high"] < 0.05
-    blind = triage_table(nested(strength=0)).set_index(["rule", "promised", "confidence"]).sort_index()
+    blind = triage_table(nested(strength=0)).set_index(["rule", "target_error", "confidence"]).sort_index()
     assert (blind.loc["triage", "decided"] == 0).all()
     assert (blind.loc["triage", "referred"] == 120).all()
     assert blind.loc["triage", "measured_wrong_high"].isna().all()
@@ -115,7 +119,7 @@ def test_looser_promises_decide_more() -> None:
         assert rows["decided"].is_monotonic_increasing
 
 
-def test_promised_errors_hold_over_simulated_cohorts() -> None:
+def test_target_errors_hold_over_simulated_cohorts() -> None:
     """Of 60 nested results, the rule found on one is used on patients of the same truth; 10 % at 90 % confidence."""
     truth = nested(n=20_000, strength=3, seed=999)
     p, y = centred(truth)[:, 0], truth.y

@@ -106,7 +106,7 @@ def test_the_card_says_what_has_to_be_said(model: Path, cache: Path, studies: Ma
     card = (model / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "18 labelled patients, 9 of them malignant" in card
     assert "Selected, and so too good" in card
-    assert "promised error of 20%" in card
+    assert "target error of 20%" in card
     assert "counted on 2020-01-01;" in card
     assert "no diagnosis should rest on it" in card
     about = json.loads((model / "model.json").read_text())
@@ -251,7 +251,7 @@ def test_features_from_elsewhere_have_no_encoder(tmp_path: Path) -> None:
 
 def test_bad_options_and_studies(cache: Path, studies: Made, tmp_path: Path) -> None:
     for options, message in (
-        (ExportOptions(refer_error=1.5), "promised error lies between 0 and 1"),
+        (ExportOptions(refer_error=1.5), "target error lies between 0 and 1"),
         (ExportOptions(calibrate="magic"), "no calibration 'magic'"),
         (ExportOptions(ensemble=0), "at least 1 member"),
     ):

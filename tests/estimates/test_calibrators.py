@@ -16,7 +16,7 @@ from lymphofeat.estimates.scores import log_loss
 
 
 def distorted(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, probabilities that are too sure and too low, and the true ones."""
+    """Labels, probabilities that are overconfident and too low, and the true ones."""
     rng = np.random.default_rng(seed)
     truth = rng.beta(1.2, 1.0, n).clip(0.01, 0.99)
     return (rng.random(n) < truth).astype(int), expit(2 * logit(truth) - 1), truth

@@ -54,11 +54,11 @@ def test_sensitive_cut_is_wilks_order_statistic() -> None:
         y = np.append(np.ones(n, dtype=int), 0)
         found = sensitive_threshold(y, p)
         if missed is None:
-            assert (found.threshold, found.promised) == (0.0, 1.0)
+            assert (found.threshold, found.guaranteed) == (0.0, 1.0)
             assert found.specificity.value == 0
         else:
             assert found.threshold == pytest.approx((missed + 1) / 200)
-            assert found.promised == lower_bound(n - missed, n, 0.95) >= 0.95
+            assert found.guaranteed == lower_bound(n - missed, n, 0.95) >= 0.95
             assert lower_bound(n - missed - 1, n, 0.95) < 0.95
             assert found.sensitivity.value == pytest.approx(1 - missed / n)
 
@@ -66,7 +66,7 @@ def test_sensitive_cut_is_wilks_order_statistic() -> None:
 def test_operating_point_counts_those_at_the_cut_as_malignant() -> None:
     found = operating_point([0, 0, 1, 1], [0.2, 0.5, 0.5, 0.4], 0.5)
     assert (found.sensitivity.value, found.specificity.value) == (0.5, 0.5)
-    assert np.isnan(found.promised)
+    assert np.isnan(found.guaranteed)
 
 
 @given(rows_of, st.sampled_from([0.3, 0.5, 0.65]))
@@ -75,13 +75,13 @@ def test_risk_coverage_equals_deciding_at_every_patients_limit(
     rows: list[tuple[int, float]], threshold: float
 ) -> None:
     y, p = (np.array(column) for column in zip(*rows, strict=True))
-    sure = np.where(p >= threshold, (p - threshold) / (1 - threshold), (threshold - p) / threshold)
+    certainties = np.where(p >= threshold, (p - threshold) / (1 - threshold), (threshold - p) / threshold)
     wrong = (p >= threshold) != y
-    own = np.array([wrong[sure >= limit].mean() for limit in sure])
+    own = np.array([wrong[certainties >= limit].mean() for limit in certainties])
     found = risk_coverage(y, p, threshold=threshold, n_resamples=20)
-    limits = np.unique(sure)[::-1]
-    assert found.coverage == pytest.approx([(sure >= limit).mean() for limit in limits])
-    assert found.risk == pytest.approx([wrong[sure >= limit].mean() for limit in limits])
+    limits = np.unique(certainties)[::-1]
+    assert found.coverage == pytest.approx([(certainties >= limit).mean() for limit in limits])
+    assert found.risk == pytest.approx([wrong[certainties >= limit].mean() for limit in limits])
     assert found.aurc.value == pytest.approx(own.mean())
     assert (found.least_risk <= found.risk + 1e-12).all()
     assert found.risk[-1] == found.least_risk[-1] == pytest.approx(wrong.mean())

@@ -28,7 +28,9 @@ def simulated(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_width_of_more_patients_is_that_of_really_more() -> None:
     y, p = simulated(200)
-    promised = [width_with(statistic("auc", *simulated(200, k)), y, 800, n_resamples=1000) for k in range(8)]
+    guaranteed = [
+        width_with(statistic("auc", *simulated(200, k)), y, 800, n_resamples=1000) for k in range(8)
+    ]
     real = []
     for k in range(8):
         many, q = simulated(800, 100 + k)
@@ -36,7 +38,7 @@ def test_the_width_of_more_patients_is_that_of_really_more() -> None:
             resample(statistic("auc", many, q), many, n_resamples=1000).resampled, [0.025, 0.975]
         )
         real.append(high - low)
-    assert np.mean(promised) == pytest.approx(np.mean(real), rel=0.1)
+    assert np.mean(guaranteed) == pytest.approx(np.mean(real), rel=0.1)
     own = resample(statistic("auc", y, p), y, n_resamples=4000).resampled
     assert width_with(statistic("auc", y, p), y, 200) == pytest.approx(
         float(np.ptp(np.quantile(own, [0.025, 0.975]))), rel=0.05

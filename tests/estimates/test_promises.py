@@ -1,7 +1,7 @@
 """Conformal sets, triage and sensitive thresholds: their rules, and that what they promise holds in simulated cohorts.
 
-A simulated patient has z ~ N(±d/2, 1), P(y = 1) = 0.6 and p = expit(1.3 (d z + log 1.5)): too sure, in the right order.
-The true error of any rule on p is an integral over z, done on a fine grid.
+A simulated patient has z ~ N(±d/2, 1), P(y = 1) = 0.6 and p = expit(1.3 (d z + log 1.5)): overconfident, in the right
+order. The true error of any rule on p is an integral over z, done on a fine grid.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from scipy.stats import beta, binom, norm
 from lymphofeat.errors import InputError
 from lymphofeat.estimates import REFER, sensitive_threshold, split_conformal, triage
 from lymphofeat.estimates.exact import lower_bound, upper_bound
-from lymphofeat.estimates.triage import p_value_above, sureness
+from lymphofeat.estimates.triage import certainty, p_value_above
 
 COHORTS, PATIENTS = 200, 163
 Decide = Callable[[np.ndarray], np.ndarray]
@@ -93,7 +93,7 @@ def test_conformal_sets_keep_the_promise_on_average(simulated: Drawn) -> None:
     assert np.mean(wrong) > 0.05  # nor is it kept by referring everyone
 
 
-def test_sensitive_cut_keeps_its_promise(simulated: Drawn) -> None:
+def test_the_sensitive_threshold_keeps_its_sensitivity(simulated: Drawn) -> None:
     kept = 0
     for seed in range(COHORTS):
         found = sensitive_threshold(*simulated.cohort(seed), sensitivity=0.9)
@@ -105,7 +105,7 @@ def test_sensitive_cut_keeps_its_promise(simulated: Drawn) -> None:
     assert 0.93 * COHORTS <= kept < COHORTS
 
 
-def test_triage_equals_a_walk_from_the_surest_patient_down() -> None:
+def test_triage_equals_a_walk_from_the_most_certain_patient_down() -> None:
     y, p = Drawn(2.3).cohort(5)
     confident = np.abs(2 * p - 1)
     order = np.argsort(-confident)
@@ -137,8 +137,8 @@ def test_triage_refers_everyone_where_nothing_can_be_promised_and_decides_all_wh
     assert everything.decide([0.5, 0.49, 0.3]).tolist() == [1, 0, 0]
 
 
-def test_sureness_is_measured_from_the_cut_on_either_side() -> None:
-    assert sureness(np.array([0.0, 0.15, 0.3, 0.65, 1.0]), 0.3) == pytest.approx([1.0, 0.5, 0.0, 0.5, 1.0])
+def test_certainty_is_measured_from_the_threshold_on_either_side() -> None:
+    assert certainty(np.array([0.0, 0.15, 0.3, 0.65, 1.0]), 0.3) == pytest.approx([1.0, 0.5, 0.0, 0.5, 1.0])
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.sampled_from([0.01, 0.1, 0.3]))
@@ -164,9 +164,9 @@ def test_conformal_limits_are_the_order_statistics_of_the_papers() -> None:
     scores = np.sort(np.append(1 - p, 0.995))
     average = split_conformal(y, np.append(p, 0.995), 0.1)
     assert average.limits == pytest.approx(scores[[90, 90]])  # ⌈101 × 0.9⌉ = 91st
-    sure = split_conformal(y, np.append(p, 0.995), 0.1, confidence=0.95)
+    certainties = split_conformal(y, np.append(p, 0.995), 0.1, confidence=0.95)
     k = next(k for k in range(1, 101) if beta.cdf(0.9, k, 101 - k) <= 0.05)
-    assert sure.limits == pytest.approx(scores[[k - 1, k - 1]])
+    assert certainties.limits == pytest.approx(scores[[k - 1, k - 1]])
     assert k > 91
     by_class = split_conformal(y, np.append(p, 0.995), 0.1, class_conditional=True)
     assert by_class.limits[0] == np.inf  # one reactive patient promises nothing about reactive ones
@@ -193,11 +193,11 @@ def test_clopper_pearson_bounds_put_the_tail_where_they_say(n: int, data: st.Dat
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda y, p: triage(y, p, 0.0), "promised error"),
+        (lambda y, p: triage(y, p, 0.0), "target error"),
         (lambda y, p: triage(y, p, 0.1, confidence=1.0), "confidence"),
         (lambda y, p: triage(y, p, 0.1, threshold=1.0), "threshold"),
         (lambda y, p: triage(y, p, 0.1, allowed=-1), "0 or more"),
-        (lambda y, p: split_conformal(y, p, 1.0), "promised error"),
+        (lambda y, p: split_conformal(y, p, 1.0), "target error"),
         (lambda y, p: split_conformal(np.ones(4), p, 0.1), "both classes"),
         (lambda y, p: split_conformal(y, p, 0.1, confidence=2), "confidence"),
         (lambda y, p: sensitive_threshold(y, p, sensitivity=95), "sensitivity"),

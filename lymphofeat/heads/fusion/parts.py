@@ -24,7 +24,7 @@ __all__ = ["FIRST_PARTS", "FusedHead", "log_odds", "parts_of", "suggest_parts", 
 Floats = NDArray[np.float64]
 
 # Logarithms of odds of at most e^16 : 1; a part that is surer than that is not so for a reason.
-_SUREST = 1e-7
+_LARGEST_LOG_ODDS = 1e-7
 
 
 class FusedHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -79,7 +79,7 @@ class FusedHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def log_odds(p: Floats) -> Floats:
     """(n,) finite log odds of probabilities."""
-    return np.asarray(logit(np.clip(p, _SUREST, 1 - _SUREST)))
+    return np.asarray(logit(np.clip(p, _LARGEST_LOG_ODDS, 1 - _LARGEST_LOG_ODDS)))
 
 
 def sum_of_parts(
@@ -96,7 +96,7 @@ def sum_of_parts(
     )
     if image is None or values is None or {image.method, values.method} != {"exact"}:
         return None
-    if np.abs([image.logits, values.logits]).max(initial=0) > logit(1 - _SUREST):
+    if np.abs([image.logits, values.logits]).max(initial=0) > logit(1 - _LARGEST_LOG_ODDS):
         return None
     both = image * weights[0] + values * weights[1]
     return replace(both, intercept=both.intercept + intercept)
