@@ -1,4 +1,4 @@
-"""What a pipeline adds to its controls, and the simplest one within reach of the best."""
+"""What a pipeline adds to its control experiments, and the simplest one within reach of the best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -78,8 +78,8 @@ def assess(
 
     Args:
         main: the pipeline that is assessed.
-        others: pipelines on the same patients: clinical only, untrained encoder, images only, …; the control with
-            shuffled labels has labels of its own.
+        others: pipelines on the same patients: clinical only, untrained encoder, images only, …; the control experiment
+            with shuffled labels has labels of its own.
         patients: rows of the patients with the columns id, and of sex, age, count, n_images, date_order those that are
             known; more rows than `main.ids` and any order are allowed.
         tuned: what the same search on all folds selected, for the optimism.

@@ -1,4 +1,4 @@
-"""`evaluate`: a pipeline by nested cross-validation, its controls, and the tuned score not to be quoted."""
+"""`evaluate`: a pipeline by nested cross-validation, its control experiments, and the tuned score not to be quoted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..cache.reader import Cache, open_cache
-from ..nested.controls import WHOLE, controls_of
+from ..nested.control_experiments import WHOLE, controls_of
 from ..nested.engine import LEDGER, Engine
 from ..nested.permutation import Permutation, permute
 from ..nested.pipeline import Pipeline, Run, check_label_free, folds_of, runs_of
@@ -33,7 +33,7 @@ class EvaluationPlan:
     Attributes:
         cache: the cache.
         main: the pipeline that is evaluated.
-        controls: those beside it.
+        control experiments: those beside it.
         runs: repeats of the folds and seeds, the same for all.
         permute: shuffles of the labels for a permutation test; 0: none.
         notes: what is lacking and why.
@@ -71,7 +71,7 @@ class Evaluation:
 
     Attributes:
         main: nested predictions of the pipeline.
-        others: of its controls.
+        others: of its control experiments.
         tuned: the search on all folds of the first repeat, whose best score was selected.
         permutation: the permutation test, if asked for.
         assessment: all tables.

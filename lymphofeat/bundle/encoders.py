@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from ..cache.controls import is_colour
+from ..cache.control_experiments import is_colour
 from ..cache.encoder_family import encoders_folder
 from ..cache.reader import Cache, Encoding
 from ..encoder.backbones import backbone_named

@@ -100,7 +100,7 @@ def settings_from(
 ) -> FinetuneSettings:
     """Settings of both passes from what a user names: None leaves it to the recipe.
 
-    The frozen pass is the fine-tuning's control, so it has the recipe's backbone, crop and start.
+    The frozen pass is the fine-tuning's control experiment, so it has the recipe's backbone, crop and start.
 
     Args:
         recipe: name or file.

@@ -1,4 +1,4 @@
-"""A cache whose labels mean nothing: the control that every pipeline must score by chance."""
+"""A cache whose labels mean nothing: the control experiment that every pipeline must score by chance."""
 
 from dataclasses import replace
 

@@ -224,7 +224,7 @@ class PartialEncoding:
             made: what is known only afterwards, as JSON values of at most some 60 kB: `seconds` that it took in
                 all runs together, `history` of the training, …
             default: whether its encoder family becomes the one that `tune` uses unless told otherwise; not so for
-                controls. The first encoding of a cache is the default in any case.
+                control experiments. The first encoding of a cache is the default in any case.
 
         Raises:
             CacheError: blocks are missing, a probability is none, the disk is full, or what was written does not read

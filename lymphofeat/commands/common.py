@@ -109,7 +109,7 @@ def commands() -> None:
     lymphofeat recipes         the ways to fine-tune an encoder
     lymphofeat heads           the head types that tune searches
     lymphofeat tune            many patient-level heads on them, cross-validated by patient
-    lymphofeat compare         every pipeline and the controls on the same folds
+    lymphofeat compare         every pipeline and the control experiments on the same folds
     lymphofeat evaluate        the score to quote: nested cross-validation, beside controls
     lymphofeat explain         which images drive a patient's prediction, and what the clinical values do
     lymphofeat submit          the selected one's predictions for the test patients

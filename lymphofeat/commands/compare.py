@@ -36,10 +36,11 @@ def compare(
     weights: str | None,
     **settings: Any,
 ) -> None:
-    """Measure every pipeline of a cache on the same folds, beside controls that know nothing of cells.
+    """Measure every pipeline of a cache on the same folds, beside control experiments that know nothing of cells.
 
-    Given a cohort, first adds to --cache what it lacks: the controls, the --weights, the recipes in --pipelines. Given
-    a cache (by default --cache, if it is there), measures what it holds. Goes on where an earlier run was stopped.
+    Given a cohort, first adds to --cache what it lacks: the control experiments, the --weights, the recipes in
+    --pipelines. Given a cache (by default --cache, if it is there), measures what it holds. Goes on where an earlier
+    run was stopped.
     """
     from ..comparison.compare import compare as compare_cache
     from ..comparison.compare import compare_cohort

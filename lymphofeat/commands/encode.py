@@ -30,7 +30,7 @@ from .paths import GivenText
     help="Name of the fine-tuned encoder family (default: from recipe and weights).",
 )
 @click.option("--weights", type=GivenText(), default="imagenet", show_default=True, metavar="imagenet|none|FILE",
-              help="torchvision's own, none (untrained: a control, needs --seed), or a file.")  # fmt: skip
+              help="torchvision's own, none (untrained: a control experiment, needs --seed), or a file.")  # fmt: skip
 @click.option("--backbone", type=GivenText(), help="The network; by default the recipe's, else resnet18.")
 @click.option("--seed", type=click.IntRange(0), help="Of random weights and of training (0 by default).")
 @click.option(

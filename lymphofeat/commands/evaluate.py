@@ -56,7 +56,7 @@ def evaluate(
     force: bool,
     **options: Any,
 ) -> None:
-    """Score the whole tuning by nested cross-validation, beside its controls: the number to quote.
+    """Score the whole tuning by nested cross-validation, beside its control experiments: the number to quote.
 
     The search is repeated inside every outer fold, and what `submit` would hand over predicts the fold. The same is
     done with clinical values only, with images only, with an untrained encoder and with shuffled labels, so that the

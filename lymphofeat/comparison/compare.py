@@ -1,4 +1,4 @@
-"""`compare`: every pipeline that a cache gives rise to, and the controls, on the same folds."""
+"""`compare`: every pipeline that a cache gives rise to, and the control experiments, on the same folds."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cache.controls import add_controls, missing_controls, with_folds_of
+from ..cache.control_experiments import add_controls, missing_controls, with_folds_of
 from ..cache.extract import ExtractSettings, extract_frozen
 from ..cache.finetune import FinetuneSettings, extract_finetuned
 from ..cache.reader import Cache, open_cache
@@ -82,8 +82,8 @@ def compare_cohort(
 ) -> Comparison:
     """As `compare`, after adding what the cache lacks.
 
-    These are the controls (colours, an untrained double of each encoder); with `weights`, their frozen encoding; and
-    the encoders of every recipe that `pipelines` names and that the cache does not hold for all folds.
+    These are the control experiments (colours, an untrained double of each encoder); with `weights`, their frozen
+    encoding; and the encoders of every recipe that `pipelines` names and that the cache does not hold for all folds.
 
     Args:
         cohort: what the cache was made from, or is to be made from.
@@ -216,7 +216,8 @@ def _found(cache: Cache, pipeline: Pipeline, ledger: Ledger) -> OutOfFold:
 def _missing(cache: Cache) -> list[str]:
     cohort = cache.tables.source or "COHORT"
     return [
-        f"Not in {cache.path}: the control {'colour' if control is None else 'random encoder ' + control.backbone}; "
+        f"Not in {cache.path}: the control experiment "
+        f"{'colour' if control is None else 'random encoder ' + control.backbone}; "
         f"`lymphofeat compare {cohort} --cache {cache.path}` makes it."
         for control in missing_controls(cache, ExtractSettings())
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from ..cache.controls import is_colour, is_untrained
+from ..cache.control_experiments import is_colour, is_untrained
 from ..cache.reader import Cache, Encoding
 from ..errors import InputError
 from ..heads import Head, PooledLogistic
@@ -51,7 +51,7 @@ class Pipeline:
 
 
 def pipelines_of(cache: Cache) -> list[Pipeline]:
-    """Every pipeline that can be compared on a cache, controls first."""
+    """Every pipeline that can be compared on a cache, control experiments first."""
     pipelines = [Pipeline(name, name, None, "", "", inputs) for name, inputs in _CONTROLS.items()]
     for encoder_family in cache.encoder_families:
         pipelines += _of_encoder_family(encoder_family, cache.members(encoder_family))
@@ -91,7 +91,7 @@ def recipe_of(encoding: Encoding) -> tuple[str, bool]:
 def select(
     pipelines: Sequence[Pipeline], wanted: Sequence[str], recipes: Sequence[str] = ()
 ) -> list[Pipeline]:
-    """The pipelines that `wanted` names, and the controls, which nothing leaves out.
+    """The pipelines that `wanted` names, and the control experiments, which nothing leaves out.
 
     Args:
         pipelines: all there are.

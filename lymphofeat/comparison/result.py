@@ -100,7 +100,7 @@ class Comparison:
         patients: whom on.
         metric: what "best" means.
         source: of the features: the cache's path.
-        left_out: a sentence for each pipeline that was not measured, and for each control that is missing.
+        left_out: a sentence for each pipeline that was not measured, and for each control experiment that is missing.
     """
 
     measured: tuple[Measured, ...]

@@ -1,4 +1,4 @@
-"""The colour of an image in six numbers: what a control sees where an encoder sees cells."""
+"""The colour of an image in six numbers: what a control experiment sees where an encoder sees cells."""
 
 import numpy as np
 import torch

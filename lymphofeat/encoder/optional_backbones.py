@@ -85,6 +85,6 @@ def _timm_state(name: str) -> Mapping[str, Tensor]:
     except (OSError, RuntimeError, ValueError) as error:
         raise WeightsError(
             f"timm could not fetch weights for {name} ({str(error).splitlines()[0]}); bring them from a machine with "
-            "access and give --weights FILE, or use --weights none --seed 0 for an untrained control."
+            "access and give --weights FILE, or use --weights none --seed 0 for an untrained control experiment."
         ) from error
     return network.state_dict()

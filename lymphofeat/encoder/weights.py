@@ -46,8 +46,8 @@ def load_weights(backbone: Backbone, weights: str, seed: int | None = None) -> L
     Args:
         backbone: which network.
         weights: "imagenet" (torchvision's own, downloaded and verified by torchvision), "none" (random numbers
-            from `seed`: features are then random projections, a control), or the path of a file: safetensors,
-            or a torch file that `torch.load(weights_only=True)` accepts.
+            from `seed`: features are then random projections, a control experiment), or the path of a file:
+            safetensors, or a torch file that `torch.load(weights_only=True)` accepts.
         seed: required with "none".
 
     Raises:
@@ -96,7 +96,7 @@ def _download(backbone: Backbone) -> Mapping[str, Tensor]:
         raise WeightsError(
             f"torchvision could not fetch {entry.url} ({error}); download it on a machine with access and give "
             f"it with --weights FILE or put it into {folder}, or use --weights none --seed 0 for an untrained "
-            "control."
+            "control experiment."
         ) from error
     return state
 

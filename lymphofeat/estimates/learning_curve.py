@@ -85,7 +85,7 @@ def fit_learning_curve(
     variance = d.var(axis=0, ddof=1)
     if variance.max() == 0:
         raise InputError(
-            "The draws of the scores do not vary; they cannot give the uncertainty of a learning curve is."
+            "The draws of the scores do not vary; they cannot give the uncertainty of a learning curve."
         )
     weights = 1 / np.maximum(
         variance, variance.max() * 1e-3

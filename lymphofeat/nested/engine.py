@@ -74,7 +74,7 @@ def nested(
         repeats: of the folds. Encoders that were trained on the first one give more seeds instead.
         seeds: searches with different seeds for each repeat.
         seed: the first one, ≥ 0.
-        permute_seed: shuffles the labels before everything, folds are made for them; a control.
+        permute_seed: shuffles the labels before everything, folds are made for them; a control experiment.
         progress: told of every trial.
 
     Raises:

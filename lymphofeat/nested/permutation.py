@@ -24,7 +24,7 @@ from ..storage.journal import open_ledger
 from ..studies.space import Space
 from ..studies.study import check_arguments, encoding_in
 from ..studies.workers import workers
-from .controls import SHUFFLED
+from .control_experiments import SHUFFLED
 from .engine import LEDGER, Engine
 from .pipeline import Pipeline, Run, check_label_free, runs_of
 from .result import Nested

@@ -61,7 +61,7 @@ class Nested:
         inputs: what heads were given: any of "clinical", "image", "both".
         metric: what the search maximised.
         ids: (n,) the labelled patients, in the cache's order.
-        y: (n,) int8 labels; for the control with shuffled labels, the shuffled ones.
+        y: (n,) int8 labels; for the control experiment with shuffled labels, the shuffled ones.
         folds_of_runs: every outer fold of every run, by run and fold.
     """
 

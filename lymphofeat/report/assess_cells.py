@@ -175,7 +175,8 @@ SHOWN: dict[str, Shown] = {
         "Net benefit, true positives per patient, and its differences (pointwise 95 %)",
         {"threshold": _number("threshold", 2), "model": _number("main"), "treat all": _number("treat_all"),
          "difference to treat all": _score("over_treat_all", signed=True),
-         "difference to clinical only": lambda r: interval(r, "over_clinical", signed=True) if "clinical" in r else _NONE},
+         "difference to clinical only":
+             lambda r: interval(r, "over_clinical", signed=True) if "clinical" in r else _NONE},
         _is_among("threshold", _FEW_THRESHOLDS),
     ),
     "stability": Shown("Stability", {"": _what, "value": _plain}),

@@ -33,7 +33,7 @@ def render_extract(summary: ExtractSummary, console: Console) -> None:
         show(
             console,
             "  The encoder is untrained: its features are random projections of the pixels, "
-            "a control, not a pretrained encoder.",
+            "a control experiment, not a pretrained encoder.",
         )
     if np.isfinite(s.bfloat16_error):
         show(

@@ -20,7 +20,7 @@ _MOST_PARAMETERS = 5
 
 
 def render_study(summary: StudySummary, console: Console) -> None:
-    """Print the best trial beside the controls, the best of each head type, and that all of them were selected."""
+    """Print the best trial, the control experiments, the best of each head type, and that all were selected."""
     noun = "trial" if summary.n_trials == 1 else "trials"
     pruned = f", {summary.n_pruned} of them stopped early" if summary.n_pruned else ""
     show(console, (f"Study {summary.path}", "bold"), f": {summary.n_trials} finished {noun}{pruned}")

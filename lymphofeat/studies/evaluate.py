@@ -39,7 +39,7 @@ class StudySpec:
         metric: the study's.
         class_weights: the study's.
         without: repeat and number of an outer fold whose patients no trial may know of; None: none.
-        shuffle: seed by which the labels are shuffled, for a control; None: they are as they are.
+        shuffle: seed by which the labels are shuffled, for a control experiment; None: they are as they are.
     """
 
     cache: Path

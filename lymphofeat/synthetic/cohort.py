@@ -1,4 +1,4 @@
-"""A simulated cohort in the challenge's layout, with the truth beside it, for tests, demonstrations and controls."""
+"""A simulated cohort in the challenge's layout, with the truth beside it, for tests and demonstrations."""
 
 import shutil
 from datetime import date

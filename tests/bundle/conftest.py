@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lymphofeat.bundle import ExportOptions, export_bundle
-from lymphofeat.cache.controls import extract_colour
+from lymphofeat.cache.control_experiments import extract_colour
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cache.finetune import extract_finetuned, settings_from
 from lymphofeat.cohort.read import read_cohort

@@ -51,7 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_extract_makes_the_frozen_and_the_fine_tuned_encodings(place, monkeypatch, capsys) -> None:
     assert run(monkeypatch, *EXTRACT) == 0
     said = capsys.readouterr()
-    assert "small-cnn-random0-crop32" in said.out  # the control
+    assert "small-cnn-random0-crop32" in said.out  # the control experiment
     assert "family quick-random0, 2 fine-tuned encoders" in said.out
     assert "takes about" in said.err
     assert "quick-random0-fold1, epoch 1: loss" in said.err

@@ -350,7 +350,7 @@ def test_missing_controls_are_said_to_be_missing(tmp_path: Path) -> None:
     save_cache(tmp_path / "c.h5", table, {"good": features(table)}, n_folds=4)
     add_encoding(tmp_path / "c.h5", "good", features(table), FROZEN)
     left_out = compare(tmp_path / "c.h5", tmp_path / "r.jsonl").left_out
-    assert [s.split(";")[0].split("the control ")[1] for s in left_out] == [
+    assert [s.split(";")[0].split("the control experiment ")[1] for s in left_out] == [
         "random encoder resnet18",
         "colour",
     ]

@@ -10,7 +10,7 @@ from lymphofeat.assess.evaluate import evaluate, plan_evaluation
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.estimates.scores import auc
-from lymphofeat.nested.controls import frozen_twin, untrained_twin
+from lymphofeat.nested.control_experiments import frozen_twin, untrained_twin
 
 from ..helpers.caches import frozen_cache, tuned_cache
 from ..helpers.compared import RANDOM, add_encoding, compared_cache
@@ -82,7 +82,7 @@ def test_what_is_lacking_is_said(tmp_path: Path) -> None:
     plan = plan_evaluation(path)
     assert [p.name for p in plan.controls] == ["clinical only", "images only"]
     assert "an untrained encoder" in plan.notes[0]
-    assert "No control with shuffled labels" in plan.notes[1]
+    assert "No control experiment with shuffled labels" in plan.notes[1]
     with pytest.raises(LeakageError, match="--finetune --nested"):
         plan_evaluation(tuned_cache(tmp_path / "d.h5", pairs=False))
 

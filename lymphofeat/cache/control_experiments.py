@@ -50,7 +50,7 @@ def is_untrained(encoding: Encoding) -> bool:
 
 
 def missing_controls(cache: Cache | None, settings: ExtractSettings) -> list[ExtractSettings | None]:
-    """The controls that the cache lacks: None for the colours, settings for an untrained encoder.
+    """The control experiments that the cache lacks: None for the colours, settings for an untrained encoder.
 
     Every backbone and crop that some encoder of the cache has wants its untrained double; a cache without any, and
     no cache, that of `settings`.
@@ -68,7 +68,7 @@ def missing_controls(cache: Cache | None, settings: ExtractSettings) -> list[Ext
 def add_controls(
     cohort: Cohort, cache: Path, settings: ExtractSettings | None = None, *, progress: Progress | None = None
 ) -> None:
-    """Put the controls that a cache lacks into it: colours, and an untrained encoder of each backbone.
+    """Put the control experiments that a cache lacks into it: colours, and an untrained encoder of each backbone.
 
     They go on where an earlier run was stopped, and none becomes the cache's default.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..cache.controls import is_colour, is_untrained
+from ..cache.control_experiments import is_colour, is_untrained
 from ..cache.reader import Cache, Encoding
 from ..studies.space import Space
 from .pipeline import Pipeline, sees_labels
@@ -29,7 +29,7 @@ _BASELINE = "logistic"  # takes whatever there is
 
 
 def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tuple[list[Pipeline], list[str]]:
-    """The controls of a pipeline: clinical values only, images only, an untrained encoder, shuffled labels.
+    """The control experiments of a pipeline: clinical values only, images only, an untrained encoder, shuffled labels.
 
     Each is searched as the pipeline is. Where the heads that were asked for cannot take one of the inputs, that control
     is searched among logistic regressions.
@@ -40,7 +40,7 @@ def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tupl
         heads: the head types that were asked for; all if empty.
 
     Returns:
-        The controls that the cache allows, and a sentence for each that it does not.
+        The control experiments that the cache allows, and a sentence for each that it does not.
     """
     controls, notes = [], []
     for name, inputs in ((CLINICAL, "clinical"), (IMAGES, "image")):
@@ -60,8 +60,8 @@ def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tupl
     blind = frozen_twin(cache, encoder_family)
     if blind is None:
         notes.append(
-            f"No control with shuffled labels: the encoders of {encoder_family} were trained on the true ones, and "
-            f"{cache.path} holds no frozen encoding; `lymphofeat extract --frozen` makes it."
+            f"No control experiment with shuffled labels: the encoders of {encoder_family} were trained on the true "
+            f"ones, and {cache.path} holds no frozen encoding; `lymphofeat extract --frozen` makes it."
         )
     else:
         controls.append(replace(main, name=SHUFFLED, encoder_family=blind, shuffle=0))

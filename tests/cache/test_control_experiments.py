@@ -1,4 +1,4 @@
-"""Controls beside the encoders: colours against the plain formula, untrained doubles, and no change of default."""
+"""Control experiments beside the encoders: colours against the plain formula, untrained doubles, the same default."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lymphofeat.cache import open_cache
-from lymphofeat.cache.controls import add_controls, is_colour, is_untrained, missing_controls
+from lymphofeat.cache.control_experiments import add_controls, is_colour, is_untrained, missing_controls
 from lymphofeat.cache.encoder_family import encoder_family_name
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.encoder.backbones import BACKBONES
