@@ -126,7 +126,7 @@ def simulated_units(number: int) -> Iterator[Unit]:
         ]
         y = table["label"].to_numpy(np.int8)
         if signal == "both":
-            table["count"] = np.exp(LOG_COUNT_MEAN + LOG_COUNT_SD * rng.normal(2.0 * (y - 0.5)))
+            table["lymphocyte_count"] = np.exp(LOG_COUNT_MEAN + LOG_COUNT_SD * rng.normal(2.0 * (y - 0.5)))
         features = np.concatenate([simulated.bags[k] for k in rows])
         held = np.arange(len(table)) >= DEVELOPMENT
         yield _unit(f"{SIMULATED} {signal} {seed}", f"{SIMULATED} {signal}", (seed, 0), table, features, held)

@@ -14,7 +14,7 @@ from .runs import NOT_KNOWN, Runs
 __all__ = ["SUBGROUP_METRICS", "subgroups_of", "subgroups_table"]
 
 SUBGROUP_METRICS = ("balanced_accuracy", "sensitivity", "specificity", "auc", "brier")
-_BANDED = {"age": "age", "count": "count", "n_images": "images"}
+_BANDED = {"age": "age", "lymphocyte_count": "count", "n_images": "images"}
 _NAMED = {"sex": "sex", "date_order": "date"}
 
 

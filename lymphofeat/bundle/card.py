@@ -180,7 +180,7 @@ def _subgroups(evidence: Evidence) -> str:
 
 
 def _masks(patients: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
-    age, count = (patients[name].to_numpy(np.float64) for name in ("age", "count"))
+    age, count = (patients[name].to_numpy(np.float64) for name in ("age", "lymphocyte_count"))
     sex, size = patients["sex"].to_numpy(), patients["n_images"].to_numpy()
     middle, half = float(np.nanmedian(count)) if np.isfinite(count).any() else 0.0, float(np.median(size))
     masks = {

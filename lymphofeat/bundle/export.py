@@ -242,7 +242,9 @@ class _Writer:
             {
                 "age": np.where(np.arange(_PROBES) == 1, np.nan, rng.uniform(*table.age, _PROBES)),
                 "sex": ["" if np.isnan(v) else "FM"[int(v)] for v in male],
-                "count": np.where(np.arange(_PROBES) == 2, np.nan, rng.uniform(*table.count, _PROBES)),
+                "lymphocyte_count": np.where(
+                    np.arange(_PROBES) == 2, np.nan, rng.uniform(*table.count, _PROBES)
+                ),
             }
         )
         bags = [Bags(one, np.cumsum(lengths) - lengths, lengths) for one in features]
@@ -250,7 +252,7 @@ class _Writer:
             "lengths": lengths,
             "male": male,
             "age": clinical["age"].to_numpy(np.float64),
-            "count": clinical["count"].to_numpy(np.float64),
+            "count": clinical["lymphocyte_count"].to_numpy(np.float64),
             "probabilities": mixed(members, bags, clinical),
         }
         numbers |= {f"features.{n}": one for n, one in enumerate(features)}

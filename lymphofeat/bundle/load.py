@@ -216,7 +216,7 @@ def _check_answers(bundle: Bundle) -> None:
     starts = np.cumsum(lengths) - lengths
     bags = [Bags(probe[f"features.{n}"], starts, lengths) for n in range(bundle.n_fits)]
     sexes = ["" if np.isnan(v) else "FM"[int(v)] for v in probe["male"]]
-    clinical = pd.DataFrame({"age": probe["age"], "sex": sexes, "count": probe["count"]})
+    clinical = pd.DataFrame({"age": probe["age"], "sex": sexes, "lymphocyte_count": probe["count"]})
     worst = float(np.abs(bundle.probabilities(bags, clinical) - probe["probabilities"]).max())
     if not worst <= _AGREED:
         raise BundleError(

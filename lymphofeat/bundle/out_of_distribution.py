@@ -176,7 +176,7 @@ class TrainingRanges:
     def fit(cls, patients: pd.DataFrame, labels: NDArray[np.int8]) -> "TrainingRanges":
         """Learn from (n,) rows of the training patients and their labels."""
         ages = _known(patients["age"])
-        counts = _known(patients["count"])
+        counts = _known(patients["lymphocyte_count"])
         sizes = np.quantile(patients["n_images"].to_numpy(), [0, 0.05, 0.5, 0.95, 1], method="nearest")
         low, q05, half, q95, high = (int(s) for s in sizes)
         return cls(

@@ -42,7 +42,7 @@ class NewPatients:
     def table(self) -> pd.DataFrame:
         """(n,) rows: id, n_images, sex, age, count."""
         rows = [(p.id, len(p.images), p.sex, p.age, p.count) for p in self.patients]
-        return pd.DataFrame(rows, columns=["id", "n_images", "sex", "age", "count"])
+        return pd.DataFrame(rows, columns=["id", "n_images", "sex", "age", "lymphocyte_count"])
 
 
 def read_patients(folder: Path, clinical: Path | None, reference: date, *, images: bool) -> NewPatients:

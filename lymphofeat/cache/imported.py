@@ -285,5 +285,5 @@ _READ: dict[str, tuple[_Read, str, Any]] = {
     "date_order": (_text, "give text, or leave it empty", object),
     "sex": (_sex, "give 'M' or 'F', or leave it empty", object),
     "age": (_number, "give a number of years, or leave it empty", np.float64),
-    "count": (_count, "give a number of at least 0, in 10⁹/l, or leave it empty", np.float64),
+    "lymphocyte_count": (_count, "give a number of at least 0, in 10⁹/l, or leave it empty", np.float64),
 }

@@ -34,6 +34,7 @@ from .refusal import damaged, why_no_cache
 FORMAT = 1
 TEXT = h5py.string_dtype()
 TEXT_COLUMNS = ("id", "split", "birth", "date_order", "sex")
+_IN_FILE = {"lymphocyte_count": "count"}  # columns of the table → their names in format 1, where they differ
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 # How the features came about, kept and shown but never compared: another device, another torch or another path to the
 # same weights (whose digest is compared) gives the same features up to rounding.
@@ -73,7 +74,7 @@ class CohortTables:
     def digest(self) -> str:
         """Hex digest of everything here that a score can depend on."""
         state = blake2b(self.fingerprint.encode(), digest_size=16)
-        state.update(self.patients[list(TABLE_COLUMNS)].to_csv(index=False).encode())
+        state.update(self.patients[list(TABLE_COLUMNS)].rename(columns=_IN_FILE).to_csv(index=False).encode())
         state.update(np.ascontiguousarray(self.folds).data)
         return state.hexdigest()
 
@@ -188,11 +189,11 @@ def _write_tables(file: h5py.File, tables: CohortTables) -> None:
     )
     patients = file.create_group("patients")
     for column in TABLE_COLUMNS:
-        values = tables.patients[column]
+        values, name = tables.patients[column], _IN_FILE.get(column, column)
         if column in TEXT_COLUMNS:
-            patients.create_dataset(column, data=values.astype(object).to_numpy(), dtype=TEXT)
+            patients.create_dataset(name, data=values.astype(object).to_numpy(), dtype=TEXT)
         else:
-            patients.create_dataset(column, data=values.to_numpy())
+            patients.create_dataset(name, data=values.to_numpy())
     lengths = tables.patients["n_images"].to_numpy(np.int64)
     patients.create_dataset("offset", data=np.cumsum(lengths) - lengths)
     patients.create_dataset("fold", data=tables.folds[:, 0])
@@ -271,7 +272,8 @@ def read_tables(file: h5py.File) -> CohortTables:
 def _tables(file: h5py.File) -> CohortTables:
     group, images = file["patients"], file["images"]
     columns = {
-        c: group[c].asstr()[:].astype(object) if c in TEXT_COLUMNS else group[c][:] for c in TABLE_COLUMNS
+        c: group[c].asstr()[:].astype(object) if c in TEXT_COLUMNS else group[_IN_FILE.get(c, c)][:]
+        for c in TABLE_COLUMNS
     }
     return CohortTables(
         patients=pd.DataFrame(columns),

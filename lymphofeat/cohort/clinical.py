@@ -8,7 +8,7 @@ from .folds import persons
 
 __all__ = ["CLINICAL_COLUMNS", "PERSON", "clinical_frame", "person_numbers"]
 
-CLINICAL_COLUMNS = ("age", "sex", "count")
+CLINICAL_COLUMNS = ("age", "sex", "lymphocyte_count")
 PERSON = "person"  # name of the index
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from .dates import REFERENCE_DATE
 
 # The columns of `Cohort.table`, in this order; the cache stores the same ones.
-TABLE_COLUMNS = ("id", "split", "label", "n_images", "birth", "date_order", "sex", "age", "count")
+TABLE_COLUMNS = ("id", "split", "label", "n_images", "birth", "date_order", "sex", "age", "lymphocyte_count")
 
 
 @dataclass(frozen=True)

@@ -53,11 +53,11 @@ def summarise(cohort: Cohort, facts: Sequence[ImageFacts]) -> Summary:
         n_bytes=sum(fact.size for fact in facts),
         images_per_patient=_quantiles(table["n_images"].to_numpy()),
         age=_quantiles(table["age"].to_numpy()),
-        count=_quantiles(table["count"].to_numpy()),
+        count=_quantiles(table["lymphocyte_count"].to_numpy()),
         missing={
             "birth": int((table["birth"] == "").sum()),
             "sex": int((table["sex"] == "").sum()),
-            "count": int(table["count"].isna().sum()),
+            "count": int(table["lymphocyte_count"].isna().sum()),
         },
         date_orders=dict(Counter(p.date_order for p in cohort.patients if p.date_order).most_common()),
         sexes=dict(Counter(p.sex for p in cohort.patients if p.sex).most_common()),

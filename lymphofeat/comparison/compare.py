@@ -157,7 +157,7 @@ def _check_there(pipelines: Sequence[Pipeline], wanted: Sequence[str], cache: Pa
 def _patients(cache: Cache) -> Patients:
     labels = labels_of(cache)
     rows = np.flatnonzero(labels >= 0)
-    counts = cache.patients["count"].to_numpy(np.float64)
+    counts = cache.patients["lymphocyte_count"].to_numpy(np.float64)
     return Patients(labels[rows], cache.folds[rows, 0], counts[rows])
 
 

@@ -19,7 +19,7 @@ def clinical_values(table: pd.DataFrame, names: tuple[str, ...]) -> NDArray[np.f
         names: of `lymphofeat.training.recipe.CLINICAL_VALUES`.
     """
     birth = table["birth"].fillna("").astype(str)
-    count = table["count"].to_numpy(np.float64)
+    count = table["lymphocyte_count"].to_numpy(np.float64)
     columns = {
         "age": table["age"].to_numpy(np.float64),
         "count": count,

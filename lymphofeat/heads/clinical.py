@@ -95,7 +95,7 @@ def _values(table: pd.DataFrame) -> NDArray[np.float64]:
     if absent:
         raise InputError(f"The clinical table has no column {absent[0]!r}; it needs age, sex and count.")
     age = table["age"].to_numpy(np.float64)
-    count = table["count"].to_numpy(np.float64)
+    count = table["lymphocyte_count"].to_numpy(np.float64)
     sex = table["sex"].map({"M": 1.0, "F": 0.0}).to_numpy(np.float64)
     # np.maximum hands NaN on.
     values = np.column_stack([age, np.log(np.maximum(count, _LEAST_COUNT)), sex])

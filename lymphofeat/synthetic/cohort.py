@@ -98,7 +98,7 @@ def _write_tables(root: Path, spec: SimulationSettings, patients: pd.DataFrame) 
             "LABEL": patients["label"].where(patients["part"] == "train", -1),
             "GENDER": patients["sex_written"],
             "DOB": [_written(b, o) for b, o in zip(patients["birth"], patients["date_order"], strict=True)],
-            "LYMPH_COUNT": patients["count"].round(2),
+            "LYMPH_COUNT": patients["lymphocyte_count"].round(2),
         }
     )
     train = table[patients["part"] == "train"]

@@ -146,6 +146,6 @@ def _table(
         "date_order": "m/d/y",
         "sex": rng.choice(["F", "M"], size=len(y)),
         "age": age,
-        "count": np.exp(LOG_COUNT_MEAN + LOG_COUNT_SD * clinical[:, 1]),
+        "lymphocyte_count": np.exp(LOG_COUNT_MEAN + LOG_COUNT_SD * clinical[:, 1]),
     }
     return pd.DataFrame(columns)[list(TABLE_COLUMNS)]

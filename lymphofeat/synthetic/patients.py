@@ -196,7 +196,7 @@ def simulate_patients(spec: SimulationSettings, rng: np.random.Generator) -> pd.
             "date_order": np.where(dashed, "d-m-y", "m/d/y"),
             "sex_written": np.where(lower, "f", np.where(sex == 0, "F", "M")),
             "age": age,
-            "count": np.exp(log_count),
+            "lymphocyte_count": np.exp(log_count),
             "homogeneity": z,
             "clone_fraction": expit(CLONE_SLOPE * z),
             "n_images": n_images,

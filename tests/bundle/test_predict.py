@@ -317,7 +317,7 @@ def loaded(model: Path) -> Bundle:
 
 def test_ranges_are_rounded_outwards(loaded: Bundle) -> None:
     table = pd.DataFrame(
-        {"age": [40.3, np.nan, 70.7], "count": [4.123, 39.91, np.nan], "n_images": [3, 9, 5]}
+        {"age": [40.3, np.nan, 70.7], "lymphocyte_count": [4.123, 39.91, np.nan], "n_images": [3, 9, 5]}
     )
     found = TrainingRanges.fit(table, np.array([0, 1, 1], dtype=np.int8))
     assert (found.n, found.n_malignant) == (3, 2)

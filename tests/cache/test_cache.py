@@ -25,7 +25,7 @@ def table(n: int = 12, n_images: int = 3) -> pd.DataFrame:
             "date_order": ["m/d/y"] * n,
             "sex": ["M", "F"] * (n // 2),
             "age": [60.0 + i for i in range(n)],
-            "count": [5.0 + i for i in range(n)],
+            "lymphocyte_count": [5.0 + i for i in range(n)],
         }
     )
 

@@ -367,7 +367,7 @@ def test_corrected_clinical_values_reach_the_cache_without_encoding_again(cohort
     summary = extract_frozen(with_patient(cohort, 1, count=99.5), path, SETTINGS)
     new = open_cache(path)
     assert summary.n_before == summary.n_images
-    assert new.patients["count"].iloc[1] == 99.5
+    assert new.patients["lymphocyte_count"].iloc[1] == 99.5
     assert new.fingerprint != old.fingerprint  # a study of the old values will notice
     assert new.encodings[NAME].digest == old.encodings[NAME].digest
 

@@ -57,7 +57,7 @@ def with_values(column: str, values: dict[int, Any]) -> pd.DataFrame:
         ("date_order", {3: 4}, "date_order is 4"),
         ("age", {3: "old"}, "age is 'old'"),
         ("age", {3: np.inf}, "age is inf"),
-        ("count", {3: -1.0}, "count is -1.0; give a number of at least 0"),
+        ("lymphocyte_count", {3: -1.0}, "count is -1.0; give a number of at least 0"),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_used_is_named_with_its_row(
@@ -136,7 +136,7 @@ def dates(kind: Callable[[str], Any]) -> pd.Series:
         (TABLE.assign(birth=pd.to_datetime(TABLE["birth"])), "birth", list(TABLE["birth"])),
         (TABLE.assign(n_images=TABLE["n_images"].astype(float)), "n_images", list(TABLE["n_images"])),
         (TABLE.assign(label=TABLE["label"].astype("Int64")), "label", list(TABLE["label"])),
-        (TABLE.assign(count=[None, pd.NA, *[1] * 22]), "count", [np.nan, np.nan, *[1.0] * 22]),
+        (TABLE.assign(lymphocyte_count=[None, pd.NA, *[1] * 22]), "lymphocyte_count", [np.nan, np.nan, *[1.0] * 22]),
         (TABLE.assign(hospital="X", note=np.nan), "id", list(TABLE["id"])),
         (TABLE[TABLE.columns[::-1]], "id", list(TABLE["id"])),
         (TABLE.set_index(np.arange(24) // 2), "id", list(TABLE["id"])),
@@ -174,10 +174,10 @@ def test_corrected_clinical_values_keep_the_other_encodings(tmp_path: Path) -> N
     path = tmp_path / "c.h5"
     save_cache(path, TABLE, {"a": features(TABLE)}, n_folds=3)
     before = open_cache(path)
-    save_cache(path, TABLE.assign(count=3.0), {"b": features(TABLE)}, n_folds=3)
+    save_cache(path, TABLE.assign(lymphocyte_count=3.0), {"b": features(TABLE)}, n_folds=3)
     after = open_cache(path)
     assert after.encoder_families == ["a", "b"]
-    assert set(after.patients["count"]) == {3.0}
+    assert set(after.patients["lymphocyte_count"]) == {3.0}
     assert after.fingerprint != before.fingerprint
 
 
@@ -202,4 +202,4 @@ def test_any_value_works_or_gets_a_sentence(tmp_path_factory, column: str, value
     except LymphofeatError:
         assert not list(folder.iterdir())
     else:
-        assert not kept[column].isna().any() or column in ("age", "count")
+        assert not kept[column].isna().any() or column in ("age", "lymphocyte_count")

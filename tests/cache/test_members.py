@@ -35,7 +35,7 @@ def tables_of(
             "date_order": "m/d/y",
             "sex": "F",
             "age": np.linspace(20, 80, n),
-            "count": np.linspace(4, 90, n),
+            "lymphocyte_count": np.linspace(4, 90, n),
         }
     )
     fold = np.where(test, -1, [folds[p] for p in people]).astype(np.int8)
@@ -104,7 +104,9 @@ def test_labels_and_values_of_others_change_nothing(tables: CohortTables, seed: 
     hidden = np.isin(tables.folds[:, 0], [*held_out, -1])
     changed = tables.patients.copy()
     changed["label"] = changed["label"].where(~hidden, [random.choice([-1, 0, 1]) for _ in hidden])
-    changed["count"] = changed["count"].where(~hidden, [random.uniform(1, 300) for _ in hidden])
+    changed["lymphocyte_count"] = changed["lymphocyte_count"].where(
+        ~hidden, [random.uniform(1, 300) for _ in hidden]
+    )
     other = CohortTables(changed, tables.folds, 0, "f", tables.names, tables.sizes, tables.digests)
     try:
         first = learning_patients(tables, held_out, VALUES, 4, seed)

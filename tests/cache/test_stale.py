@@ -62,7 +62,7 @@ def test_the_family_is_set_aside_as_a_whole_and_comes_back(path: Path) -> None:
     assert open_cache(path).encoder_families == ["frozen", "moe-good", "pooled-good"]
     correct(path, TABLE.assign(sex="F"))  # which the encoders do not see
     assert not open_cache(path).stale
-    correct(path, TABLE.assign(count=TABLE["count"] + 1))
+    correct(path, TABLE.assign(lymphocyte_count=TABLE["lymphocyte_count"] + 1))
     cache = open_cache(path)
     assert cache.encoder_families == ["frozen", "other", "pooled-good"]
     assert sorted(cache.stale) == ["moe-good-fold0", "moe-good-fold1"]
@@ -75,7 +75,7 @@ def test_the_family_is_set_aside_as_a_whole_and_comes_back(path: Path) -> None:
 
 
 def test_nothing_is_computed_with_it(path: Path, tmp_path: Path) -> None:
-    correct(path, TABLE.assign(count=TABLE["count"] + 1))
+    correct(path, TABLE.assign(lymphocyte_count=TABLE["lymphocyte_count"] + 1))
     study = tmp_path / "s.db"
     with pytest.raises(StaleCacheError, match=WAY_OUT):
         tune(path, study, trials=2, encoding="moe-good", heads=["logistic"])
@@ -100,6 +100,6 @@ def test_info_shows_it_and_what_encodings_were_computed_with(path, monkeypatch, 
     assert "ages     counted to 2021-05-06" in shown.out
     assert "computed with torch 2.9 on cuda: moe-good-fold0, moe-good-fold1, pooled-good-fold0" in shown.out
     assert "Stale" not in shown.out
-    correct(path, TABLE.assign(count=1.0))
+    correct(path, TABLE.assign(lymphocyte_count=1.0))
     shown = run("info", path)
     assert "Stale: the encoders of moe-good" in shown.out

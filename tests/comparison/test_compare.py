@@ -190,7 +190,7 @@ def test_a_lower_log_loss_is_better(path: Path) -> None:
 
 def test_ambiguous_counts_are_those_up_to_the_median(path: Path, comparison: Comparison) -> None:
     cache = open_cache(path)
-    counts = cache.patients["count"].to_numpy()[cache.labels >= 0]
+    counts = cache.patients["lymphocyte_count"].to_numpy()[cache.labels >= 0]
     few = counts <= np.median(counts)
     assert comparison.patients.median_count == np.median(counts)
     m, y = measured(comparison, "good/image"), comparison.patients.y

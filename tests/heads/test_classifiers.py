@@ -146,7 +146,7 @@ def test_the_bag_size_is_seen_only_when_asked_for() -> None:
     rng = np.random.default_rng(0)
     y = (np.arange(40) % 2).astype(np.int8)
     bags = Bags.from_list([rng.normal(size=(4 + 6 * label, 3)).astype(np.float32) for label in y])
-    clinical = pd.DataFrame({"age": 60.0, "sex": "F", "count": 5.0}, index=range(40))
+    clinical = pd.DataFrame({"age": 60.0, "sex": "F", "lymphocyte_count": 5.0}, index=range(40))
     split = Split(bags, "drawn", np.arange(0, 30), np.arange(30, 40))
     for inputs in ("image", "clinical", "both"):
         (p,) = fit_predict(PooledLogistic(inputs=inputs, bag_size=True), [split], clinical, y, FitCache())

@@ -12,7 +12,7 @@ NAN = float("nan")
 
 
 def table(ages: list[float], sexes: list[str], counts: list[float]) -> pd.DataFrame:
-    return pd.DataFrame({"age": ages, "sex": sexes, "count": counts})
+    return pd.DataFrame({"age": ages, "sex": sexes, "lymphocyte_count": counts})
 
 
 def test_values_medians_and_indicators() -> None:
@@ -46,7 +46,7 @@ def test_the_shortcuts_are_not_looked_at() -> None:
 
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(InputError, match="no column 'count'"):
-        ClinicalFeatures().fit(table([1], ["M"], [1]).drop(columns="count"))
+        ClinicalFeatures().fit(table([1], ["M"], [1]).drop(columns="lymphocyte_count"))
 
 
 def test_interactions_are_products_from_the_medians() -> None:

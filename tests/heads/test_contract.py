@@ -213,7 +213,7 @@ def test_training_patients_and_oneself_decide_and_nobody_else(name: str, patient
     for row in others:
         strange[row][:] = np.random.default_rng(row).normal(3.0, 9.0, strange[row].shape)
     values, hidden = clinical.copy(), np.full_like(y, -1)
-    values.iloc[others, values.columns.get_indexer(["age", "count"])] = [3.0, 900.0]
+    values.iloc[others, values.columns.get_indexer(["age", "lymphocyte_count"])] = [3.0, 900.0]
     values.iloc[others, values.columns.get_loc("sex")] = "M"
     hidden[split.train] = y[split.train]
     (found,) = fit_predict(

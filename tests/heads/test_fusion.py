@@ -24,7 +24,7 @@ Patients = tuple[Bags, pd.DataFrame, np.ndarray]
 def patients() -> Patients:
     cohort = simulate_features(N, (3, 9), 6, signal="mean", strength=2.0, seed=1)
     table = cohort.table.copy()
-    table["count"] *= np.exp(cohort.y)  # both sides know something
+    table["lymphocyte_count"] *= np.exp(cohort.y)  # both sides know something
     return Bags.from_list(cohort.bags), table, cohort.y
 
 
@@ -77,7 +77,7 @@ def test_stacking_sees_nothing_of_the_outer_fold(patients: Patients) -> None:
     spoilt = Bags(bags.features.copy(), bags.starts, bags.lengths)
     spoilt.features[bags.starts[41] :] = 1e3
     other = clinical.copy()
-    other.loc[41:, ["age", "count"]] = [20.0, 900.0]
+    other.loc[41:, ["age", "lymphocyte_count"]] = [20.0, 900.0]
     hidden = np.r_[y[:40], np.full(N - 40, -1)].astype(np.int8)
     (after,) = fit_predict(
         head, [Split(spoilt, "spoilt", split.train, split.test)], other, hidden, FitCache()

@@ -39,7 +39,7 @@ def patients() -> tuple[Bags, pd.DataFrame, np.ndarray]:
         {
             "age": np.where(rng.random(N) < 0.1, np.nan, rng.normal(60, 10, N)),
             "sex": rng.choice(["M", "F", ""], N),
-            "count": np.exp(rng.normal(2, 1, N) + 0.5 * y),
+            "lymphocyte_count": np.exp(rng.normal(2, 1, N) + 0.5 * y),
         }
     )
     return Bags.from_list([b.astype(np.float32) for b in bags]), clinical, y

@@ -25,7 +25,7 @@ def patients(n: int = 40, n_test: int = 6, seed: int = 0, signal: float = 1.0) -
             "date_order": ["m/d/y"] * total,
             "sex": rng.choice(["M", "F", ""], total),
             "age": np.where(rng.random(total) < 0.1, np.nan, rng.normal(60, 12, total)),
-            "count": np.exp(rng.normal(2, 0.7, total) + signal * truth),
+            "lymphocyte_count": np.exp(rng.normal(2, 0.7, total) + signal * truth),
         }
     )
 

@@ -69,7 +69,7 @@ def table_of(n: int = 120, seed: int = 0) -> pd.DataFrame:
             "id": [f"P{i}" for i in range(n + 1)],
             "sex": np.where(np.arange(n + 1) % 4 == 0, "", np.where(np.arange(n + 1) % 2, "M", "F")),
             "age": rng.normal(65, 12, n + 1).round(),
-            "count": np.exp(rng.normal(2, 0.7, n + 1)),
+            "lymphocyte_count": np.exp(rng.normal(2, 0.7, n + 1)),
             "n_images": rng.integers(16, 190, n + 1),
             "date_order": np.where(np.arange(n + 1) % 3, "m/d/y", "d-m-y"),
         }

@@ -174,12 +174,12 @@ class Spy(ClassifierMixin, BaseEstimator):
         self.log = log
 
     def fit(self, bags: Bags, clinical: pd.DataFrame, y: np.ndarray) -> "Spy":
-        self.entry_ = {"features": bags.features, "train": list(clinical["count"]), "y": y.copy()}
+        self.entry_ = {"features": bags.features, "train": list(clinical["lymphocyte_count"]), "y": y.copy()}
         return self
 
     def predict_proba(self, bags: Bags, clinical: pd.DataFrame) -> np.ndarray:
         assert bags.features is self.entry_["features"]
-        Spy.seen.append(self.entry_ | {"test": list(clinical["count"])})
+        Spy.seen.append(self.entry_ | {"test": list(clinical["lymphocyte_count"])})
         return np.full((len(bags), 2), 0.5)
 
 
@@ -187,7 +187,7 @@ def spied(cache: Cache, encoder_family: str) -> Iterator[tuple[str, set[int], di
     """Per fit: the encoding's name, the folds of the patients that were predicted, and the note."""
     Spy.seen = []
     score_head(cache, encoder_family, Spy())
-    fold = dict(zip(cache.patients["count"], cache.folds[:, 0], strict=True))
+    fold = dict(zip(cache.patients["lymphocyte_count"], cache.folds[:, 0], strict=True))
     for entry in Spy.seen:
         name = next(n for n, e in cache.encodings.items() if e.features is entry["features"])
         yield name, {int(fold[i]) for i in entry["test"]}, entry
@@ -196,8 +196,8 @@ def spied(cache: Cache, encoder_family: str) -> Iterator[tuple[str, set[int], di
 @pytest.mark.parametrize("pairs", [True, False])
 def test_every_fold_is_predicted_from_an_encoding_that_is_blind_to_it(tmp_path: Path, *, pairs: bool) -> None:
     cache = open_cache(tuned_cache(tmp_path / "c.h5", pairs=pairs))
-    label = dict(zip(cache.patients["count"], cache.labels, strict=True))
-    fold = dict(zip(cache.patients["count"], cache.folds[:, 0], strict=True))
+    label = dict(zip(cache.patients["lymphocyte_count"], cache.labels, strict=True))
+    fold = dict(zip(cache.patients["lymphocyte_count"], cache.folds[:, 0], strict=True))
     fits = list(spied(cache, "tuned"))
     assert len(fits) == (4 + 6 if pairs else 4)
     for name, predicted, entry in fits:

@@ -30,10 +30,10 @@ def patients(plan: CohortPlan) -> pd.DataFrame:
             "date_order": "m/d/y",
             "sex": rng.choice(["M", "F"], n),
             "age": rng.normal(62, 12, n).clip(0, 105) + truth,
-            "count": np.exp(rng.normal(2, rng.choice([0.1, 0.7, 2.5]), n) + truth),
+            "lymphocyte_count": np.exp(rng.normal(2, rng.choice([0.1, 0.7, 2.5]), n) + truth),
         }
     )
-    for column, value in (("age", 60.0), ("count", 8.0), ("sex", "F")):
+    for column, value in (("age", 60.0), ("lymphocyte_count", 8.0), ("sex", "F")):
         if column in plan.constant:
             table[column] = value
     for column, share in plan.missing.items():
@@ -41,7 +41,7 @@ def patients(plan: CohortPlan) -> pd.DataFrame:
         table.loc[absent, column] = "" if column in ("sex", "birth") else np.nan
     _repeat_persons(plan, table, rng)
     for copy, original in _copies(plan):
-        values = ["birth", "sex", "age", "count"]
+        values = ["birth", "sex", "age", "lymphocyte_count"]
         table.loc[copy, values] = table.loc[original, values].to_numpy()
     return table
 

@@ -92,9 +92,9 @@ class CohortPlan:
             copies=float(rng.choice([0, 0, 0.1, 0.5])),
             missing={
                 c: float(rng.choice([0, 0.1, 0.5, 1], p=[0.5, 0.25, 0.15, 0.1]))
-                for c in ("age", "count", "sex", "birth")
+                for c in ("age", "lymphocyte_count", "sex", "birth")
             },
-            constant=tuple(c for c in ("age", "count", "sex") if rng.random() < 0.1),
+            constant=tuple(c for c in ("age", "lymphocyte_count", "sex") if rng.random() < 0.1),
             heads=() if rng.random() < 0.15 else heads,
             options=_options(rng),
         )  # fmt: skip

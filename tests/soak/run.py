@@ -277,7 +277,9 @@ class _Run:
         new = open_cache(cache).patients.query("split == 'test'")
         if new.empty:
             return
-        table = new.rename(columns={"id": "ID", "sex": "GENDER", "age": "AGE", "count": "LYMPH_COUNT"})
+        table = new.rename(
+            columns={"id": "ID", "sex": "GENDER", "age": "AGE", "lymphocyte_count": "LYMPH_COUNT"}
+        )
         csv, out, empty = self.folder / "new.csv", self.folder / "new-predictions.csv", self.folder / "empty"
         table[["ID", "GENDER", "AGE", "LYMPH_COUNT"]].to_csv(csv, index=False)
         empty.mkdir()

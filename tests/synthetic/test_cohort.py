@@ -101,7 +101,7 @@ def test_the_programs_own_reader_sees_the_truth(folder: Path, truth: pd.DataFram
     assert (table["n_images"] == expected["n_images"]).all()
     assert (table["label"] == expected["label"].where(expected["part"] == "train", -1)).all()
     np.testing.assert_allclose(table["age"], expected["age"], atol=0.02)
-    np.testing.assert_allclose(table["count"], expected["count"], atol=0.0051)
+    np.testing.assert_allclose(table["lymphocyte_count"], expected["lymphocyte_count"], atol=0.0051)
     assert table.duplicated(["birth", "sex"]).sum() >= 1
 
 

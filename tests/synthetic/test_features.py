@@ -27,7 +27,7 @@ def summaries(cohort: FeatureCohort) -> dict[str, np.ndarray]:
         "spread": np.array([i.std(axis=0).mean() for i in informative]),
         "reach": np.array([a.max() - np.median(a) for a in along]),
         "age": age,
-        "count": cohort.table["count"].to_numpy(),
+        "count": cohort.table["lymphocyte_count"].to_numpy(),
         "product": mean * (age - age.mean()),
     }
 

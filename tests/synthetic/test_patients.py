@@ -44,7 +44,7 @@ def test_the_true_probability_is_calibrated(name: str) -> None:
 def test_nothing_fitted_on_what_is_drawn_beats_the_true_probability(name: str) -> None:
     """Calibrated but too coarse a probability would lose here: the fit sees every variable, and the labels."""
     patients = simulated(**SPECS[name])
-    age, count, z = (patients[c].to_numpy() for c in ("age", "count", "homogeneity"))
+    age, count, z = (patients[c].to_numpy() for c in ("age", "lymphocyte_count", "homogeneity"))
     share = patients["n_rare"].to_numpy() / patients["n_images"].to_numpy()
     columns = [
         age,
@@ -86,15 +86,15 @@ def test_the_ends_of_the_overlap() -> None:
 @pytest.mark.parametrize(
     ("signal", "carriers"),
     [
-        ("both", {"age", "count", "n_images", "homogeneity"}),
+        ("both", {"age", "lymphocyte_count", "n_images", "homogeneity"}),
         ("image", {"homogeneity"}),
-        ("clinical", {"age", "count", "n_images"}),
+        ("clinical", {"age", "lymphocyte_count", "n_images"}),
         ("none", set()),
     ],
 )
 def test_only_the_asked_signal_carries_the_label(signal: str, carriers: set[str]) -> None:
     patients = simulated(signal=signal)
-    for column in ("age", "count", "n_images", "homogeneity"):
+    for column in ("age", "lymphocyte_count", "n_images", "homogeneity"):
         auc = roc_auc_score(patients["label"], patients[column])
         assert auc > 0.7 if column in carriers else abs(auc - 0.5) < 0.02, column
     for column, value in (("date_order", "d-m-y"), ("sex_written", "f"), ("sex", "M")):
@@ -105,7 +105,7 @@ def test_only_the_asked_signal_carries_the_label(signal: str, carriers: set[str]
 def test_bag_size_alone_separates_about_as_in_the_challenge() -> None:
     patients = simulated()
     assert roc_auc_score(patients["label"], patients["n_images"]) == pytest.approx(0.8, abs=0.02)
-    assert np.corrcoef(np.log(patients["n_images"]), np.log(patients["count"]))[0, 1] > 0.6
+    assert np.corrcoef(np.log(patients["n_images"]), np.log(patients["lymphocyte_count"]))[0, 1] > 0.6
 
 
 def test_rare_cells_are_the_only_image_signal_when_asked_for() -> None:
@@ -119,11 +119,11 @@ def test_rare_cells_are_the_only_image_signal_when_asked_for() -> None:
 
 def test_classes_are_as_in_lymphocytosis() -> None:
     patients = simulated()
-    assert patients["count"].min() >= 4
+    assert patients["lymphocyte_count"].min() >= 4
     assert patients["age"].between(18, 100).all()
     by = patients.groupby("label")
     assert by["age"].mean()[1] - by["age"].mean()[0] > 8
-    assert by["count"].median()[1] > 2 * by["count"].median()[0]
+    assert by["lymphocyte_count"].median()[1] > 2 * by["lymphocyte_count"].median()[0]
 
 
 specs = st.builds(

@@ -20,7 +20,7 @@ TABLE = pd.DataFrame(
         "birth": ["1950-03-02", "", "1999-12-31"],
         "sex": ["M", "F", ""],
         "age": [70.5, np.nan, 21.0],
-        "count": [8.0, 0.0, np.nan],
+        "lymphocyte_count": [8.0, 0.0, np.nan],
     }
 )
 
