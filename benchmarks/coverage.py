@@ -335,7 +335,7 @@ def learning(args: argparse.Namespace, world: World) -> None:
     for gain in gains:
         tally.add("gain, inverse power law", gain, truth)
     tally.show(
-        f"AUC gained by twice the patients (in truth {truth:.4f}; foretold on average "
+        f"AUC gained by twice the patients (true value {truth:.4f}; predicted on average "
         f"{np.mean([g.value for g in gains]):.4f}), {args.cohorts} cohorts of {world.n}"
     )
 

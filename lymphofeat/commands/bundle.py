@@ -16,16 +16,17 @@ PREDICTIONS = Path("predictions.csv")
 @study_option
 @handed_over_options
 @click.option("--weights", type=GivenPath(), metavar="FILE",
-              help="Of the frozen encoder, if it is no longer where `extract` found it.")  # fmt: skip
+              help="Weights of the frozen encoder, if `extract` found them elsewhere.")  # fmt: skip
 @click.option("--encoders", type=GivenPath(), metavar="DIR",
-              help="The fine-tuned encoders, if they are no longer beside the cache.")  # fmt: skip
+              help="Folder of the fine-tuned encoders, if they are no longer beside the cache.")  # fmt: skip
 @click.option("--refer-error", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="SHARE",
-              help="Refer patients who cannot be decided at this error; by default everyone is decided.")  # fmt: skip
+              help="Target error; patients who cannot be decided at it are referred "
+              "(default: everyone is decided).")  # fmt: skip
 @click.option("--evaluation", type=GivenPath(), metavar="FILE",
-              help="evaluate.json of the same pipeline: its nested scores go on the card.")  # fmt: skip
+              help="evaluate.json of the same pipeline, whose nested scores go on the model card.")  # fmt: skip
 @click.option("--calibrate", type=click.Choice(["platt", "beta", "isotonic"]),
-              help="Also give a calibrated probability.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace a bundle that exists.")
+              help="Calibrator for an additional, calibrated probability.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace an existing bundle.")
 def export(
     output: Output,
     out: Path,
@@ -42,9 +43,9 @@ def export(
     evaluation: Path | None,
     force: bool,
 ) -> None:
-    """Write the heads that the study hands over and their encoders to the folder OUT, which stands alone.
+    """Export the selected heads and their encoders as the folder OUT, which stands alone.
 
-    It holds no ID, date of birth or image, and no file that could run code.
+    The folder holds no ID, no date of birth, no image, and no file that could run code.
     """
     from ..bundle import ExportOptions, WhereWeights, export_bundle
     from ..report.bundle import render_export
@@ -62,13 +63,17 @@ def export(
 @click.argument("bundle", type=GivenPath())
 @click.argument("folder", type=GivenPath())
 @click.option("--clinical", type=GivenPath(), metavar="CSV",
-              help="Table with ID, GENDER, DOB or AGE, LYMPH_COUNT.")  # fmt: skip
+              help="Table of clinical values: ID, GENDER, DOB or AGE, LYMPH_COUNT.")  # fmt: skip
 @click.option(
-    "--out", type=NewFile("predictions.csv"), default=PREDICTIONS, show_default=True, help="The CSV."
+    "--out",
+    type=NewFile("predictions.csv"),
+    default=PREDICTIONS,
+    show_default=True,
+    help="CSV file to write.",
 )
 @click.option("--device", default="auto", show_default=True,
-              type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace a file that exists.")
+              type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Device to compute on.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 def predict(
     output: Output, bundle: Path, folder: Path, clinical: Path | None, out: Path, device: str, *, force: bool
 ) -> None:

@@ -12,10 +12,10 @@ from .paths import NewFolder
 @command(example="lymphofeat check data")
 @cohort_argument
 def check(output: Output, cohort: Path | None) -> None:
-    """List all problems of a cohort at once, summarise it, and audit it for shortcuts.
+    """List all problems of a cohort, summarise it, and audit it for shortcuts.
 
-    COHORT is a folder in the challenge's layout, or in another that its lymphofeat.toml describes; by default
-    $LYMPHOFEAT_COHORT, else data/. Exit code 2 if something stops the work, 0 with warnings only.
+    COHORT is a folder in the challenge's layout, or in another that its lymphofeat.toml describes (default:
+    $LYMPHOFEAT_COHORT, else data/). Exit code 2 if there is an error, 0 if there are warnings only.
     """
     from ..cohort.check import check_cohort
     from ..report.check import render_check, render_errors
@@ -30,18 +30,24 @@ def check(output: Output, cohort: Path | None) -> None:
 
 @command(example="lymphofeat simulate data --patients 40 --seed 1")
 @click.argument("out", type=NewFolder("data"))
-@click.option("--patients", default=40, show_default=True, type=click.IntRange(6), help="Records to draw.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Same seed, same bytes.")
+@click.option("--patients", default=40, show_default=True, type=click.IntRange(6), help="Number of records.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Seed; the same seed gives the same bytes.",
+)
 @click.option("--overlap", default=0.25, show_default=True, type=click.FloatRange(0, 1),
-              help="Of the classes: 0 apart, 1 the same.")  # fmt: skip
+              help="Overlap of the classes: 0 none, 1 complete.")  # fmt: skip
 @click.option("--signal", default="both", show_default=True,
-              type=click.Choice(["both", "image", "clinical", "none"]), help="What tells them apart.")  # fmt: skip
+              type=click.Choice(["both", "image", "clinical", "none"]), help="Where the classes differ.")  # fmt: skip
 @click.option("--images", nargs=2, type=click.IntRange(1), default=(20, 60), show_default=True,
-              metavar="LEAST MOST", help="Images of a patient.")  # fmt: skip
+              metavar="LEAST MOST", help="Range of images per patient.")  # fmt: skip
 def simulate(
     output: Output, out: Path, patients: int, seed: int, overlap: float, signal: str, images: tuple[int, int]
 ) -> None:
-    """Draw a cohort with a known truth: painted cells, clinical values, and the true probabilities beside them."""
+    """Simulate a cohort with a known truth: images of cells, clinical values, and the true probabilities."""
     from ..synthetic.cohort import SimulationSettings, simulate_cohort
 
     spec = SimulationSettings(

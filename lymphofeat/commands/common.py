@@ -98,23 +98,36 @@ class Interrupted(click.ClickException):
         print(f"\nInterrupted; {self.message}", file=file or sys.stderr)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+# The order of a piece of work, and one line each; help, README and docs follow it.
+SUMMARIES = {
+    "check": "Problems of a cohort, and possible shortcuts.",
+    "extract": "Features of every image, by frozen and fine-tuned encoders.",
+    "tune": "Search of patient-level heads, cross-validated by patient.",
+    "evaluate": "Scores to quote, by nested cross-validation with control experiments.",
+    "explain": "Images and clinical values that drive a patient's prediction.",
+    "export": "Selected model as a folder that stands alone.",
+    "predict": "Predictions of an exported model for new patients.",
+    "submit": "Predictions of the selected model for the test patients.",
+    "compare": "All pipelines and control experiments on the same folds.",
+    "recipes": "Recipes of fine-tuning.",
+    "heads": "Head types that tune searches.",
+    "info": "Contents of a cache.",
+    "simulate": "Simulated cohort with a known truth.",
+}
+
+
+class _InOrder(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of `SUMMARIES`."""
+        return list(SUMMARIES)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="lymphofeat")
 def commands() -> None:
     """Patient-level diagnosis from bags of blood-cell images and a few clinical values.
 
-    \b
-    lymphofeat check data      what is wrong with a cohort, and what could be a shortcut
-    lymphofeat extract         features of every image, frozen and fine-tuned, into cache/features.h5
-    lymphofeat recipes         the ways to fine-tune an encoder
-    lymphofeat heads           the head types that tune searches
-    lymphofeat tune            many patient-level heads on them, cross-validated by patient
-    lymphofeat compare         every pipeline and the control experiments on the same folds
-    lymphofeat evaluate        the score to quote: nested cross-validation, beside controls
-    lymphofeat explain         which images drive a patient's prediction, and what the clinical values do
-    lymphofeat submit          the selected one's predictions for the test patients
-    lymphofeat export          the selected one as a folder that stands alone
-    lymphofeat predict         what such a folder says of new patients
+    Help on a command: lymphofeat COMMAND --help.
     """
 
 
@@ -158,7 +171,8 @@ def command(
         decorated: Command = run
         for option in options:
             decorated = option(decorated)
-        return commands.command(name=name, epilog=f"Example: {example}")(decorated)
+        short = SUMMARIES[name or function.__name__]
+        return commands.command(name=name, short_help=short, epilog=f"Example: {example}")(decorated)
 
     return register
 
@@ -180,11 +194,11 @@ def _stopped(*, goes_on: bool, whole: bool) -> Iterator[None]:
 
 cohort_argument = click.argument("cohort", type=GivenPath(), required=False)
 cache_option = click.option(
-    "--cache", type=GivenPath(), default=CACHE, show_default=True, help="The feature cache."
+    "--cache", type=GivenPath(), default=CACHE, show_default=True, help="Feature cache."
 )
 study_option = click.option(
     "--study", type=StudyName(), default="study", show_default=True, metavar="NAME",
-    help="The study's name (studies/NAME.db) or file (ending in .db).",
+    help="Study: a name (studies/NAME.db) or a file ending in .db.",
 )  # fmt: skip
 
 
@@ -192,10 +206,10 @@ def handed_over_options(command: Command) -> Command:
     """--select, --trial and --ensemble: which heads of a study leave it."""
     for option in (
         click.option("--ensemble", type=click.IntRange(1), metavar="N",
-                     help="Average N heads of the study, chosen by its metric and its folds."),
-        click.option("--trial", type=click.IntRange(0), metavar="NUMBER", help="Take the head of this trial."),
+                     help="Average of N heads, chosen by the study's metric and folds."),
+        click.option("--trial", type=click.IntRange(0), metavar="NUMBER", help="Head of this trial."),
         click.option("--select", "rule", type=click.Choice(RULES),
-                     help=f"The rule that chooses the heads (default: {DEFAULT_RULE})."),
+                     help=f"Rule that selects the heads (default: {DEFAULT_RULE})."),
     ):  # fmt: skip
         command = option(command)
     return command

@@ -13,19 +13,20 @@ from .paths import GivenPath, GivenText, OutFolder
 @click.argument("source", metavar="[COHORT|CACHE]", type=GivenPath(), required=False)
 @cache_option
 @click.option("--pipelines", default="", metavar="NAME,…",
-              help="Pipelines, encodings, recipes, heads, or frozen, fine-tuned; by default all.")  # fmt: skip
+              help="Pipelines by name, encoding, recipe or head, or frozen, fine-tuned (default: all).")  # fmt: skip
 @click.option("--metric", default="balanced_accuracy", show_default=True,
-              type=click.Choice(METRICS), help="What decides the best.")  # fmt: skip
-@click.option("--out", type=OutFolder(), metavar="DIR", help="Write compare.csv and compare.md there.")
+              type=click.Choice(METRICS), help="Metric that decides which is best.")  # fmt: skip
+@click.option("--out", type=OutFolder(), metavar="DIR", help="Folder for compare.csv and compare.md.")
 @click.option("--weights", type=GivenText(), metavar="imagenet|FILE",
-              help="Also their frozen encoding; recipes start from them (by default from imagenet).")  # fmt: skip
+              help="Weights whose frozen encoding is added and from which recipes start "
+              "(default: imagenet).")  # fmt: skip
 @click.option("--device", default="auto", show_default=True,
-              type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute.")  # fmt: skip
+              type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Device to compute on.")  # fmt: skip
 @click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]),
-              help="Of the arithmetic.")  # fmt: skip
+              help="Number format.")  # fmt: skip
 @click.option("--emulate-bfloat16", is_flag=True,
-              help="Use bfloat16 even where the processor lacks it and float32 is many times faster.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), help="Of training; 0 by default.")
+              help="Allow bfloat16 where the processor lacks it, many times slower than float32.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), help="Seed of training (default: 0).")
 def compare(
     output: Output,
     source: Path | None,
@@ -36,7 +37,7 @@ def compare(
     weights: str | None,
     **settings: Any,
 ) -> None:
-    """Measure every pipeline of a cache on the same folds, beside control experiments that know nothing of cells.
+    """Score every pipeline of a cache and the control experiments on the same folds.
 
     Given a cohort, first adds to --cache what it lacks: the control experiments, the --weights, the recipes in
     --pipelines. Given a cache (by default --cache, if it is there), measures what it holds. Goes on where an earlier

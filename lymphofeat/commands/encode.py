@@ -15,14 +15,16 @@ from .paths import GivenText
 )
 @cohort_argument
 @cache_option
-@click.option("--frozen", is_flag=True, help="Only the encoder as it is: no labels used, minutes.")
-@click.option("--finetune", is_flag=True, help="Only the fine-tuned encoders, one per fold.")
+@click.option("--frozen", is_flag=True, help="Frozen encoder only: uses no labels, takes minutes.")
+@click.option("--finetune", is_flag=True, help="Fine-tuned encoders only, one per fold.")
 @click.option("--recipe", type=GivenText(), default="default", show_default=True, metavar="NAME|FILE.toml",
-              help="How to fine-tune; see `lymphofeat recipes`.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(1), help="Of each encoder; by default the recipe's.")
+              help="Recipe of fine-tuning; see `lymphofeat recipes`.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(1), help="Epochs per encoder (default: from the recipe).")
 @click.option("--train-from", type=click.Choice(["all", "layer3", "layer4", "fc"]),
-              help="Train only from here on, on stored activations; by default the recipe's.")  # fmt: skip
-@click.option("--nested", is_flag=True, help="Also encoders blind to two folds, for nested cross-validation.")
+              help="First layer to train, on stored activations (default: from the recipe).")  # fmt: skip
+@click.option(
+    "--nested", is_flag=True, help="Encoders blind to two folds as well, for nested cross-validation."
+)
 @click.option(
     "--name",
     type=GivenText(),
@@ -30,23 +32,30 @@ from .paths import GivenText
     help="Name of the fine-tuned encoder family (default: from recipe and weights).",
 )
 @click.option("--weights", type=GivenText(), default="imagenet", show_default=True, metavar="imagenet|none|FILE",
-              help="torchvision's own, none (untrained: a control experiment, needs --seed), or a file.")  # fmt: skip
-@click.option("--backbone", type=GivenText(), help="The network; by default the recipe's, else resnet18.")
-@click.option("--seed", type=click.IntRange(0), help="Of random weights and of training (0 by default).")
+              help="Weights to start from: imagenet (torchvision's), none (untrained, a control experiment; "
+              "needs --seed), or a file.")  # fmt: skip
+@click.option("--backbone", type=GivenText(), help="Network (default: from the recipe, else resnet18).")
+@click.option("--seed", type=click.IntRange(0), help="Seed of random weights and of training (default: 0).")
 @click.option(
-    "--crop", type=click.IntRange(32), help="Centre crop, pixels; by default the recipe's, else 112."
+    "--crop",
+    type=click.IntRange(32),
+    help="Side of the centre crop in pixels (default: from the recipe, else 112).",
 )
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1),
-              help="Images a pass, where features are computed.")  # fmt: skip
+              help="Images per batch when features are computed.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True,
-              type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute.")  # fmt: skip
+              type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Device to compute on.")  # fmt: skip
 @click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]),
-              help="Of the arithmetic; bfloat16 is twice as fast where the processor has it.")  # fmt: skip
+              help="Number format; bfloat16 is twice as fast where the processor has it.")  # fmt: skip
 @click.option("--emulate-bfloat16", is_flag=True,
-              help="Use bfloat16 even where the processor lacks it and float32 is many times faster.")  # fmt: skip
-@click.option("--folds", "n_folds", type=click.IntRange(2), help="Folds; by default the recipe's, else 5.")
-@click.option("--fold-seed", default=0, show_default=True, type=click.IntRange(0), help="Of the folds.")
-@click.option("--force", is_flag=True, help="Replace what is there and does not fit; train anew.")
+              help="Allow bfloat16 where the processor lacks it, many times slower than float32.")  # fmt: skip
+@click.option(
+    "--folds", "n_folds", type=click.IntRange(2), help="Number of folds (default: from the recipe, else 5)."
+)
+@click.option("--fold-seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the folds.")
+@click.option(
+    "--force", is_flag=True, help="Replace features that do not fit the cohort any more, and train anew."
+)
 def extract(
     output: Output,
     cohort: Path | None,

@@ -14,13 +14,13 @@ from .paths import GivenText, NewFile, OutFolder
 @cache_option
 @study_option
 @click.option(
-    "--encoding", type=GivenText(), help="Which features of the cache; by default those computed last."
+    "--encoding", type=GivenText(), help="Encoder family in the cache (default: the one computed last)."
 )
-@click.option("--trials", default=50, show_default=True, type=click.IntRange(1), help="Of each search.")
+@click.option("--trials", default=50, show_default=True, type=click.IntRange(1), help="Trials per search.")
 @click.option("--repeats", default=1, show_default=True, type=click.IntRange(1),
-              help="Repeats of the folds. Each costs as much again; 5 show how stable the choices are.")  # fmt: skip
+              help="Repeats of the folds; 5 show how stable the choices are, at 5 times the cost.")  # fmt: skip
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1),
-              help="Searches with other seeds in each repeat.")  # fmt: skip
+              help="Searches per repeat, each with its own seed.")  # fmt: skip
 @click.option(
     "--heads",
     default="",
@@ -28,20 +28,20 @@ from .paths import GivenText, NewFile, OutFolder
     help="Head types to search (default: all; see `lymphofeat heads`).",
 )
 @click.option("--metric", default="balanced_accuracy", show_default=True,
-              type=click.Choice(METRICS), help="What is searched for.")  # fmt: skip
+              type=click.Choice(METRICS), help="Metric that each search optimises.")  # fmt: skip
 @click.option("--permute", default=0, show_default=True, metavar="N", type=click.IntRange(0),
-              help="Permutation test: N shuffles of the labels, each a nested cross-validation.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the searches.")
+              help="Permutation test with N shuffles of the labels, each a nested cross-validation.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the searches.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1),
-              help="Processes; the numbers are the same.")  # fmt: skip
+              help="Processes; the results do not depend on them.")  # fmt: skip
 @click.option("--out", type=OutFolder(), metavar="DIR",
-              help="Write evaluate.md, evaluate.json and a CSV of each table there.")  # fmt: skip
+              help="Folder for evaluate.md, evaluate.json and one CSV per table.")  # fmt: skip
 @click.option(
-    "--json", "record", type=NewFile("evaluate.json"), metavar="FILE", help="Write all tables there."
+    "--json", "record", type=NewFile("evaluate.json"), metavar="FILE", help="File for all tables as JSON."
 )
 @click.option("--learning-curve", is_flag=True,
-              help="Also what more patients would bring: the chosen heads on fewer and fewer of them.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace files that exist.")
+              help="Add a learning curve: the selected heads trained on fewer patients.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace existing files.")
 def evaluate(
     output: Output,
     cache: Path,
@@ -56,12 +56,12 @@ def evaluate(
     force: bool,
     **options: Any,
 ) -> None:
-    """Score the whole tuning by nested cross-validation, beside its control experiments: the number to quote.
+    """Score the whole search by nested cross-validation, with control experiments: the scores to quote.
 
     The search is repeated inside every outer fold, and what `submit` would hand over predicts the fold. The same is
     done with clinical values only, with images only, with an untrained encoder and with shuffled labels, so that the
     first lines can say what images and the encoder add. On 163 patients with 100 images each, 50 trials take about two
-    minutes a pipeline on two cores. Goes on where an earlier run was stopped; the searches are kept in
+    minutes a pipeline on two cores. An interrupted run continues where it stopped; the searches are kept in
     studies/NAME-nested.
     """
     from ..assess.evaluate import evaluate as carry_out

@@ -13,16 +13,16 @@ from .paths import GivenText, NewFile
 @cache_option
 @study_option
 @click.option(
-    "--top", default=9, show_default=True, type=click.IntRange(1), help="Images shown of either side."
+    "--top", default=9, show_default=True, type=click.IntRange(1), help="Images shown on each side."
 )
-@click.option("--out", type=NewFile("images.csv"), metavar="FILE.csv", help="Write all images there.")
-@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@click.option("--out", type=NewFile("images.csv"), metavar="FILE.csv", help="CSV file for all images.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 def explain(
     output: Output, patient: str, cache: Path, study: str, top: int, out: Path | None, *, force: bool
 ) -> None:
-    """Say which images of a patient pull the study's selected head to either side, and what clinical values do.
+    """Explain a patient's prediction: the contribution of every image and of the clinical values.
 
-    A labelled patient is explained by a head, and an encoder, that did not see the patient.
+    For a labelled patient, heads and encoders are those that did not see the patient.
     """
     from ..explain import explain_patient
     from ..report.explain import render_explanation, write_explanation

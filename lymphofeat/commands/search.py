@@ -46,14 +46,14 @@ def info(output: Output, file: Path) -> None:
 @cache_option
 @study_option
 @click.option("--trials", default=200, show_default=True, type=click.IntRange(1),
-              help="Finished trials in all, those of earlier runs included.")  # fmt: skip
+              help="Finished trials in the study, earlier runs included.")  # fmt: skip
 @click.option("--metric", default="balanced_accuracy", show_default=True,
-              type=click.Choice(METRICS), help="What is searched for.")  # fmt: skip
+              type=click.Choice(METRICS), help="Metric to optimise.")  # fmt: skip
 @click.option("--class-weights", metavar="REACTIVE,MALIGNANT",
-              help="What a patient weighs in balanced accuracy, as a leaderboard fixes it; by default none: such that "
-              "the classes weigh the same.")  # fmt: skip
+              help="Weights of a patient in balanced accuracy, as some leaderboards fix them (default: both classes "
+              "weigh the same).")  # fmt: skip
 @click.option(
-    "--encoding", type=GivenText(), help="Which features of the cache; by default those computed last."
+    "--encoding", type=GivenText(), help="Encoder family in the cache (default: the one computed last)."
 )
 @click.option(
     "--heads",
@@ -61,17 +61,22 @@ def info(output: Output, file: Path) -> None:
     metavar="NAME,…",
     help="Head types to search (default: all; see `lymphofeat heads`).",
 )
-@click.option("--inputs", default="", metavar="NAME,…", help="Of clinical, image, both; by default all.")
-@click.option("--no-clinical", is_flag=True, help="As --inputs image.")
+@click.option(
+    "--inputs",
+    default="",
+    metavar="NAME,…",
+    help="Inputs of the heads: clinical, image, both (default: all).",
+)
+@click.option("--no-clinical", is_flag=True, help="Short for --inputs image.")
 @click.option("--sampler", default="tpe", show_default=True, type=click.Choice(["tpe", "random", "grid"]),
-              help="Who proposes, after the sensible first trials.")  # fmt: skip
+              help="Sampler, after the default parameters of each head type.")  # fmt: skip
 @click.option("--prune/--no-prune", default=True, show_default=True,
-              help="Stop heads that the first folds show to be hopeless.")  # fmt: skip
+              help="Stop a trial whose first folds are clearly worse than the best trial's.")  # fmt: skip
 @click.option("--repeats", default=1, show_default=True, type=click.IntRange(1), help="Repeats of the folds.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the search.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the search.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1),
-              help="Processes; the trials are the same.")  # fmt: skip
-@click.option("--show", is_flag=True, help="Only show what the study has found; needs no cache.")
+              help="Processes; the trials do not depend on them.")  # fmt: skip
+@click.option("--show", is_flag=True, help="Show the study without searching; needs no cache.")
 def tune(
     output: Output,
     cache: Path,
@@ -87,7 +92,7 @@ def tune(
 ) -> None:
     """Try patient-level heads on the cached features, cross-validated by patient.
 
-    Goes on where an earlier run was stopped.
+    An interrupted search continues where it stopped.
     """
     from .. import studies
     from ..report.study import render_study

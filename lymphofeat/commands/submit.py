@@ -11,10 +11,12 @@ from .paths import NewFile
 @command(example="lymphofeat submit --out submission.csv --probabilities")
 @cache_option
 @study_option
-@click.option("--out", type=NewFile("submission.csv"), default=SUBMISSION, show_default=True, help="The CSV.")
-@click.option("--probabilities", is_flag=True, help="Write Id,Probability beside it.")
+@click.option(
+    "--out", type=NewFile("submission.csv"), default=SUBMISSION, show_default=True, help="CSV file to write."
+)
+@click.option("--probabilities", is_flag=True, help="Write a second CSV with Id,Probability.")
 @handed_over_options
-@click.option("--force", is_flag=True, help="Replace files that exist.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 def submit(
     output: Output,
     cache: Path,
@@ -27,10 +29,10 @@ def submit(
     ensemble: int | None,
     force: bool,
 ) -> None:
-    """Refit the heads that the study hands over on all labelled patients and predict the test patients.
+    """Refit the selected heads on all labelled patients and predict the test patients.
 
-    Says first what a test set of that size would show, and counts the submissions of a cohort in submissions.csv
-    beside the study.
+    First prints the score to expect on a test set of that size. Every submission of a cohort is a line of
+    submissions.csv beside the study.
     """
     from .. import final
     from ..report.study import render_submission

@@ -103,7 +103,7 @@ class Engine:
     Attributes:
         cache: their cache.
         folder: where their searches are kept.
-        crew: who scores trials; processes stay over all searches.
+        pool: who scores trials; processes stay over all searches.
         ledger: the finished outer folds.
         progress: told of every trial.
         noted: what the user was told already.

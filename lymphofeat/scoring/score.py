@@ -1,7 +1,7 @@
 """The score of a head: out-of-fold probabilities, honest thresholds, and the metrics of them.
 
 The models of the outer folds are fitted first, those behind the thresholds after them, so that who watches the folds
-may stop a hopeless head before most of the work is done.
+may prune a head before most of the work is done.
 """
 
 from collections.abc import Callable, Mapping, Sequence

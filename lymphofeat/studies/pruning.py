@@ -1,4 +1,4 @@
-"""Stopping a head whose outer folds are hopeless, before the models behind its thresholds are fitted.
+"""Pruning a head whose outer folds are clearly worse, before the models behind its thresholds are fitted.
 
 After each fold from the second on, the head is compared with the best head finished before, on the very patients
 predicted so far and by the study's own metric. If even the upper end of the 99 % interval of the paired difference

@@ -39,7 +39,7 @@ _IDENTITY = {
     "sampler": ("sampler", "give --sampler {old}"),
     "without": ("outer fold left out", "leave out the same"),
     "shuffle": ("shuffling of the labels", "shuffle them alike"),
-    "prune": ("rule for hopeless heads", "give {old}"),
+    "prune": ("pruning", "give {old}"),
     "space": ("search space", "use the lymphofeat version that made it, {version}"),
 }
 
@@ -81,7 +81,7 @@ def tune(
         inputs: "clinical", "image", "both"; all if empty.
         sampler: "tpe" (the multivariate, grouped tree-structured Parzen estimator: Falkner et al., BOHB, ICML 2018;
             Optuna), "random", or "grid" (a coarse grid in random order, each point once).
-        prune: whether heads that are hopeless on the outer folds are stopped, see `pruning`.
+        prune: whether heads that are clearly worse on the outer folds are stopped, see `pruning`.
         jobs: processes that score trials, ≥ 1. With more than one, a script that calls this must be importable
             (`if __name__ == "__main__":`), as for all of Python's multiprocessing.
         progress: told of every trial.

@@ -97,7 +97,7 @@ class Pool:
         self._members.clear()
 
     def run(self, tasks: Sequence[TrialTask]) -> Iterator[tuple[TrialTask, TrialResult | Failure]]:
-        """See `Workers`; the dearest tasks are begun first.
+        """See `Workers`; the most expensive tasks are begun first.
 
         Raises:
             StudyError: two processes ended on the same task.

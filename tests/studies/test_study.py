@@ -207,7 +207,7 @@ def test_a_full_disk_ends_in_a_sentence_and_keeps_what_is_there(
         ({"repeats": 3}, "another number of repeats (1, now 3); give --repeats 1"),
         ({"class_weights": (1.0, 2.0)}, "class weights (none, now 1,2); give --class-weights none"),
         ({"sampler": "random"}, "another sampler (tpe, now random); give --sampler tpe"),
-        ({"prune": False}, "hopeless heads (--prune, now --no-prune); give --prune"),
+        ({"prune": False}, "pruning (--prune, now --no-prune); give --prune"),
         ({"heads": ["lda"]}, "another choice of heads (lda,logistic, now lda); give --heads lda,logistic"),
         ({"inputs": ["image"]}, "choice of inputs (clinical,image,both, now image); give --inputs"),
         ({"cache": "features"}, "another set of features (frozen "),
