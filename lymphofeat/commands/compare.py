@@ -39,9 +39,8 @@ def compare(
 ) -> None:
     """Score every pipeline of a cache and the control experiments on the same folds.
 
-    Given a cohort, first adds to --cache what it lacks: the control experiments, the --weights, the recipes in
-    --pipelines. Given a cache (by default --cache, if it is there), measures what it holds. Goes on where an earlier
-    run was stopped.
+    Given a cohort, first adds to --cache what it lacks: control experiments, --weights, recipes in --pipelines. Given a
+    cache (default: --cache, if it exists), scores what it holds. An interrupted run continues where it stopped.
     """
     from ..comparison.compare import compare as compare_cache
     from ..comparison.compare import compare_cohort

@@ -68,9 +68,8 @@ def extract(
 ) -> None:
     """Compute the features of every image and keep them in the cache.
 
-    First by the encoder as it is (frozen), then by encoders that are fine-tuned on the cohort, one per fold and
-    without that fold, so that heads can be scored on it. Goes on where an earlier run was stopped. COHORT is by default
-    $LYMPHOFEAT_COHORT, else data/.
+    First with the frozen encoder, then with encoders fine-tuned on the cohort: one per fold, trained without that
+    fold. An interrupted run continues where it stopped. COHORT: a folder (default: $LYMPHOFEAT_COHORT, else data/).
     """
     from ..cache.extract import extract_frozen
     from ..cache.finetune import extract_finetuned, settings_from

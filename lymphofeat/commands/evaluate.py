@@ -58,9 +58,9 @@ def evaluate(
 ) -> None:
     """Score the whole search by nested cross-validation, with control experiments: the scores to quote.
 
-    The search is repeated inside every outer fold, and what `submit` would hand over predicts the fold. The same is
-    done with clinical values only, with images only, with an untrained encoder and with shuffled labels, so that the
-    first lines can say what images and the encoder add. On 163 patients with 100 images each, 50 trials take about two
+    The search is repeated inside every outer fold; the model that `submit` would select predicts the fold. The control
+    experiments use clinical values only, images only, an untrained encoder and shuffled labels: the first lines say
+    what images and the encoder add. On 163 patients with 100 images each, 50 trials take about two
     minutes a pipeline on two cores. An interrupted run continues where it stopped; the searches are kept in
     studies/NAME-nested.
     """
