@@ -1,7 +1,7 @@
 """What may be believed: intervals, tests, calibration, decision support and what more patients would bring.
 
 Functions on arrays of labels, probabilities and decisions, one patient a row; nothing here trains, reads or prints.
-The methods with their sources and measured coverage: docs/method.md.
+The methods with their sources: docs/method.md; their measured coverage: docs/coverage.md.
 """
 
 from .agreement import Agreement, agreement

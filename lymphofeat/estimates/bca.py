@@ -85,7 +85,7 @@ class Resampled:
     def percentile(self, confidence: float = 0.95) -> Interval:
         """The value with its percentile interval: for paired differences, which are nearly symmetric.
 
-        There is little for z₀ and a to correct in them, and their own noise costs coverage (docs/method.md).
+        There is little for z₀ and a to correct in them, and their own noise costs coverage (docs/coverage.md).
         """
         tail = (1 - share("confidence of an interval", confidence)) / 2
         return Interval(self.value, self._quantile(tail), self._quantile(1 - tail))

@@ -8,7 +8,7 @@ far too narrow. Nadeau & Bengio (Machine Learning 52, 2003) add the share that o
 
 Scores from 0 to 1 have their interval on the logit scale, logit x̄ ± t e/(x̄ (1 − x̄)), as DeLong's (`delong`; Pepe,
 *The Statistical Evaluation of Medical Tests*, 2003, section 5.2.5): it stays inside 0 and 1, and covers near 1, where
-x̄ ± t e does not (docs/method.md). Where all scores are 1 they do not vary, and do not say how far the truth may be.
+x̄ ± t e does not (docs/coverage.md). Where all scores are 1 they do not vary, and do not say how far the truth may be.
 
 Beyond that it takes the scores of folds to vary by training part as much as by test part. It is for scores per fold;
 the interval by patient of `bca` says what other patients would have given under the same models.
