@@ -12,7 +12,7 @@ from lymphofeat.bundle import export_bundle
 from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.comparison.compare import compare
 from lymphofeat.errors import LeakageError
-from lymphofeat.explain import explain_patient
+from lymphofeat.explanation import explain
 from lymphofeat.final import submit
 from lymphofeat.final.refit import final_fits, predict_final
 from lymphofeat.nested import nested
@@ -67,8 +67,8 @@ DOORS: dict[str, Callable[[Path, Path, Path], object]] = {
     "compare": lambda cache, _, out: compare(cache, out / "record.jsonl", systems=["tuned"]),
     "submit": lambda cache, study, out: submit(cache, study, out / "s.csv"),
     "export": lambda cache, study, out: export_bundle(cache, study, out / "model"),
-    "explain": lambda cache, study, _: explain_patient(cache, study, _patient(cache, SEEN)),
-    "explain a test patient": lambda cache, study, _: explain_patient(cache, study, _patient(cache, -1)),
+    "explain": lambda cache, study, _: explain(cache, study, _patient(cache, SEEN)),
+    "explain a test patient": lambda cache, study, _: explain(cache, study, _patient(cache, -1)),
     "learning curve": _learning,
     "score_head": lambda cache, study, _: score_head(
         open_cache(cache), "tuned", build_head(load_study(study).best.params)
@@ -101,7 +101,7 @@ def test_the_same_doors_are_open_to_blind_encoders(
 def test_other_folds_stay_in_use(made: tuple[Path, Path, Path]) -> None:
     cache, study, seen = made
     other = _patient(seen, 0)
-    assert explain_patient(seen, study, other).probability == explain_patient(cache, study, other).probability
+    assert explain(seen, study, other).probability == explain(cache, study, other).probability
     split = open_cache(seen).split("tuned", {0})
     np.testing.assert_array_equal(split.test, open_cache(cache).split("tuned", {0}).test)
 

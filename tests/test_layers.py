@@ -26,7 +26,7 @@ ORDER = (
     ("scoring",),
     ("studies", "comparison"),
     ("final",),
-    ("nested", "explain"),
+    ("nested", "explanation"),
     ("assess",),
     ("bundle",),
     ("report",),

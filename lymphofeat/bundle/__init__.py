@@ -2,7 +2,7 @@
 
 from .encoders import WhereWeights
 from .export import ExportOptions, ExportSummary, export_bundle
-from .load import Bundle, open_bundle
+from .load import Bundle, load_bundle
 from .predict import PredictSummary, predict_folder, predict_patients
 
 __all__ = [
@@ -12,7 +12,7 @@ __all__ = [
     "PredictSummary",
     "WhereWeights",
     "export_bundle",
-    "open_bundle",
+    "load_bundle",
     "predict_folder",
     "predict_patients",
 ]

@@ -32,7 +32,7 @@ __all__ = [
     "encoder_file",
     "head_stem",
     "mixed",
-    "open_bundle",
+    "load_bundle",
 ]
 
 Floats = NDArray[np.float64]
@@ -123,7 +123,7 @@ def mixed(members: Sequence[Member], bags: Sequence[Bags], clinical: pd.DataFram
     return total
 
 
-def open_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path) -> Bundle:
     """Load a bundle.
 
     Every file is compared with the manifest before anything is parsed. Then the heads must give, on made-up patients

@@ -21,7 +21,7 @@ from ..estimates.conformal import REFER
 from ..progress import Progress, Silent
 from ..storage.atomic import atomic_write, refuse_existing
 from .encoders import EncoderRecord
-from .load import Bundle, open_bundle
+from .load import Bundle, load_bundle
 from .out_of_distribution import out_of_distribution, patient_means
 from .patients import NewPatients, check_images, read_patients
 
@@ -77,10 +77,10 @@ def predict_folder(
 
     Raises:
         InputError: `out` exists, or patients, tables or images that cannot be used (all are listed).
-        BundleError: no bundle, or one that was changed, see `open_bundle`.
+        BundleError: no bundle, or one that was changed, see `load_bundle`.
     """
     refuse_existing(out, overwrite=force)
-    loaded = open_bundle(bundle)
+    loaded = load_bundle(bundle)
     new = read_patients(folder, clinical, loaded.reference, images=loaded.sees_images)
     table = predict_patients(loaded, new, device=device, workers=workers, progress=progress)
     with atomic_write(out, overwrite=force) as file:

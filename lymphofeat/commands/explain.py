@@ -24,7 +24,7 @@ def explain(
 
     For a labelled patient, heads and encoders are those that did not see the patient.
     """
-    from ..explain import explain_patient
+    from ..explanation import explain as explain_patient
     from ..report.explain import render_explanation, write_explanation
     from ..storage.atomic import refuse_existing
 

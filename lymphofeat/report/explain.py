@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from ..explain import Explanation
+from ..explanation import Explanation
 from ..storage.atomic import atomic_write
 from ..studies.describe import describe_head
 from ..wording import number

@@ -19,7 +19,7 @@ from lymphofeat.bundle import (
     ExportOptions,
     WhereWeights,
     export_bundle,
-    open_bundle,
+    load_bundle,
     predict_folder,
 )
 from lymphofeat.bundle import export as export_module
@@ -98,7 +98,7 @@ def test_no_patient_is_inside(cache: Path, cohort: Path, studies: Made, tmp_path
 
 
 def test_ages_to_the_day_are_not_told_by_ranges(model: Path) -> None:
-    table = open_bundle(model).table
+    table = load_bundle(model).table
     assert all(float(age).is_integer() for age in table.age)
 
 
@@ -154,9 +154,9 @@ def test_what_exists_is_replaced_on_demand_only(cache: Path, studies: Made, tmp_
     first = export_bundle(cache, studies["clinical"], out)
     with pytest.raises(InputError, match="exists already; give --force"):
         export_bundle(cache, studies["clinical"], out)
-    assert open_bundle(out).digest == first.digest
+    assert load_bundle(out).digest == first.digest
     export_bundle(cache, studies["colour"], out, force=True)
-    assert open_bundle(out).sees_images
+    assert load_bundle(out).sees_images
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(InputError, match="is no bundle, so --force does not replace it"):
@@ -176,7 +176,7 @@ def test_a_failure_midway_leaves_the_old_bundle(
     monkeypatch.setattr(export_module, "model_card", full)
     with pytest.raises(OSError, match="No space"):
         export_bundle(cache, studies["clinical"], out, force=True)
-    assert open_bundle(out).digest == first.digest
+    assert load_bundle(out).digest == first.digest
     assert sorted(p.name for p in tmp_path.iterdir()) == [".m.lock", "m"]
 
 
@@ -195,7 +195,7 @@ def test_what_killed_exports_left_is_cleared(cache: Path, studies: Made, tmp_pat
         (tmp_path / left).mkdir()
     with pytest.raises(InputError, match="exists already"):
         export_bundle(cache, studies["clinical"], out)
-    assert open_bundle(out).digest == first.digest
+    assert load_bundle(out).digest == first.digest
     kept = [p.name for p in tmp_path.iterdir() if not p.name.startswith(".m2.")]
     assert sorted(kept) == [".m.lock", ".m.mine.tmp", "m"]
     assert len(list(tmp_path.iterdir())) == 4
@@ -235,7 +235,7 @@ def test_weights_from_a_file_are_found_again(cohort: Path, tmp_path: Path) -> No
         export_bundle(cache, study, out, ExportOptions(where=where), force=True)
     where = WhereWeights(weights=tmp_path / "moved.safetensors")
     export_bundle(cache, study, out, ExportOptions(where=where), force=True)
-    assert open_bundle(out).sees_images
+    assert load_bundle(out).sees_images
 
 
 def test_features_from_elsewhere_have_no_encoder(tmp_path: Path) -> None:

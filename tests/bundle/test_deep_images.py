@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lymphofeat.bundle import export_bundle, open_bundle, predict_folder
+from lymphofeat.bundle import export_bundle, load_bundle, predict_folder
 from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cohort.check import check_cohort
@@ -79,7 +79,7 @@ def test_check_and_the_stored_pixels_scale_alike(made: Path, tmp_path: Path) -> 
 
 def test_a_dark_new_patient_is_read_with_the_trainings_depth(made: Path, tmp_path: Path) -> None:
     """By its own values it would be taken for 10 bits, and be made four times as bright."""
-    assert open_bundle(made / "model").encoders[0].bits == 12
+    assert load_bundle(made / "model").encoders[0].bits == 12
     for k in range(3):
         cell = np.random.default_rng(k).integers(0, 900, (80, 80)).astype(np.uint16)
         _save(tmp_path, f"A/{k}.tif", cell)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.stats import binom
 
-from lymphofeat.bundle import ExportOptions, export_bundle, open_bundle, predict_folder
+from lymphofeat.bundle import ExportOptions, export_bundle, load_bundle, predict_folder
 from lymphofeat.bundle.load import DISTANCES, PROBE, TRAINING
 from lymphofeat.bundle.out_of_distribution import WARNED, ImageDistribution, out_of_distribution
 from lymphofeat.cache.extract import extract_frozen
@@ -83,7 +83,7 @@ def test_so_with_every_kind_of_encoder(
     """18 training patients: beyond the farthest of them lies one in 19, and that limit varies much."""
     tune_free = ExportOptions(ensemble=2)
     export_bundle(cache, studies[kind], tmp_path / "m", tune_free)
-    if not open_bundle(tmp_path / "m").sees_images:
+    if not load_bundle(tmp_path / "m").sees_images:
         pytest.skip("the best heads look at clinical values only")
     found = flagged(tmp_path / "m", others, tmp_path / "p.csv")
     assert binom.sf(found - 1, N_NEW, 4 * WARNED) > 1e-3, f"{found} of {N_NEW}"
@@ -131,9 +131,9 @@ def test_axes_that_were_stored_scrambled_are_put_right_and_said(
 ) -> None:
     old = Path(shutil.copytree(larger, tmp_path / "old"))
     as_before(old)
-    found = open_bundle(old)
+    found = load_bundle(old)
     assert found.images is not None
-    for one, other in zip(found.images, open_bundle(larger).images or (), strict=True):
+    for one, other in zip(found.images, load_bundle(larger).images or (), strict=True):
         np.testing.assert_array_equal(one.axes, other.axes)
     summary = predict_folder(old, others, tmp_path / "p.csv")
     assert any("wrongly called nearly everyone" in note for note in summary.notes)
@@ -142,7 +142,7 @@ def test_axes_that_were_stored_scrambled_are_put_right_and_said(
     )
     whole = Path(shutil.copytree(larger, tmp_path / "whole"))
     as_before(whole, scramble=False)
-    assert open_bundle(whole).notes == ()
+    assert load_bundle(whole).notes == ()
 
 
 def test_what_cannot_be_put_right_is_not_used(larger: Path, others: Path, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_new_bundle_whose_distances_differ_is_refused(larger: Path, tmp_path: 
     axes = arrays["0.axes"]
     replaced(copy, TRAINING, save_arrays(arrays | {"0.axes": axes.T.reshape(axes.shape)}))
     with pytest.raises(BundleError, match="no warning could be trusted"):
-        open_bundle(copy)
+        load_bundle(copy)
 
 
 @pytest.mark.parametrize("shape", [(3, 20), (6, 6), (1, 5), (2, 2)])

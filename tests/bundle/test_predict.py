@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lymphofeat.bundle import Bundle, export_bundle, open_bundle, predict_folder
+from lymphofeat.bundle import Bundle, export_bundle, load_bundle, predict_folder
 from lymphofeat.bundle.out_of_distribution import ImageDistribution, TrainingRanges, out_of_distribution
 from lymphofeat.bundle.patients import read_patients
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
@@ -312,7 +312,7 @@ def test_an_existing_table_stays(model: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def loaded(model: Path) -> Bundle:
-    return open_bundle(model)
+    return load_bundle(model)
 
 
 def test_ranges_are_rounded_outwards(loaded: Bundle) -> None:

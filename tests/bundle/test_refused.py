@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lymphofeat.bundle import open_bundle, predict_folder
+from lymphofeat.bundle import load_bundle, predict_folder
 from lymphofeat.bundle.manifest import FORMAT, MANIFEST, _digest
 from lymphofeat.errors import BundleError
 
@@ -33,9 +33,9 @@ def test_one_flipped_bit_anywhere_is_found(model: Path, tmp_path: Path) -> None:
             changed[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
             (copy / name).write_bytes(changed)
             with pytest.raises(BundleError, match=re.escape(name)):
-                open_bundle(copy)
+                load_bundle(copy)
         (copy / name).write_bytes(content)
-    open_bundle(copy)
+    load_bundle(copy)
 
 
 def test_every_file_cut_short_or_missing_is_named(model: Path, tmp_path: Path) -> None:
@@ -44,10 +44,10 @@ def test_every_file_cut_short_or_missing_is_named(model: Path, tmp_path: Path) -
         content = (copy / name).read_bytes()
         (copy / name).write_bytes(content[: len(content) // 2])
         with pytest.raises(BundleError, match=re.escape(name)):
-            open_bundle(copy)
+            load_bundle(copy)
         (copy / name).unlink()
         with pytest.raises(BundleError, match=re.escape(name)):
-            open_bundle(copy)
+            load_bundle(copy)
         (copy / name).write_bytes(content)
 
 
@@ -63,28 +63,28 @@ def rewritten(root: Path, change: Any) -> None:
 def test_foreign_folders_and_formats(model: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(BundleError, match="is no bundle: there is no"):
-            open_bundle(path)
+            load_bundle(path)
     (tmp_path / MANIFEST).write_text('{"name": "another program"}')
     with pytest.raises(BundleError, match="not a bundle's manifest"):
-        open_bundle(tmp_path)
+        load_bundle(tmp_path)
     copy = copied(model, tmp_path)
     rewritten(copy, lambda m: m.update(format=FORMAT + 1, lymphofeat="9.0"))
     with pytest.raises(
         BundleError, match=rf"of bundle format {FORMAT + 1}.*install the version that wrote it \(9.0\)"
     ):
-        open_bundle(copy)
+        load_bundle(copy)
     rewritten(copy, lambda m: m.update(format=FORMAT, files={**m["files"], "../x": {}}))
     with pytest.raises(BundleError, match="outside the bundle"):
-        open_bundle(copy)
+        load_bundle(copy)
 
 
 def test_a_file_too_many_is_named(model: Path, tmp_path: Path) -> None:
     copy = copied(model, tmp_path)
     (copy / ".DS_Store").write_bytes(b"x")
-    open_bundle(copy)
+    load_bundle(copy)
     (copy / "heads" / "more.pkl").write_bytes(b"x")
     with pytest.raises(BundleError, match=r"holds heads/more\.pkl"):
-        open_bundle(copy)
+        load_bundle(copy)
 
 
 def replaced(root: Path, name: str, content: bytes) -> None:
@@ -108,7 +108,7 @@ def test_another_backbone_or_head_behind_a_right_manifest(model: Path, cohort: P
     head["tree"]["class"] = "subprocess.Popen"
     replaced(copy, "heads/member-0-fit-0.json", json.dumps(head).encode())
     with pytest.raises(BundleError, match=r"member-0-fit-0\.json cannot be used.*'subprocess.Popen'"):
-        open_bundle(copy)
+        load_bundle(copy)
 
 
 def test_libraries_that_compute_otherwise_are_noticed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,4 +119,4 @@ def test_libraries_that_compute_otherwise_are_noticed(model: Path, monkeypatch: 
         StandardScaler, "transform", lambda self, X, copy=None: 1.01 * transform(self, X, copy)
     )
     with pytest.raises(BundleError, match="the installed libraries compute otherwise; install numpy"):
-        open_bundle(model)
+        load_bundle(model)

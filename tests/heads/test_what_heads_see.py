@@ -10,13 +10,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from lymphofeat.assess.learning import learning_curve
 from lymphofeat.bundle import export_bundle
-from lymphofeat.bundle.load import open_bundle
+from lymphofeat.bundle.load import load_bundle
 from lymphofeat.cache import Bags, Cache, open_cache, save_cache
 from lymphofeat.cohort.clinical import CLINICAL_COLUMNS, clinical_frame, person_numbers
 from lymphofeat.cohort.folds import persons
 from lymphofeat.comparison.compare import compare
 from lymphofeat.estimates.scores import auc
-from lymphofeat.explain import explain_patient
+from lymphofeat.explanation import explain
 from lymphofeat.final import submit
 from lymphofeat.heads import FitCache, Split, fit_predict
 from lymphofeat.heads.clinical import ClinicalFeatures
@@ -118,7 +118,7 @@ def test_everything_that_reaches_heads(noise: Path, tmp_path: Path, monkeypatch:
     submit(noise, study, tmp_path / "s.csv")
     assert used()
     for row in (0, len(ids) - 1):  # a labelled patient and one of the test part
-        explain_patient(noise, study, ids.iloc[row])
+        explain(noise, study, ids.iloc[row])
         assert used()
     learning_curve(cache, "frozen", best.params, n_sizes=3, n_draws=1, n_resamples=20)
     assert used()
@@ -129,7 +129,7 @@ def test_everything_that_reaches_heads(noise: Path, tmp_path: Path, monkeypatch:
     tune(noise, tmp_path / "values.db", trials=1, heads=["logistic"], inputs=["clinical"])
     export_bundle(noise, tmp_path / "values.db", tmp_path / "model")
     assert used()
-    bundle = open_bundle(tmp_path / "model")
+    bundle = load_bundle(tmp_path / "model")
     bundle.probabilities([cache.split(None, {0}).bags], cache.patients)
     assert used()
     assert seen == {CLINICAL_COLUMNS}

@@ -6,7 +6,7 @@ How to read it: docs/evaluate.md.
 
 from .images import ImageContributions, image_contributions
 from .parts import PatientParts, patient_parts
-from .patient import Explanation, explain_patient
+from .patient import Explanation, explain
 from .sanity import Sanity, randomisation_test
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "ImageContributions",
     "PatientParts",
     "Sanity",
-    "explain_patient",
+    "explain",
     "image_contributions",
     "patient_parts",
     "randomisation_test",

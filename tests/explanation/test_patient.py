@@ -10,7 +10,7 @@ import pytest
 from lymphofeat import cli
 from lymphofeat.cache import open_cache
 from lymphofeat.errors import InputError, StudyError
-from lymphofeat.explain import explain_patient
+from lymphofeat.explanation import explain
 from lymphofeat.final.submit import submit
 from lymphofeat.studies import tune
 
@@ -28,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_a_labelled_patient_has_the_probability_of_the_study(made: tuple[Path, Path]) -> None:
     cache = open_cache(made[0])
     for row in (0, 17):
-        found = explain_patient(*made, str(cache.patients["id"].iloc[row]))
+        found = explain(*made, str(cache.patients["id"].iloc[row]))
         best = found.trial
         assert found.fold == cache.folds[row, 0]
         assert found.n_trained_on == int((best.folds[:, 0] != found.fold).sum())
@@ -41,7 +41,7 @@ def test_a_labelled_patient_has_the_probability_of_the_study(made: tuple[Path, P
 def test_every_image_has_its_own_name_and_share(made: tuple[Path, Path]) -> None:
     cache = open_cache(made[0])
     row = int(cache.patients["n_images"].argmax())
-    found = explain_patient(*made, str(cache.patients["id"].iloc[row]))
+    found = explain(*made, str(cache.patients["id"].iloc[row]))
     lengths = cache.patients["n_images"].to_numpy()
     first = lengths[:row].sum()
     assert sorted(found.images["image"]) == sorted(cache.tables.names[first : first + lengths[row]])
@@ -54,7 +54,7 @@ def test_a_test_patient_has_the_probability_that_is_submitted(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
     summary = submit(*made, tmp_path / "out.csv")
-    found = explain_patient(*made, summary.ids[0])
+    found = explain(*made, summary.ids[0])
     assert found.fold is None
     assert found.label == -1
     assert found.n_trained_on == 40
@@ -67,21 +67,21 @@ def test_encoders_trained_per_fold_explain_by_the_blind_one_and_by_their_mean(tm
     path, study = tuned_cache(tmp_path / "c.h5", pairs=True), tmp_path / "s.db"
     tune(path, study, trials=3, heads=["logistic"], inputs=["image"])
     cache = open_cache(path)
-    labelled = explain_patient(path, study, str(cache.patients["id"].iloc[4]))
+    labelled = explain(path, study, str(cache.patients["id"].iloc[4]))
     assert labelled.n_models == 1
     assert labelled.probability == pytest.approx(labelled.trial.scores.probabilities[4, 0], abs=1e-9)
     summary = submit(path, study, tmp_path / "out.csv")
-    test = explain_patient(path, study, summary.ids[1])
+    test = explain(path, study, summary.ids[1])
     assert test.n_models == 4
     assert test.probability == pytest.approx(summary.probabilities[1])
 
 
 def test_what_cannot_be_explained_is_said(made: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no patient 'P999'; IDs are such as P"):
-        explain_patient(*made, "P999")
+        explain(*made, "P999")
     other = frozen_cache(tmp_path / "other.h5", seed=8)
     with pytest.raises(StudyError, match="was made with another"):
-        explain_patient(other, made[1], "P001")
+        explain(other, made[1], "P001")
 
 
 def run(

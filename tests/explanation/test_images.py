@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import InputError
-from lymphofeat.explain import image_contributions, patient_parts, randomisation_test
-from lymphofeat.explain.images import leave_one_out
+from lymphofeat.explanation import image_contributions, patient_parts, randomisation_test
+from lymphofeat.explanation.images import leave_one_out
 from lymphofeat.heads import PooledHead, PooledLogistic
 from lymphofeat.heads.contributions import Contributions
 from lymphofeat.heads.discriminant import PooledLDA

@@ -19,7 +19,7 @@ from ..studies.summary import TrialSummary, load_study
 from .images import Method, image_contributions
 from .parts import PatientParts, patient_parts
 
-__all__ = ["Explanation", "explain_patient"]
+__all__ = ["Explanation", "explain"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Explanation:
     images: pd.DataFrame
 
 
-def explain_patient(cache_path: Path, study_path: Path, patient: str) -> Explanation:
+def explain(cache_path: Path, study_path: Path, patient: str) -> Explanation:
     """Explain the head that the study hands over on one patient, by a model that did not see the patient.
 
     A labelled patient is explained by the head fitted without the patient's fold (of the first repeat), under an
