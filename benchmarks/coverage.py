@@ -1,5 +1,5 @@
-"""Do the intervals, tests and promises of `lymphofeat.estimates` have the stated coverage? Simulated cohorts with a
-known truth.
+"""Do the intervals, tests and target errors of `lymphofeat.estimates` hold as stated? Simulated cohorts with a known
+truth.
 
     python benchmarks/coverage.py                          everything, some minutes; prints the tables of docs/coverage.md
     python benchmarks/coverage.py --only promises --cohorts 1000
@@ -144,7 +144,7 @@ def intervals(args: argparse.Namespace, world: World) -> None:
 
 
 def comparisons(args: argparse.Namespace, world: World) -> None:
-    """Tests of two systems that are equally good, and of five."""
+    """Tests of two pipelines that are equally good, and of five."""
     names = ("DeLong", "paired bootstrap, AUC", "paired bootstrap, balanced accuracy", "McNemar, exact")
     rejected, head_type, tally = np.zeros(len(names)), np.zeros(2), Tally()
     for rng in seeds(args):
@@ -183,17 +183,17 @@ def comparisons(args: argparse.Namespace, world: World) -> None:
         tally.add("AUC, BCa", (first - second).interval(), 0.0)
         tally.add("balanced accuracy, percentile", accuracies.difference, 0.0)
     tally.show(
-        f"95 % intervals of the difference of two equally good systems, {args.cohorts} cohorts of {world.n}"
+        f"95 % intervals of the difference of two equally good pipelines, {args.cohorts} cohorts of {world.n}"
     )
-    print("\n| test at 5 %, nothing to find | rejects |\n|---|---|")
+    print("\n| test at 5 %, no true difference | rejects |\n|---|---|")
     for name, share in zip(names, rejected / args.cohorts, strict=True):
         print(f"| {name} | {100 * share:.1f} % |")
-    print(f"| any of five DeLong tests, as they are | {100 * head_type[0] / args.cohorts:.1f} % |")
+    print(f"| any of five DeLong tests, uncorrected | {100 * head_type[0] / args.cohorts:.1f} % |")
     print(f"| any of five DeLong tests, Holm | {100 * head_type[1] / args.cohorts:.1f} % |")
 
 
 def promises(args: argparse.Namespace, world: World) -> None:
-    """Triage, conformal sets and sensitive thresholds: in how many cohorts the true error is as promised."""
+    """Triage, conformal sets and sensitive thresholds: in how many cohorts the true error is at most the target."""
     labels, judged, mass = world.grid()
 
     def errors(decision: Array) -> tuple[float, float, float, float]:
@@ -230,8 +230,8 @@ def promises(args: argparse.Namespace, world: World) -> None:
         3,
     )
     area = norm.cdf(world.distance / np.sqrt(2))
-    print(f"\nPromises at 95 % confidence, {args.cohorts} cohorts of {world.n}, AUC {area:.3f}\n")
-    print("| rule | promised | of | kept in | mean true error | decided |\n|---|---|---|---|---|---|")
+    print(f"\nTarget errors at 95 % confidence, {args.cohorts} cohorts of {world.n}, AUC {area:.3f}\n")
+    print("| rule | target error | of | kept in | mean true error | decided |\n|---|---|---|---|---|---|")
     of = ("all patients", "the decided", "either class", "the malignant")
     for error in (0.02, 0.05, 0.1, 0.2):
         for name, (rule, kind) in rules.items():

@@ -12,7 +12,7 @@ Usage: python benchmarks/noise.py [noise] [signal] [--cohorts 100] [--jobs 2] [-
             possible one
 
 For each cohort: nested cross-validation, and the plain search on all folds with as many trials. Counted is how often
-the 95 % intervals hold the truth: of the nested AUC (DeLong; the probabilities as they are, and those of all folds on
+the 95 % intervals hold the truth: of the nested AUC (DeLong; the probabilities unchanged, and those of all folds on
 one scale, see `Nested.scores`), of the nested balanced accuracy (BCa), and the same of the selected trial. The optimism
 of the AUC is the difference of two mean scores of the same kind. Finished cohorts are kept in --record, so that a
 stopped run goes on.
@@ -128,7 +128,7 @@ def report(kind: str, found: Sequence[dict[str, Any]]) -> None:
     """A row per interval and truth."""
     seconds = np.mean([f["seconds"] for f in found])
     print(f"\n{kind}: {len(found)} cohorts, {seconds:.1f} s of nested cross-validation each")
-    print("| 95 % interval of | and | covers | truth below | truth above | mean score | mean truth |")
+    print("| 95 % interval of | true value | covers | below | above | mean score | mean true value |")
     print("|---|---|---|---|---|---|---|")
     truths = {"auc": {"procedure": "the heads' true AUC", "best": "the best possible AUC"},
               "balanced_accuracy": {"decisions": "the heads' true balanced accuracy"}}  # fmt: skip
