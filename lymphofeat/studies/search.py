@@ -75,7 +75,7 @@ class Search:
         return self._store.failed(self._done[number] for number in sorted(self._done) if number < trials)
 
     def begin(self, first: int, trials: int) -> list[TrialTask]:
-        """The tasks of the batch that begins at number `default_params`; a point that was scored before is not scored
+        """The tasks of the batch that begins at number `first`; a point that was scored before is not scored
         again.
         """
         numbers = range(first, first + BATCH)
