@@ -31,8 +31,8 @@ __all__ = [
     "Bundle",
     "encoder_file",
     "head_stem",
-    "mixed",
     "load_bundle",
+    "mixed",
 ]
 
 Floats = NDArray[np.float64]
