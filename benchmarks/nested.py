@@ -40,7 +40,10 @@ def run(cache: Path, folder: Path, trials: int, heads: Sequence[str], jobs: int)
         "scoring": sum(fold.seconds for fold in found.folds_of_runs),
         "cpu": sum(u.ru_utime + u.ru_stime for u in usage),
         "mib": [u.ru_maxrss / 1024 for u in usage],
-        "folds": [f"{fold.head_type} {fold.seconds:.0f} s" for fold in found.folds_of_runs],
+        "folds": [
+            f"{', '.join(str(params['family']) for params, _ in fold.members)} {fold.seconds:.0f} s"
+            for fold in found.folds_of_runs
+        ],
         "nested": score("balanced_accuracy", found.y, found.decisions[:, 0]),
         "inside": float(np.mean(inside)),
     }

@@ -13,7 +13,7 @@ Usage: python benchmarks/noise.py [noise] [signal] [--cohorts 100] [--jobs 2] [-
 
 For each cohort: nested cross-validation, and the plain search on all folds with as many trials. Counted is how often
 the 95 % intervals hold the truth: of the nested AUC (DeLong; the probabilities unchanged, and those of all folds on
-one scale, see `Nested.scores`), of the nested balanced accuracy (BCa), and the same of the selected trial. The optimism
+one scale, see `Nested.scores`), of the nested balanced accuracy (BCa), and the same of what was selected. The optimism
 of the AUC is the difference of two mean scores of the same kind. Finished cohorts are kept in --record, so that a
 stopped run goes on.
 """
@@ -84,7 +84,7 @@ def measure(task: TrialTask) -> dict[str, Any]:
             found = engine.run(pipeline, [Run(0, 0, 0)])
             seconds = time.perf_counter() - start
             study = engine.selected(pipeline, 0)
-            best, of_best = study.best, engine.on_one_scale(pipeline, study, 0)
+            best, of_best = study.selected, engine.on_one_scale(pipeline, study, 0)
         truth = {"procedure": 0.5, "best": 0.5, "decisions": 0.5}
         if n_new:
             truth = _truths(open_cache(cache), found, simulated.y[new], simulated.probability[new])
@@ -92,7 +92,7 @@ def measure(task: TrialTask) -> dict[str, Any]:
     intervals = dict(describe(found.y, found.probabilities[:, 0], found.decisions[:, 0], names=metrics))
     one_scale = delong_interval(found.y, found.scores[:, 0])
     best_on_one_scale = delong_interval(of_best.y, of_best.scores[:, 0])
-    selected = dict(describe(best.y, best.scores.probabilities[:, 0], best.decisions[:, 0], names=metrics))
+    selected = dict(describe(of_best.y, best.probabilities[:, 0], best.decisions[:, 0], names=metrics))
     return {
         "kind": task.kind,
         "truth": truth,
@@ -114,7 +114,10 @@ def _truths(cache: Any, found: Any, y: np.ndarray, probability: np.ndarray) -> d
     areas, accuracies = [], []
     for fold in found.folds_of_runs:
         split = cache.predicting(cache.split("drawn", {fold.fold}, repeat=fold.repeat), new)
-        (p,) = fit_predict(build_head(fold.params), [split], cache.clinical, cache.labels, fit_cache)
+        p = sum(
+            weight * fit_predict(build_head(params), [split], cache.clinical, cache.labels, fit_cache)[0]
+            for params, weight in fold.members
+        )
         areas.append(auc(y, p))
         accuracies.append(balanced_accuracy(y, p >= fold.threshold))
     return {

@@ -1,9 +1,9 @@
-"""What more patients would bring: one head of fixed parameters, fitted on fewer and fewer of them.
+"""What more patients would bring: heads of fixed parameters, fitted on fewer and fewer of them.
 
-Inside every outer fold of the first repeat the head learns from subsets of the fold's training patients, drawn several
-times, nested in one another and with the classes' shares kept; it predicts the fold under an encoding that is blind to
-it. Scores, not predictions, are averaged over the repeats. An inverse power law goes through them
-(`estimates.learning_curve`), with an interval from resamples of the patients.
+Inside every outer fold of the first repeat the head, or the average of several, learns from subsets of the fold's
+training patients, drawn several times, nested in one another and with the classes' shares kept; it predicts the fold
+under an encoding that is blind to it. Scores, not predictions, are averaged over the repeats. An inverse power law
+goes through them (`estimates.learning_curve`), with an interval from resamples of the patients.
 
 The parameters are held fixed at all sizes, for each fold those that were chosen without it (nested cross-validation),
 so that the last score is the nested one of the probabilities as they are (for the AUC not on one scale, as `evaluate`
@@ -33,10 +33,11 @@ from ..scoring.threshold import prevalence_threshold
 from ..studies.space import build_head
 from .runs import Runs
 
-__all__ = ["LEARNING_METRICS", "Learning", "learning_curve"]
+__all__ = ["LEARNING_METRICS", "Learning", "Members", "Params", "learning_curve"]
 
 Indices = NDArray[np.int64]
 Params = Mapping[str, Any]
+Members = Sequence[tuple[Params, float]]
 
 LEARNING_METRICS = ("auc", "balanced_accuracy")
 _SMALLEST_SHARE = 0.25
@@ -51,7 +52,8 @@ class Learning:
 
     Attributes:
         metric: "auc" or "balanced_accuracy" (threshold at the share of malignant among the patients learnt from).
-        head_types: of the heads, by fold; their parameters are held fixed.
+        head_types: of the heads, by fold and member; their parameters are held fixed.
+        n_heads: that are averaged in a fold, the largest number.
         n_draws: subsets of each size but the largest.
         n_now: training patients of an outer fold, on average.
         gain: what twice as many would add, with its 95 % interval, which takes the law on trust.
@@ -61,10 +63,14 @@ class Learning:
 
     metric: str
     head_types: tuple[str, ...]
+    n_heads: int
     n_draws: int
     n_now: float
     gain: Interval
     table: pd.DataFrame
+
+
+_Heads = Sequence[tuple[Head, float]]
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class _Fold:
 def learning_curve(
     cache: Cache,
     encoder_family: str,
-    params: Params | Sequence[Params],
+    params: Params | Sequence[Members],
     *,
     metric: str = "auc",
     n_sizes: int = 8,
@@ -92,10 +98,11 @@ def learning_curve(
     Args:
         cache: a cache with labelled patients.
         encoder_family: whose encodings the head sees.
-        params: a head's, as a trial or `NestedFold.params` has them; or one for each fold, by the folds' numbers.
+        params: a head's, as a trial has them; or for each fold, by the folds' numbers, (params, weight) of the heads
+            that are averaged, as `NestedFold.members` has them.
         metric: one of `LEARNING_METRICS`.
         n_sizes: ≥ 3, spaced evenly in their logarithm.
-        n_draws: subsets of each size, ≥ 1. It takes 1 + n_draws (n_sizes − 1) fits a fold.
+        n_draws: subsets of each size, ≥ 1. It takes 1 + n_draws (n_sizes − 1) fits of every head of a fold.
         n_resamples, seed: of the bootstrap; the seed also draws the subsets.
         progress: told of every size and draw.
 
@@ -109,10 +116,10 @@ def learning_curve(
     labelled = np.flatnonzero(labels >= 0)
     folds = _folds(cache, encoder_family, labels)
     shares = _shares(folds, n_sizes)
-    chosen = [params] * len(folds) if isinstance(params, Mapping) else list(params)
-    if len(chosen) != len(folds):
+    chosen: list[Members] = [[(params, 1.0)]] if isinstance(params, Mapping) else list(params)
+    if len(chosen) != len(folds) and not isinstance(params, Mapping):
         raise InputError(f"There are {len(folds)} folds, and parameters for {len(chosen)}.")
-    heads = [build_head(chosen[0])] if isinstance(params, Mapping) else [build_head(one) for one in chosen]
+    heads = [[(build_head(one), weight) for one, weight in members] for members in chosen]
     fit_cache, progress = FitCache(_FIT_CACHE_BYTES), progress or Silent()
     orders = [_orders(folds, seed, draw) for draw in range(n_draws)]
     sizes, values, resampled, bounds = [], [], [], []
@@ -134,9 +141,10 @@ def learning_curve(
     finally:
         progress.stop()
     curve = fit_learning_curve(sizes, values, np.column_stack(resampled))
-    now, head_types = sizes[-1], tuple(str(one["family"]) for one in chosen)
+    now, head_types = sizes[-1], tuple(str(one["family"]) for members in chosen for one, _ in members)
     table = _table(curve, sizes, bounds)
-    return Learning(metric, head_types, n_draws, now, curve.gain(now, 2 * now), table)
+    n_heads = max(len(members) for members in chosen)
+    return Learning(metric, head_types, n_heads, n_draws, now, curve.gain(now, 2 * now), table)
 
 
 def _table(curve: LearningCurve, sizes: list[float], scores: list[Interval]) -> pd.DataFrame:
@@ -182,20 +190,29 @@ def _split(fold: _Fold, order: tuple[Indices, Indices], share: float) -> Split:
 
 
 def _predicted(
-    heads: list[Head], splits: list[Split], cache: Cache, labels: NDArray[np.int8], fit_cache: FitCache
+    heads: Sequence[_Heads], splits: list[Split], cache: Cache, labels: NDArray[np.int8], fit_cache: FitCache
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(n_patients,) probabilities and decisions, of all folds; those without a label stay NaN and false."""
+    """(n_patients,) probabilities and decisions, of all folds; those without a label stay NaN and false.
+
+    Args:
+        heads: those that are averaged, for each split, or for all of them.
+    """
     p, decided = np.full(len(labels), np.nan), np.zeros(len(labels), dtype=bool)
     one_for_all = len(heads) == 1  # which shares work between the folds
     each = [(heads[0], splits)] if one_for_all else [(h, [s]) for h, s in zip(heads, splits, strict=True)]
-    for head, some in each:
-        with one_thread():
-            predicted = fit_predict(head, some, cache.clinical, labels, fit_cache)
-        for split, values in zip(some, predicted, strict=True):
+    for members, some in each:
+        means, thresholds = [np.zeros(len(split.test)) for split in some], np.zeros(len(some))
+        for head, weight in members:
+            with one_thread():
+                predicted = fit_predict(head, some, cache.clinical, labels, fit_cache)
+            for number, (split, values) in enumerate(zip(some, predicted, strict=True)):
+                means[number] += weight * values
+                thresholds[number] += weight * prevalence_threshold(
+                    labels[split.train], balanced=weighs_equally(head)
+                )
+        for split, values, threshold in zip(some, means, thresholds, strict=True):
             p[split.test] = values
-            decided[split.test] = values >= prevalence_threshold(
-                labels[split.train], balanced=weighs_equally(head)
-            )
+            decided[split.test] = values >= threshold
     return p, decided
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..estimates import agreement, patients_to_halve
@@ -59,32 +60,49 @@ def stability_table(main: Nested, *, seed: int = 0) -> pd.DataFrame:
 
 
 def choices_table(main: Nested) -> pd.DataFrame:
-    """What the outer folds' searches chose; one row per parameter.
+    """What the searches inside the outer folds chose; one row per parameter, the first row is the head type.
 
-    Columns: parameter, folds (that have it), of (outer folds of all runs), most_frequent, share (of `folds` that chose
-    it), alike (share of pairs of folds that agree), median, least, most (of numbers). The first row is the head type.
+    An outer fold may average several heads. Each head counts with its weight, so that every fold counts as one, and one
+    head per fold is the plain count.
+
+    Columns: parameter, folds (with a head that has it), of (outer folds of all runs), weight (of the heads that have
+    it, mean over all outer folds), most_frequent, share (of that weight that chose it), alike (share of pairs of heads
+    from two different folds, drawn by their weights, that agree), median (by weight), least, most (of numbers).
     """
-    names = list(dict.fromkeys(name for fold in main.folds_of_runs for name in fold.params))
-    rows = [_chosen("family", [fold.head_type for fold in main.folds_of_runs], len(main.folds_of_runs))]
-    for name in names:
-        if name != "family":
-            values = [fold.params[name] for fold in main.folds_of_runs if name in fold.params]
-            rows.append(_chosen(name, values, len(main.folds_of_runs)))
-    return pd.DataFrame(rows)
+    n = len(main.folds_of_runs)
+    heads = [
+        (k, params, weight) for k, fold in enumerate(main.folds_of_runs) for params, weight in fold.members
+    ]
+    names = dict.fromkeys(["family", *(name for _, params, _ in heads for name in params)])
+    return pd.DataFrame(
+        [_chosen(name, [(k, p[name], weight) for k, p, weight in heads if name in p], n) for name in names]
+    )
 
 
-def _chosen(name: str, values: Sequence[Any], of: int) -> dict[str, Any]:
+def _chosen(name: str, choices: Sequence[tuple[int, Any, float]], of: int) -> dict[str, Any]:
+    """A row of `choices_table` from (fold, value, weight) of the heads that have the parameter."""
+    folds, values, given = (list(column) for column in zip(*choices, strict=True))
+    weights = np.array(given)
+    shown, which = np.unique(
+        [f"{v:.3g}" if isinstance(v, float) else str(v) for v in values], return_inverse=True
+    )
+    by_fold = np.zeros((len(set(folds)), len(shown)))  # weight of each value in each fold
+    np.add.at(by_fold, (np.unique(folds, return_inverse=True)[1], which), weights)
+    total = by_fold.sum(axis=0)
+    # Over pairs of different folds: all pairs less those within a fold.
+    agreeing = (total**2).sum() - (by_fold**2).sum()
+    pairs = total.sum() ** 2 - (by_fold.sum(axis=1) ** 2).sum()
+    row: dict[str, Any] = {"parameter": name, "folds": len(by_fold), "of": of, "weight": total.sum() / of}
+    row |= {"most_frequent": str(shown[total.round(9).argmax()]), "share": float(total.max() / total.sum())}
+    row |= {"alike": float(agreeing / pairs) if len(by_fold) > 1 else float("nan")}
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    shown = [f"{v:.3g}" if isinstance(v, float) else str(v) for v in values]
-    row: dict[str, Any] = {"parameter": name, "folds": len(values), "of": of}
-    if len(values) > 1:
-        found = agreement(np.array(shown)[:, None])
-        row |= {"most_frequent": str(found.majority[0]), "share": float(found.share_of_majority[0])}
-        row |= {"alike": float(1 - found.flip_rate[0])}
-    else:
-        row |= {"most_frequent": shown[0], "share": 1.0, "alike": float("nan")}
-    spread = (np.median(values), min(values), max(values)) if numbers else (float("nan"),) * 3
+    spread = (_median(values, weights), min(values), max(values)) if numbers else (float("nan"),) * 3
     return row | dict(zip(("median", "least", "most"), map(float, spread), strict=True))
+
+
+def _median(values: Sequence[float], weights: NDArray[np.float64]) -> float:
+    """The least value with half of the weight at it or below."""
+    return float(np.quantile(values, 0.5, weights=weights, method="inverted_cdf"))
 
 
 def _to_halve(runs: Runs, metric: str, seed: int) -> float:

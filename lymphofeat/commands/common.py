@@ -27,7 +27,7 @@ METRICS = [
 ]  # statistics.METRICS, not imported yet
 # studies.selection.RULES and its DEFAULT, not imported yet either
 RULES = [*METRICS, "one_standard_error", "average_balanced_accuracy", "average_log_loss"]
-DEFAULT_RULE = "log_loss"
+DEFAULT_RULE = "average_log_loss"
 CACHE = Path("cache/features.h5")
 STUDIES = Path("studies")
 SUBMISSION = Path("submission.csv")

@@ -82,8 +82,10 @@ def evaluate(
         from ..report.assess_learning import measured_learning_curve
 
         folds = sorted((f for f in evaluation.main.folds_of_runs if f.run == 0), key=lambda f: f.fold)
-        params, encoder_family = [fold.params for fold in folds], evaluation.main.encoding
-        found = measured_learning_curve(found, plan.cache, encoder_family, params, progress=output.progress())
+        members, encoder_family = [fold.members for fold in folds], evaluation.main.encoding
+        found = measured_learning_curve(
+            found, plan.cache, encoder_family, members, progress=output.progress()
+        )
     render_assessment(found, output.console)
     if record is not None:
         write_json(found, record, force=force)

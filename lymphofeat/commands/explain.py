@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .common import Output, cache_option, command, study_option, study_path
+from .common import Output, cache_option, command, handed_over_options, study_option, study_path
 from .paths import GivenText, NewFile
 
 
@@ -12,17 +12,29 @@ from .paths import GivenText, NewFile
 @click.argument("patient", type=GivenText(), metavar="PATIENT-ID")
 @cache_option
 @study_option
+@handed_over_options
 @click.option(
     "--top", default=9, show_default=True, type=click.IntRange(1), help="Images shown on each side."
 )
 @click.option("--out", type=NewFile("images.csv"), metavar="FILE.csv", help="CSV file for all images.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def explain(
-    output: Output, patient: str, cache: Path, study: str, top: int, out: Path | None, *, force: bool
+    output: Output,
+    patient: str,
+    cache: Path,
+    study: str,
+    *,
+    rule: str | None,
+    trial: int | None,
+    ensemble: int | None,
+    top: int,
+    out: Path | None,
+    force: bool,
 ) -> None:
     """Explain a patient's prediction: the contribution of every image and of the clinical values.
 
-    For a labelled patient, heads and encoders are those that did not see the patient.
+    The heads are those of `submit`. For a labelled patient, their fits and encoders are those that did not see the
+    patient.
     """
     from ..explanation import explain as explain_patient
     from ..report.explain import render_explanation, write_explanation
@@ -30,7 +42,9 @@ def explain(
 
     if out is not None:
         refuse_existing(out, overwrite=force)
-    explanation = explain_patient(cache, study_path(study), patient)
+    explanation = explain_patient(
+        cache, study_path(study), patient, rule=rule, trial=trial, ensemble=ensemble
+    )
     render_explanation(explanation, output.console, top=top)
     if out is not None:
         write_explanation(explanation, out, force=force)

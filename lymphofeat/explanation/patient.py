@@ -1,22 +1,26 @@
-"""Why the head that a study hands over says what it says of one patient."""
+"""Why the heads that a study hands over say what they say of one patient.
 
+Of several heads whose probabilities are averaged, the log-odds, their parts and the images' contributions are the means
+of the heads' own, weighted as the probabilities are: sums stay sums, so that the parts still add up. The log-odds of
+the mean probability are another number, which differs the more, the more the heads disagree.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..cache.reader import Cache, open_cache
-from ..cache.split import Split
 from ..errors import InputError
+from ..final.handover import FinalModel, final_model
+from ..final.refit import FinalFit, Member, fit_final, predict_final
 from ..parallel import one_thread
 from ..scoring.plan import labels_of
-from ..studies.space import build_head
-from ..studies.store import open_store
-from ..studies.study import check_provenance, provenance_of_cache
 from ..studies.summary import TrialSummary, load_study
-from .images import Method, image_contributions
+from .images import ImageContributions, Method, image_contributions
 from .parts import PatientParts, patient_parts
 
 __all__ = ["Explanation", "explain"]
@@ -24,80 +28,84 @@ __all__ = ["Explanation", "explain"]
 
 @dataclass(frozen=True)
 class Explanation:
-    """One patient under the head that a study hands over.
+    """One patient under the heads that a study hands over.
 
     Attributes:
         id: the patient's.
         label: 0, 1, or −1 where not known.
-        fold: the fold that the head was fitted without; None for a patient without a label.
-        trial: the study's selected one.
-        n_models: heads that were averaged: one, or one per fold for a test patient under encoders trained per fold.
-        n_trained_on: patients behind each, the smallest number.
-        probability: of malignant, the mean over the models.
+        fold: the fold that the heads were fitted without; None for a patient without a label.
+        members: (trial, weight) of each head; the weights add up to 1.
+        reason: one sentence: which heads, and by which rule.
+        n_models: fits of each head that were averaged: one, or one per fold for a test patient under encoders trained
+            per fold.
+        n_trained_on: patients behind each fit, the smallest number.
+        probability: of malignant, the weighted mean of the heads'.
         threshold: malignant at this probability or above.
-        parts: the log-odds as base + image + clinical, means over the models.
-        method: how the images' contributions were found.
-        images: one row per image, towards malignant first: image (file name), contribution (log-odds, mean over the
-            models), and attention (NaN without).
+        parts: log-odds as base + image + clinical, weighted means of the heads'; `parts.logit` is the mean of their
+            log-odds, not the log-odds of `probability`.
+        methods: how the images' contributions were found: method → fitted heads.
+        n_attending: fitted heads that have a weight of attention for each image.
+        images: one row per image, towards malignant first: image (file name), contribution (log-odds, weighted mean of
+            the heads'; heads that see no image add 0, NaN where a head can say nothing of an only image), and attention
+            (weighted mean over the heads that have it; NaN without).
     """
 
     id: str
     label: int
     fold: int | None
-    trial: TrialSummary
+    members: tuple[tuple[TrialSummary, float], ...]
+    reason: str
     n_models: int
     n_trained_on: int
     probability: float
     threshold: float
     parts: PatientParts
-    method: Method
+    methods: Mapping[Method, int]
+    n_attending: int
     images: pd.DataFrame
 
 
-def explain(cache_path: Path, study_path: Path, patient: str) -> Explanation:
-    """Explain the head that the study hands over on one patient, by a model that did not see the patient.
+def explain(
+    cache_path: Path,
+    study_path: Path,
+    patient: str,
+    *,
+    rule: str | None = None,
+    trial: int | None = None,
+    ensemble: int | None = None,
+) -> Explanation:
+    """Explain the heads that a study hands over on one patient, by models that did not see the patient.
 
-    A labelled patient is explained by the head fitted without the patient's fold (of the first repeat), under an
-    encoding that is blind to it; a test patient by what `submit` predicts with.
+    A labelled patient is explained by the heads fitted without the patient's fold (of the first repeat), under an
+    encoding that is blind to it, and under the average of the heads' thresholds of that fold; a test patient by what
+    `submit` predicts with.
 
     Args:
         cache_path: the cache that the study was made from.
         study_path: the study.
         patient: the ID.
+        rule, trial, ensemble: which heads; see `final_model`.
 
     Raises:
-        InputError: no such patient.
-        CacheError, StudyError, LeakageError: no usable cache or study, or they do not belong together.
+        InputError: no such patient, or heads that cannot be chosen.
+        CacheError, StudyError, LeakageError: no usable cache or study, they do not belong together, or a head cannot be
+            fitted.
     """
     study, cache = load_study(study_path), open_cache(cache_path)
-    with open_store(study_path) as store:
-        check_provenance(store, provenance_of_cache(cache, study.encoding, study.repeats))
+    model = final_model(cache, study, rule=rule, trial=trial, ensemble=ensemble)
     row = _row_of(cache, patient)
-    labels, trial = labels_of(cache), study.selected.members[0][0]
-    fold = int(cache.folds[row, 0]) if labels[row] >= 0 else None
-    splits = _splits(cache, study.encoding, row, fold)
-    found, probabilities, parts = [], [], []
+    fold = int(cache.folds[row, 0]) if labels_of(cache)[row] >= 0 else None
+    fits = _fits(cache, study.encoding, row, fold)
+    members = fit_final(cache, fits, [(one.params, weight) for one, weight in model.members])
+    probability = float(predict_final(cache, fits, members, np.array([row]))[0])
     with one_thread():
-        for split in splits:
-            bags, training = split.bags, split.train
-            head: Any = build_head(trial.params)
-            head.fit(bags.select(training), cache.clinical.iloc[training], labels[training])
-            mine = bags.select(np.array([row])), cache.clinical.iloc[[row]]
-            found.append(image_contributions(head, *mine)[0])
-            probabilities.append(float(head.predict_proba(*mine)[0, 1]))
-            parts.append(patient_parts(head, bags, cache.clinical, row, training))
-    weights = [one.weights for one in found if one.weights is not None]
-    table = pd.DataFrame(
-        {
-            "image": _names(cache, row),
-            "contribution": np.mean([one.values for one in found], axis=0),
-            "attention": np.mean(weights, axis=0) if weights else np.nan,
-        }
-    ).sort_values("contribution", ascending=False, kind="stable", ignore_index=True)
+        parts = _parts(cache, fits, members, row)
+        found = _contributions(cache, fits, members, row)
     return Explanation(
-        patient, int(cache.labels[row]) if fold is not None else -1, fold, trial, len(splits),
-        min(len(split.train) for split in splits), float(np.mean(probabilities)), _threshold(trial, fold),
-        _mean(parts), found[0].method, table,
+        patient, int(cache.labels[row]) if fold is not None else -1, fold, model.members, model.reason, len(fits),
+        min(len(fit.train) for fit in fits), probability, _threshold(model, fold), parts,
+        Counter(one.method for one, _ in found), sum(one.weights is not None for one, _ in found),
+        _table(_names(cache, row), found),
     )  # fmt: skip
 
 
@@ -110,11 +118,52 @@ def _row_of(cache: Cache, patient: str) -> int:
     return int(rows[0])
 
 
-def _splits(cache: Cache, encoder_family: str, row: int, fold: int | None) -> list[Split]:
-    """One per model, none of which knows the patient."""
-    if fold is None:
-        return cache.final_splits(encoder_family, np.array([row]))
-    return [cache.split(encoder_family, {fold})]
+def _fits(cache: Cache, encoder_family: str, row: int, fold: int | None) -> list[FinalFit]:
+    """What the heads are fitted on; none of it knows the patient."""
+    splits = (
+        cache.final_splits(encoder_family, np.array([row]))
+        if fold is None
+        else [cache.split(encoder_family, {fold})]
+    )
+    return [FinalFit(cache.encodings[split.encoding], split) for split in splits]
+
+
+def _parts(cache: Cache, fits: list[FinalFit], members: list[Member], row: int) -> PatientParts:
+    total = np.zeros(4)
+    for member in members:
+        for fit, head in zip(fits, member.heads, strict=True):
+            one = patient_parts(head, fit.split.bags, cache.clinical, row, fit.train)
+            total += member.weight / len(fits) * np.array([one.logit, one.base, one.image, one.clinical])
+    return PatientParts(*total.tolist())
+
+
+def _contributions(
+    cache: Cache, fits: list[FinalFit], members: list[Member], row: int
+) -> list[tuple[ImageContributions, float]]:
+    """Of each fitted head, and its share of the whole."""
+    rows = np.array([row])
+    return [
+        (
+            image_contributions(head, fit.split.bags.select(rows), cache.clinical.iloc[rows])[0],
+            member.weight / len(fits),
+        )
+        for member in members
+        for fit, head in zip(fits, member.heads, strict=True)
+    ]
+
+
+def _table(names: list[str], found: list[tuple[ImageContributions, float]]) -> pd.DataFrame:
+    """The images, see `Explanation.images`."""
+    attention = [(one.weights, share) for one, share in found if one.weights is not None]
+    attended = sum(share for _, share in attention)
+    table = {
+        "image": names,
+        "contribution": np.sum([share * one.values for one, share in found], axis=0),
+        "attention": np.sum([share / attended * weights for weights, share in attention], axis=0)
+        if attention
+        else np.nan,
+    }
+    return pd.DataFrame(table).sort_values("contribution", ascending=False, kind="stable", ignore_index=True)
 
 
 def _names(cache: Cache, row: int) -> list[str]:
@@ -123,12 +172,9 @@ def _names(cache: Cache, row: int) -> list[str]:
     return cache.tables.names[first : first + int(lengths[row])]
 
 
-def _threshold(trial: TrialSummary, fold: int | None) -> float:
+def _threshold(model: FinalModel, fold: int | None) -> float:
+    """For a labelled patient that of the fold's heads, as out-of-fold decisions take it; else that of a submission."""
     if fold is None:
-        return trial.threshold
-    folds = np.unique(trial.folds[:, 0])
-    return float(trial.scores.thresholds[0, int(np.searchsorted(folds, fold))])
-
-
-def _mean(parts: list[PatientParts]) -> PatientParts:
-    return PatientParts(*np.mean([(p.logit, p.base, p.image, p.clinical) for p in parts], axis=0).tolist())
+        return model.threshold
+    folds = np.unique(model.study.best.folds[:, 0])
+    return float(model.chosen.fold_thresholds[0, int(np.searchsorted(folds, fold))])

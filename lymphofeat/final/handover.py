@@ -128,22 +128,28 @@ def handed_over(study: StudySummary, chosen: Average, rule: str | None = None) -
         chosen: what `rule` takes of it.
         rule: as the user named it; None: the default.
     """
-    which = rule_named(rule or DEFAULT).words
-    what = f"{_heads(chosen)} {_are(chosen)} handed over: {which} of {study.n_scored}"
+    which = f"{rule_named(rule or DEFAULT).words_for(len(chosen.members))} of {_trials(study)}"
+    what = f"{_heads(chosen)} {_are(chosen)} handed over: {which}"
     if rule is not None:
         return f"{what}, as --select {rule} asks."
     return f"{what}, the default rule (docs/bundle.md says why, --select takes another)."
 
 
 def _selected(study: StudySummary, chosen: Average, rule: str) -> str:
-    return (
-        f"{_heads(chosen)} {'was' if len(chosen.members) == 1 else 'were'} selected as {rule_named(rule).words} of "
-        f"{study.n_scored} on these very folds, so {OPTIMISTIC}"
-    )
+    taken, n = rule_named(rule), len(chosen.members)
+    which = f"{taken.words_for(n)} of {_trials(study)}"
+    if n == 1:
+        return f"{_heads(chosen)} was selected as {which} on these very folds, so {OPTIMISTIC}"
+    how = "searched" if n < taken.size else "selected"  # all that there were, or some of them
+    return f"This is {which}, {how} on these very folds, so {OPTIMISTIC}"
+
+
+def _trials(study: StudySummary) -> str:
+    return "1 trial" if study.n_scored == 1 else f"{study.n_scored} trials"
 
 
 def _heads(chosen: Average) -> str:
-    numbers = [str(trial.number) for trial, _ in chosen.members]
+    numbers = [str(number) for number in sorted(trial.number for trial, _ in chosen.members)]
     if len(numbers) == 1:
         return f"Trial {numbers[0]}"
     return f"Trials {', '.join(numbers[:-1])} and {numbers[-1]}"

@@ -30,7 +30,7 @@ from ..storage.json_arrays import pack, unpack
 from ..studies.average import Average
 from ..studies.search import Search, run_together
 from ..studies.selection import Candidate, select
-from ..studies.space import HEAD_TYPE, Space, build_head
+from ..studies.space import Space, build_head
 from ..studies.study import Tuning, check_arguments, encoding_in
 from ..studies.summary import StudySummary, load_study, load_trials
 from ..studies.workers import Workers, workers
@@ -40,7 +40,7 @@ from .result import Nested, NestedFold
 __all__ = ["LEDGER", "Engine", "nested"]
 
 LEDGER = "folds.jsonl"  # in the folder of the searches: the finished outer folds
-_RULES = "2"  # changes whenever a finished fold would come out otherwise within a version
+_RULES = "3"  # changes whenever a finished fold would come out otherwise within a version
 
 
 def nested(
@@ -178,12 +178,9 @@ class Engine:
                 fold=fold.fold,
                 rows=np.flatnonzero(fold_of == fold.fold),
                 probabilities=chosen.probabilities[fold_of == fold.fold, 0],
-                threshold=float(
-                    sum(weight * trial.scores.thresholds[0, number] for trial, weight in chosen.members)
-                ),
+                threshold=float(chosen.fold_thresholds[0, number]),
                 inner=found[number],
-                params=chosen.members[0][0].params,
-                head_type=str(chosen.members[0][0].params[HEAD_TYPE]),
+                members=tuple((trial.params, weight) for trial, weight in chosen.members),
                 tuned=chosen.scores,
                 n_trials=study.n_trials,
                 seconds=study.seconds,
@@ -270,7 +267,7 @@ def _refitted(
         "probabilities": pack(probabilities),
         "cut": chosen.threshold,
         "inner": pack(inner),
-        "params": chosen.members[0][0].params,
+        "members": [[trial.params, weight] for trial, weight in chosen.members],
         "tuned": chosen.scores,
         "n_trials": summary.n_trials,
         "seconds": summary.seconds + time.perf_counter() - start,
@@ -282,19 +279,23 @@ def _selected_that_fits(
 ) -> tuple[Average, NDArray[np.float64]]:
     """What is handed over, and its (n_test,) probabilities."""
     failed: set[int] = set()
+    predicted: dict[int, NDArray[np.float64]] = {}  # by heads of averages of which another one failed
     for chosen in _selections(summary, failed):
-        probabilities = np.zeros(len(split.test))
-        for trial, weight in chosen.members:
+        for trial, _ in chosen.members:
+            if trial.number in predicted:
+                continue
             try:
                 with one_thread():
                     (p,) = fit_predict(build_head(trial.params), [split], view.clinical, labels, fit_cache)
             except Exception as error:  # noqa: BLE001 - whatever a head fails with, the next one may not
                 raise_if_all(error)
                 failed.add(trial.number)
-                break
-            probabilities += weight * p
-        else:
-            return chosen, probabilities
+            else:
+                predicted[trial.number] = p
+        if failed.isdisjoint(trial.number for trial, _ in chosen.members):
+            return chosen, np.asarray(
+                sum(weight * predicted[trial.number] for trial, weight in chosen.members)
+            )
     raise StudyError(
         f"None of the heads of {summary.path} can be fitted on all patients outside the outer fold."
     )
@@ -322,8 +323,7 @@ def _read(ledger: Ledger, key: str, view: Cache, run: Run, fold: int) -> NestedF
             probabilities=unpack(entry["probabilities"]),
             threshold=float(entry["cut"]),
             inner=unpack(entry["inner"]),
-            params=dict(entry["params"]),
-            head_type=str(entry["params"][HEAD_TYPE]),
+            members=tuple((dict(params), float(weight)) for params, weight in entry["members"]),
             tuned=dict(entry["tuned"]),
             n_trials=int(entry["n_trials"]),
             seconds=float(entry["seconds"]),

@@ -25,13 +25,13 @@ class NestedFold:
         seed: of the run's search.
         fold: the fold that was held out.
         rows: (n_fold,) int64 positions of its patients in `Nested.ids`.
-        probabilities: (n_fold,) float64 of malignant, by the chosen head refitted on all other patients.
+        probabilities: (n_fold,) float64 of malignant, by the chosen heads refitted on all other patients.
         threshold: malignant at this probability or above; chosen on `inner`.
-        inner: (n,) float64, the chosen head's inner out-of-fold probabilities of the training patients, NaN for the
+        inner: (n,) float64, the chosen heads' inner out-of-fold probabilities of the training patients, NaN for the
             fold's own: what calibration, triage and thresholds may be fitted on.
-        params: the chosen point of the search space; of an average, that of its first head.
-        head type: the chosen head's head type.
-        tuned: per metric, the score of the chosen trial inside the training part; it was selected.
+        members: (params, weight) of each chosen head: its point of the search space, and its share of the average;
+            the weights add up to 1.
+        tuned: per metric, the score of the chosen heads' average inside the training part; it was selected.
         n_trials: finished trials of the search.
         seconds: that the search and the refit took, all runs of the program together.
     """
@@ -44,8 +44,7 @@ class NestedFold:
     probabilities: Floats
     threshold: float
     inner: Floats
-    params: dict[str, Any]
-    head_type: str
+    members: tuple[tuple[dict[str, Any], float], ...]
     tuned: dict[str, float]
     n_trials: int
     seconds: float

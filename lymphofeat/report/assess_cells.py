@@ -181,9 +181,10 @@ SHOWN: dict[str, Shown] = {
     ),
     "stability": Shown("Stability", {"": _what, "value": _plain}),
     "choices": Shown(
-        "Choices of the outer folds' searches; agreement: share of pairs of folds that agree",
-        {"parameter": _text("parameter"), "folds": lambda r: f"{r['folds']} of {r['of']}",
-         "most often": _text("most_frequent"), "share": _share("share"), "agreement": _share("alike"), "range": _range},
+        "Choices of the outer folds' searches; weight: of the heads with the parameter, share: of these; agreement: "
+        "share of pairs of heads from two folds that agree",
+        {"parameter": _text("parameter"), "weight": _share("weight"), "most often": _text("most_frequent"),
+         "share": _share("share"), "agreement": _share("alike"), "range": _range},
     ),
     "simplest": Shown(
         "Pipelines, the simplest first; within: at most one standard error from the best",

@@ -1,11 +1,11 @@
 """The learning curve joins an assessment: its table and its sentence."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from ..assess import Assessment
-from ..assess.learning import Learning, learning_curve
+from ..assess.learning import Learning, Members, Params, learning_curve
 from ..cache.reader import Cache
 from ..errors import InputError
 from ..progress import Progress
@@ -18,10 +18,10 @@ def measured_learning_curve(
     assessment: Assessment,
     cache: Cache,
     encoder_family: str,
-    params: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    params: Params | Sequence[Members],
     progress: Progress,
 ) -> Assessment:
-    """The assessment with the learning curve of a head, or with a note that says why there is none.
+    """The assessment with the learning curve of heads, or with a note that says why there is none.
 
     Args:
         cache, encoder_family, params, progress: as for `assess.learning.learning_curve`.
@@ -41,8 +41,10 @@ def with_learning_curve(assessment: Assessment, learning: Learning) -> Assessmen
 def learning_sentence(learning: Learning) -> str:
     """What twice the patients would bring, and on what trust."""
     gain = learning.gain
-    n = len(set(learning.head_types))
-    heads = f"the {learning.head_types[0]} head" if n == 1 else f"heads of {n} types"
+    types = Counter(learning.head_types)
+    heads = f"the {learning.head_types[0]} head" if len(types) == 1 else f"heads of {len(types)} types"
+    if learning.n_heads > 1:
+        heads = f"the averages of up to {learning.n_heads} heads a fold ({', '.join(types)})"
     verdict = "" if gain.low > 0.001 else "; it may be nothing"
     return (
         f"Learning from {2 * learning.n_now:.0f} patients instead of {learning.n_now:.0f} would change the "

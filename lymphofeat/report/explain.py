@@ -1,30 +1,41 @@
 """The explanation of one patient in the terminal and as a CSV file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from scipy.special import logit
 
 from ..explanation import Explanation
+from ..explanation.images import Method
 from ..storage.atomic import atomic_write
-from ..studies.describe import describe_head
+from ..studies.describe import describe_head, describe_heads
 from ..wording import number
 from .printing import PlainTable, show
 
 __all__ = ["render_explanation", "write_explanation"]
 
 _CLASSES = {0: "reactive", 1: "malignant"}
-_METHODS = {
-    "exact": "Each image's share of the image part is exact: the head is a sum over images.",
+_METHODS: Mapping[Method, str] = {
+    "exact": "Each image's share of the image part is exact: the log-odds are a sum over images.",
     "attention": "Each image's share is its attention times what it says; attention depends on all images together.",
     "leave-one-out": "Each image's share is what the log-odds lose without it; shares need not add up.",
     "none": "The head sees no image.",
 }
+# The same of several heads, each with the number of those that it is true of.
+_OF_SEVERAL: Mapping[Method, str] = {
+    "exact": "{} whose log-odds are a sum over images, exactly",
+    "attention": "{} with attention, times what the image says; attention depends on all images together",
+    "leave-one-out": "{} by what the log-odds lose without the image; such shares need not add up",
+    "none": "{} that see no image and add 0",
+}
+_NEAREST = 1e-12  # of a probability to 0 and 1, where it has log-odds
 
 
 def render_explanation(explanation: Explanation, console: Console, *, top: int = 9) -> None:
-    """Print who decided, the parts of the log-odds, and the `top` images of either side; 80 columns suffice."""
+    """Print which heads decided, the parts of the log-odds, and the `top` images of either side; 80 columns suffice."""
     e = explanation
     said = _CLASSES[int(e.probability >= e.threshold)]
     truth = f", labelled {_CLASSES[e.label]}" if e.label in _CLASSES else ""
@@ -33,14 +44,22 @@ def render_explanation(explanation: Explanation, console: Console, *, top: int =
         (f"Patient {e.id}", "bold"),
         f": probability of malignant {e.probability:.3f}, threshold {e.threshold:.3f}: {said}{truth}",
     )
-    show(console, f"Head (trial {e.trial.number}): {describe_head(e.trial)}; {_blind(e)}")
+    show(console, e.reason)
+    trials = [trial for trial, _ in e.members]
+    if len(trials) == 1:
+        show(console, f"Head (trial {trials[0].number}): {describe_head(trials[0])}; {_blind(e)}")
+    else:
+        show(console, f"Mean of {len(trials)} heads: {describe_heads(trials)}; {_blind(e)}")
     show(
         console,
-        f"Log-odds {number(e.parts.logit, 2, signed=True)} = typical {number(e.parts.base, 2, signed=True)}, images "
-        f"{number(e.parts.image, 2, signed=True)}, clinical values {number(e.parts.clinical, 2, signed=True)}",
+        f"{_log_odds(e)} {number(e.parts.logit, 2, signed=True)} = typical "
+        f"{number(e.parts.base, 2, signed=True)}, images {number(e.parts.image, 2, signed=True)}, clinical values "
+        f"{number(e.parts.clinical, 2, signed=True)}",
     )
-    show(console, _METHODS[e.method])
-    if e.method != "none":
+    for sentence in (_several(e), _methods(e)):
+        if sentence:
+            show(console, sentence)
+    if set(e.methods) != {"none"}:
         show(console, _table(e.images, top))
 
 
@@ -55,11 +74,49 @@ def write_explanation(explanation: Explanation, path: Path, *, force: bool = Fal
 
 
 def _blind(e: Explanation) -> str:
+    each = "" if len(e.members) == 1 else "each "
     if e.fold is not None:
-        return f"fitted on {e.n_trained_on} patients, without fold {e.fold}, which this one is in"
+        return f"{each}fitted on {e.n_trained_on} patients, without fold {e.fold}, which this one is in"
     if e.n_models > 1:
-        return f"mean of {e.n_models} models, each fitted on its encoder's training patients"
-    return f"fitted on all {e.n_trained_on} labelled patients"
+        return f"{each}averaged over {e.n_models} fits, one on the training patients of each encoder"
+    return f"{each}fitted on all {e.n_trained_on} labelled patients"
+
+
+def _log_odds(e: Explanation) -> str:
+    return "Log-odds" if _n_models(e) == 1 else "Mean log-odds"
+
+
+def _n_models(e: Explanation) -> int:
+    return len(e.members) * e.n_models
+
+
+def _several(e: Explanation) -> str:
+    """That a mean of log-odds is not the log-odds of the mean probability, where there are several."""
+    if _n_models(e) == 1:
+        return ""
+    own = float(logit(np.clip(e.probability, _NEAREST, 1 - _NEAREST)))
+    return (
+        f"These are means over the {_fitted(e)}, so that they add up; the mean probability has the log-odds "
+        f"{number(own, 2, signed=True)}: another number where the heads disagree."
+    )
+
+
+def _fitted(e: Explanation) -> str:
+    return f"{_n_models(e)} fitted heads" if e.n_models > 1 else f"{_n_models(e)} heads"
+
+
+def _methods(e: Explanation) -> str:
+    """How the shares were found, and for how many heads."""
+    if len(e.methods) == 1:
+        (method,) = e.methods
+        if _n_models(e) == 1 or method != "none":
+            return _METHODS[method]
+        return "None of the heads sees an image."
+    each = "; ".join(
+        text.format(e.methods[method]) for method, text in _OF_SEVERAL.items() if method in e.methods
+    )
+    attention = f" In brackets: the attention of the {e.n_attending} that have it." if e.n_attending else ""
+    return f"Each image's share is a mean over the {_fitted(e)}: {each}.{attention}"
 
 
 def _table(images: pd.DataFrame, top: int) -> PlainTable:

@@ -8,7 +8,7 @@ from ..final.handover import FinalModel, handed_over
 from ..final.submit import SubmissionSummary
 from ..scoring.score import DIRECTIONS
 from ..studies.average import Average
-from ..studies.describe import describe_head
+from ..studies.describe import describe_head, describe_heads
 from ..studies.next_step import next_step
 from ..studies.summary import StudySummary, TrialSummary
 from ..wording import compact_difference, compact_interval, words
@@ -42,9 +42,11 @@ def render_study(summary: StudySummary, console: Console) -> None:
     show(console, f"Next: {next_step(summary)}")
     show(console, (summary.caveat, "yellow"))
     show(console, handed_over(summary, summary.selected))
-    for trial, _ in summary.selected.members:
-        if trial.number != best.number:
-            show(console, f"  trial {trial.number}: {describe_head(trial)}")
+    chosen = [trial for trial, _ in summary.selected.members]
+    if len(chosen) > 1:
+        show(console, f"  {describe_heads(chosen)}")
+    elif chosen[0].number != best.number:
+        show(console, f"  trial {chosen[0].number}: {describe_head(chosen[0])}")
 
 
 def render_submission(summary: SubmissionSummary, console: Console) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates.scores import METRICS, Bootstrap, bootstrap_of_runs, score
-from ..scoring.score import weighs_equally
+from ..scoring.score import decide, weighs_equally
 from ..scoring.threshold import one_standard_error_threshold, prevalence_threshold
 from .space import build_head
 from .trial import TrialSummary
@@ -33,10 +33,14 @@ class Average:
         return np.asarray(sum(weight * trial.scores.probabilities for trial, weight in self.members))
 
     @cached_property
+    def fold_thresholds(self) -> Floats:
+        """(repeats, K) float64, the average of the members' thresholds of each fold, folds ascending."""
+        return np.asarray(sum(weight * trial.scores.thresholds for trial, weight in self.members))
+
+    @cached_property
     def decisions(self) -> NDArray[np.bool_]:
-        """(n, repeats) out-of-fold decisions, under the average of the members' thresholds of the patient's fold."""
-        thresholds = sum(weight * trial.thresholds_of_patients for trial, weight in self.members)
-        return np.asarray(self.probabilities >= thresholds)
+        """(n, repeats) out-of-fold decisions, each under `fold_thresholds`."""
+        return decide(self.probabilities, self.fold_thresholds, self.members[0][0].folds)
 
     @property
     def scores(self) -> dict[str, float]:

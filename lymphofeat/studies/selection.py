@@ -27,7 +27,7 @@ from .trial import TrialSummary
 
 __all__ = ["AVERAGED", "DEFAULT", "RULES", "Candidate", "Rule", "ranked", "rule_named", "select"]
 
-DEFAULT = "log_loss"  # a key of `RULES`
+DEFAULT = "average_log_loss"  # a key of `RULES`; docs/bundle.md says why
 AVERAGED = 10  # heads of a plain average
 
 
@@ -60,10 +60,18 @@ class Rule:
     Attributes:
         words: what it takes, in the middle of a sentence.
         choose: complete trials of one study → those that are averaged, each with the same share.
+        size: heads that it takes at most; a study with fewer gives all that it has.
     """
 
     words: str
     choose: Callable[[Sequence[Candidate]], list[Candidate]]
+    size: int = 1
+
+    def words_for(self, n_chosen: int) -> str:
+        """`words` where it took `n_chosen` heads, since there were no more."""
+        if n_chosen >= self.size:
+            return self.words
+        return "the only complete head" if n_chosen == 1 else f"the average of all {n_chosen} complete heads"
 
 
 def select(candidates: Sequence[Candidate], rule: str = DEFAULT) -> Average:
@@ -137,7 +145,7 @@ RULES: Mapping[str, Rule] = {
     ),
     **{
         f"average_{metric}": Rule(
-            f"the average of the {AVERAGED} best by {words(metric)}", _best(metric, AVERAGED)
+            f"the average of the {AVERAGED} best by {words(metric)}", _best(metric, AVERAGED), AVERAGED
         )
         for metric in ("balanced_accuracy", "log_loss")
     },

@@ -191,6 +191,36 @@ def test_choices_say_how_often_and_how_far() -> None:
     assert np.isnan(table.loc["logistic.pooling", "median"])
 
 
+def test_choices_of_averages_count_each_head_with_its_weight() -> None:
+    main = nested()
+    ridge = {"family": "logistic", "logistic.C": 1.0}
+    lda = {"family": "lda", "lda.shrinkage": 0.5}
+    other = {"family": "logistic", "logistic.C": 3.0}
+    averages = [
+        ((ridge, 0.5), (other, 0.5)),
+        ((ridge, 0.5), (lda, 0.5)),
+        ((ridge, 1.0),),
+        ((lda, 0.25), (other, 0.75)),
+        ((ridge, 1.0),),
+    ]
+    folds = tuple(replace(f, members=m) for f, m in zip(main.folds_of_runs, averages, strict=True))
+    table = choices_table(replace(main, folds_of_runs=folds)).set_index("parameter")
+    row = table.loc["family"]
+    assert row[["folds", "of", "weight", "most_frequent"]].tolist() == [5, 5, 1, "logistic"]
+    assert row["share"] == pytest.approx(4.25 / 5)
+    pairs = [(a, b) for a in range(5) for b in range(5) if a != b]
+    alike = [
+        sum(w * v for p, w in averages[a] for q, v in averages[b] if p["family"] == q["family"])
+        for a, b in pairs
+    ]
+    assert row["alike"] == pytest.approx(np.mean(alike))
+    row = table.loc["logistic.C"]
+    assert (row["folds"], row["most_frequent"], row["least"], row["median"], row["most"]) == (5, "1", 1, 1, 3)
+    assert (row["weight"], row["share"]) == (pytest.approx(4.25 / 5), pytest.approx(3 / 4.25))
+    row = table.loc["lda.shrinkage"]
+    assert (row["folds"], row["weight"], row["share"], row["alike"]) == (2, pytest.approx(0.15), 1, 1)
+
+
 def test_subgroups_of_a_kind_hold_everyone_once() -> None:
     rows = table_of().drop(columns="id").iloc[:-1]
     masks = subgroups_of(rows)

@@ -88,11 +88,11 @@ def test_the_largest_size_is_the_study_s_own_score(cache: Cache) -> None:
 
 def test_every_fold_may_have_a_head_of_its_own(cache: Cache) -> None:
     folds = np.unique(cache.folds[cache.labels >= 0, 0])
-    same = learning_curve(cache, "frozen", [PARAMS] * len(folds), **FEW, n_sizes=3)
+    same = learning_curve(cache, "frozen", [((PARAMS, 1.0),)] * len(folds), **FEW, n_sizes=3)
     once = learning_curve(cache, "frozen", PARAMS, **FEW, n_sizes=3)
     assert same.table.to_numpy(float) == pytest.approx(once.table.to_numpy(float), nan_ok=True)
     others = [{**PARAMS, "logistic.C": 10.0 ** (2 - int(k))} for k in folds]
-    found = learning_curve(cache, "frozen", others, **FEW, n_sizes=3)
+    found = learning_curve(cache, "frozen", [((one, 1.0),) for one in others], **FEW, n_sizes=3)
     p = np.full(len(cache.labels), np.nan)
     for k in folds:
         scores = score_head(cache, "frozen", build_head(others[int(k)]))
@@ -101,7 +101,26 @@ def test_every_fold_may_have_a_head_of_its_own(cache: Cache) -> None:
     known = cache.labels >= 0
     assert found.table["score"].iloc[2] == pytest.approx(score("auc", cache.labels[known], p[known]))
     with pytest.raises(InputError, match="There are 5 folds, and parameters for 2"):
-        learning_curve(cache, "frozen", [PARAMS] * 2)
+        learning_curve(cache, "frozen", [((PARAMS, 1.0),)] * 2)
+
+
+def test_an_average_learns_as_one(cache: Cache) -> None:
+    folds = np.unique(cache.folds[cache.labels >= 0, 0])
+    clinical = {"family": "logistic", "logistic.inputs": "clinical", "logistic.C": 1.0} | {
+        "logistic.penalty": "l2", "logistic.class_weight": "balanced", "logistic.interaction": False,
+        "logistic.spline": None,
+    }  # fmt: skip
+    members = [((PARAMS, 0.75), (clinical, 0.25))] * len(folds)
+    found = learning_curve(cache, "frozen", members, **FEW, n_sizes=3, metric="balanced_accuracy")
+    one, two = (score_head(cache, "frozen", build_head(p)).probabilities[:, 0] for p in (PARAMS, clinical))
+    y, of = cache.labels[cache.labels >= 0], cache.folds[cache.labels >= 0, 0]
+    share = np.array([y[of != k].mean() for k in of])
+    decided = 0.75 * one + 0.25 * two >= 0.75 * share + 0.25 * 0.5
+    assert found.table["score"].iloc[2] == pytest.approx(score("balanced_accuracy", y, decided))
+    assert found.n_heads == 2
+    assert learning_sentence(found).endswith(
+        "with the parameters of the averages of up to 2 heads a fold (logistic) held fixed."
+    )
 
 
 def test_scores_are_averaged_not_predictions(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +175,7 @@ def test_every_fold_is_predicted_under_what_is_blind_to_it(
         table,
         {"t0": features(table)},
         n_folds=4,
-        head_types={"t0": "t"},
+        encoder_families={"t0": "t"},
         blind_to={"t0": (0,)},
     )
     with pytest.raises(LeakageError, match="has seen labels of fold 1"):

@@ -125,7 +125,7 @@ def test_nested_scores_replace_the_selected_ones(cache: Path, studies: Made, tmp
     rng = np.random.default_rng(0)
     p, folds = rng.random(len(ids)), found.folds[labelled, 0]
     each = tuple(
-        NestedFold(0, 0, 0, k, np.flatnonzero(folds == k), p[folds == k], 0.5, p, {}, "logistic", {}, 3, 1.0)
+        NestedFold(0, 0, 0, k, np.flatnonzero(folds == k), p[folds == k], 0.5, p, (), {}, 3, 1.0)
         for k in range(3)
     )
     nested = Nested("both", "frozen", ("both",), "auc", ids, found.labels[labelled], each)

@@ -26,24 +26,26 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return cache, folder / "s.db"
 
 
-def test_equals_the_best_head_refitted_on_all_labelled_patients(
+def test_equals_the_mean_of_the_best_heads_refitted_on_all_labelled_patients(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "deep" / "sub.csv"
     summary = submit(*made, out, probabilities=True)
-    cache, best = open_cache(made[0]), load_study(made[1]).selected.members[0][0]
+    cache, chosen = open_cache(made[0]), [trial for trial, _ in load_study(made[1]).selected.members]
+    assert len(chosen) > 1
     labelled, test = np.flatnonzero(cache.labels >= 0), np.flatnonzero(cache.patients["split"] == "test")
     bags = cache.bags("frozen")
-    head = build_head(best.params).fit(
-        bags.select(labelled), cache.patients.iloc[labelled], cache.labels[labelled]
-    )
-    p = head.predict_proba(bags.select(test), cache.patients.iloc[test])[:, 1]
-    oof = best.scores.probabilities
-    prior = prevalence_threshold(best.y, balanced=best.params["logistic.class_weight"] == "balanced")
-    threshold = (
-        one_standard_error_threshold(best.y, oof[:, 0], prior=prior)
-        + one_standard_error_threshold(best.y, oof[:, 1], prior=prior)
-    ) / 2
+    each = []
+    for one in chosen:
+        head = build_head(one.params).fit(
+            bags.select(labelled), cache.patients.iloc[labelled], cache.labels[labelled]
+        )
+        each.append(head.predict_proba(bags.select(test), cache.patients.iloc[test])[:, 1])
+    p, y = np.mean(each, axis=0), chosen[0].y
+    oof = np.mean([one.scores.probabilities for one in chosen], axis=0)
+    balanced = [one.params["logistic.class_weight"] == "balanced" for one in chosen]
+    prior = float(np.mean([prevalence_threshold(y, balanced=one) for one in balanced]))
+    threshold = np.mean([one_standard_error_threshold(y, column, prior=prior) for column in oof.T])
     table = pd.read_csv(out, dtype={"Id": str})
     assert list(table.columns) == ["Id", "Predicted"]
     assert list(table["Id"]) == list(cache.patients["id"].iloc[test])
@@ -64,16 +66,17 @@ def test_encoders_trained_per_fold_predict_together(tmp_path: Path, *, pairs: bo
     path = tuned_cache(tmp_path / "c.h5", pairs=pairs)
     tune(path, tmp_path / "s.db", trials=5, heads=["logistic"])
     summary = submit(path, tmp_path / "s.db", tmp_path / "sub.csv")
-    cache, best = open_cache(path), load_study(tmp_path / "s.db").selected.members[0][0]
+    cache, chosen = open_cache(path), load_study(tmp_path / "s.db").selected.members
     test = np.flatnonzero(cache.patients["split"] == "test")
     each = []
     for k in range(4):
         train = np.flatnonzero((cache.labels >= 0) & (cache.folds[:, 0] != k))
         bags = cache.bags(f"tuned-{k}")
-        head = build_head(best.params).fit(
-            bags.select(train), cache.patients.iloc[train], cache.labels[train]
-        )
-        each.append(head.predict_proba(bags.select(test), cache.patients.iloc[test])[:, 1])
+        for one, _ in chosen:
+            head = build_head(one.params).fit(
+                bags.select(train), cache.patients.iloc[train], cache.labels[train]
+            )
+            each.append(head.predict_proba(bags.select(test), cache.patients.iloc[test])[:, 1])
     np.testing.assert_allclose(summary.probabilities, np.mean(each, axis=0), atol=1e-12)
     assert summary.n_models == 4
 

@@ -101,7 +101,7 @@ def test_a_search_with_nothing_to_choose_from_has_no_optimism(cache: Cache, tmp_
     """One trial: every search takes the same head, so what is selected and what is nested are the same predictions."""
     plan = plan_evaluation(cache.path, encoding="good", heads=["logistic"], trials=1)
     found = evaluate(plan, tmp_path)
-    assert len({json.dumps(fold.params, sort_keys=True) for fold in found.main.folds_of_runs}) == 1
+    assert len({json.dumps(fold.members, sort_keys=True) for fold in found.main.folds_of_runs}) == 1
     table = found.assessment.tables["optimism"].set_index("metric")
     assert table[["optimism", "optimism_low", "optimism_high"]].abs().to_numpy().max() < 1e-9
     raw = auc(found.main.y, found.main.probabilities[:, 0])

@@ -15,14 +15,15 @@ from sklearn.base import clone
 import lymphofeat
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.errors import InputError, StudyError
-from lymphofeat.estimates.scores import auc
+from lymphofeat.estimates.scores import auc, score
 from lymphofeat.final import submit
-from lymphofeat.nested import Nested, NestedFold, nested
+from lymphofeat.nested import Nested, NestedFold, engine, nested
 from lymphofeat.progress import Silent
 from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.studies import load_study
 from lymphofeat.studies.space import build_head
 from lymphofeat.studies.store import open_store
+from lymphofeat.studies.summary import load_trials
 
 from ..helpers.caches import frozen_cache, tuned_cache
 
@@ -64,19 +65,30 @@ def assert_same(one: Nested, other: Nested) -> None:
             "seed",
             "fold",
             "threshold",
-            "params",
-            "head_type",
+            "members",
             "tuned",
             "n_trials",
         ):
             assert getattr(a, name) == getattr(b, name)
 
 
-def fitted(cache: Cache, params: Any, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """(n_test,) probabilities of a fresh head."""
+def fitted(cache: Cache, members: Any, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """(n_test,) probabilities of fresh heads, the plain mean of them."""
     bags, table = cache.bags("frozen"), cache.patients
-    head = clone(build_head(params)).fit(bags.select(train), table.iloc[train], cache.labels[train])
-    return np.asarray(head.predict_proba(bags.select(test), table.iloc[test])[:, 1])
+    each = []
+    for params, _ in members:
+        head = clone(build_head(params)).fit(bags.select(train), table.iloc[train], cache.labels[train])
+        each.append(head.predict_proba(bags.select(test), table.iloc[test])[:, 1])
+    return np.asarray(np.mean(each, axis=0))
+
+
+def best_by_log_loss(study: Path, trials: int) -> list[Any]:
+    """The points of the ten best, of equals the first, each point once."""
+    found: list[Any] = []
+    among = [one for one in load_trials(study) if one.number < trials]
+    for one in sorted(among, key=lambda one: (one.scores.values["log_loss"], one.number)):
+        found += [one.params] if one.params not in found else []
+    return found[:10]
 
 
 def test_equals_the_definition(cache: Path, tmp_path: Path) -> None:
@@ -92,27 +104,28 @@ def test_equals_the_definition(cache: Path, tmp_path: Path) -> None:
     for fold in found.folds_of_runs:
         of = opened.folds[rows, fold.repeat]
         np.testing.assert_array_equal(fold.rows, np.flatnonzero(of == fold.fold))
-        expected = fitted(opened, fold.params, rows[of != fold.fold], rows[of == fold.fold])
+        expected = fitted(opened, fold.members, rows[of != fold.fold], rows[of == fold.fold])
         np.testing.assert_allclose(fold.probabilities, expected, atol=1e-9)
         assert np.isnan(fold.inner[fold.rows]).all()
         for k in set(range(5)) - {fold.fold}:
             train, test = (of != k) & (of != fold.fold), of == k
-            inner = fitted(opened, fold.params, rows[train], rows[test])
+            inner = fitted(opened, fold.members, rows[train], rows[test])
             np.testing.assert_allclose(fold.inner[test], inner, atol=1e-9)
         outside = of != fold.fold
-        balanced = build_head(fold.params).get_params()["class_weight"] == "balanced"
-        prior = prevalence_threshold(y[outside], balanced=balanced)
+        balanced = [build_head(p).get_params()["class_weight"] == "balanced" for p, _ in fold.members]
+        prior = np.mean([prevalence_threshold(y[outside], balanced=one) for one in balanced])
         assert fold.threshold == pytest.approx(
             one_standard_error_threshold(y[outside], fold.inner[outside], prior=prior)
         )
-        study = load_study(
-            tmp_path / "frozen-clinical+image+both" / f"repeat{fold.repeat}-seed3-fold{fold.fold}.db"
-        )
+        path = tmp_path / "frozen-clinical+image+both" / f"repeat{fold.repeat}-seed3-fold{fold.fold}.db"
+        study = load_study(path)
         assert set(study.ids) == set(np.array(found.ids)[outside])
-        ((chosen, _),) = study.selected.members
-        assert fold.tuned == pytest.approx(chosen.scores.values)
-        assert fold.params == chosen.params
-        assert (fold.head_type, fold.n_trials, fold.seed) == (fold.params["family"], 4, 3)
+        assert fold.tuned == pytest.approx(study.selected.scores)
+        assert fold.tuned["log_loss"] == pytest.approx(score("log_loss", y[outside], fold.inner[outside]))
+        assert [params for params, _ in fold.members] == best_by_log_loss(path, 4)
+        assert [weight for _, weight in fold.members] == [1 / len(fold.members)] * len(fold.members)
+        assert len(fold.members) > 1
+        assert (fold.n_trials, fold.seed) == (4, 3)
         assert 0 < fold.seconds < 300
     assert not np.isnan(found.probabilities).any()
 
@@ -131,7 +144,7 @@ def test_labels_of_the_outer_fold_change_nothing_inside(tmp_path: Path) -> None:
     assert not np.array_equal(true.y, other.y)
     np.testing.assert_array_equal(one.probabilities, two.probabilities)
     np.testing.assert_array_equal(one.inner, two.inner)
-    assert (one.params, one.threshold, one.tuned) == (two.params, two.threshold, two.tuned)
+    assert (one.members, one.threshold, one.tuned) == (two.members, two.threshold, two.tuned)
     assert not np.array_equal(true.folds_of_runs[0].probabilities, other.folds_of_runs[0].probabilities)
 
 
@@ -175,6 +188,19 @@ def test_finished_folds_are_not_made_again(small: Path, tmp_path: Path) -> None:
     (tmp_path / "folds.jsonl").write_text("\n".join([line.replace('"cut": ', '"cat": '), *rest]) + "\n")
     with pytest.raises(StudyError, match="holds a damaged entry of fold 0"):
         quick(small, tmp_path)
+
+
+def test_finished_folds_of_before_averages_are_made_again(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = quick(small, tmp_path / "now")
+    assert all(len(fold.members) > 1 for fold in expected.folds_of_runs)
+    with monkeypatch.context() as before:
+        before.setattr(engine, "_RULES", "2")
+        quick(small, tmp_path / "then")
+    ledger = tmp_path / "then" / "folds.jsonl"
+    ledger.write_text(ledger.read_text().replace('"members": ', '"params": '))
+    assert_same(quick(small, tmp_path / "then"), expected)
 
 
 SEARCH = """
@@ -285,7 +311,7 @@ def test_scores_bring_heads_that_are_not_equally_sure_to_one_scale() -> None:
         p = expit(shift + slope * z)
         rows = np.flatnonzero(fold_of == k)
         inner = np.where(fold_of == k, np.nan, p)
-        folds.append(NestedFold(0, 0, 0, k, rows, p[rows], 0.5, inner, {}, "logistic", {}, 1, 0.0))
+        folds.append(NestedFold(0, 0, 0, k, rows, p[rows], 0.5, inner, (), {}, 1, 0.0))
     found = Nested("x", "e", ("both",), "auc", tuple(map(str, range(n))), y, tuple(folds))
     true, pooled = auc(y, z), auc(y, found.probabilities[:, 0])
     assert pooled < true - 0.05

@@ -230,7 +230,8 @@ def test_a_nested_search_goes_on_and_says_how_many_failed(cache: Path, tmp_path:
     notes = Notes()
     found = nested(cache, tmp_path, heads=("brittle", "lda"), trials=7, progress=notes)
     assert np.isfinite(found.probabilities).all()
-    assert all(fold.params.get("brittle.way", "none") == "none" for fold in found.folds_of_runs)
+    taken = [params for fold in found.folds_of_runs for params, _ in fold.members]
+    assert all(params.get("brittle.way", "none") == "none" for params in taken)
     searches = len(found.folds_of_runs)
     assert f"image + clinical: {5 * searches} of {7 * searches} trials failed:" in notes.said
 
@@ -249,7 +250,10 @@ def test_a_selected_head_that_cannot_be_fitted_on_the_outer_fold_gives_way_to_th
     expected = nested(cache, tmp_path / "whole", heads=["logistic"], trials=4)
     monkeypatch.setattr(engine, "fit_predict", fails_first)
     found = nested(cache, tmp_path / "broken", heads=["logistic"], trials=4)
-    assert found.folds_of_runs[0].params != expected.folds_of_runs[0].params
+    (_, *left), _ = zip(*expected.folds_of_runs[0].members, strict=True)
+    assert left
+    assert found.folds_of_runs[0].members == tuple((params, 1 / len(left)) for params in left)
+    assert len(turns) == sum(len(fold.members) for fold in expected.folds_of_runs)  # none was fitted twice
     for one, other in zip(found.folds_of_runs[1:], expected.folds_of_runs[1:], strict=True):
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
 

@@ -162,10 +162,41 @@ def test_the_default_is_what_a_study_says_that_it_hands_over(made: tuple[Path, P
     model = submit(*made, tmp_path / "sub.csv").model
     assert numbers(model.chosen) == numbers(study.selected) == chosen_by(DEFAULT, *load_trials(made[1]))
     assert model.reason == handed_over(study, study.selected)
+    assert (
+        "handed over: the average of the 10 best by log loss of 16 trials, the default rule" in model.reason
+    )
     assert "docs/bundle.md" in model.reason
+    assert model.caveat.startswith(
+        "This is the average of the 10 best by log loss of 16 trials, selected on these very folds, so its scores are"
+    )
     named = submit(*made, tmp_path / "named.csv", rule="auc").model
-    assert "the best by AUC of 16, as --select auc asks" in named.reason
-    assert "selected as the best by AUC of 16 on these very folds" in named.caveat
+    assert "the best by AUC of 16 trials, as --select auc asks" in named.reason
+    assert "selected as the best by AUC of 16 trials on these very folds" in named.caveat
+
+
+@pytest.mark.parametrize(
+    ("trials", "which", "caveat"),
+    [
+        (
+            1,
+            "Trial 0 is handed over: the only complete head of 1 trial, the default rule",
+            "Trial 0 was selected as",
+        ),
+        (
+            3,
+            "handed over: the average of all 3 complete heads of 3 trials, the default",
+            "searched on these very",
+        ),
+    ],
+)
+def test_a_study_with_fewer_heads_gives_all_it_has_and_says_so(
+    made: tuple[Path, Path], tmp_path: Path, trials: int, which: str, caveat: str
+) -> None:
+    tune(made[0], tmp_path / "s.db", trials=trials, heads=["logistic", "lda"], inputs=["clinical"])
+    model = submit(made[0], tmp_path / "s.db", tmp_path / "sub.csv").model
+    assert [weight for _, weight in model.members] == [1 / trials] * trials
+    assert which in model.reason
+    assert caveat in model.caveat
 
 
 def test_bad_choices_are_refused(made: tuple[Path, Path]) -> None:
