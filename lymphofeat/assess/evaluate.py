@@ -72,7 +72,7 @@ class Evaluation:
     Attributes:
         main: nested predictions of the pipeline.
         others: of its control experiments.
-        tuned: the search on all folds of the first repeat, whose best score was selected.
+        selected: the search on all folds of the first repeat, whose best score was selected.
         permutation: the permutation test, if asked for.
         assessment: all tables.
     """

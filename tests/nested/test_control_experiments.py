@@ -119,14 +119,14 @@ def test_evaluation_holds_all_pipelines_and_goes_on_with_what_it_has(cache: Cach
         for a, b in zip(found.main.folds_of_runs, other.folds_of_runs, strict=True):
             np.testing.assert_array_equal(a.rows, b.rows)
     assert not np.array_equal(found.others[3].y, found.main.y)
-    assert found.tuned.n_trials == 2
-    assert found.tuned.ids == found.main.ids
+    assert found.selected.n_trials == 2
+    assert found.selected.ids == found.main.ids
     assert found.permutation is not None
     row = found.assessment.tables["permutation"].iloc[0]
     assert (row["shuffles"], row["p"]) == (1, found.permutation.p_value)
     assert any(note.startswith("Permutation test of the whole pipeline") for note in found.assessment.notes)
     optimism = found.assessment.tables["optimism"].set_index("metric").loc["balanced_accuracy"]
-    best = found.tuned.selected.scores["balanced_accuracy"]
+    best = found.selected.selected.scores["balanced_accuracy"]
     assert optimism["tuned"] == pytest.approx(best)
     assert optimism["optimism"] == pytest.approx(best - optimism["nested"])
     before = (tmp_path / "folds.jsonl").read_bytes()
