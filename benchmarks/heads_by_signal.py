@@ -127,10 +127,9 @@ def table(cohorts: int, jobs: int) -> str:
     sizes = [f"{N_IMAGES[s][0]} to {N_IMAGES[s][1]}" for s in ("mean", "rare")]
     lines = [
         f"Mean AUC ± standard error over {cohorts} cohorts of {N_PATIENTS} patients, {sizes[0]} images each "
-        f"({sizes[1]} for the rare cells), {DIM} features, classes {STRENGTH:g} standard deviations apart; in bold, "
-        "what is within two standard errors of the best. Seconds are of 5 folds on one core, the first to pool in a "
-        "way pays for it. "
-        "Made by `benchmarks/heads_by_signal.py`.",
+        f"({sizes[1]} for the rare cells), {DIM} features, classes {STRENGTH:g} standard deviations apart. Bold: "
+        "within two standard errors of the best. Seconds: 5 folds on one core; the first head with a pooling also pays "
+        "for computing it. Made by `benchmarks/heads_by_signal.py`.",
         "",
         "| head | " + " | ".join(SIGNALS) + " | s |",
         "|---|" + "---|" * (len(SIGNALS) + 1),
