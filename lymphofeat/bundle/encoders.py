@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from ..cache.control_experiments import is_colour
-from ..cache.encoder_family import encoders_folder
+from ..cache.encoder_trainer import encoders_folder
 from ..cache.reader import Cache, Encoding
 from ..encoder.backbones import backbone_named
 from ..encoder.channel_statistics import ColourStatistics

@@ -9,19 +9,10 @@ from ..encoder.backbones import BACKBONES
 from ..encoder.channel_statistics import ColourStatistics
 from ..encoder.pixels import recorded_depth
 from ..progress import Progress, Silent
-from .extract import (
-    ExtractSettings,
-    cohort_tables,
-    correct_values,
-    extract_frozen,
-    fill,
-    holds,
-    open_fresh,
-    whole_seconds,
-)
+from .extract import ExtractSettings, encode_frozen, fill, start_of, whole_seconds, writer_for
 from .layout import EncodingSpec
 from .reader import Cache, Encoding, open_cache
-from .writer import PartialEncoding, writing
+from .writer import CacheWriter
 
 __all__ = [
     "COLOUR",
@@ -82,15 +73,13 @@ def add_controls(
         InputError, StaleCacheError, CacheError: as `extract_frozen`.
     """
     settings, progress = with_folds_of(cache, settings or ExtractSettings()), progress or Silent()
-    tables = cohort_tables(cohort, settings, progress)
-    with writing(cache):
-        found, tables = open_fresh(cache, tables)
-        correct_values(found, tables)
-    for control in missing_controls(found, settings):
-        if control is None:
-            extract_colour(cohort, cache, settings, progress=progress)
-        else:
-            extract_frozen(cohort, cache, control, default=False, progress=progress)
+    with writer_for(cohort, cache, settings, progress=progress) as writer:
+        writer.correct_values()
+        for control in missing_controls(writer.found, settings):
+            if control is None:
+                encode_colour(writer, cohort, settings, progress=progress)
+            else:
+                encode_frozen(writer, cohort, start_of(control, progress), default=False, progress=progress)
 
 
 def extract_colour(
@@ -102,8 +91,15 @@ def extract_colour(
         InputError, StaleCacheError, CacheError: as `extract_frozen`.
     """
     progress = progress or Silent()
+    with writer_for(cohort, cache, settings, progress=progress) as writer:
+        encode_colour(writer, cohort, settings, progress=progress)
+
+
+def encode_colour(
+    writer: CacheWriter, cohort: Cohort, settings: ExtractSettings, *, progress: Progress
+) -> None:
+    """As `extract_colour`, into the cache of a writer that was entered."""
     encoder = ColourStatistics(settings.crop)
-    tables = cohort_tables(cohort, settings, progress)
     about = {
         "recipe": "frozen",
         "backbone": COLOUR,
@@ -112,15 +108,13 @@ def extract_colour(
         "dtype": "float32",
     }
     spec = EncodingSpec(COLOUR, COLOUR, encoder.dim, settings.batch_size, None, about)
-    with writing(cache):
-        found, tables = open_fresh(cache, tables)
-        if holds(found, spec):
-            return
-        partial = PartialEncoding(cache, tables, spec)
-        n_before = partial.n_done
-        seconds = fill(partial, cohort, encoder, None, progress)
-        made = {"seconds": whole_seconds(seconds, n_before, tables.n_images)}
-        partial.finish(made=made, default=False)
+    if writer.holds(spec):
+        return
+    partial = writer.begin(spec)
+    n_before = partial.n_done
+    seconds = fill(partial, cohort, encoder, None, progress)
+    made = {"seconds": whole_seconds(seconds, n_before, writer.tables.n_images)}
+    writer.finish(partial, made=made, default=False)
 
 
 def _shape(encoding: Encoding, settings: ExtractSettings) -> tuple[str, int]:

@@ -25,16 +25,14 @@ from ..encoder.frozen import (
     encode_blocks,
     has_fast_bfloat16,
 )
-from ..encoder.identity import difference
 from ..encoder.pixels import Preprocessing, read_block, recorded_depth
 from ..encoder.weights import LoadedWeights, load_weights
-from ..errors import InputError, StaleCacheError, printable
+from ..errors import InputError, printable
 from ..progress import Progress, Silent
 from ..training.pixel_store import PixelStore
-from .changes import check_fresh, with_kept_folds
 from .layout import CohortTables, EncodingSpec, make_folds
-from .reader import Cache, open_cache
-from .writer import PartialEncoding, update_tables, writing
+from .partial import PartialEncoding
+from .writer import CacheWriter
 
 FLUSH_EVERY = 30.0  # seconds of work that a power cut may cost
 
@@ -147,7 +145,7 @@ def extract_frozen(
         cache: the HDF5 file, made if need be; its other encodings stay.
         settings: how.
         force: replace what is there and does not fit: another cohort's cache, a partial file of other settings.
-        default: whether `tune` uses it unless told otherwise; see `PartialEncoding.finish`.
+        default: whether `tune` uses it unless told otherwise; see `CacheWriter.finish`.
         workers: threads, by default one per core.
         progress: is told of blocks as they come.
 
@@ -157,32 +155,82 @@ def extract_frozen(
         StaleCacheError: the cache, or the partial file, was made from other images, labels or settings.
         CacheError: another process is writing, or features are NaN, infinite or all zero.
     """
-    settings, progress = settings or ExtractSettings(), progress or Silent()
+    progress = progress or Silent()
+    start = start_of(settings or ExtractSettings(), progress)
+    with writer_for(cohort, cache, start.settings, force=force, progress=progress) as writer:
+        return encode_frozen(writer, cohort, start, default=default, workers=workers, progress=progress)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where an encoding starts from, looked at before any file of the cohort is read.
+
+    Attributes:
+        settings: possible ones.
+        device: theirs.
+        weights: theirs.
+    """
+
+    settings: ExtractSettings
+    device: torch.device
+    weights: LoadedWeights
+
+
+def start_of(settings: ExtractSettings, progress: Progress) -> Start:
+    """Check the settings and load the weights.
+
+    Raises:
+        InputError: a setting is not possible here.
+        WeightsError: the weights cannot be had.
+    """
     check_settings(settings)
     device = choose_device(settings.device)
     weights = load_weights(backbone_named(settings.backbone), settings.weights, settings.seed)
     if weights.note:
         progress.note(weights.note)
-    tables, depth = cohort_tables(cohort, settings, progress), recorded_depth(cohort.images)
-    with writing(cache):
-        found, tables = open_fresh(cache, tables, force=force)
-        spec = _spec(settings, weights, device, depth)
-        there = not force and holds(found, spec)
-        if not there and lacks_bfloat16(settings, device):
-            progress.note(float32_instead(spec.name))
-            settings = replace(settings, dtype="float32")
-            spec = _spec(settings, weights, device, depth)
-            there = not force and holds(found, spec)
-        if there:
-            correct_values(found, tables)
-            return _summary(cache, settings, spec, weights, tables.n_images, tables.n_images, 0.0)
-        partial = PartialEncoding(cache, tables, spec, anew=force)
-        n_before = partial.n_done
-        encoder = FrozenEncoder(weights.network, _preprocessing(settings), device, DTYPES[settings.dtype])
-        seconds = fill(partial, cohort, encoder, workers, progress)
-        made = {"seconds": whole_seconds(seconds, n_before, tables.n_images)} | _weights_file(settings)
-        partial.finish(made=made, default=default)
-    summary = _summary(cache, settings, spec, weights, tables.n_images, n_before, seconds)
+    return Start(settings, device, weights)
+
+
+def writer_for(
+    cohort: Cohort, cache: Path, settings: ExtractSettings, *, force: bool = False, progress: Progress
+) -> CacheWriter:
+    """The cohort's writer of the cache file `cache`; reads every image file once, for its digest.
+
+    Raises:
+        InputError: as `cohort_tables`.
+    """
+    return CacheWriter(cache, cohort_tables(cohort, settings, progress), force=force)
+
+
+def encode_frozen(
+    writer: CacheWriter,
+    cohort: Cohort,
+    start: Start,
+    *,
+    default: bool = True,
+    workers: int | None = None,
+    progress: Progress,
+) -> ExtractSummary:
+    """As `extract_frozen`, into the cache of a writer that was entered."""
+    settings, device, n_images = start.settings, start.device, writer.tables.n_images
+    depth = recorded_depth(cohort.images)
+    spec = _spec(settings, start.weights, device, depth)
+    there = writer.holds(spec)
+    if not there and lacks_bfloat16(settings, device):
+        progress.note(float32_instead(spec.name))
+        settings = replace(settings, dtype="float32")
+        spec = _spec(settings, start.weights, device, depth)
+        there = writer.holds(spec)
+    if there:
+        writer.correct_values()
+        return _summary(writer.path, settings, spec, start.weights, n_images, n_images, 0.0)
+    partial = writer.begin(spec)
+    n_before = partial.n_done
+    encoder = FrozenEncoder(start.weights.network, _preprocessing(settings), device, DTYPES[settings.dtype])
+    seconds = fill(partial, cohort, encoder, workers, progress)
+    made = {"seconds": whole_seconds(seconds, n_before, n_images)} | _weights_file(settings)
+    writer.finish(partial, made=made, default=default)
+    summary = _summary(writer.path, settings, spec, start.weights, n_images, n_before, seconds)
     if settings.dtype == "float32":
         return summary
     error = _bfloat16_error(cohort, settings, encoder, bits_of(spec))
@@ -250,57 +298,6 @@ def _spec(
         "torch": str(torch.__version__),
     }
     return EncodingSpec(name, name, backbone.dim, settings.batch_size, None, about)
-
-
-def open_fresh(
-    cache: Path, tables: CohortTables, *, force: bool = False
-) -> tuple[Cache | None, CohortTables]:
-    """The cache, if there is one, and `tables` with the folds that are in use there. Use inside `writing(cache)`.
-
-    Args:
-        cache: the file; it is only read.
-        tables: of the cohort as it is now.
-        force: take the cache of another cohort as well; what does not fit is left out when it is written next.
-
-    Raises:
-        StaleCacheError: it is of another cohort.
-    """
-    if not cache.exists():
-        return None, tables
-    found = open_cache(cache)
-    tables = with_kept_folds(found.tables, tables)
-    if not force:
-        check_fresh(cache, found.tables, tables)
-    return found, tables
-
-
-def correct_values(found: Cache | None, tables: CohortTables) -> None:
-    """Bring corrected clinical values into a cache, which keeps its encodings: most encoders see images only.
-
-    Encodings of those that were trained on the former values are stale from then on; see `Cache.stale`.
-    """
-    if found is not None and (found.fingerprint, found.tables.reference) != (
-        tables.digest(),
-        tables.reference,
-    ):
-        update_tables(found.path, tables)
-
-
-def holds(found: Cache | None, spec: EncodingSpec) -> bool:
-    """Whether the cache holds this very encoding.
-
-    Raises:
-        StaleCacheError: it holds an encoding of that name with other settings.
-    """
-    encoding = None if found is None else {**found.encodings, **found.stale}.get(spec.name)
-    if found is None or encoding is None:
-        return False
-    if differing := difference(encoding.spec.identity, spec.identity):
-        raise StaleCacheError(
-            f"{found.path} holds an encoding {spec.name} made with other settings ({differing}); "
-            "give another --cache, or --force to replace it."
-        )
-    return True
 
 
 def bits_of(spec: EncodingSpec) -> int:

@@ -16,26 +16,16 @@ from ..parallel import disable_malloc_trim
 from ..progress import Progress, Silent
 from ..training.recipe import Recipe
 from ..training.recipe_file import change_recipe, find_recipe
-from .encoder_family import Family, encoder_family_name, encoders_folder
-from .extract import (
-    ExtractSettings,
-    check_settings,
-    cohort_tables,
-    correct_values,
-    float32_instead,
-    holds,
-    lacks_bfloat16,
-    open_fresh,
-)
-from .members import Member, members_of
+from .encoder_family import EncoderFamily, encoder_family_of
+from .encoder_trainer import EncoderTrainer
+from .extract import ExtractSettings, check_settings, float32_instead, lacks_bfloat16, writer_for
+from .members import Member
 from .reader import open_cache
-from .writer import writing
+from .writer import CacheWriter
 
 __all__ = [
     "FinetuneSettings",
     "FinetuneSummary",
-    "encoder_family_name",
-    "encoders_folder",
     "extract_finetuned",
     "settings_from",
 ]
@@ -165,52 +155,68 @@ def extract_finetuned(
         OSError: the disk is full.
     """
     settings, progress = settings or FinetuneSettings(), progress or Silent()
-    recipe = find_recipe(settings.recipe) if isinstance(settings.recipe, str) else settings.recipe
-    recipe = change_recipe(recipe, {}, f"recipe {recipe.name}")
-    began = time.perf_counter()
+    recipe_of(settings)
     check_settings(settings.extract)
-    tables = cohort_tables(cohort, settings.extract, progress)
+    with writer_for(cohort, cache, settings.extract, force=force, progress=progress) as writer:
+        return encode_finetuned(writer, cohort, settings, workers=workers, progress=progress)
+
+
+def recipe_of(settings: FinetuneSettings) -> Recipe:
+    """The recipe, checked.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    recipe = find_recipe(settings.recipe) if isinstance(settings.recipe, str) else settings.recipe
+    return change_recipe(recipe, {}, f"recipe {recipe.name}")
+
+
+def encode_finetuned(
+    writer: CacheWriter,
+    cohort: Cohort,
+    settings: FinetuneSettings,
+    *,
+    workers: int | None = None,
+    progress: Progress,
+) -> FinetuneSummary:
+    """As `extract_finetuned`, into the cache of a writer that was entered."""
+    recipe, extract, began = recipe_of(settings), settings.extract, time.perf_counter()
     disable_malloc_trim()
-    with writing(cache):
-        found, tables = open_fresh(cache, tables, force=force)
-        folds = tables.folds[tables.folds[:, 0] >= 0, 0]
-
-        def planned(extract: ExtractSettings) -> tuple[Family, list[Member], list[Member]]:
-            encoder_family = Family(cohort, cache, extract, settings.name, recipe, tables, workers, progress)
-            members = members_of(encoder_family.name, folds, nested=settings.nested)
-            return (
-                encoder_family,
-                members,
-                [m for m in members if force or not holds(found, encoder_family.spec(m))],
-            )
-
-        encoder_family, members, waiting = planned(settings.extract)
-        if waiting and lacks_bfloat16(settings.extract, encoder_family.device):
-            progress.note(float32_instead(encoder_family.name))
-            encoder_family, members, waiting = planned(replace(settings.extract, dtype="float32"))
-        if not waiting:
-            correct_values(found, tables)
-        if force:
-            encoder_family.forget(members)
-        encoder_family.train(waiting)
-        for member in waiting:
-            encoder_family.encode(member, anew=force)
-    best = _best_epochs(cache, members)
-    seconds = time.perf_counter() - began
+    encoders = encoder_family_of(cohort, extract, recipe, writer.tables, settings.name)
+    waiting = _waiting(encoders, writer, nested=settings.nested)
+    if waiting and lacks_bfloat16(extract, encoders.device):
+        progress.note(float32_instead(encoders.name))
+        extract = replace(extract, dtype="float32")
+        encoders = encoder_family_of(cohort, extract, recipe, writer.tables, settings.name)
+        waiting = _waiting(encoders, writer, nested=settings.nested)
+    if not waiting:
+        writer.correct_values()
+    trainer = EncoderTrainer(encoders, writer, cohort, workers, progress)
+    if writer.force:
+        trainer.forget(waiting)
+    trainer.train(waiting)
+    for member in waiting:
+        trainer.encode(member)
+    members = encoders.members(nested=settings.nested)
     return FinetuneSummary(
-        cache,
-        encoder_family.name,
-        recipe,
-        encoder_family.weights.origin,
-        tables.n_images,
-        best,
-        len(members) - len(waiting),
-        seconds,
+        cache=writer.path,
+        encoder_family=encoders.name,
+        recipe=recipe,
+        origin=encoders.weights_origin,
+        n_images=writer.tables.n_images,
+        best=_best_epochs(writer, members),
+        n_before=len(members) - len(waiting),
+        seconds=time.perf_counter() - began,
     )
 
 
-def _best_epochs(cache: Path, members: Sequence[Member]) -> dict[str, dict[str, float]]:
-    encodings = open_cache(cache).encodings
+def _waiting(encoders: EncoderFamily, writer: CacheWriter, *, nested: bool) -> list[Member]:
+    """Those that the cache does not hold."""
+    return [m for m in encoders.members(nested=nested) if not writer.holds(encoders.spec(m))]
+
+
+def _best_epochs(writer: CacheWriter, members: Sequence[Member]) -> dict[str, dict[str, float]]:
+    encodings = open_cache(writer.path).encodings
     return {m.name: _kept(encodings[m.name].made) for m in members}
 
 

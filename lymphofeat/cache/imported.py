@@ -13,10 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..cohort.model import TABLE_COLUMNS
 from ..errors import CacheError
-from .changes import check_fresh, with_kept_folds
 from .layout import CohortTables, EncodingSpec, make_folds
-from .reader import open_cache
-from .writer import PartialEncoding, own_probabilities, refuse_bad, writing
+from .partial import refuse_bad
+from .writer import CacheWriter, own_probabilities
 
 __all__ = ["save_cache"]
 
@@ -87,16 +86,12 @@ def save_cache(
         refuse_bad(tables, array)
         if name in end_to_end:
             own_probabilities(tables, name, end_to_end[name])
-    with writing(path):
-        if path.exists():
-            found = open_cache(path).tables
-            tables = with_kept_folds(found, tables)
-            if not force:
-                check_fresh(path, found, tables)
+    with CacheWriter(path, tables, force=force) as writer:
         for spec in specs:
-            partial = PartialEncoding(path, tables, spec, anew=True)
+            writer.forget(spec.name)
+            partial = writer.begin(spec)
             partial.write(0, arrays[spec.name])
-            partial.finish(end_to_end.get(spec.name))
+            writer.finish(partial, end_to_end.get(spec.name))
 
 
 def _spec(

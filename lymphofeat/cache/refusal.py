@@ -1,11 +1,16 @@
-"""Why a path cannot be opened as a cache: one sentence and one way out for each cause."""
+"""Why a cache cannot be opened or written: one sentence and one way out for each cause."""
 
+import contextlib
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import CacheError
 from ..storage.kinds import inspect_path
 from ..storage.locks import held_by_another
 
-__all__ = ["damaged", "incomplete", "why_no_cache"]
+__all__ = ["damaged", "incomplete", "room_for", "why_no_cache"]
 
 
 def why_no_cache(path: Path, cause: str) -> str:
@@ -58,3 +63,34 @@ def damaged(path: Path, cause: object) -> str:
         f"{path} is a damaged HDF5 file ({cause}); put a good copy in its place, or move it away and run `lymphofeat "
         "extract` again."
     )
+
+
+@contextlib.contextmanager
+def room_for(path: Path, kept: str) -> Iterator[None]:
+    """Word what h5py and the system say of a disk that is full or cannot be written.
+
+    Raises:
+        CacheError: with what is `kept`.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise CacheError(
+            f"{path} cannot be written ({_cause(error)}): {kept}; make room, or free the folder, and run the same "
+            "command again."
+        ) from error
+
+
+def _cause(error: BaseException) -> str:
+    """What the system said; h5py hides it in a long text, or in the error that was being handled."""
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None:
+        links.append(link)
+        link = link.__cause__ or link.__context__
+    for one in links:
+        if isinstance(one, OSError) and one.errno:
+            return os.strerror(one.errno)
+        if found := re.search(r"error message = '([^']+)'", str(one)):
+            return found[1]
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

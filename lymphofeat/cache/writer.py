@@ -1,15 +1,12 @@
-"""Writing an encoding so that a kill at any moment loses at most the blocks in flight."""
+"""The one writer of a cache file, from the first look at it to the last encoding that is put into it."""
 
-import contextlib
 import glob
 import json
-import os
-import re
-import zlib
 from collections.abc import Iterator, Mapping
-from hashlib import blake2b
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -19,22 +16,13 @@ from ..encoder.identity import difference
 from ..errors import CacheError, StaleCacheError
 from ..storage.atomic import atomic_write, check_place, leftovers
 from ..storage.locks import locked
-from .changes import check_fresh, same_folds, same_images, same_labels
-from .layout import (
-    CohortTables,
-    EncodingSpec,
-    create_encoding,
-    create_file,
-    encoding_size,
-    map_dataset,
-    open_checked,
-    read_tables,
-)
+from .changes import check_fresh, same_folds, same_images, same_labels, with_kept_folds
+from .layout import CohortTables, EncodingSpec, create_file, map_dataset, open_checked, read_tables
+from .partial import PartialEncoding, features_digest
+from .reader import Cache, open_cache
+from .refusal import room_for
 
-
-def partial_path(cache: Path, name: str) -> Path:
-    """Where encoding `name` grows until it is whole."""
-    return cache.with_name(f"{cache.name}.{name}.partial")
+__all__ = ["CacheWriter", "own_probabilities", "partials", "remove_leftovers"]
 
 
 def partials(cache: Path) -> Iterator[tuple[Path, int, int]]:
@@ -43,20 +31,6 @@ def partials(cache: Path) -> Iterator[tuple[Path, int, int]]:
         with open_checked(path) as file:
             for group in file["encodings"].values():
                 yield path, int(group["done"][:].sum()), len(group["done"])
-
-
-@contextlib.contextmanager
-def writing(cache: Path) -> Iterator[None]:
-    """Hold the cache's write lock, which the system drops when the process ends, however it ends.
-
-    Raises:
-        InputError: `cache` is a folder.
-        CacheError: another process holds it, or the folder cannot be written.
-    """
-    check_place(cache)
-    with locked(cache, CacheError, way_out=", or name another --cache"):
-        remove_leftovers(cache.parent, cache.name)
-        yield
 
 
 def remove_leftovers(folder: Path, name: str) -> None:
@@ -69,156 +43,110 @@ def remove_leftovers(folder: Path, name: str) -> None:
             path.unlink(missing_ok=True)
 
 
-class PartialEncoding:
-    """An encoding under way: which blocks are missing, and where to put them.
+class CacheWriter:
+    """Owns a cache file while a command writes it: the path, the lock, the partial files, the tables.
 
-    Use inside `writing(cache)`. `write` may be called from several threads, for different blocks.
+    A context that a command enters once. The system drops the lock when the process ends, however it ends; whoever is
+    given the writer may therefore write, and nobody else does. The cache itself is never changed in place: a new one is
+    written beside it and renamed over it.
+
+    Args:
+        path: the cache; it need not exist.
+        tables: of the cohort as it is now.
+        force: replace what is there and does not fit: the cache of another state of the cohort (what does not fit is
+            left out when it is written next), an encoding of that name, a partial file.
 
     Attributes:
-        note: what became of an earlier run's blocks, for people; "" if there is nothing to say.
+        path, force: as given.
+        tables: inside the context, with the folds that are in use in the cache.
+
+    Raises:
+        InputError: on entering: `path` is a folder.
+        CacheError: on entering: another process holds the lock, or the folder cannot be written.
+        StaleCacheError: on entering: the cache is of another state of the cohort, and `force` is false.
     """
 
-    def __init__(self, cache: Path, tables: CohortTables, spec: EncodingSpec, *, anew: bool = False) -> None:
-        self.cache, self.tables, self._asked = cache, tables, spec
-        self.path = partial_path(cache, spec.name)
-        self.note = ""
-        if anew:
-            self.path.unlink(missing_ok=True)
-        self.spec = self._resumed(spec) if self.path.exists() else self._created(spec)
-        with open_checked(self.path) as file:
-            self._features, self._done, self._checks = _mapped(self.path, file["encodings"][spec.name], "r+")
-        if torn := [b for b in np.flatnonzero(self._done) if not self._is_as_written(int(b))]:
-            self._done[torn] = 0
-            self.note = (
-                f"{len(torn)} blocks of {self.path} did not read back as written and are computed again"
-            )
+    def __init__(self, path: Path, tables: CohortTables, *, force: bool = False) -> None:
+        self.path, self.tables, self.force = path, tables, force
+        self._found: Cache | None = None
+        self._held = ExitStack()
 
-    def _created(self, spec: EncodingSpec, old: Path | None = None) -> EncodingSpec:
-        """A new partial file, with the blocks of `old` whose images are the same ones in the same order."""
-        self._check_encoder_family(spec)
-        kept = "nothing was computed yet" if old is None else "what an earlier run finished is kept there"
-        with _room(self.path, kept), atomic_write(self.path) as temporary:
-            create_file(temporary, self.tables, encoding_size(spec, self.tables.n_images))
-            with h5py.File(temporary, "r+") as file:
-                create_encoding(file, spec, self.tables.n_images)
-                if old is not None:
-                    self._carry_over(old, file["encodings"][spec.name], spec)
-        return spec
+    def __enter__(self) -> Self:
+        check_place(self.path)
+        with ExitStack() as entering:
+            entering.enter_context(locked(self.path, CacheError, way_out=", or name another --cache"))
+            remove_leftovers(self.folder, self.path.name)
+            self._read()
+            if self._found is not None:
+                self.tables = with_kept_folds(self._found.tables, self.tables)
+                if not self.force:
+                    check_fresh(self.path, self._found.tables, self.tables)
+            self._held = entering.pop_all()
+        return self
 
-    def _check_encoder_family(self, spec: EncodingSpec) -> None:
-        """Refuse an encoder family in which some encoders saw labels and others none: a fold would be given either."""
-        if not self.cache.exists():
-            return
-        with open_checked(self.cache) as file:
-            others = [EncodingSpec.from_json(str(g.attrs["spec"])) for g in file["encodings"].values()]
-        for other in others:
-            if other.encoder_family == spec.encoder_family and (other.blind_to is None) != (
-                spec.blind_to is None
-            ):
-                raise CacheError(
-                    f"{self.cache} holds an encoding {other.name} of the encoder family {spec.encoder_family}, in "
-                    f"which encoders trained on labels and encoders that saw none would be mixed by {spec.name}; give "
-                    "the new one another --name."
-                )
-
-    def _resumed(self, spec: EncodingSpec) -> EncodingSpec:
-        """The spec of the file on disk, which may differ from the one asked for in what is no identity only.
-
-        Features by an encoder that saw no labels depend on nothing but the image. When images were replaced or removed
-        since (`extract` asks for it where one cannot be decoded), the blocks of the others are therefore kept.
-        """
-        with open_checked(self.path) as file:
-            found = EncodingSpec.from_json(str(file["encodings"][spec.name].attrs["spec"]))
-            tables = read_tables(file)
-        if differing := difference(found.identity, spec.identity):
-            raise StaleCacheError(
-                f"{self.path} was begun with other settings ({differing}); "
-                "give the settings of the first run to go on with it, or --force to begin anew."
-            )
-        if spec.blind_to is not None or not _mostly_the_same(tables, self.tables):
-            check_fresh(self.path, tables, self.tables)
-        elif not same_images(tables, self.tables):
-            self._created(found, old=self.path)
-        return found
-
-    def _carry_over(self, old: Path, new: h5py.Group, spec: EncodingSpec) -> None:
-        with open_checked(old) as file:
-            digests = read_tables(file).digests
-            features, done, checks = _mapped(old, file["encodings"][spec.name], "r")
-        wanted = {tuple(self.tables.digests[self._rows(spec, b)]): b for b in range(len(new["done"]))}
-        kept = 0
-        for b in np.flatnonzero(done):
-            rows = self._rows(spec, int(b), len(digests))
-            target = wanted.get(tuple(digests[rows]))
-            if target is not None and _is_as_written(
-                features[rows], None if checks is None else int(checks[b])
-            ):
-                new["features"][self._rows(spec, target)] = features[rows]
-                new["checks"][target], new["done"][target] = _check(features[rows]), 1
-                kept += 1
-        lost = int(np.count_nonzero(done)) - kept
-        if lost:
-            self.note = f"images changed: {lost} of {kept + lost} finished blocks of {old} are computed again"
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.close()
 
     @property
-    def pending(self) -> list[int]:
-        """Blocks not yet written, in order."""
-        return [int(b) for b in np.flatnonzero(self._done == 0)]
+    def folder(self) -> Path:
+        """Where the cache lies, and what belongs to it."""
+        return self.path.parent
 
     @property
-    def n_done(self) -> int:
-        """Images already written."""
-        return sum(self.rows(int(b)).stop - self.rows(int(b)).start for b in np.flatnonzero(self._done))
+    def found(self) -> Cache | None:
+        """The cache as it is now; None before the first encoding."""
+        return self._found
 
-    @property
-    def features(self) -> NDArray[np.float32]:
-        """(n_images, D) float32, zeros where nothing was written yet."""
-        return np.asarray(self._features)
+    def partial_path(self, name: str) -> Path:
+        """Where the encoding `name` grows until it is whole."""
+        return self.path.with_name(f"{self.path.name}.{name}.partial")
 
-    def rows(self, block: int) -> slice:
-        """The images of a block."""
-        return self._rows(self.spec, block)
-
-    def _rows(self, spec: EncodingSpec, block: int, n_images: int | None = None) -> slice:
-        return slice(block * spec.block, min((block + 1) * spec.block, n_images or self.tables.n_images))
-
-    def write(self, block: int, features: NDArray[np.float32]) -> None:
-        """Store a block's features, (rows, D) float32, then their checksum, then the block's flag.
-
-        A kill leaves what was written so far, in this order. A power cut may leave the pages in any order, so that a
-        block may be flagged whose rows are lost; its checksum tells, when the file is opened again.
+    def holds(self, spec: EncodingSpec) -> bool:
+        """Whether the cache holds this very encoding and may keep it; never so with `force`.
 
         Raises:
-            CacheError: an image's features are NaN, infinite or all zero; nothing of the block is stored.
+            StaleCacheError: it holds an encoding of that name with other settings.
         """
-        rows = self.rows(block)
-        refuse_bad(self.tables, features, rows.start)
-        self._features[rows] = features
-        if self._checks is not None:
-            self._checks[block] = _check(self._features[rows])
-        self._done[block] = 1
+        if self.force or self._found is None:
+            return False
+        encoding = {**self._found.encodings, **self._found.stale}.get(spec.name)
+        if encoding is None:
+            return False
+        if differing := difference(encoding.spec.identity, spec.identity):
+            raise StaleCacheError(
+                f"{self.path} holds an encoding {spec.name} made with other settings ({differing}); "
+                "give another --cache, or --force to replace it."
+            )
+        return True
 
-    def _is_as_written(self, block: int) -> bool:
-        return _is_as_written(
-            self._features[self.rows(block)], None if self._checks is None else int(self._checks[block])
-        )
+    def begin(self, spec: EncodingSpec) -> PartialEncoding:
+        """The partial encoding of `spec`: what an earlier run left of it, or, with `force` or without one, a new one.
 
-    def flush(self) -> None:
-        """Bring what was written to the disk (a kill needs no flush; a power cut does)."""
-        for part in (self._features, self._checks, self._done):  # no flag before its rows
-            if part is not None:
-                part.flush()  # type: ignore[attr-defined]
+        Raises:
+            StaleCacheError: the partial file was begun with other settings, or from another cohort.
+            CacheError: the cache has an encoder family of that name in which encoders saw no labels, or these.
+        """
+        self._check_encoder_family(spec)
+        return PartialEncoding(self.partial_path(spec.name), self.tables, spec, anew=self.force)
+
+    def forget(self, name: str) -> None:
+        """Remove what was begun of the encoding `name`."""
+        self.partial_path(name).unlink(missing_ok=True)
 
     def finish(
         self,
+        partial: PartialEncoding,
         end_to_end: NDArray[np.float64] | None = None,
         *,
         made: Mapping[str, Any] | None = None,
         default: bool = True,
     ) -> None:
-        """Verify the encoding, put it into the cache beside those already there, remove the partial file.
+        """Verify a whole encoding, put it into the cache beside those already there, remove its partial file.
 
         Args:
+            partial: from `begin`, every block written.
             end_to_end: (n_patients,) the fine-tuned network's own probabilities of malignant, all patients in
                 the cache's order; None for an encoder without a head of its own.
             made: what is known only afterwards, as JSON values of at most some 60 kB: `seconds` that it took in
@@ -230,53 +158,62 @@ class PartialEncoding:
             CacheError: blocks are missing, a probability is none, the disk is full, or what was written does not read
                 back. The partial file stays, so that the same command only has to write the cache.
         """
-        if self.pending:
-            raise CacheError(f"{self.path}: {len(self.pending)} blocks are missing; run the command again.")
-        own = None if end_to_end is None else own_probabilities(self.tables, self.spec.name, end_to_end)
-        self.flush()
-        digest = features_digest(self._features)
-        name = self.spec.name
-        made = dict(made or {})
-        if self._asked.provenance != self.spec.provenance:
-            made["finished_with"] = self._asked.provenance
-        kept = f"all features are kept in {self.path}"
-        with _room(self.cache, kept), atomic_write(self.cache) as temporary:
-            create_file(temporary, self.tables, _size(self.cache) + _size(self.path))
-            with h5py.File(temporary, "r+") as new, open_checked(self.path) as partial:
-                _copy_encodings(self.cache, self.tables, new, without=name)
-                partial.copy(f"encodings/{name}", new["encodings"])
+        name = partial.spec.name
+        digest, provenance = partial.finished()
+        own = None if end_to_end is None else own_probabilities(self.tables, name, end_to_end)
+        kept = f"all features are kept in {partial.path}"
+        with room_for(self.path, kept), atomic_write(self.path) as temporary:
+            create_file(temporary, self.tables, _size(self.path) + _size(partial.path))
+            with h5py.File(temporary, "r+") as new, open_checked(partial.path) as grown:
+                _copy_encodings(self.path, self.tables, new, without=name)
+                grown.copy(f"encodings/{name}", new["encodings"])
                 group = new["encodings"][name]
                 if "checks" in group:
                     del group["checks"]
-                group.attrs.update({"complete": True, "digest": digest, "made": json.dumps(made)})
+                about = json.dumps({**(made or {}), **provenance})
+                group.attrs.update({"complete": True, "digest": digest, "made": about})
                 if own is not None:
                     group.create_dataset("end_to_end", data=own)
                 if default or "latest" not in new.attrs:
-                    new.attrs["latest"] = self.spec.encoder_family
+                    new.attrs["latest"] = partial.spec.encoder_family
             _verify(temporary, name, digest)
-        del self._features, self._done, self._checks
-        self.path.unlink()
+        partial.remove()
+        self._read()
 
+    def correct_values(self) -> None:
+        """Bring corrected clinical values into the cache, which keeps its encodings: most encoders see images only.
 
-def refuse_bad(tables: CohortTables, features: NDArray[np.float32], first: int = 0) -> None:
-    """Refuse features that no encoder gives for an image.
+        Encodings of those that were trained on the former values are stale from then on; see `Cache.stale`.
+        """
+        found = self._found
+        if found is None or (found.fingerprint, found.tables.reference) == (
+            self.tables.digest(),
+            self.tables.reference,
+        ):
+            return
+        with room_for(self.path, "the cache is as it was"), atomic_write(self.path) as temporary:
+            create_file(temporary, self.tables, _size(self.path))
+            with h5py.File(temporary, "r+") as new:
+                _copy_encodings(self.path, self.tables, new)
+        self._read()
 
-    Args:
-        tables: whose images they are of.
-        features: (rows, D) of the images from `first` on.
-        first: the first image's number.
+    def _read(self) -> None:
+        self._found = open_cache(self.path) if self.path.exists() else None
 
-    Raises:
-        CacheError: an image's features are NaN, infinite or all zero.
-    """
-    bad = _is_bad(features)
-    if bad.any():
-        row = first + int(np.flatnonzero(bad)[0])
-        patient = int(np.searchsorted(np.cumsum(tables.patients["n_images"]), row, side="right"))
-        raise CacheError(
-            f"patient {tables.patients['id'].iloc[patient]}, image {tables.names[row]}: the "
-            "encoder gave NaN, infinite or all-zero features; check the weights, or try --dtype float32."
-        )
+    def _check_encoder_family(self, spec: EncodingSpec) -> None:
+        """Refuse an encoder family in which some encoders saw labels and others none: a fold would be given either."""
+        if self._found is None:
+            return
+        for encoding in (*self._found.encodings.values(), *self._found.stale.values()):
+            other = encoding.spec
+            if other.encoder_family == spec.encoder_family and (other.blind_to is None) != (
+                spec.blind_to is None
+            ):
+                raise CacheError(
+                    f"{self.path} holds an encoding {other.name} of the encoder family {spec.encoder_family}, in "
+                    f"which encoders trained on labels and encoders that saw none would be mixed by {spec.name}; give "
+                    "the new one another --name."
+                )
 
 
 def own_probabilities(
@@ -295,14 +232,6 @@ def own_probabilities(
             f"patients; it is of shape {own.shape} or holds NaN or other values."
         )
     return own
-
-
-def update_tables(cache: Path, tables: CohortTables) -> None:
-    """Give a cache the clinical values of `tables`, which have the same fingerprint; encodings stay."""
-    with _room(cache, "the cache is as it was"), atomic_write(cache) as temporary:
-        create_file(temporary, tables, _size(cache))
-        with h5py.File(temporary, "r+") as new:
-            _copy_encodings(cache, tables, new)
 
 
 def _size(path: Path) -> int:
@@ -334,67 +263,3 @@ def _verify(path: Path, name: str, digest: str) -> None:
         found = features_digest(map_dataset(path, file["encodings"][name]["features"], "r"))
     if found != digest:
         raise CacheError(f"{path}: encoding {name} did not read back as written; check the disk, run again.")
-
-
-def features_digest(features: NDArray[Any]) -> str:
-    """Hex digest of an array's bytes."""
-    return blake2b(np.ascontiguousarray(features).data, digest_size=16).hexdigest()
-
-
-def _mapped(
-    path: Path, group: h5py.Group, mode: str
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-    """Features, flags and checksums of a growing encoding; files of earlier versions have no checksums."""
-    features, done = (map_dataset(path, group[name], mode) for name in ("features", "done"))
-    return features, done, map_dataset(path, group["checks"], mode) if "checks" in group else None
-
-
-def _check(features: NDArray[np.float32]) -> int:
-    return zlib.crc32(np.ascontiguousarray(features).data.cast("B"))
-
-
-def _is_as_written(features: NDArray[np.float32], check: int | None) -> bool:
-    """By the checksum; without one, by what no block that was written can hold."""
-    return not _is_bad(features).any() if check is None else _check(features) == check
-
-
-def _is_bad(features: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(rows,) whether a row holds what no encoder gives for an image."""
-    return np.asarray(~np.isfinite(features).all(axis=1) | ~features.any(axis=1))
-
-
-def _mostly_the_same(found: CohortTables, now: CohortTables) -> bool:
-    """Whether most images are the same files: the same cohort, images of which were replaced or removed."""
-    known = set(found.digests) - {""}
-    return 2 * sum(digest in known for digest in now.digests) >= len(now.digests)
-
-
-@contextlib.contextmanager
-def _room(path: Path, kept: str) -> Iterator[None]:
-    """Word what h5py and the system say of a disk that is full or cannot be written.
-
-    Raises:
-        CacheError: with what is `kept`.
-    """
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        raise CacheError(
-            f"{path} cannot be written ({_cause(error)}): {kept}; make room, or free the folder, and run the same "
-            "command again."
-        ) from error
-
-
-def _cause(error: BaseException) -> str:
-    """What the system said; h5py hides it in a long text, or in the error that was being handled."""
-    links: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None:
-        links.append(link)
-        link = link.__cause__ or link.__context__
-    for one in links:
-        if isinstance(one, OSError) and one.errno:
-            return os.strerror(one.errno)
-        if found := re.search(r"error message = '([^']+)'", str(one)):
-            return found[1]
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -71,8 +71,8 @@ def extract(
     First with the frozen encoder, then with encoders fine-tuned on the cohort: one per fold, trained without that
     fold. An interrupted run continues where it stopped. COHORT: a folder (default: $LYMPHOFEAT_COHORT, else data/).
     """
-    from ..cache.extract import extract_frozen
-    from ..cache.finetune import extract_finetuned, settings_from
+    from ..cache.extract import encode_frozen, start_of, writer_for
+    from ..cache.finetune import encode_finetuned, settings_from
     from ..cohort.read import read_cohort
     from ..cohort.reading import reading_notes
     from ..report.cache import render_extract
@@ -86,12 +86,12 @@ def extract(
     found, progress = read_cohort(cohort_folder(cohort)), output.progress()
     for note in reading_notes(found.images, settings.extract.crop):
         progress.note(note)
-    if not finetune:
-        summary = extract_frozen(found, cache, settings.extract, force=force, progress=progress)
-        render_extract(summary, output.console)
-    if not frozen:
-        tuned = extract_finetuned(found, cache, settings, force=force, progress=progress)
-        render_finetune(tuned, output.console)
+    start = None if finetune else start_of(settings.extract, progress)
+    with writer_for(found, cache, settings.extract, force=force, progress=progress) as writer:
+        if start is not None:
+            render_extract(encode_frozen(writer, found, start, progress=progress), output.console)
+        if not frozen:
+            render_finetune(encode_finetuned(writer, found, settings, progress=progress), output.console)
 
 
 @command(example="lymphofeat recipes pooled")

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..cache.partial import features_digest
 from ..cache.reader import Cache, Encoding
-from ..cache.writer import features_digest
 from ..errors import CacheError
 from ..heads.base import FitCache, Split, fit_predict
 from ..parallel import one_thread

@@ -108,7 +108,7 @@ def render_partials(waiting: Sequence[tuple[Path, int, int]], console: Console) 
 
 
 def render_trainings(trainings: Iterable[tuple[Path, TrainingState]], console: Console) -> None:
-    """Encoders under way; see `lymphofeat.cache.encoder_family.trainings_under_way`."""
+    """Encoders under way; see `lymphofeat.cache.encoder_trainer.trainings_under_way`."""
     for path, state in trainings:
         best = state.history[state.best_epoch - 1]
         show(

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from ..cache.finetune import FinetuneSummary, encoders_folder
+from ..cache.encoder_trainer import encoders_folder
+from ..cache.finetune import FinetuneSummary
 from ..training.pace import duration
 from ..training.recipe import Recipe
 from .printing import PlainTable, show

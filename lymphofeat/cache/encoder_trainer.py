@@ -1,0 +1,235 @@
+"""Trains and encodes a fine-tuned encoder family: the stages that each encoder goes through, its files and threads."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..cohort.model import Cohort
+from ..encoder.frozen import FrozenEncoder
+from ..encoder.identity import difference, identity_key
+from ..encoder.state_dict import state_digest
+from ..encoder.weights import LoadedWeights
+from ..errors import StaleCacheError
+from ..progress import Progress
+from ..training.activations import open_activations, split_network
+from ..training.checkpoint import TrainingState, inspect_checkpoint
+from ..training.networks import PatientNetwork
+from ..training.pixel_store import PixelStore, open_pixels
+from ..training.side_by_side import Job, train_all, worker_layout
+from ..training.sources import ActivationSource, PixelSource, Source
+from ..training.train import (
+    LearningPatients,
+    Training,
+    images_of_an_epoch,
+    prepare_network,
+    seed_of,
+    train_encoder,
+)
+from ..training.trained import load_trained, save_trained, trained_about
+from .encoder_family import EncoderFamily
+from .extract import fill
+from .members import Member
+from .training_estimate import training_estimate
+from .writer import CacheWriter, remove_leftovers
+
+__all__ = ["EncoderTrainer", "encoders_folder", "trainings_under_way"]
+
+
+def encoders_folder(cache: Path) -> Path:
+    """Where the trained encoders of a cache are kept, as `<encoding>.safetensors`."""
+    return cache.with_name(f"{cache.stem}-encoders")
+
+
+def trainings_under_way(cache: Path) -> Iterator[tuple[Path, TrainingState]]:
+    """The checkpoints of encoders of this cache that are being trained, or whose training waits to go on.
+
+    Raises:
+        StaleCacheError: one cannot be read.
+    """
+    for path in sorted(encoders_folder(cache).glob("*.checkpoint")):
+        yield path, inspect_checkpoint(path)
+
+
+class EncoderTrainer:
+    """Owns what is at work while an encoder family is trained and encoded: the networks' folder, threads, pixels.
+
+    Args:
+        encoders: the encoder family.
+        writer: of the cache, entered.
+        cohort: its images.
+        workers: threads that decode and encode, by default one per core.
+        progress: is told of images, and in words of each epoch.
+    """
+
+    def __init__(
+        self,
+        encoders: EncoderFamily,
+        writer: CacheWriter,
+        cohort: Cohort,
+        workers: int | None,
+        progress: Progress,
+    ) -> None:
+        self.encoders, self.writer, self.cohort = encoders, writer, cohort
+        self.workers, self.progress = workers, progress
+        self.folder = encoders_folder(writer.path)
+        self._building = threading.Lock()
+        self._pixels: PixelStore | None = None  # once something was trained in this run
+
+    def encoder_path(self, member: Member) -> Path:
+        return self.folder / f"{member.name}.safetensors"
+
+    def checkpoint_path(self, member: Member) -> Path:
+        return self.folder / f"{member.name}.checkpoint"
+
+    def forget(self, members: Sequence[Member]) -> None:
+        """Remove what earlier runs trained."""
+        for member in members:
+            self.encoder_path(member).unlink(missing_ok=True)
+            self.checkpoint_path(member).unlink(missing_ok=True)
+
+    def train(self, members: Sequence[Member]) -> None:
+        """Train those that are not trained yet, and keep their networks beside the cache.
+
+        Raises:
+            StaleCacheError: a kept network is not the one that these settings would give.
+        """
+        facts = self.encoders
+        untrained = [m for m in members if not self._is_trained(m)]
+        if not untrained:
+            return
+        patients = [facts.learners(m) for m in untrained]
+        layout = worker_layout(facts.device, int(facts.tables.folds[:, 0].max()) + 1)
+        if facts.device.type == "cpu":
+            self.progress.note(
+                training_estimate(facts.start().network, facts.recipe, facts.dtype, patients, layout)
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder, "")
+        source = self._source(facts.start())
+        epochs = facts.recipe.training.epochs
+        jobs = [
+            Job(
+                member.name,
+                epochs * images_of_an_epoch(facts.recipe, learners),
+                epochs,
+                partial(self._train, member, learners, source),
+            )
+            for member, learners in zip(untrained, patients, strict=True)
+        ]
+        train_all(jobs, layout, self.progress)
+
+    def encode(self, member: Member) -> None:
+        """Encode all images with the member's trained network, and put the encoding into the cache."""
+        facts = self.encoders
+        trained = load_trained(self.encoder_path(member))
+        network, about = prepare_network(trained.network, facts.device), trained.about
+        growing = self.writer.begin(facts.spec(member))
+        encoder = FrozenEncoder(network.backbone, facts.augmenter.inference, facts.device, facts.dtype)
+        began = time.perf_counter()
+        fill(growing, self.cohort, encoder, self.workers, self.progress, self._pixels)
+        own = self._own_probabilities(network, growing.features)
+        made = {k: about[k] for k in ("history", "epoch", "learnt_from", "validated_on", "trained_digest")}
+        seconds = about["seconds"] + time.perf_counter() - began
+        self.writer.finish(
+            growing, own, made={**made, "seconds": seconds, "encoder": self.encoder_path(member).name}
+        )
+        self.checkpoint_path(member).unlink(missing_ok=True)  # of a run that was killed just after training
+
+    def _is_trained(self, member: Member) -> bool:
+        path = self.encoder_path(member)
+        if not path.exists():
+            return False
+        about, identity = trained_about(path), self.encoders.identity(member)
+        if about.get("key") not in {identity_key(identity), *self.encoders.former_keys(member)}:
+            before = about.get("identity")
+            differing = difference(before, identity) if before else "settings, data or library versions"
+            raise StaleCacheError(
+                f"{path} was trained otherwise ({differing}); give what the first run was given, "
+                "another --name to keep both, or --force to train it anew."
+            )
+        return True
+
+    def _train(self, member: Member, patients: LearningPatients, source: Source, progress: Progress) -> None:
+        facts = self.encoders
+        start, network = self._fresh(member)
+        training = Training(
+            member.name, facts.recipe, facts.seed, self.checkpoint_path(member), facts.identity(member),
+            facts.device, facts.dtype, facts.former_keys(member),
+        )  # fmt: skip
+        state = train_encoder(
+            prepare_network(network, facts.device), source, patients, training, progress=progress
+        )
+        network.backbone = start  # the whole one, whose upper part was trained
+        self._keep(member, network.eval(), patients, state)
+        self.checkpoint_path(member).unlink()
+
+    def _fresh(self, member: Member) -> tuple[torch.nn.Module, PatientNetwork]:
+        """The whole backbone with its start weights, and the network that trains it or its upper part."""
+        facts = self.encoders
+        with self._building:  # weights are drawn from torch's one global generator
+            whole = facts.start().network
+            upper = whole
+            if facts.recipe.training.train_from != "all":
+                _, upper = split_network(whole, facts.recipe.training.train_from)
+            seed = seed_of(facts.seed, member.name, "head")
+            return whole, PatientNetwork(upper, facts.backbone.dim, facts.recipe, seed)
+
+    def _source(self, start: LoadedWeights) -> Source:
+        """Where batches come from, for all members alike."""
+        facts = self.encoders
+        self._pixels = pixels = open_pixels(
+            self.cohort.images, facts.tables.digests, self.writer.folder, facts.augmenter.side,
+            crop=facts.recipe.training.crop, bits=facts.depth.get("bits", 16), workers=self.workers,
+            progress=self.progress,
+        )  # fmt: skip
+        if facts.recipe.training.train_from == "all":
+            return PixelSource(pixels, facts.augmenter, facts.device)
+        lower, _ = split_network(start.network, facts.recipe.training.train_from)
+        store = open_activations(
+            lower, start.digest, pixels, facts.augmenter, facts.recipe.training.variants, self.writer.folder,
+            seed=facts.seed, device=facts.device, workers=self.workers, progress=self.progress,
+        )  # fmt: skip
+        return ActivationSource(store, facts.device, facts.dtype)
+
+    def _keep(
+        self, member: Member, network: PatientNetwork, patients: LearningPatients, state: TrainingState
+    ) -> None:
+        facts = self.encoders
+        identity = facts.identity(member)
+        about: dict[str, Any] = {
+            "name": member.name,
+            "blind_to": sorted(member.held_out),
+            "key": identity_key(identity),
+            "identity": identity,
+            "trained_with": facts.spec(member).provenance,
+            "fingerprint": facts.tables.fingerprint,
+            "weights": facts.weights_origin,
+            "weights_digest": facts.weights_digest,
+            "trained_digest": state_digest(network.backbone.state_dict()),
+            "epoch": state.best_epoch,
+            "history": [{k: round(v, 6) for k, v in record.items()} for record in state.history],
+            "learnt_from": int((~patients.validates).sum()),
+            "validated_on": int(patients.validates.sum()),
+            "seconds": state.seconds,
+        }
+        self.writer.forget(member.name)  # features of an earlier network of that name
+        save_trained(self.encoder_path(member), network, facts.recipe, about)
+
+    def _own_probabilities(
+        self, network: PatientNetwork, features: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """(n_patients,) the network's own probabilities, from the features just stored."""
+        facts = self.encoders
+        sizes = facts.tables.patients["n_images"].to_numpy(np.int64)
+        first = np.cumsum(sizes) - sizes
+        means = np.stack([features[f : f + n].mean(0) for f, n in zip(first, sizes, strict=True)])
+        with torch.no_grad():
+            p = network.head.predict(*(torch.from_numpy(a).to(facts.device) for a in (means, facts.values)))
+        return p.cpu().numpy().astype(np.float64)
