@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.cache.layout import EncodingSpec
-from lymphofeat.cache.writer import PartialEncoding, partial_path, writing
+from lymphofeat.cache.writer import CacheWriter
 from lymphofeat.errors import CacheError, LeakageError
 
 
@@ -73,19 +73,19 @@ def test_blocks_in_any_order_and_in_two_runs(tmp_path_factory, lengths, block, o
     save_cache(path, patients, {"other": features}, n_folds=2)
     tables = open_cache(path).tables
     spec = EncodingSpec("x", "x", 4, block, None, {"crop": 112})
-    with writing(path):
-        first = PartialEncoding(path, tables, spec)
+    with CacheWriter(path, tables) as writer:
+        first = writer.begin(spec)
         todo = first.pending
         order.shuffle(todo)
         for b in todo[: len(todo) // 2]:
             first.write(b, features[first.rows(b)])
-        second = PartialEncoding(path, tables, EncodingSpec("x", "x", 4, block + 1, None, {"crop": 112}))
+        second = writer.begin(EncodingSpec("x", "x", 4, block + 1, None, {"crop": 112}))
         assert sorted(second.pending) == sorted(
             todo[len(todo) // 2 :]
         )  # the block size of the first run stays
         for b in second.pending:
             second.write(b, features[second.rows(b)])
-        second.finish()
+        writer.finish(second)
     np.testing.assert_array_equal(open_cache(path).encodings["x"].features, features)
     np.testing.assert_array_equal(open_cache(path).encodings["other"].features, features)
 
@@ -112,14 +112,14 @@ def test_an_unfinished_encoding_is_not_taken_for_whole(tmp_path: Path) -> None:
     patients = table()
     path = tmp_path / "c.h5"
     save_cache(path, patients, {"a": simulated(patients)}, n_folds=3)
-    with writing(path):
-        partial = PartialEncoding(path, open_cache(path).tables, EncodingSpec("b", "b", 4, 5))
+    with CacheWriter(path, open_cache(path).tables) as writer:
+        partial = writer.begin(EncodingSpec("b", "b", 4, 5))
         partial.write(0, np.ones((5, 4), np.float32))
         with pytest.raises(CacheError, match="blocks are missing"):
-            partial.finish()
+            writer.finish(partial)
     assert list(open_cache(path).encodings) == ["a"]
     with pytest.raises(CacheError, match="encoding b is not complete"):
-        open_cache(partial_path(path, "b"))
+        open_cache(partial.path)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +148,6 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
         file.attrs["format"] = 2
     with pytest.raises(CacheError, match="has cache format 2, and this is lymphofeat"):
         open_cache(path)
-
-
-def test_two_writers_do_not_meet(tmp_path: Path) -> None:
-    with writing(tmp_path / "c.h5"), pytest.raises(CacheError, match="written by another process"):  # noqa: SIM117
-        with writing(tmp_path / "c.h5"):
-            pass
 
 
 def test_blind_encodings_are_chosen_and_others_refused(tmp_path: Path) -> None:
@@ -218,10 +212,10 @@ def test_what_became_known_on_the_way_is_kept(tmp_path: Path) -> None:
     save_cache(tmp_path / "c.h5", patients, {"a": simulated(patients)}, n_folds=3)
     tables = open_cache(tmp_path / "c.h5").tables
     made = {"seconds": 1.5, "history": [{"epoch": 0, "loss": 0.7}]}
-    with writing(tmp_path / "c.h5"):
-        partial = PartialEncoding(tmp_path / "c.h5", tables, EncodingSpec("b", "b", 4, tables.n_images))
+    with CacheWriter(tmp_path / "c.h5", tables) as writer:
+        partial = writer.begin(EncodingSpec("b", "b", 4, tables.n_images))
         partial.write(0, simulated(patients))
-        partial.finish(made=made)
+        writer.finish(partial, made=made)
     assert open_cache(tmp_path / "c.h5").encodings["b"].made == made
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lymphofeat.cache import open_cache, save_cache
-from lymphofeat.cache.writer import update_tables
+from lymphofeat.cache.writer import CacheWriter
 from lymphofeat.comparison.compare import compare
 from lymphofeat.encoder.clinical import clinical_digest, clinical_values
 from lymphofeat.errors import StaleCacheError
@@ -88,7 +88,8 @@ def test_nothing_is_computed_with_it(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_default_that_is_stale_is_named_not_replaced(path: Path, tmp_path: Path) -> None:
-    update_tables(path, replace(open_cache(path).tables, patients=TABLE.assign(age=40.0)))
+    with CacheWriter(path, replace(open_cache(path).tables, patients=TABLE.assign(age=40.0))) as writer:
+        writer.correct_values()
     with pytest.raises(StaleCacheError, match=WAY_OUT):
         tune(path, tmp_path / "s.db", trials=2, heads=["logistic"])
     assert tune(path, tmp_path / "s.db", trials=2, heads=["logistic"], encoding="frozen").n_trials == 2

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from lymphofeat.cache import open_cache, writer
 from lymphofeat.cli import main
+from lymphofeat.cohort import fingerprint
 
 from ..helpers.tiny import tiny_cohort
 
@@ -59,6 +61,18 @@ def test_extract_makes_the_frozen_and_the_fine_tuned_encodings(place, monkeypatc
     assert capsys.readouterr() == ("", "")
     assert run(monkeypatch, "info") == 0
     assert "quick-random0-fold0" in capsys.readouterr().out
+
+
+def test_a_command_takes_the_lock_once_and_reads_each_image_for_its_digest_once(place, monkeypatch) -> None:
+    locks: list[Path] = []
+    digests: list[bytes] = []
+    lock, digest = writer.locked, fingerprint.digest
+    monkeypatch.setattr(writer, "locked", lambda path, *a, **k: locks.append(path) or lock(path, *a, **k))
+    monkeypatch.setattr(fingerprint, "digest", lambda content: digests.append(content) or digest(content))
+    assert run(monkeypatch, *EXTRACT, "--cache", "c.h5") == 0
+    assert len(open_cache(Path("c.h5")).encodings) == 3
+    assert locks == [Path("c.h5")]
+    assert len(digests) == open_cache(Path("c.h5")).tables.n_images
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 
 from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.cache.layout import EncodingSpec
-from lymphofeat.cache.writer import PartialEncoding, writing
+from lymphofeat.cache.writer import CacheWriter
 
 from .caches import features, patients
 
@@ -33,10 +33,10 @@ def add_encoding(
     blind = None if blind_to is None else frozenset(blind_to)
     tables = open_cache(path).tables
     spec = EncodingSpec(name, encoder_family or name, array.shape[1], len(array), blind, dict(about))
-    with writing(path):
-        partial = PartialEncoding(path, tables, spec)
+    with CacheWriter(path, tables) as writer:
+        partial = writer.begin(spec)
         partial.write(0, array)
-        partial.finish(end_to_end, made=None if seconds is None else {"seconds": seconds})
+        writer.finish(partial, end_to_end, made=None if seconds is None else {"seconds": seconds})
 
 
 def compared_cache(path: Path, *, n_folds: int = 4, pairs: bool = True) -> Path:

@@ -23,7 +23,7 @@ from PIL import Image
 
 import lymphofeat
 from lymphofeat.cache import open_cache
-from lymphofeat.cache.writer import writing
+from lymphofeat.cache.writer import CacheWriter
 from lymphofeat.errors import CacheError, InputError, StudyError
 from lymphofeat.storage.kinds import inspect_path, path_kind
 from lymphofeat.studies import load_study
@@ -141,7 +141,8 @@ def test_a_folder_says_where_the_cache_would_be(tmp_path: Path) -> None:
             open_cache(tmp_path)
         assert str(refused.value) == f"{tmp_path} is a folder, not a cache; {sentence}"
         (tmp_path / "mine.h5").write_bytes(b"")
-    with pytest.raises(InputError, match="is a folder"), writing(tmp_path):
+    tables = open_cache(frozen_cache(tmp_path / "c" / "c.h5")).tables
+    with pytest.raises(InputError, match="is a folder"), CacheWriter(tmp_path, tables):
         pass
     with pytest.raises(StudyError, match="it is a folder"):
         load_study(tmp_path)

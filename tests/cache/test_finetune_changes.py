@@ -1,0 +1,126 @@
+"""Fine-tuning on a cache of other labels, values or settings: refused, corrected, or trained anew by force."""
+
+import re
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lymphofeat.cache import open_cache
+from lymphofeat.cache.encoder_trainer import encoders_folder
+from lymphofeat.cache.extract import extract_frozen
+from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned
+from lymphofeat.cohort.model import Cohort
+from lymphofeat.errors import LeakageError, StaleCacheError
+from lymphofeat.training.recipe_file import change_recipe
+from lymphofeat.training.trained import load_trained, save_trained
+
+from ..helpers.finetuned import BASE, ENCODER_FAMILY, SEEING, SETTINGS, assert_same, change, contents, tiny
+
+
+def test_a_changed_label_or_setting_is_refused_and_force_trains_anew(cohort: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "c.h5"
+    extract_finetuned(cohort, path, SETTINGS)
+    before = path.read_bytes()
+    with pytest.raises(StaleCacheError, match="label of patient P4 was 0 and is 1 now"):
+        extract_finetuned(change(cohort, 4, label=1), path, SETTINGS)
+    slower = change_recipe(tiny(), {"optimiser": {"lr": 1e-4}}, "test")
+    with pytest.raises(StaleCacheError, match="made with other settings"):
+        extract_finetuned(cohort, path, replace(SETTINGS, recipe=slower))
+    assert path.read_bytes() == before
+    extract_finetuned(cohort, path, replace(SETTINGS, recipe=slower, name="slower"))
+    assert open_cache(path).encoder_families == sorted(["slower", ENCODER_FAMILY])
+    changed = change(cohort, 4, label=1)
+    extract_finetuned(changed, path, SETTINGS, force=True)
+    extract_finetuned(changed, tmp_path / "fresh" / "c.h5", SETTINGS)
+    assert_same(path, tmp_path / "fresh" / "c.h5")
+
+
+def test_corrected_clinical_values_count_where_the_network_sees_them(cohort: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "c.h5"
+    seeing = replace(SETTINGS, recipe=tiny("pooled+clinical"))
+    extract_finetuned(cohort, path, SETTINGS)
+    extract_finetuned(cohort, path, seeing)
+    corrected = change(cohort, 1, count=99.5)
+    assert extract_finetuned(corrected, path, SETTINGS).n_before == 3
+    cache = open_cache(path)
+    assert cache.encoder_families == [ENCODER_FAMILY]
+    stale = cache.stale[f"{SEEING}-fold0"].encoder_family
+    assert stale == SEEING
+    with pytest.raises(
+        StaleCacheError, match=rf"{re.escape(SEEING)}-fold0.*corrected since.*recipe pooled.clinical.*--force"
+    ):
+        cache.members(SEEING)
+    with pytest.raises(
+        StaleCacheError,
+        match=rf"{re.escape(SEEING)}-fold0 .*clinical values that it is trained on were corrected",
+    ):
+        extract_finetuned(corrected, path, seeing)
+    assert extract_finetuned(cohort, path, seeing).n_before == 3  # the correction taken back
+    assert not open_cache(path).stale
+    extract_finetuned(corrected, path, seeing, force=True)
+    assert open_cache(path).encoder_families == sorted([ENCODER_FAMILY, SEEING])
+    extract_finetuned(corrected, tmp_path / "fresh" / "c.h5", seeing)
+    for name, (features, own) in contents(tmp_path / "fresh" / "c.h5").items():
+        np.testing.assert_array_equal(contents(path)[name][0], features)
+        np.testing.assert_array_equal(contents(path)[name][1], own)
+
+
+def test_values_that_no_network_sees_make_no_encoder_stale(cohort: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "c.h5"
+    seeing = replace(SETTINGS, recipe=tiny("scratch"))  # age and count
+    summary = extract_finetuned(cohort, path, seeing)
+    other_sex = change(cohort, 1, sex="")
+    assert extract_finetuned(other_sex, path, seeing).n_before == 3
+    cache = open_cache(path)
+    assert cache.patients["sex"].iloc[1] == ""
+    assert cache.encoder_families == [summary.encoding]
+
+
+@pytest.mark.parametrize(("torch_version", "known"), [(str(torch.__version__), True), ("1.0.0", False)])
+def test_what_version_0_1_trained_is_known_again(
+    cohort: Cohort, tmp_path: Path, torch_version: str, *, known: bool
+) -> None:
+    """Its key was a digest that covered torch and device as well, and told nothing of what it was of."""
+    path = tmp_path / "c.h5"
+    extract_finetuned(cohort, path, SETTINGS)
+    cache = open_cache(path)
+    for name, encoding in cache.encodings.items():
+        spec = replace(encoding.spec, block=0, about=encoding.spec.about | {"torch": torch_version})
+        state = blake2b(f"{spec.to_json()}{cache.tables.fingerprint}".encode(), digest_size=16)
+        state.update(np.ascontiguousarray(cache.folds[:, 0]).data)
+        trained = load_trained(encoders_folder(path) / f"{name}.safetensors")
+        about = {k: v for k, v in trained.about.items() if k != "identity"} | {"key": state.hexdigest()}
+        save_trained(encoders_folder(path) / f"{name}.safetensors", trained.network, trained.recipe, about)
+    before = contents(path)
+    path.unlink()
+    if not known:
+        with pytest.raises(StaleCacheError, match=r"trained otherwise .*library versions"):
+            extract_finetuned(cohort, path, SETTINGS)
+        return
+    extract_finetuned(cohort, path, SETTINGS)
+    for name, (features, _) in contents(path).items():
+        np.testing.assert_array_equal(features, before[name][0])
+
+
+def test_a_trained_encoder_of_other_settings_is_refused(cohort: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "c.h5"
+    extract_finetuned(cohort, path, SETTINGS)
+    path.unlink()
+    with pytest.raises(StaleCacheError, match=r"was trained otherwise \(.*seed: 0, now 1;"):
+        extract_finetuned(cohort, path, replace(SETTINGS, extract=replace(BASE, seed=1), name=ENCODER_FAMILY))
+    extract_finetuned(cohort, path, SETTINGS)  # the networks are there: only encoded again
+
+
+def test_a_fine_tuned_encoder_is_no_start(cohort: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "c.h5"
+    extract_finetuned(cohort, path, SETTINGS)
+    weights = str(encoders_folder(path) / f"{ENCODER_FAMILY}-fold0.safetensors")
+    for run in (extract_frozen, extract_finetuned):
+        base = replace(BASE, weights=weights, backbone="small-cnn", crop=32)
+        pooled = change_recipe(tiny("pooled"), {}, "test")
+        with pytest.raises(LeakageError, match="fine-tuned on a cohort's labels"):
+            run(cohort, path, base if run is extract_frozen else FinetuneSettings(pooled, base))
