@@ -65,7 +65,10 @@ class Known:
 
 
 def _interpolate(regression: Any) -> None:
-    regression._build_f(regression.X_thresholds_, regression.y_thresholds_)
+    thresholds = regression.X_thresholds_, regression.y_thresholds_
+    increasing, bounds = regression.increasing_, regression.out_of_bounds
+    # Of points that are in order already, a fit is their interpolation.
+    regression.f_ = IsotonicRegression(increasing=increasing, out_of_bounds=bounds).fit(*thresholds).f_
 
 
 _LIBRARIES = (

@@ -16,8 +16,13 @@ from ..errors import LeakageError, WeightsError
 
 __all__ = ["ABOUT", "OWN_PREFIXES", "WRAPPERS", "is_trained", "read_state", "state_digest"]
 
-
 ABOUT = "lymphofeat"  # the metadata key of these files
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+)  # keys under which a training script keeps the state dict
+OWN_PREFIXES = ("module.", "_orig_mod.")  # what torch itself puts before names: DataParallel, torch.compile
 
 
 def is_trained(path: Path) -> bool:
@@ -29,12 +34,6 @@ def is_trained(path: Path) -> bool:
         return False
 
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")
-
-
-OWN_PREFIXES = ("module.", "_orig_mod.")  # what torch itself puts before names: DataParallel, torch.compile
-
-
 def state_digest(state: Mapping[str, Tensor]) -> str:
     """Hex digest of the tensors of a state dict, names and shapes included."""
     digest = blake2b(digest_size=16)
@@ -44,6 +43,16 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
             digest.update(f"{key}:{tuple(value.shape)}:{value.dtype}".encode())
             digest.update(value.numpy().tobytes())
     return digest.hexdigest()
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict in a weights file, whatever wraps it.
+
+    Raises:
+        WeightsError: no such file, or no plain weights in it.
+        LeakageError: the file is an encoder that `extract` fine-tuned.
+    """
+    return _without_own_prefixes(_unwrapped(path, _read(path)))
 
 
 def _read(path: Path) -> Any:
@@ -70,16 +79,6 @@ def _refuse_trained(path: Path) -> None:
             f"{path} was fine-tuned on a cohort's labels, and as start weights it would pass for an encoder that saw "
             "none; start from the weights that it was trained from."
         )
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict in a weights file, whatever wraps it.
-
-    Raises:
-        WeightsError: no such file, or no plain weights in it.
-        LeakageError: the file is an encoder that `extract` fine-tuned.
-    """
-    return _without_own_prefixes(_unwrapped(path, _read(path)))
 
 
 def _unwrapped(path: Path, raw: Any) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from .sources import Source
 __all__ = ["Group", "TrainingStep", "bag_features", "draw_groups"]
 
 Integers = NDArray[np.int64]
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def bag_features(
 @contextmanager
 def running_averages_kept(network: nn.Module) -> Iterator[None]:
     """Batch norm uses the batch's statistics as in training, and does not count it in its running averages."""
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    norms = [m for m in network.modules() if isinstance(m, _BATCH_NORMS) and m.training]
     for norm in norms:
         norm.track_running_stats = False
     try:

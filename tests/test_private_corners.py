@@ -1,0 +1,198 @@
+"""Private corners of libraries: each that is used stands here, with where and for what, and fails when it changes.
+
+A library may change what is private in any version. When a test here fails after an update, mend the place that it
+names; when `test_no_other_private_corner_is_used` fails, use a public way, or add a canary.
+"""
+
+import ast
+import errno
+import fcntl
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import optuna
+import pytest
+import sklearn
+import torch
+from sklearn.gaussian_process import GaussianProcessClassifier
+from torch import nn
+
+import lymphofeat
+
+ROOT = Path(lymphofeat.__file__).parent
+# Where → the private module, name or attribute of a library that is used there.
+USED = {
+    ("bundle/classes.py", "sklearn.gaussian_process._gpc"),
+    ("encoder/optional_backbones.py", "_fc"),
+    ("encoder/frozen.py", "torch.fx.experimental.optimization"),
+    ("training/activations.py", "torch.fx.experimental.optimization"),
+    ("heads/neural/batched.py", "torch.optim.adamw"),
+    ("heads/pooled.py", "_get_param_names"),
+}
+OF_NAMEDTUPLES = {"_fields", "_asdict", "_replace", "_make"}  # documented, in spite of their names
+# Documented modules of torch.optim and their classes are public; its modules of functions are not documented.
+UNDOCUMENTED = {"torch.optim.adamw"}
+
+
+def changed(where: str, what: str) -> str:
+    return f"{what} is not what it was: lymphofeat/{where} uses it; mend that place."
+
+
+def test_no_other_private_corner_is_used() -> None:
+    trees = {p: ast.parse(p.read_text(encoding="utf-8")) for p in sorted(ROOT.rglob("*.py"))}
+    own = {name for tree in trees.values() for name in names_defined(tree)}
+    found = {
+        (path.relative_to(ROOT).as_posix(), corner)
+        for path, tree in trees.items()
+        for corner in private_corners(tree, own)
+    }
+    assert found - USED == set(), "a private corner of a library without a canary in this file"
+
+
+def names_defined(tree: ast.Module) -> Iterator[str]:
+    """Functions, classes and attributes of `self` that the package itself gives names to."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if isinstance(node.value, ast.Name) and node.value.id == "self":
+                yield node.attr
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def private_corners(tree: ast.Module, own: set[str]) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            private = is_private(node.module) or any(is_private(alias.name) for alias in node.names)
+            if private and node.module != "__future__":
+                yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if is_private(alias.name))
+        elif isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in OF_NAMEDTUPLES:
+            of_super = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "super"
+            if node.attr not in own or (of_super and node.attr == "_get_param_names"):
+                yield node.attr
+
+
+def is_private(dotted: str) -> bool:
+    parts = dotted.split(".")
+    return (
+        dotted in UNDOCUMENTED
+        or "experimental" in parts
+        or any(part.startswith("_") and not part.startswith("__") for part in parts)
+    )
+
+
+def test_scikit_learn_keeps_the_binary_gaussian_process_in_its_place() -> None:
+    """Bundles rebuild its objects, whose class scikit-learn gives no public name."""
+    said = changed("bundle/classes.py", "scikit-learn's class of binary Gaussian processes")
+    x = np.array([[0.0], [1.0], [2.0], [3.0]])
+    fitted = GaussianProcessClassifier(optimizer=None).fit(x, [0, 0, 1, 1]).base_estimator_
+    assert type(fitted).__qualname__ == "_BinaryGaussianProcessClassifierLaplace", said
+    assert type(fitted).__module__ == "sklearn.gaussian_process._gpc", said
+    kept = {"X_train_", "y_train_", "classes_", "kernel_", "pi_", "W_sr_", "L_", "f_cached"}
+    assert kept - set(vars(fitted)) <= {"f_cached"}, said
+
+
+def test_scikit_learn_asks_a_class_for_the_names_of_its_parameters() -> None:
+    said = changed("heads/pooled.py", "scikit-learn's BaseEstimator._get_param_names")
+
+    class Two(sklearn.base.BaseEstimator):
+        def __init__(self, a: int = 1, **options: int) -> None:
+            self.a, self.b = a, options.get("b", 2)
+
+        @classmethod
+        def _get_param_names(cls) -> list[str]:
+            return ["a", "b"]
+
+    assert Two(b=5).get_params() == {"a": 1, "b": 5}, said
+    assert sklearn.base.clone(Two(b=5)).b == 5, said
+
+
+def test_torch_folds_batch_norm_into_convolutions() -> None:
+    """`fuse` lies among the experiments of torch.fx."""
+    from torch.fx.experimental.optimization import fuse
+
+    said = changed("encoder/frozen.py and training/activations.py", "torch.fx.experimental.optimization.fuse")
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
+    fused = fuse(network)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules()), said
+    x = torch.rand(2, 3, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(fused(x), network(x), msg=lambda text: f"{said} {text}")
+
+
+def test_torch_names_what_fx_cannot_follow() -> None:
+    """When this is not so any more, mend `folded` in lymphofeat/encoder/frozen.py, which catches it."""
+
+    class Shaped(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.shape[0] > 1 else x + 1
+
+    with pytest.raises(torch.fx.proxy.TraceError):
+        torch.fx.symbolic_trace(Shaped())
+
+
+def test_torch_takes_the_step_of_adamw_as_a_function() -> None:
+    """Many models' parameters in one array, without the optimiser class around it."""
+    from torch.optim.adamw import adamw
+
+    said = changed("heads/neural/batched.py", "torch.optim.adamw.adamw")
+    start = torch.arange(6, dtype=torch.float32)
+    gradient = torch.linspace(-1, 1, 6)
+    one = nn.Parameter(start.clone())
+    one.grad = gradient.clone()
+    torch.optim.AdamW([one], lr=0.1, weight_decay=0.01).step()
+    other, taken = start.clone(), torch.tensor(0.0)
+    with torch.no_grad():
+        adamw(
+            [other], [gradient], [torch.zeros(6)], [torch.zeros(6)], [], [taken],
+            fused=True, amsgrad=False, maximize=False, beta1=0.9, beta2=0.999, eps=1e-8, lr=0.1, weight_decay=0.01,
+        )  # fmt: skip
+    torch.testing.assert_close(other, one.detach(), msg=lambda text: f"{said} {text}")
+    assert taken == 1, said
+
+
+def test_efficientnet_lite_ends_in_the_layer_that_is_taken_off() -> None:
+    package = pytest.importorskip("efficientnet_lite_pytorch")
+    network = package.EfficientNet.from_name("efficientnet-lite0", image_size=None)
+    assert isinstance(network._fc, nn.Linear), changed(
+        "encoder/optional_backbones.py", "efficientnet_lite_pytorch's _fc"
+    )
+
+
+def test_optuna_keeps_trials_in_the_tables_that_are_read(tmp_path: Path) -> None:
+    """The schema of its SQLite files is nobody's promise; `read_rows` reads columns of it."""
+    rows = pytest.importorskip("lymphofeat.studies.rows")
+    if "SELECT" not in inspect.getsource(rows):
+        pytest.skip("studies are read through Optuna alone")
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 's.db'}")
+    study = optuna.create_study(storage=storage)
+    trial = study.ask()
+    trial.suggest_categorical("x", ["a", "b"])
+    trial.set_user_attr(rows.NUMBER, 0)
+    trial.report(0.25, 3)
+    study.tell(trial, 0.5)
+    said = changed("studies/rows.py", "Optuna's schema of SQLite files")
+    found = rows.read_rows(storage, storage.get_study_id_from_name(study.study_name))
+    assert len(found) == 1, said
+    assert found[0].value == 0.5, said
+    assert found[0].params == trial.params, said
+
+
+def test_hdf5_says_a_locked_file_s_error_number_in_its_text(tmp_path: Path) -> None:
+    """h5py raises an OSError without `errno`; the number is read from HDF5's text."""
+    path = tmp_path / "f.h5"
+    h5py.File(path, "w").close()
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(OSError) as refused:
+            h5py.File(path, "r")
+    assert f"errno = {errno.EAGAIN}," in str(refused.value), changed(
+        "storage/kinds.py", "HDF5's text of errors"
+    )
