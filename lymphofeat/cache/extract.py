@@ -197,8 +197,9 @@ def writer_for(
     """The cohort's writer of the cache file `cache`; reads every image file once, for its digest.
 
     Raises:
-        InputError: as `cohort_tables`.
+        InputError: as `check_settings` and `cohort_tables`.
     """
+    check_settings(settings)
     return CacheWriter(cache, cohort_tables(cohort, settings, progress), force=force)
 
 

@@ -18,9 +18,8 @@ from ..training.recipe import Recipe
 from ..training.recipe_file import change_recipe, find_recipe
 from .encoder_family import EncoderFamily, encoder_family_of
 from .encoder_trainer import EncoderTrainer
-from .extract import ExtractSettings, check_settings, float32_instead, lacks_bfloat16, writer_for
+from .extract import ExtractSettings, float32_instead, lacks_bfloat16, writer_for
 from .members import Member
-from .reader import open_cache
 from .writer import CacheWriter
 
 __all__ = [
@@ -61,7 +60,7 @@ class FinetuneSummary:
         best: encoding → the record of the epoch that was kept (`epoch`, `balanced_accuracy`, `auc`, `loss`, …, on the
             inner validation patients).
         n_before: encodings that an earlier run had finished.
-        seconds: of this run.
+        seconds: of this run, once the image files are known by their digests.
     """
 
     cache: Path
@@ -155,8 +154,7 @@ def extract_finetuned(
         OSError: the disk is full.
     """
     settings, progress = settings or FinetuneSettings(), progress or Silent()
-    recipe_of(settings)
-    check_settings(settings.extract)
+    recipe_of(settings)  # before any file is read
     with writer_for(cohort, cache, settings.extract, force=force, progress=progress) as writer:
         return encode_finetuned(writer, cohort, settings, workers=workers, progress=progress)
 
@@ -216,7 +214,7 @@ def _waiting(encoders: EncoderFamily, writer: CacheWriter, *, nested: bool) -> l
 
 
 def _best_epochs(writer: CacheWriter, members: Sequence[Member]) -> dict[str, dict[str, float]]:
-    encodings = open_cache(writer.path).encodings
+    encodings = {} if writer.found is None else writer.found.encodings
     return {m.name: _kept(encodings[m.name].made) for m in members}
 
 
