@@ -1,7 +1,7 @@
 """Do the intervals, tests and target errors of `lymphofeat.estimates` hold as stated? Simulated cohorts with a known
 truth.
 
-    python benchmarks/coverage.py                          everything, some minutes; prints the tables of docs/coverage.md
+    python benchmarks/coverage.py                   everything, some minutes; prints the tables of docs/coverage.md
     python benchmarks/coverage.py --only promises --cohorts 1000
     python benchmarks/coverage.py --patients 42 --only intervals
 

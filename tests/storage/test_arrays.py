@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from lymphofeat.bundle.codec import pack_object, unpack_object
 from lymphofeat.bundle.manifest import BundleFiles, BundleFolder
 from lymphofeat.bundle.out_of_distribution import ImageDistribution
-from lymphofeat.cache.writer import features_digest
+from lymphofeat.cache.partial import features_digest
 from lymphofeat.encoder.identity import identity_key
 from lymphofeat.encoder.state_dict import state_digest
 from lymphofeat.errors import BundleError
