@@ -20,14 +20,14 @@ import numpy as np
 from lymphofeat.cache.bags import Bags
 from lymphofeat.cohort.folds import assign_folds, persons
 from lymphofeat.estimates.scores import auc
-from lymphofeat.heads import FitCache, Head, Split, fit_predict
-from lymphofeat.heads.boosting import PooledXGBoost
+from lymphofeat.heads import FitCache, Head, Split, fit_predict, pooled
+from lymphofeat.heads.boosting import BoostedTrees
 from lymphofeat.heads.design import ALL_POOLINGS
-from lymphofeat.heads.discriminant import PooledLDA
-from lymphofeat.heads.fusion import LateFusion, MixtureOfExperts, StackedFusion
-from lymphofeat.heads.gaussian_process import PooledGaussianProcess
+from lymphofeat.heads.discriminant import ShrunkenLDA
+from lymphofeat.heads.fusion import GatedExperts, LateFusion, StackedFusion
+from lymphofeat.heads.gaussian_process import GaussianProcess
 from lymphofeat.heads.instance_level import InstanceLevel
-from lymphofeat.heads.linear import PooledLogistic
+from lymphofeat.heads.linear import Logistic
 from lymphofeat.heads.neural import (
     AdditiveAttention,
     AttentionPooling,
@@ -35,7 +35,7 @@ from lymphofeat.heads.neural import (
     GatedAttention,
     InstanceTransformer,
 )
-from lymphofeat.heads.svm import PooledSVM
+from lymphofeat.heads.svm import SupportVectorMachine
 from lymphofeat.synthetic.features import FeatureSignal, simulate_features
 
 SIGNALS = get_args(FeatureSignal)
@@ -48,17 +48,17 @@ N_IMAGES = dict.fromkeys(SIGNALS, (20, 60)) | {"rare": (60, 140)}
 def heads() -> dict[str, Head]:
     """By the table's label; image alone, then image and clinical values."""
     pooled = {
-        f"logistic, {pooling}": PooledLogistic(pooling=pooling, inputs="image") for pooling in ALL_POOLINGS
+        f"logistic, {pooling}": pooled(Logistic, pooling=pooling, inputs="image") for pooling in ALL_POOLINGS
     }
     image: dict[str, Head] = {
-        "logistic, clinical values only": PooledLogistic(inputs="clinical"),
+        "logistic, clinical values only": pooled(Logistic, inputs="clinical"),
         **pooled,
-        "logistic L1, mean": PooledLogistic(inputs="image", l1_ratio=1.0, C=0.3),
-        "svm linear, mean": PooledSVM(inputs="image", kernel="linear", C=0.1),
-        "svm rbf, mean+std": PooledSVM(inputs="image", pooling="mean+std"),
-        "lda, mean+std": PooledLDA(inputs="image", pooling="mean+std"),
-        "gp, mean+std": PooledGaussianProcess(inputs="image", pooling="mean+std"),
-        "xgboost, mean+std": PooledXGBoost(inputs="image", pooling="mean+std"),
+        "logistic L1, mean": pooled(Logistic, inputs="image", l1_ratio=1.0, C=0.3),
+        "svm linear, mean": pooled(SupportVectorMachine, inputs="image", kernel="linear", C=0.1),
+        "svm rbf, mean+std": pooled(SupportVectorMachine, inputs="image", pooling="mean+std"),
+        "lda, mean+std": pooled(ShrunkenLDA, inputs="image", pooling="mean+std"),
+        "gp, mean+std": pooled(GaussianProcess, inputs="image", pooling="mean+std"),
+        "xgboost, mean+std": pooled(BoostedTrees, rotate=False, inputs="image", pooling="mean+std"),
         "instances, mean": InstanceLevel(inputs="image"),
         "instances, top-mean": InstanceLevel(inputs="image", aggregate="top-mean"),
         "attention": AttentionPooling(inputs="image", pca=16),
@@ -68,18 +68,18 @@ def heads() -> dict[str, Head]:
         "transformer": InstanceTransformer(inputs="image", pca=16, hidden=16, epochs=15),
     }
     both: dict[str, Head] = {
-        "logistic, early": PooledLogistic(),
-        "logistic, early with products": PooledLogistic(cross=True),
-        "svm rbf, early": PooledSVM(),
-        "lda, early": PooledLDA(),
-        "gp, early": PooledGaussianProcess(),
-        "xgboost, early": PooledXGBoost(monotone=True),
+        "logistic, early": pooled(Logistic),
+        "logistic, early with products": pooled(Logistic, cross=True),
+        "svm rbf, early": pooled(SupportVectorMachine),
+        "lda, early": pooled(ShrunkenLDA),
+        "gp, early": pooled(GaussianProcess),
+        "xgboost, early": pooled(BoostedTrees, rotate=False, monotone=True),
         "instances, early": InstanceLevel(),
         "gated attention, early": GatedAttention(pca=16),
         "late, probabilities": LateFusion(),
         "late, log odds": LateFusion(average="logits"),
         "stacked": StackedFusion(),
-        "mixture": MixtureOfExperts(),
+        "mixture": pooled(GatedExperts),
     }
     return image | both
 

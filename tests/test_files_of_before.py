@@ -1,17 +1,23 @@
 """Files written before the parts of the package were moved still open: a cache, a study, a bundle (tests/data)."""
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
+from sklearn.base import clone
 
 from lymphofeat.bundle import predict_folder
+from lymphofeat.bundle.codec import Packed, unpack_object
 from lymphofeat.cache import open_cache
+from lymphofeat.cache.bags import Bags
 from lymphofeat.final import submit
 from lymphofeat.studies import load_study, tune
 from lymphofeat.synthetic.cohort import simulate_cohort
+from lymphofeat.synthetic.features import simulate_features
 from lymphofeat.synthetic.patients import SimulationSettings
 
 OLD = Path(__file__).parent / "data" / "before_rooms"
@@ -49,3 +55,23 @@ def test_the_bundle_predicts_what_it_predicted(old: Path, tmp_path: Path) -> Non
     assert list(now["id"]) == list(was["id"])
     assert list(now["decision"]) == list(was["decision"])
     np.testing.assert_allclose(now["probability"], was["probability"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["xgboost", "gp", "late"])
+def test_heads_packed_before_they_were_composed_predict_what_they_predicted(name: str) -> None:
+    """A pooled head was one object with the arguments of its design and of its classifier."""
+    folder = Path(__file__).parent / "data" / "before_composition"
+    stored = load_file(folder / f"{name}.safetensors")
+    parts: dict[str, dict[str, np.ndarray]] = {"array": {}, "trees": {}}
+    for key, array in stored.items():
+        if ":" in key:
+            kind, _, own = key.partition(":")
+            parts[kind][own] = array
+    tree = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    trees = {key: array.tobytes() for key, array in parts["trees"].items()}
+    head = unpack_object(Packed(tree, parts["array"], trees))
+    cohort = simulate_features(20, (2, 5), 4, signal="mean", strength=2.0, seed=3)
+    bags = Bags.from_list(cohort.bags)
+    np.testing.assert_allclose(head.predict_proba(bags, cohort.table), stored["probabilities"], rtol=1e-9)
+    again = clone(head).fit(bags, cohort.table, cohort.y)
+    np.testing.assert_allclose(again.predict_proba(bags, cohort.table), stored["probabilities"], rtol=1e-6)

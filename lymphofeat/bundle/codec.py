@@ -27,6 +27,7 @@ from scipy.interpolate import BSpline
 
 from ..errors import BundleError
 from ..storage.arrays import STORED, storable
+from .before_composition import FORMER
 from .classes import FORMS_KEEP, Keeps, known_classes, name_of, unknown_class
 
 __all__ = ["Packed", "kept_in", "pack_object", "unpack_object"]
@@ -217,10 +218,12 @@ class _Unpacker:
         return classifier
 
     def _object(self, tree: dict[str, Any], depth: int) -> Any:
-        known = known_classes().get(tree["class"])
+        known, former = known_classes().get(tree["class"]), FORMER.get(tree["class"])
+        state = {str(key): self.unpack(part, depth + 1) for key, part in tree["state"].items()}
+        if former is not None:
+            return former(state)
         if known is None:
             raise BundleError(f"it holds an object of the class {tree['class']!r}, which is not known here")
-        state = {str(key): self.unpack(part, depth + 1) for key, part in tree["state"].items()}
         made: Any = object.__new__(known.type)
         vars(made).update(state)
         if known.finish is not None:

@@ -14,7 +14,7 @@ from .. import __version__
 from ..cache.partial import features_digest
 from ..cache.reader import Cache, Encoding
 from ..errors import CacheError
-from ..heads.base import FitCache, Split, fit_predict
+from ..heads.base import FitCache, Head, Split, fit_predict
 from ..parallel import one_thread
 from ..scoring.plan import labels_of
 from ..scoring.threshold import prevalence_threshold
@@ -102,10 +102,18 @@ def identity(cache: Cache, pipeline: Pipeline) -> str:
     Raises:
         LeakageError, CacheError, InputError: as `predict`.
     """
-    heads = [{"head": type(h).__name__, **h.get_params()} for h in heads_of(pipeline)]
+    heads = [{"head": type(h).__name__, **_values(h)} for h in heads_of(pipeline)]
     used = [(encoding.digest, _own_digest(encoding)) for encoding in _encodings(cache, pipeline)]
     state = json.dumps([__version__, RULES, pipeline.head, heads, cache.fingerprint, used], sort_keys=True)
     return blake2b(state.encode(), digest_size=16).hexdigest()
+
+
+def _values(head: Head) -> dict[str, Any]:
+    """The arguments of a head and of its parts; a part itself by its class."""
+    return {
+        name: type(value).__name__ if hasattr(value, "get_params") else value
+        for name, value in head.get_params(deep=True).items()
+    }
 
 
 def encoder_seconds(cache: Cache, pipeline: Pipeline) -> float:

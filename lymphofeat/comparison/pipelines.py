@@ -9,7 +9,7 @@ from typing import Any
 from ..cache.control_experiments import is_colour, is_untrained
 from ..cache.reader import Cache, Encoding
 from ..errors import InputError
-from ..heads import Head, PooledLogistic
+from ..heads import Head, Logistic, pooled
 from .control_experiments import BagSize, MajorityClass
 
 __all__ = ["END_TO_END", "HEADS", "Pipeline", "heads_of", "pipelines_of", "recipe_of", "select"]
@@ -131,9 +131,9 @@ def heads_of(pipeline: Pipeline) -> list[Head]:
     axes, logistic regression with C = 1.
     """
     pooling = "mean+std" if pipeline.encoder == "colour" else "mean"
-    image = PooledLogistic(inputs="image", pooling=pooling, pca=_COMPONENTS)
-    both = PooledLogistic(inputs="both", pooling=pooling, pca=_COMPONENTS)
-    clinical = PooledLogistic(inputs="clinical")
+    image = pooled(Logistic, inputs="image", pooling=pooling, pca=_COMPONENTS)
+    both = pooled(Logistic, inputs="both", pooling=pooling, pca=_COMPONENTS)
+    clinical = pooled(Logistic, inputs="clinical")
     heads: dict[str, list[Head]] = {
         "majority": [MajorityClass()],
         "bag-size": [BagSize()],

@@ -2,21 +2,24 @@
 
 from .base import FitCache, Head, Split, fit_predict
 from .clinical import ClinicalFeatures
-from .linear import PooledLogistic
-from .pooled import PooledHead
+from .design import Design
+from .linear import Logistic
+from .pooled import PooledHead, pooled
 from .pooling import POOLINGS, pool
 from .registry import HeadType, head_types
 
 __all__ = [
     "POOLINGS",
     "ClinicalFeatures",
+    "Design",
     "FitCache",
     "Head",
     "HeadType",
+    "Logistic",
     "PooledHead",
-    "PooledLogistic",
     "Split",
     "fit_predict",
     "head_types",
     "pool",
+    "pooled",
 ]

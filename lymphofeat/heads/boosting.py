@@ -1,29 +1,26 @@
 """Boosted trees on pooled features, held tight: the cohort is small."""
 
-from collections.abc import Mapping
-from typing import Any, Unpack
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils.class_weight import compute_sample_weight
 
-from .checks import is_above, is_whole
-from .design import INPUTS
-from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
+from .checks import Legal, is_above, is_whole
+from .design import INPUTS, Design
+from .pooled import pooled, suggest_pooled
 from .registry import HeadType, PrefixedTrial, TrialLike
+from .table_classifier import TableClassifier
 
-__all__ = ["HEAD_TYPE", "PooledXGBoost"]
+__all__ = ["HEAD_TYPE", "BoostedTrees"]
 
 Floats = NDArray[np.float64]
 
 _RISING = ("age", "log_count")
 
 
-class PooledXGBoost(PooledHead):
-    """XGBoost with the logistic loss on one thread; other arguments as `PooledHead`.
-
-    Trees see the pooled features as they are, unless `pca` asks for axes.
+class BoostedTrees(TableClassifier):
+    """XGBoost with the logistic loss on one thread.
 
     Args:
         trees: ≥ 1.
@@ -39,8 +36,6 @@ class PooledXGBoost(PooledHead):
 
     keeps = "statistics"  # of the training patients: see bundle/classes.py
 
-    _rotate = False
-
     def __init__(
         self,
         *,
@@ -53,9 +48,7 @@ class PooledXGBoost(PooledHead):
         colsample: float = 0.5,
         monotone: bool = False,
         random_state: int = 0,
-        **options: Unpack[PooledOptions],
     ) -> None:
-        super().__init__(**options)
         self.trees = trees
         self.depth = depth
         self.learning_rate = learning_rate
@@ -66,10 +59,21 @@ class PooledXGBoost(PooledHead):
         self.monotone = monotone
         self.random_state = random_state
 
-    def _classifier(self) -> Any:
+    def fit(
+        self,
+        table: Floats,
+        y: NDArray[np.int8],
+        sample_weight: Floats | None = None,
+        design: Design | None = None,
+    ) -> Self:
+        """Learn from the (n, p) table of the training patients.
+
+        Args:
+            design: says which columns are age and count, for `monotone`.
+        """
         from xgboost import XGBClassifier  # half a second to import
 
-        return XGBClassifier(
+        model = XGBClassifier(
             n_estimators=self.trees,
             max_depth=self.depth,
             learning_rate=self.learning_rate,
@@ -81,18 +85,10 @@ class PooledXGBoost(PooledHead):
             tree_method="hist",
             n_jobs=1,
         )
-
-    def _train(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> Any:
-        classifier = self._classifier()
-        if self.monotone:
-            classifier.set_params(monotone_constraints=self._constraints(table.shape[1]))
-        return classifier.fit(table, y, sample_weight=compute_sample_weight(self.class_weight, y))
-
-    def _constraints(self, width: int) -> tuple[int, ...]:
-        """Per column of the table, 1 where the probability may only rise, else 0."""
-        names = self._design().clinical_names
-        rising = {width - len(names) + names.index(name) for name in _RISING if name in names}
-        return tuple(int(column in rising) for column in range(width))
+        if self.monotone and design is not None:
+            model.set_params(monotone_constraints=_rising(table.shape[1], design.clinical_names))
+        weights = np.ones(len(y)) if sample_weight is None else sample_weight
+        return self._fitted(model.fit(table, y, sample_weight=weights))
 
     def _parameter_constraints(self) -> Legal:
         shares = {
@@ -104,7 +100,6 @@ class PooledXGBoost(PooledHead):
             for name in ("reg_lambda", "min_child_weight")
         }
         return {
-            **super()._parameter_constraints(),
             **shares,
             **bounds,
             "trees": (is_whole(self.trees), "a whole number, 1 or more"),
@@ -114,8 +109,14 @@ class PooledXGBoost(PooledHead):
         }
 
 
+def _rising(width: int, names: tuple[str, ...]) -> tuple[int, ...]:
+    """Per column of the table, 1 where the probability may only rise, else 0; `names` are the last columns'."""
+    rising = {width - len(names) + names.index(name) for name in _RISING if name in names}
+    return tuple(int(column in rising) for column in range(width))
+
+
 def suggest(draws: TrialLike) -> dict[str, Any]:
-    """Arguments of `PooledXGBoost` to try."""
+    """A point of boosted trees to try."""
     params: dict[str, Any] = {**suggest_pooled(PrefixedTrial(draws, "", {"cross": False}), reduced=True)}
     if params["inputs"] != "image":
         params["monotone"] = draws.suggest_categorical("monotone", (False, True))
@@ -130,11 +131,6 @@ def suggest(draws: TrialLike) -> dict[str, Any]:
     }
 
 
-def build(params: Mapping[str, Any]) -> PooledXGBoost:
-    """The head of a point of `suggest`."""
-    return PooledXGBoost(**params)
-
-
 _FIRST = {
     "inputs": "both", "class_weight": None, "pooling": "mean", "scale": True, "pca": 32, "interaction": False,
     "spline": None, "monotone": True, "trees": 100, "depth": 2, "learning_rate": 0.1, "reg_lambda": 5.0,
@@ -147,7 +143,8 @@ HEAD_TYPE = HeadType(
     source="Chen & Guestrin, XGBoost, KDD 2016",
     cost="moderate",
     space=suggest,
-    build=build,
+    # Trees see the pooled features as they are, unless `pca` asks for axes.
+    build=partial(pooled, BoostedTrees, rotate=False),
     default_params=(
         _FIRST,
         {n: v for n, v in _FIRST.items() if n not in ("pooling", "scale", "pca")} | {"inputs": "clinical"},

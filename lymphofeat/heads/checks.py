@@ -1,6 +1,8 @@
 """Arguments and labels that a head cannot work with, in sentences."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -8,21 +10,31 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 
-__all__ = ["check_both_classes", "check_params", "is_above", "is_whole"]
+__all__ = ["Constrained", "Legal", "check_both_classes", "check_params", "is_above", "is_whole"]
+
+Legal = dict[str, tuple[bool, str]]
+
+
+class Constrained:
+    """A part of a head that knows which arguments it can work with."""
+
+    @abstractmethod
+    def _parameter_constraints(self) -> Legal:
+        """Per argument, whether its value is legal, and in words which are."""
 
 
 def check_params(head: Any, legal: Mapping[str, tuple[bool, str]]) -> None:
     """Refuse a head with bad arguments, all of them at once.
 
     Args:
-        head: has an attribute for each key of `legal`.
+        head: has an attribute for each key of `legal`; a part's argument is named "<part>__<argument>".
         legal: per argument, whether its value is legal, and in words which are.
 
     Raises:
         InputError: one is not.
     """
     wrong = [
-        f"{name} must be {wanted}, not {getattr(head, name)!r}"
+        f"{name} must be {wanted}, not {reduce(getattr, name.split('__'), head)!r}"
         for name, (holds, wanted) in legal.items()
         if not holds
     ]

@@ -6,23 +6,26 @@ size of the bag if asked for, clinical values last. Side by side is early fusion
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
 from ..cache.bags import Bags
 from .axes import PrincipalAxes, check_finite
 from .base import FitCache, Split
-from .clinical import ClinicalFeatures
+from .checks import Constrained, Legal, is_whole
+from .clinical import SPLINES, ClinicalFeatures
 from .contributions import Contributions
 from .fitted_pooling import FITTED_POOLINGS
 from .pooling import POOLINGS, pool
 
-__all__ = ["ALL_POOLINGS", "CROSSED_AXES", "CROSSED_VALUES", "INPUTS", "Design", "FittedDesign"]
+__all__ = ["ALL_POOLINGS", "CROSSED_AXES", "CROSSED_VALUES", "INPUTS", "Design"]
 
 Floats = NDArray[np.float64]
 
@@ -32,48 +35,87 @@ CROSSED_AXES = 16
 CROSSED_VALUES = 2  # age and log count, the first clinical columns
 
 
-@dataclass(frozen=True)
-class Design:
-    """What the table holds; see `PooledHead` for the arguments.
+class Design(Constrained, BaseEstimator):  # type: ignore[misc]
+    """What the table holds, and how it is learnt.
 
-    Attributes:
+    Args:
+        pooling: one of `ALL_POOLINGS`; not looked at for inputs="clinical".
+        inputs: "image", "clinical" or "both" (their columns side by side: early fusion).
+        scale: whether pooled features are brought to unit variance before the axes are found.
+        pca: the number of principal axes kept, at most n_train − 1 and the number of features; None: all.
+        interaction: also products of the clinical values.
+        spline: None, or "age" or "log_count": also splines of it.
+        cross: also products of the 16 widest axes with age and log count; for inputs="both".
+        bag_size: also the logarithm of the number of images. A shortcut: it follows the lymphocyte count and the
+            laboratory's habits, not the cells; reports name it.
         rotate: turn the features onto their principal axes even if all are kept; without, and without `pca`, they
             stay as they are.
+
+    Attributes:
+        coordinates_: of the instances, for a fitted pooling; else None.
+        axes_: `PrincipalAxes` of the pooled features; None for inputs="clinical".
+        clinical_: the pipeline of the clinical values; None for inputs="image".
+        size_: the scaler of the logarithm of the bag size; None unless it is asked for.
     """
 
     keeps = "statistics"  # of the training patients: see bundle/classes.py
 
-    pooling: str
-    inputs: str
-    scale: bool
-    pca: int | None
-    interaction: bool
-    spline: str | None
-    cross: bool
-    bag_size: bool
-    rotate: bool
+    def __init__(
+        self,
+        *,
+        pooling: str = "mean",
+        inputs: str = "both",
+        scale: bool = True,
+        pca: int | None = None,
+        interaction: bool = False,
+        spline: str | None = None,
+        cross: bool = False,
+        bag_size: bool = False,
+        rotate: bool = True,
+    ) -> None:
+        self.pooling = pooling
+        self.inputs = inputs
+        self.scale = scale
+        self.pca = pca
+        self.interaction = interaction
+        self.spline = spline
+        self.cross = cross
+        self.bag_size = bag_size
+        self.rotate = rotate
 
     @property
     def clinical_names(self) -> tuple[str, ...]:
         """Names of the table's last columns: age, log_count, male, …; none without clinical values."""
         return () if self.inputs == "image" else tuple(self._clinical_features().get_feature_names_out())
 
-    def fit(self, bags: Bags, clinical: pd.DataFrame) -> "FittedDesign":
+    def fit(self, bags: Bags, clinical: pd.DataFrame) -> Self:
         """Learn from the training patients.
 
         Raises:
             InputError: an empty bag, a feature that is not finite, or a clinical column that is not there.
         """
-        coordinates = axes = None
+        self.coordinates_ = self.axes_ = None
         if self.inputs != "clinical":
             if self.pooling in FITTED_POOLINGS:
                 from .neural.instances import coordinates_of
 
-                coordinates = coordinates_of(bags, FITTED_POOLINGS[self.pooling].axes)
-            axes = self._axes(self._pooled(bags, coordinates))
-        values = None if self.inputs == "image" else self._clinical_pipeline().fit(clinical)
-        size = StandardScaler().fit(_log_size(bags)) if self.bag_size else None
-        return FittedDesign(self, coordinates, axes, values, size)
+                self.coordinates_ = coordinates_of(bags, FITTED_POOLINGS[self.pooling].axes)
+            self.axes_ = self._axes(self._pooled(bags))
+        self.clinical_ = None if self.inputs == "image" else self._clinical_pipeline().fit(clinical)
+        self.size_ = StandardScaler().fit(_log_size(bags)) if self.bag_size else None
+        return self
+
+    def transform(self, bags: Bags, clinical: pd.DataFrame) -> Floats:
+        """(n, p) float64; each row from one patient alone."""
+        check_is_fitted(self, "axes_")
+        image = values = size = None
+        if self.axes_ is not None:
+            image = self.axes_.transform(self._pooled(bags))
+        if self.clinical_ is not None:
+            values = self.clinical_.transform(clinical)
+        if self.size_ is not None:
+            size = self.size_.transform(_log_size(bags))
+        return self._table(image, values, size)
 
     def coordinates(self, splits: Sequence[Split], fit_cache: FitCache) -> Sequence[Any]:
         """Per split, the coordinates of the instances that a fitted pooling needs, or None."""
@@ -96,8 +138,8 @@ class Design:
 
         def fitted() -> Floats:
             pooling = FITTED_POOLINGS[self.pooling]
-            temporary = plainly(pooling.temporary) if pooling.temporary else None
-            return pooling.pool(coordinates, split.bags, temporary)
+            prepended = plainly(pooling.prepended) if pooling.prepended else None
+            return pooling.pool(coordinates, split.bags, prepended)
 
         def image() -> Floats:
             if coordinates is None:
@@ -119,64 +161,7 @@ class Design:
         if self.bag_size:
             size = _log_size(split.bags)
             size_block = StandardScaler().fit(size[split.train]).transform(size)
-        return self.table(image_block, clinical_block, size_block)
-
-    def table(self, image: Floats | None, clinical: Floats | None, size: Floats | None) -> Floats:
-        """The blocks side by side; those that are not asked for are None."""
-        blocks = [] if image is None else [image[:, : self.pca]]
-        if self.cross and image is not None and clinical is not None:
-            products = image[:, :CROSSED_AXES, None] * clinical[:, None, :CROSSED_VALUES]
-            blocks.append(products.reshape(len(image), -1))
-        blocks += [block for block in (size, clinical) if block is not None]
-        return np.hstack(blocks)
-
-    def _pooled(self, bags: Bags, coordinates: Any) -> Floats:
-        if coordinates is None:
-            return pool(bags, self.pooling)
-        return FITTED_POOLINGS[self.pooling].pool(coordinates, bags)
-
-    def _axes(self, pooled: Floats) -> "PrincipalAxes | _AsTheyAre":
-        if self.rotate or self.pca is not None:
-            return PrincipalAxes.fit(pooled, scale=self.scale)
-        return _AsTheyAre.fit(pooled)
-
-    def _clinical_features(self) -> ClinicalFeatures:
-        return ClinicalFeatures(interaction=self.interaction, spline=self.spline)
-
-    def _clinical_pipeline(self) -> Any:
-        return make_pipeline(self._clinical_features(), StandardScaler())
-
-
-@dataclass(frozen=True)
-class FittedDesign:
-    """What `Design.fit` learnt; parts that were not asked for are None.
-
-    Attributes:
-        design: what was fitted.
-        coordinates: of the instances, for a fitted pooling.
-        axes: `PrincipalAxes` of the pooled features.
-        clinical: the pipeline of the clinical values.
-        size: the scaler of the logarithm of the bag size.
-    """
-
-    keeps = "statistics"  # of the training patients: see bundle/classes.py
-
-    design: Design
-    coordinates: Any
-    axes: "PrincipalAxes | _AsTheyAre | None"
-    clinical: Any
-    size: StandardScaler | None
-
-    def transform(self, bags: Bags, clinical: pd.DataFrame) -> Floats:
-        """(n, p) float64; each row from one patient alone."""
-        image = values = size = None
-        if self.axes is not None:
-            image = self.axes.transform(self.design._pooled(bags, self.coordinates))
-        if self.clinical is not None:
-            values = self.clinical.transform(clinical)
-        if self.size is not None:
-            size = self.size.transform(_log_size(bags))
-        return self.design.table(image, values, size)
+        return self._table(image_block, clinical_block, size_block)
 
     def contributions(
         self, bags: Bags, clinical: pd.DataFrame, weights: Floats, intercept: float
@@ -190,35 +175,72 @@ class FittedDesign:
         Returns:
             None where pooling is no mean of the images' own axes.
         """
-        averaged = isinstance(self.axes, PrincipalAxes) and self.design.pooling == "mean"
-        if not (self.axes is None or averaged):
+        averaged = isinstance(self.axes_, PrincipalAxes) and self.pooling == "mean"
+        if not (self.axes_ is None or averaged):
             return None
-        values = np.empty((len(bags), 0)) if self.clinical is None else self.clinical.transform(clinical)
+        values = np.empty((len(bags), 0)) if self.clinical_ is None else self.clinical_.transform(clinical)
         of_image, of_product, of_size, of_clinical = self._blocks(weights, values.shape[1])
         images = [np.zeros(n) for n in bags.lengths.tolist()]
-        if self.axes is not None:
+        if self.axes_ is not None:
             for i, bag in enumerate(bags):
                 own = of_image.copy()
                 own[: len(of_product)] += of_product @ values[i, : of_product.shape[1]]
-                images[i] = self.axes.transform(bag.astype(np.float64)) @ own / len(bag)
+                images[i] = self.axes_.transform(bag.astype(np.float64)) @ own / len(bag)
         size = np.zeros(len(bags))
-        if self.size is not None:
-            size = self.size.transform(_log_size(bags))[:, 0] * of_size[0]
+        if self.size_ is not None:
+            size = self.size_.transform(_log_size(bags))[:, 0] * of_size[0]
         return Contributions("exact", images, values @ of_clinical, size, intercept)
 
     def _blocks(self, w: Floats, n_clinical: int) -> tuple[Floats, Floats, Floats, Floats]:
         """The weights of all axes (0 of those not kept), of products (axes × values), of the size, of the values."""
         first, of_image, of_product = 0, np.zeros(0), np.zeros((0, 0))
-        if isinstance(self.axes, PrincipalAxes):
-            n_axes = self.axes.axes.shape[1]
-            first = n_axes if self.design.pca is None else min(self.design.pca, n_axes)
+        if isinstance(self.axes_, PrincipalAxes):
+            n_axes = self.axes_.axes.shape[1]
+            first = n_axes if self.pca is None else min(self.pca, n_axes)
             of_image = np.zeros(n_axes)
             of_image[:first] = w[:first]
-            if self.design.cross and n_clinical:
+            if self.cross and n_clinical:
                 crossed = min(CROSSED_AXES, n_axes)
                 of_product = w[first : first + crossed * CROSSED_VALUES].reshape(crossed, CROSSED_VALUES)
                 first += of_product.size
-        return of_image, of_product, w[first : first + (self.size is not None)], w[len(w) - n_clinical :]
+        return of_image, of_product, w[first : first + (self.size_ is not None)], w[len(w) - n_clinical :]
+
+    def _table(self, image: Floats | None, clinical: Floats | None, size: Floats | None) -> Floats:
+        """The blocks side by side; those that are not asked for are None."""
+        blocks = [] if image is None else [image[:, : self.pca]]
+        if self.cross and image is not None and clinical is not None:
+            products = image[:, :CROSSED_AXES, None] * clinical[:, None, :CROSSED_VALUES]
+            blocks.append(products.reshape(len(image), -1))
+        blocks += [block for block in (size, clinical) if block is not None]
+        return np.hstack(blocks)
+
+    def _pooled(self, bags: Bags) -> Floats:
+        if self.coordinates_ is None:
+            return pool(bags, self.pooling)
+        return FITTED_POOLINGS[self.pooling].pool(self.coordinates_, bags)
+
+    def _axes(self, pooled: Floats) -> "PrincipalAxes | _AsTheyAre":
+        if self.rotate or self.pca is not None:
+            return PrincipalAxes.fit(pooled, scale=self.scale)
+        return _AsTheyAre.fit(pooled)
+
+    def _parameter_constraints(self) -> Legal:
+        flags = {
+            name: (isinstance(getattr(self, name), bool), "True or False")
+            for name in ("scale", "interaction", "cross", "bag_size", "rotate")
+        }
+        return flags | {
+            "pooling": (self.pooling in ALL_POOLINGS, f"one of {', '.join(ALL_POOLINGS)}"),
+            "inputs": (self.inputs in INPUTS, f"one of {', '.join(INPUTS)}"),
+            "pca": (self.pca is None or is_whole(self.pca), "None or a whole number, 1 or more"),
+            "spline": (self.spline in SPLINES, "None, 'age' or 'log_count'"),
+        }
+
+    def _clinical_features(self) -> ClinicalFeatures:
+        return ClinicalFeatures(interaction=self.interaction, spline=self.spline)
+
+    def _clinical_pipeline(self) -> Any:
+        return make_pipeline(self._clinical_features(), StandardScaler())
 
 
 @dataclass(frozen=True)

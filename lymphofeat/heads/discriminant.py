@@ -1,7 +1,7 @@
 """Linear discriminant analysis with a shrunken covariance on pooled features."""
 
-from collections.abc import Mapping
-from typing import Any, Unpack
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -9,44 +9,48 @@ from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from ..errors import InputError
+from .checks import Legal
 from .design import INPUTS
-from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
+from .pooled import pooled, suggest_pooled
 from .registry import HeadType, TrialLike
+from .table_classifier import TableClassifier
 
-__all__ = ["HEAD_TYPE", "PooledLDA"]
+__all__ = ["HEAD_TYPE", "ShrunkenLDA"]
 
 
-class PooledLDA(PooledHead):
-    """Linear discriminant analysis; other arguments as `PooledHead`. Nothing is random.
+class ShrunkenLDA(TableClassifier):
+    """Linear discriminant analysis with a shrunken covariance. Nothing is random.
 
     Args:
         shrinkage: "auto" (Ledoit & Wolf, J. Multivariate Anal. 88, 2004), or the share of the equal variances in the
             covariance, in (0, 1].
+        class_weight: None, or "balanced": both classes are as frequent beforehand.
     """
 
     keeps = "statistics"  # of the training patients: see bundle/classes.py
 
-    def __init__(self, *, shrinkage: float | str = "auto", **options: Unpack[PooledOptions]) -> None:
-        super().__init__(**options)
+    def __init__(self, *, shrinkage: float | str = "auto", class_weight: str | None = None) -> None:
         self.shrinkage = shrinkage
+        self.class_weight = class_weight
 
-    def _classifier(self) -> Any:
+    def fit(self, table: NDArray[np.float64], y: NDArray[np.int8]) -> Self:
+        """Learn from the (n, p) table of the training patients.
+
+        Raises:
+            InputError: a class has one patient only.
+        """
+        check_two_of_each(None, y)
         priors = None if self.class_weight is None else [0.5, 0.5]
-        return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=self.shrinkage, priors=priors)
-
-    def _train(self, table: NDArray[np.float64], y: NDArray[np.int8], clinical: pd.DataFrame) -> Any:
-        check_two_of_each(clinical, y)
-        return self._classifier().fit(table, y)
+        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=self.shrinkage, priors=priors)
+        return self._fitted(model.fit(table, y))
 
     def _parameter_constraints(self) -> Legal:
         number = isinstance(self.shrinkage, float | int) and not isinstance(self.shrinkage, bool)
         legal = self.shrinkage == "auto" or (number and 0 < float(self.shrinkage) <= 1)
-        return super()._parameter_constraints() | {
-            "shrinkage": (legal, "'auto' or a number above 0 and up to 1")
-        }
+        return {"shrinkage": (legal, "'auto' or a number above 0 and up to 1")}
 
 
-def check_two_of_each(clinical: pd.DataFrame, y: NDArray[np.int8]) -> None:
+def check_two_of_each(clinical: pd.DataFrame | None, y: NDArray[np.int8]) -> None:
     """Refuse training patients that have no covariance within their classes.
 
     Raises:
@@ -60,16 +64,11 @@ def check_two_of_each(clinical: pd.DataFrame, y: NDArray[np.int8]) -> None:
 
 
 def suggest(draws: TrialLike) -> dict[str, Any]:
-    """Arguments of `PooledLDA` to try."""
+    """A point of linear discriminant analysis to try."""
     params: dict[str, Any] = {**suggest_pooled(draws)}
     if draws.suggest_categorical("auto", (True, False)):
         return params | {"shrinkage": "auto"}
     return params | {"shrinkage": draws.suggest_float("shrinkage", 1e-3, 1.0, log=True)}
-
-
-def build(params: Mapping[str, Any]) -> PooledLDA:
-    """The head of a point of `suggest`."""
-    return PooledLDA(**params)
 
 
 HEAD_TYPE = HeadType(
@@ -78,7 +77,7 @@ HEAD_TYPE = HeadType(
     source="Fisher, Ann. Eugenics 7, 1936; Ledoit & Wolf, J. Multivariate Anal. 88, 2004",
     cost="cheap",
     space=suggest,
-    build=build,
+    build=partial(pooled, ShrunkenLDA),
     default_params=(
         {
             "inputs": "both", "class_weight": None, "pooling": "mean", "scale": True, "reduce": False,

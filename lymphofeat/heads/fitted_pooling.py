@@ -39,20 +39,20 @@ class FittedPooling:
         axes: principal axes of the instances that it looks at; None: the standardised features.
         reduce: (rows (n, q) float32 coordinates, which it may overwrite; offsets (b,), lengths (b,)) → (b, width)
             float64, for bags that lie one behind the other in `rows`.
-        beside: a pooling of `POOLINGS` whose vector stands before this one; "" without.
+        prepended: a pooling of `POOLINGS` whose vector stands before this one; "" without.
     """
 
     name: str
     about: str
     axes: int | None
     reduce: Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]], Floats]
-    temporary: str = ""
+    prepended: str = ""
 
-    def pool(self, coordinates: "Coordinates", bags: Bags, temporary: Floats | None = None) -> Floats:
+    def pool(self, coordinates: "Coordinates", bags: Bags, prepended: Floats | None = None) -> Floats:
         """(n_bags, width) float64.
 
         Args:
-            beside: what `temporary` makes of the bags, where it is known already.
+            prepended: what the pooling of that name makes of the bags, where it is known already.
 
         Raises:
             InputError: a feature is not finite.
@@ -63,9 +63,9 @@ class FittedPooling:
             offsets = np.cumsum(part.lengths) - part.lengths
             vectors.append(self.reduce(coordinates.transform(part).numpy(), offsets, part.lengths))
         fitted = np.concatenate(vectors) if vectors else np.empty((0, 0))
-        if not self.temporary:
+        if not self.prepended:
             return fitted
-        return np.hstack([pool(bags, self.temporary) if temporary is None else temporary, fitted])
+        return np.hstack([pool(bags, self.prepended) if prepended is None else prepended, fitted])
 
 
 def _log_sum_exp(x: NDArray[np.float32], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
@@ -93,7 +93,7 @@ FITTED_POOLINGS = {
             f"standard deviations, and the covariance along the {_SECOND_ORDER_AXES} widest axes",
             _SECOND_ORDER_AXES,
             _second_order,
-            temporary="std",
+            prepended="std",
         ),
     )
 }

@@ -13,7 +13,7 @@ from ..cohort.clinical import person_numbers
 from ..errors import InputError
 from .base import Split
 
-__all__ = ["inner_folds", "inner_splits"]
+__all__ = ["grouped_folds", "inner_folds", "inner_splits"]
 
 Indices = NDArray[np.int64]
 
@@ -23,11 +23,23 @@ def inner_folds(
 ) -> list[tuple[Indices, Indices]]:
     """Folds of the training patients, the classes spread evenly, each person in one fold.
 
-    Who may be one person is read from the index of `clinical`, see `cohort.clinical.clinical_frame`.
+    Args:
+        clinical: (n,) rows of the training patients; who may be one person is read from their index, see
+            `cohort.clinical.clinical_frame`.
+        y, n_folds, random_state, Returns, Raises: as `grouped_folds`.
+    """
+    return grouped_folds(person_numbers(clinical), y, n_folds, random_state)
+
+
+def grouped_folds(
+    who: Indices, y: NDArray[np.int8], n_folds: int, random_state: int
+) -> list[tuple[Indices, Indices]]:
+    """Folds of the training patients, the classes spread evenly, each person in one fold.
+
     With fewer persons of a class than `n_folds`, there are as many folds as those.
 
     Args:
-        clinical: (n,) rows of the training patients.
+        who: (n,) int64, equal where two patients may be one person.
         y: (n,) labels 0 and 1.
         n_folds: ≥ 2.
         random_state: of the shuffle.
@@ -38,7 +50,6 @@ def inner_folds(
     Raises:
         InputError: a class has one person only, or a fold would leave one class to train on.
     """
-    who = person_numbers(clinical)
     fewest = min(len(np.unique(who[y == label])) for label in (0, 1))
     if fewest < 2:
         raise InputError(

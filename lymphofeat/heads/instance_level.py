@@ -4,7 +4,7 @@ The multiple-instance baseline ("SI" in Ray & Craven, ICML 2005; the "instance-s
 Intelligence 201, 2013). Most labels of images are wrong where few cells are ill, and yet the shares tell.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -212,11 +212,6 @@ def suggest(draws: TrialLike) -> dict[str, Any]:
     }
 
 
-def build(params: Mapping[str, Any]) -> InstanceLevel:
-    """The head of a point of `suggest`."""
-    return InstanceLevel(**params)
-
-
 _FIRST = {"class_weight": None, "aggregate": "mean", "pca": 16, "C": 1.0, "link_C": 1.0}
 
 HEAD_TYPE = HeadType(
@@ -225,7 +220,7 @@ HEAD_TYPE = HeadType(
     source="Ray & Craven, ICML 2005; Amores, Artificial Intelligence 201, 2013",
     cost="moderate",
     space=suggest,
-    build=build,
+    build=InstanceLevel,
     default_params=({"inputs": "image", **_FIRST}, {"inputs": "both", **_FIRST}),
     check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),
 )

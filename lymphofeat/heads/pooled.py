@@ -1,104 +1,63 @@
-"""What all heads on pooled features share: the table of numbers, the check of arguments, the quick way over splits."""
+"""Heads by composition: a design makes bags and clinical rows a table, a classifier classifies it."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Self, TypedDict
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from ..cache.bags import Bags
+from ..cohort.clinical import person_numbers
+from ..errors import InputError
 from .base import FitCache, Split, map_splits
-from .checks import check_both_classes, check_params, is_whole
+from .checks import Constrained, Legal, check_both_classes, check_params
 from .clinical import SPLINES
 from .contributions import Contributions
 from .design import ALL_POOLINGS, INPUTS, Design
 from .registry import TrialLike
 
-__all__ = ["Legal", "PooledHead", "PooledOptions", "suggest_pooled"]
+__all__ = ["PooledHead", "pooled", "suggest_pooled"]
 
 Floats = NDArray[np.float64]
-Legal = dict[str, tuple[bool, str]]
 
 _SAME = 1e-6  # two probabilities that differ by rounding
 
 
-class PooledOptions(TypedDict, total=False):
-    """Arguments that every `PooledHead` takes; see there."""
-
-    pooling: str
-    inputs: str
-    scale: bool
-    pca: int | None
-    interaction: bool
-    spline: str | None
-    cross: bool
-    bag_size: bool
-    class_weight: str | None
-
-
 class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Pooling → scaler → principal axes, beside clinical values → a classifier of a table.
+    """A table of pooled features and clinical values, and any classifier of it.
 
-    Everything that is learnt is learnt in `fit`. A subclass says which classifier in `_classifier`, and adds its own
-    arguments to `__init__` and to `_parameter_constraints`.
+    Everything that is learnt is learnt in `fit`. Beside the table and the labels, the classifier's `fit` is given those
+    of these keywords that it has: `groups`, (n,) int64, equal where two patients may be one person; `design`, the
+    unfitted `Design`; `sample_weight`, for `class_weight`.
 
     Args:
-        pooling: one of `ALL_POOLINGS`; not looked at for inputs="clinical".
-        inputs: "image", "clinical" or "both" (their columns side by side: early fusion).
-        scale: whether pooled features are brought to unit variance before the axes are found.
-        pca: the number of principal axes kept, at most n_train − 1 and the number of features; None: all.
-        interaction: also products of the clinical values.
-        spline: None, or "age" or "log_count": also splines of it.
-        cross: also products of the 16 widest axes with age and log count; for inputs="both".
-        bag_size: also the logarithm of the number of images. A shortcut: it follows the lymphocyte count and the
-            laboratory's habits, not the cells; reports name it.
-        class_weight: None, or "balanced": both classes weigh the same.
+        design: what the table holds.
+        classifier: in scikit-learn's manner: `fit(table, y)`, `predict_proba(table)`, clone-able.
+        class_weight: "balanced": both classes weigh the same, by the classifier's own argument `class_weight` if it has
+            one, else by `sample_weight`. None: as the classifier has it.
 
     Attributes:
-        design_: the `FittedDesign`.
+        design_: the fitted `Design`.
         classifier_: the fitted classifier of its table.
         classes_: (2,) the labels 0 and 1.
     """
 
-    _rotate = True
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
 
-    def __init__(
-        self,
-        *,
-        pooling: str = "mean",
-        inputs: str = "both",
-        scale: bool = True,
-        pca: int | None = None,
-        interaction: bool = False,
-        spline: str | None = None,
-        cross: bool = False,
-        bag_size: bool = False,
-        class_weight: str | None = None,
-    ) -> None:
-        self.pooling = pooling
-        self.inputs = inputs
-        self.scale = scale
-        self.pca = pca
-        self.interaction = interaction
-        self.spline = spline
-        self.cross = cross
-        self.bag_size = bag_size
+    def __init__(self, *, design: Design, classifier: Any, class_weight: str | None = None) -> None:
+        self.design = design
+        self.classifier = classifier
         self.class_weight = class_weight
 
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        """The constructor's arguments: a subclass's own and, through `**options`, those of `PooledHead`."""
-        return sorted({*super()._get_param_names(), *PooledOptions.__annotations__})
-
-    @abstractmethod
-    def _classifier(self) -> Any:
-        """An unfitted classifier in scikit-learn's manner; with class weights, its `fit` takes `sample_weight`."""
+    @property
+    def inputs(self) -> str:
+        """What the head is given: "image", "clinical" or "both"."""
+        return self.design.inputs
 
     def fit(self, bags: Bags, clinical: pd.DataFrame, y: NDArray[np.int8]) -> Self:
         """Learn from n patients; see `Head`.
@@ -106,10 +65,10 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             InputError: bad arguments (all are listed), one class only, or features that are not finite.
         """
-        check_params(self, self._parameter_constraints())
+        self._check_params()
         check_both_classes(y)
-        self.design_ = self._design().fit(bags, clinical)
-        self.classifier_ = self._train(self.design_.transform(bags, clinical), y, clinical)
+        self.design_ = clone(self.design).fit(bags, clinical)
+        self.classifier_ = self._trained(self.design_.transform(bags, clinical), y, clinical)
         self.classes_ = np.array([0, 1])
         return self
 
@@ -120,7 +79,8 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: a feature is not finite.
         """
         check_is_fitted(self, "classifier_")
-        return self._probabilities(self.classifier_, self.design_.transform(bags, clinical))
+        table = self.design_.transform(bags, clinical)
+        return np.asarray(self.classifier_.predict_proba(table), dtype=np.float64)
 
     def image_contributions(self, bags: Bags, clinical: pd.DataFrame) -> Contributions | None:
         """What each image adds to the log-odds; see `ExplainsImages`.
@@ -144,67 +104,74 @@ class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self, splits: Sequence[Split], clinical: pd.DataFrame, y: NDArray[np.int8], fit_cache: FitCache
     ) -> list[Floats]:
         """As `fit` and `predict_proba` on each split; tables are kept between the trials of a study."""
-        check_params(self, self._parameter_constraints())
-        design = self._design()
+        self._check_params()
 
         def fitted(split: Split, coordinates: Any) -> Floats:
             labels = y[split.train]
             check_both_classes(labels)
-            table = design.of_split(split, coordinates, clinical, fit_cache)
-            model = self._train(table[split.train], labels, clinical.iloc[split.train])
-            return self._probabilities(model, table[split.test])[:, 1]
+            table = self.design.of_split(split, coordinates, clinical, fit_cache)
+            model = self._trained(table[split.train], labels, clinical.iloc[split.train])
+            return np.asarray(model.predict_proba(table[split.test]), dtype=np.float64)[:, 1]
 
-        return map_splits(fitted, splits, design.coordinates(splits, fit_cache), fit_cache)
+        return map_splits(fitted, splits, self.design.coordinates(splits, fit_cache), fit_cache)
 
-    def _train(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> Any:
+    def _trained(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> Any:
         """A fitted classifier of the (n, p) table of the training patients, whose rows in `clinical` these are."""
-        classifier = self._classifier()
-        if self.class_weight is None:
-            return classifier.fit(table, y)
-        if not has_fit_parameter(classifier, "sample_weight"):
-            raise TypeError(f"{type(classifier).__name__} cannot weigh patients; override _train.")
-        return classifier.fit(table, y, sample_weight=compute_sample_weight(self.class_weight, y))
+        classifier = clone(self.classifier)
+        known: dict[str, Any] = {}
+        if self.class_weight is not None:
+            if "class_weight" in classifier.get_params():
+                classifier.set_params(class_weight=self.class_weight)
+            elif has_fit_parameter(classifier, "sample_weight"):
+                known["sample_weight"] = compute_sample_weight(self.class_weight, y)
+            else:
+                raise InputError(
+                    f"{type(classifier).__name__} cannot weigh patients; leave class_weight at None."
+                )
+        if has_fit_parameter(classifier, "groups"):
+            known["groups"] = person_numbers(clinical)
+        if has_fit_parameter(classifier, "design"):
+            known["design"] = self.design
+        return classifier.fit(table, y, **known)
 
-    def _probabilities(self, model: Any, table: Floats) -> Floats:
-        return np.asarray(model.predict_proba(table), dtype=np.float64)
-
-    def _design(self) -> Design:
-        return Design(
-            pooling=self.pooling,
-            inputs=self.inputs,
-            scale=self.scale,
-            pca=self.pca,
-            interaction=self.interaction,
-            spline=self.spline,
-            cross=self.cross,
-            bag_size=self.bag_size,
-            rotate=self._rotate,
-        )
-
-    def _parameter_constraints(self) -> Legal:
-        """Per argument, whether its value is legal, and which are."""
-        flags = {
-            name: (isinstance(getattr(self, name), bool), "True or False")
-            for name in ("scale", "interaction", "cross", "bag_size")
-        }
-        return flags | {
-            "pooling": (self.pooling in ALL_POOLINGS, f"one of {', '.join(ALL_POOLINGS)}"),
-            "inputs": (self.inputs in INPUTS, f"one of {', '.join(INPUTS)}"),
-            "pca": (self.pca is None or is_whole(self.pca), "None or a whole number, 1 or more"),
-            "spline": (self.spline in SPLINES, "None, 'age' or 'log_count'"),
+    def _check_params(self) -> None:
+        legal: Legal = {
+            "design": (isinstance(self.design, Design), "a Design"),
+            "classifier": (hasattr(self.classifier, "predict_proba"), "a classifier with predict_proba"),
             "class_weight": (self.class_weight in (None, "balanced"), "None or 'balanced'"),
         }
+        for name in ("design", "classifier"):
+            part = getattr(self, name)
+            if isinstance(part, Constrained):
+                legal |= {f"{name}__{own}": fact for own, fact in part._parameter_constraints().items()}
+        check_params(self, legal)
 
 
-def suggest_pooled(draws: TrialLike, *, reduced: bool = False) -> PooledOptions:
-    """Draw what every `PooledHead` takes, the bag size apart, which is a shortcut.
+_OF_DESIGN = frozenset(Design().get_params())
+
+
+def pooled(classifier: type, /, *, class_weight: str | None = None, **arguments: Any) -> PooledHead:
+    """A `PooledHead` from arguments in one row: those of `Design` by their names, all others are the classifier's.
+
+    Args:
+        classifier: the class.
+        class_weight: as `PooledHead`.
+        arguments: of `Design` and of the classifier.
+    """
+    design = {name: value for name, value in arguments.items() if name in _OF_DESIGN}
+    own = {name: value for name, value in arguments.items() if name not in _OF_DESIGN}
+    return PooledHead(design=Design(**design), classifier=classifier(**own), class_weight=class_weight)
+
+
+def suggest_pooled(draws: TrialLike, *, reduced: bool = False) -> dict[str, Any]:
+    """Draw arguments of `pooled`: the class weight and those of `Design`, but the bag size, which is a shortcut.
 
     Args:
         draws: the trial.
         reduced: always keep some principal axes only, where a classifier does not work with all.
     """
     inputs = draws.suggest_categorical("inputs", INPUTS)
-    options: PooledOptions = {
+    options: dict[str, Any] = {
         "inputs": inputs,
         "class_weight": draws.suggest_categorical("class_weight", (None, "balanced")),
     }

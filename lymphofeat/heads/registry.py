@@ -90,7 +90,8 @@ class HeadType:
         cost: one of `COSTS`.
         space: draws a point: short names → values. What a choice makes meaningless is not drawn. `suggest`
             calls it with the head type's prefix.
-        build: (a point as `suggest` returns it) → the unfitted head.
+        build: (a point as `suggest` returns it, as keyword arguments) → the unfitted head; the head's class itself
+            where the point is its arguments.
         default_params: sensible points by the short names that `space` draws, to be tried before anything is known.
         inputs: what it can be given: "clinical", "image", "both". A head type with more than one draws it as "inputs";
             one with a single one does not draw it.
@@ -103,7 +104,7 @@ class HeadType:
     source: str
     cost: str
     space: Callable[[TrialLike], dict[str, Any]]
-    build: Callable[[Mapping[str, Any]], Head]
+    build: Callable[..., Head]
     default_params: tuple[Mapping[str, Any], ...] = ()
     inputs: tuple[str, ...] = _INPUTS
     check: Callable[[pd.DataFrame, NDArray[np.int8]], object] = _any_patients

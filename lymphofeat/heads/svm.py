@@ -1,26 +1,26 @@
 """Support vector machines on pooled features, linear and with a Gaussian kernel."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Unpack
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
-from .checks import is_above, is_whole
+from .checks import Legal, is_above, is_whole
 from .design import INPUTS
-from .inner import inner_folds
+from .inner import grouped_folds, inner_folds
 from .kernels import median_distance, squared_distances
-from .pooled import Legal, PooledHead, PooledOptions, suggest_pooled
+from .pooled import pooled, suggest_pooled
 from .registry import HeadType, TrialLike
 from .regression import exact_regression
+from .table_classifier import TableClassifier
 
-__all__ = ["HEAD_TYPE", "PooledSVM"]
+__all__ = ["HEAD_TYPE", "SupportVectorMachine"]
 
 Floats = NDArray[np.float64]
 
@@ -30,8 +30,8 @@ _INNER_FOLDS = 5
 _LEAST_SPREAD = 1e-2
 
 
-class PooledSVM(PooledHead):
-    """A support vector machine; other arguments as `PooledHead`.
+class SupportVectorMachine(TableClassifier):
+    """A support vector machine with probabilities.
 
     Probabilities are a logistic function of the decision value (Platt, Advances in Large Margin Classifiers, 1999),
     fitted on inner folds of the training patients that keep one person together; the machine itself is then fitted
@@ -41,6 +41,7 @@ class PooledSVM(PooledHead):
         kernel: "linear" or "rbf".
         C: cost of a patient on the wrong side, > 0.
         width: of the Gaussian kernel, in median distances of two training patients, > 0; for "rbf".
+        class_weight: None, or "balanced": both classes weigh the same, also in each inner fold.
         random_state: of the inner folds.
     """
 
@@ -52,19 +53,24 @@ class PooledSVM(PooledHead):
         kernel: str = "rbf",
         C: float = 1.0,
         width: float = 1.0,
+        class_weight: str | None = None,
         random_state: int = 0,
-        **options: Unpack[PooledOptions],
     ) -> None:
-        super().__init__(**options)
         self.kernel = kernel
         self.C = C
         self.width = width
+        self.class_weight = class_weight
         self.random_state = random_state
 
-    def _classifier(self) -> Any:
-        return SVC(C=self.C, kernel="precomputed", class_weight=self.class_weight)
+    def fit(self, table: Floats, y: NDArray[np.int8], groups: NDArray[np.int64] | None = None) -> Self:
+        """Learn from the (n, p) table of the training patients.
 
-    def _train(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> "_Sigmoid":
+        Args:
+            groups: (n,), equal where two patients may be one person; None: each is a person of their own.
+
+        Raises:
+            InputError: too few patients of a class for inner folds.
+        """
         if self.kernel == "rbf":
             squares = squared_distances(table)
             gamma = 1 / (2 * (self.width * median_distance(squares)) ** 2)
@@ -72,19 +78,23 @@ class PooledSVM(PooledHead):
         else:
             kernel = table @ table.T
         held_out = np.empty(len(y))
-        for train, test in inner_folds(clinical, y, _INNER_FOLDS, self.random_state):
-            inner = self._classifier().fit(kernel[np.ix_(train, train)], y[train])
+        who = np.arange(len(y)) if groups is None else groups
+        for train, test in grouped_folds(who, y, _INNER_FOLDS, self.random_state):
+            inner = self._machine().fit(kernel[np.ix_(train, train)], y[train])
             held_out[test] = inner.decision_function(kernel[np.ix_(test, train)])
-        found = self._classifier().fit(kernel, y)
+        found = self._machine().fit(kernel, y)
         rows, shares = table[found.support_], found.dual_coef_[0]
         start = float(found.intercept_[0])
         machine: _Machine = (
             _Gaussian(rows, shares, start, gamma) if self.kernel == "rbf" else _Linear(shares @ rows, start)
         )
-        return _Sigmoid.fit(machine, held_out, y, self.class_weight)
+        return self._fitted(_Sigmoid.fit(machine, held_out, y, self.class_weight))
+
+    def _machine(self) -> SVC:
+        return SVC(C=self.C, kernel="precomputed", class_weight=self.class_weight)
 
     def _parameter_constraints(self) -> Legal:
-        return super()._parameter_constraints() | {
+        return {
             "kernel": (self.kernel in KERNELS, "'linear' or 'rbf'"),
             "C": (is_above(self.C), "a finite number above 0"),
             "width": (is_above(self.width), "a finite number above 0"),
@@ -167,17 +177,12 @@ class _Sigmoid:
 
 
 def suggest(draws: TrialLike) -> dict[str, Any]:
-    """Arguments of `PooledSVM` to try."""
+    """A point of support vector machines to try."""
     params: dict[str, Any] = {**suggest_pooled(draws)}
     params["kernel"] = draws.suggest_categorical("kernel", KERNELS)
     if params["kernel"] == "rbf":
         params["width"] = draws.suggest_float("width", 0.3, 10.0, log=True)
     return params | {"C": draws.suggest_float("C", 1e-3, 1e2, log=True)}
-
-
-def build(params: Mapping[str, Any]) -> PooledSVM:
-    """The head of a point of `suggest`."""
-    return PooledSVM(**params)
 
 
 _FIRST = {
@@ -191,7 +196,7 @@ HEAD_TYPE = HeadType(
     source="Cortes & Vapnik, Machine Learning 20, 1995; Platt, 1999",
     cost="cheap",
     space=suggest,
-    build=build,
+    build=partial(pooled, SupportVectorMachine),
     default_params=(_FIRST, _FIRST | {"pooling": "mean+std"}),
     inputs=INPUTS,
     check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),

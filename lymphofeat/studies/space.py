@@ -147,7 +147,7 @@ def build_head(params: Mapping[str, Any]) -> Head:
     """
     head_type = head_type_of(params)
     try:
-        return head_type.build(head_type.suggest(FixedTrial(dict(params))))
+        return head_type.build(**head_type.suggest(FixedTrial(dict(params))))
     except ValueError as error:
         raise InputError(f"These are not parameters of the heads {head_type.name!r}: {error}") from error
 

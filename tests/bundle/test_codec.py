@@ -25,7 +25,9 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 def _shortened(head: Any) -> Any:
     short = {"epochs": 2, "trees": 10, "hidden": 8, "batch_size": 16}
-    return head.set_params(**{k: v for k, v in short.items() if k in head.get_params()})
+    return head.set_params(
+        **{k: short[k.split("__")[-1]] for k in head.get_params() if k.split("__")[-1] in short}
+    )
 
 
 def _heads() -> dict[str, Any]:
@@ -33,11 +35,11 @@ def _heads() -> dict[str, Any]:
     for name, head_type in head_types().items():
         for number, point in enumerate(head_type.default_params):
             found[f"{name}-first-{number}"] = head_type.build(
-                head_type.suggest(FixedTrial(head_type.enqueued(point)))
+                **head_type.suggest(FixedTrial(head_type.enqueued(point)))
             )
         for seed in range(2 if head_type.cost == "expensive" else 8):
             study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
-            found[f"{name}-drawn-{seed}"] = head_type.build(head_type.suggest(study.ask()))
+            found[f"{name}-drawn-{seed}"] = head_type.build(**head_type.suggest(study.ask()))
     return {name: _shortened(head) for name, head in found.items()}
 
 

@@ -15,7 +15,7 @@ from lymphofeat.bundle.codec import kept_in, pack_object
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import BundleError
 from lymphofeat.estimates import CALIBRATORS, split_conformal
-from lymphofeat.heads.svm import PooledSVM
+from lymphofeat.heads.svm import SupportVectorMachine
 from lymphofeat.studies import tune
 from lymphofeat.synthetic.features import simulate_features
 
@@ -82,9 +82,10 @@ def test_what_grows_with_the_patients_are_rows_and_is_said() -> None:
 
 def test_every_head_of_the_registry_answers_for_itself() -> None:
     for name, head in HEADS.items():
-        one = type(head)
-        assert f"{one.__module__}.{one.__qualname__}" in known_classes(), name
-        assert vars(one)["keeps"] in get_args(Keeps), name
+        parts = [value for value in head.get_params().values() if hasattr(value, "get_params")]
+        for one in map(type, [head, *parts]):
+            assert f"{one.__module__}.{one.__qualname__}" in known_classes(), name
+            assert vars(one)["keeps"] in get_args(Keeps), name
 
 
 def test_without_an_answer_no_class_is_registered() -> None:
@@ -98,7 +99,7 @@ def test_an_inherited_answer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who keeps more than its parent must say so; a head that says nothing is not exported."""
     from lymphofeat.heads import svm
 
-    class Quiet(PooledSVM):
+    class Quiet(SupportVectorMachine):
         pass
 
     Quiet.__module__ = svm.__name__

@@ -18,8 +18,8 @@ from lymphofeat.encoder.backbones import backbone_named, untrained
 from lymphofeat.encoder.pixels import Preprocessing, read_block
 from lymphofeat.errors import LeakageError
 from lymphofeat.estimates.scores import auc, bootstrap_interval
-from lymphofeat.heads import FitCache, Split, fit_predict
-from lymphofeat.heads.linear import PooledLogistic
+from lymphofeat.heads import FitCache, Split, fit_predict, pooled
+from lymphofeat.heads.linear import Logistic
 from lymphofeat.scoring.plan import ScoringPlan
 from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 from lymphofeat.training.networks import PatientNetwork
@@ -76,9 +76,9 @@ def head_on(cache: Cache, name_of: Callable[[int], str]) -> tuple[np.ndarray, np
 
     def predict(fold: int, train: np.ndarray, test: np.ndarray) -> np.ndarray:
         split = Split(cache.bags(name_of(fold)), name_of(fold), train, test)
-        return fit_predict(PooledLogistic(inputs="image"), [split], cache.patients, cache.labels, FitCache())[
-            0
-        ]
+        return fit_predict(
+            pooled(Logistic, inputs="image"), [split], cache.patients, cache.labels, FitCache()
+        )[0]
 
     return out_of_fold(cache, predict)
 

@@ -10,8 +10,8 @@ from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.estimates.scores import auc
-from lymphofeat.heads import FitCache, Split, fit_predict
-from lymphofeat.heads.linear import PooledLogistic
+from lymphofeat.heads import FitCache, Split, fit_predict, pooled
+from lymphofeat.heads.linear import Logistic
 from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 from lymphofeat.synthetic.patients import Signal
 from lymphofeat.training.recipe_file import change_recipe, find_recipe
@@ -51,7 +51,7 @@ def out_of_fold(cache: Cache, encoder_family: str, inputs: str) -> tuple[np.ndar
         encoding = cache.blind_encoding(encoder_family, {k})
         train, test = np.flatnonzero((fold >= 0) & (fold != k)), np.flatnonzero(fold == k)
         split = Split(cache.bags(encoding.name), encoding.digest, train, test)
-        p[test] = fit_predict(PooledLogistic(inputs=inputs), [split], cache.patients, labels, FitCache())[0]
+        p[test] = fit_predict(pooled(Logistic, inputs=inputs), [split], cache.patients, labels, FitCache())[0]
     return labels[fold >= 0], p[fold >= 0]
 
 

@@ -27,7 +27,7 @@ from lymphofeat.comparison.pipelines import Pipeline, pipelines_of, select
 from lymphofeat.comparison.result import Comparison, Measured
 from lymphofeat.errors import InputError, LeakageError, StaleCacheError, StudyError
 from lymphofeat.estimates.scores import bootstrap
-from lymphofeat.heads import PooledLogistic
+from lymphofeat.heads import Head, Logistic, pooled
 
 from ..helpers.caches import features, patients, tuned_cache
 from ..helpers.compared import FROZEN, add_encoding, compared_cache
@@ -73,7 +73,7 @@ def test_a_system_whose_head_fails_is_left_out_with_a_sentence(
         compare(path, tmp_path / "none.jsonl")
 
 
-def by_the_definition(cache: Cache, encoding: str | None, head: PooledLogistic) -> np.ndarray:
+def by_the_definition(cache: Cache, encoding: str | None, head: Head) -> np.ndarray:
     """(n,) out-of-fold probabilities by a fresh model per fold, on `encoding` or on the fold's own one."""
     rows = np.flatnonzero(cache.labels >= 0)
     p = np.full(len(cache.labels), np.nan)
@@ -99,7 +99,7 @@ def test_heads_equal_the_plain_loop(
 ) -> None:
     cache = open_cache(path)
     image, both, clinical = (
-        by_the_definition(cache, encoding, PooledLogistic(inputs=inputs, pooling=pooling, pca=32))
+        by_the_definition(cache, encoding, pooled(Logistic, inputs=inputs, pooling=pooling, pca=32))
         for inputs in ("image", "both", "clinical")
     )
     expected = {"image": image, "both": both, "average": (image + clinical) / 2}

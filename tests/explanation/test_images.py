@@ -13,14 +13,14 @@ from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import InputError
 from lymphofeat.explanation import image_contributions, patient_parts, randomisation_test
 from lymphofeat.explanation.images import leave_one_out
-from lymphofeat.heads import PooledHead, PooledLogistic
+from lymphofeat.heads import Design, Logistic, PooledHead, pooled
 from lymphofeat.heads.contributions import Contributions
-from lymphofeat.heads.discriminant import PooledLDA
+from lymphofeat.heads.discriminant import ShrunkenLDA
 from lymphofeat.heads.fusion.late import LateFusion
 from lymphofeat.heads.fusion.stacked import StackedFusion
 from lymphofeat.heads.neural.additive import AdditiveAttention
 from lymphofeat.heads.neural.attention import AttentionPooling, GatedAttention
-from lymphofeat.heads.svm import PooledSVM
+from lymphofeat.heads.svm import SupportVectorMachine
 
 from ..helpers.caches import features, patients
 
@@ -36,17 +36,17 @@ def cohort() -> tuple[Bags, pd.DataFrame, np.ndarray]:
 
 
 def linear_heads() -> Iterator[Any]:
-    yield PooledLogistic()
-    yield PooledLogistic(inputs="image", pca=5, scale=False)
-    yield PooledLogistic(inputs="clinical", interaction=True, spline="age")
-    yield PooledLogistic(pca=7, cross=True, interaction=True, class_weight="balanced")
-    yield PooledLogistic(bag_size=True, C=0.1)
-    yield PooledLogistic(C=0.5, l1_ratio=0.5, pca=8)
-    yield PooledLDA(shrinkage=0.3)
-    yield PooledLDA(shrinkage=0.3, class_weight="balanced")
-    yield PooledSVM(kernel="linear", C=0.1)
+    yield pooled(Logistic)
+    yield pooled(Logistic, inputs="image", pca=5, scale=False)
+    yield pooled(Logistic, inputs="clinical", interaction=True, spline="age")
+    yield pooled(Logistic, pca=7, cross=True, interaction=True, class_weight="balanced")
+    yield pooled(Logistic, bag_size=True, C=0.1)
+    yield pooled(Logistic, C=0.5, l1_ratio=0.5, pca=8)
+    yield pooled(ShrunkenLDA, shrinkage=0.3)
+    yield pooled(ShrunkenLDA, shrinkage=0.3, class_weight="balanced")
+    yield pooled(SupportVectorMachine, kernel="linear", C=0.1)
     yield LateFusion(average="logits", weight=0.3)
-    yield StackedFusion(image=PooledLDA(inputs="image", shrinkage=0.5))
+    yield StackedFusion(image=pooled(ShrunkenLDA, inputs="image", shrinkage=0.5))
 
 
 @pytest.mark.parametrize("head", list(linear_heads()), ids=lambda h: type(h).__name__)
@@ -65,7 +65,7 @@ def test_a_linear_head_is_a_sum_to_nine_digits(
 def test_an_image_adds_what_it_changes(cohort: tuple[Bags, pd.DataFrame, np.ndarray]) -> None:
     """An image's contribution follows it into another bag of the same size; the mean image adds nothing."""
     bags, table, y = cohort
-    head = PooledLogistic().fit(bags, table, y)
+    head = pooled(Logistic).fit(bags, table, y)
     i = int(np.argmax(bags.lengths))
     mean = np.mean([bag.mean(axis=0, dtype=np.float64) for bag in bags], axis=0)
     changed = bags[i].copy()
@@ -80,9 +80,15 @@ def test_an_image_adds_what_it_changes(cohort: tuple[Bags, pd.DataFrame, np.ndar
 
 
 @pytest.mark.parametrize(
-    "head", [PooledLogistic(pooling="max"), PooledSVM(), LateFusion(), PooledLogistic(pooling="mean+std")],
+    "head",
+    [
+        pooled(Logistic, pooling="max"),
+        pooled(SupportVectorMachine),
+        LateFusion(),
+        pooled(Logistic, pooling="mean+std"),
+    ],
     ids=["max", "rbf", "late", "mean+std"],
-)  # fmt: skip
+)
 def test_leaving_one_out_is_predicting_without_it(
     head: Any, cohort: tuple[Bags, pd.DataFrame, np.ndarray]
 ) -> None:
@@ -104,7 +110,7 @@ def test_leaving_one_out_is_predicting_without_it(
 
 def test_an_only_image_cannot_be_left_out(cohort: tuple[Bags, pd.DataFrame, np.ndarray]) -> None:
     bags, table, y = cohort
-    head = PooledLogistic(pooling="max").fit(bags, table, y)
+    head = pooled(Logistic, pooling="max").fit(bags, table, y)
     i = int(np.argmin(bags.lengths))
     assert bags.lengths[i] == 1
     assert np.isnan(leave_one_out(head, bags.select(np.array([i])), table.iloc[[i]])[0]).all()
@@ -112,7 +118,7 @@ def test_an_only_image_cannot_be_left_out(cohort: tuple[Bags, pd.DataFrame, np.n
 
 def test_a_head_without_images_gives_them_nothing(cohort: tuple[Bags, pd.DataFrame, np.ndarray]) -> None:
     bags, table, y = cohort
-    found = image_contributions(PooledLogistic(inputs="clinical").fit(bags, table, y), bags, table)
+    found = image_contributions(pooled(Logistic, inputs="clinical").fit(bags, table, y), bags, table)
     assert {one.method for one in found} == {"none"}
     assert not np.concatenate([one.values for one in found]).any()
 
@@ -136,7 +142,7 @@ def test_attention_adds_up(kind: Any, inputs: str, cohort: tuple[Bags, pd.DataFr
             assert len(one.weights) == len(one.values) == n
 
 
-class Darkest(PooledLogistic):
+class Darkest(PooledHead):
     """A user's own head: it names the image whose first feature is the lowest."""
 
     def image_contributions(self, bags: Bags, clinical: pd.DataFrame) -> Contributions:
@@ -149,7 +155,7 @@ def test_a_head_of_ones_own_may_tell_what_its_images_add(
     cohort: tuple[Bags, pd.DataFrame, np.ndarray],
 ) -> None:
     bags, table, y = cohort
-    head = Darkest(pooling="max").fit(bags, table, y)
+    head = Darkest(design=Design(pooling="max"), classifier=Logistic()).fit(bags, table, y)
     found = image_contributions(head, bags, table)
     for i, one in enumerate(found):
         assert one.method == "attention"
@@ -165,16 +171,11 @@ class Flattened(LogisticRegression):
         return (super().predict_proba(X) + 0.5) / 2
 
 
-class PooledFlattened(PooledHead):
-    def _classifier(self) -> Any:
-        return Flattened()
-
-
 def test_coefficients_that_are_not_those_of_the_log_odds_are_not_believed(
     cohort: tuple[Bags, pd.DataFrame, np.ndarray],
 ) -> None:
     bags, table, y = cohort
-    head = PooledFlattened().fit(bags, table, y)
+    head = PooledHead(design=Design(), classifier=Flattened()).fit(bags, table, y)
     assert head.image_contributions(bags, table) is None
     assert image_contributions(head, *_first(bags, table))[0].method == "leave-one-out"
 
@@ -183,7 +184,7 @@ def test_fusion_tells_only_what_both_parts_tell_exactly(
     cohort: tuple[Bags, pd.DataFrame, np.ndarray],
 ) -> None:
     bags, table, y = cohort
-    for image in (GatedAttention(inputs="image", **SMALL), PooledSVM(inputs="image")):
+    for image in (GatedAttention(inputs="image", **SMALL), pooled(SupportVectorMachine, inputs="image")):
         head = LateFusion(image=image, average="logits").fit(bags, table, y)
         assert head.image_contributions(bags, table) is None
         assert image_contributions(head, *_first(bags, table))[0].method == "leave-one-out"
@@ -206,7 +207,9 @@ def test_members_are_averaged(cohort: tuple[Bags, pd.DataFrame, np.ndarray]) -> 
         assert whole[i].values == pytest.approx(np.mean([e[i].values for e in each], axis=0), abs=1e-5)
 
 
-@pytest.mark.parametrize("head", [PooledLogistic(), LateFusion(average="logits"), PooledLDA(shrinkage=0.5)])
+@pytest.mark.parametrize(
+    "head", [pooled(Logistic), LateFusion(average="logits"), pooled(ShrunkenLDA, shrinkage=0.5)]
+)
 def test_the_split_of_a_linear_head_is_its_own(
     head: Any, cohort: tuple[Bags, pd.DataFrame, np.ndarray]
 ) -> None:
@@ -226,7 +229,9 @@ def test_the_split_of_a_linear_head_is_its_own(
 def test_any_head_is_split_without_a_rest(inputs: str, cohort: tuple[Bags, pd.DataFrame, np.ndarray]) -> None:
     bags, table, y = cohort
     training = np.arange(45)
-    head = PooledSVM(inputs=inputs).fit(bags.select(training), table.iloc[training], y[training])
+    head = pooled(SupportVectorMachine, inputs=inputs).fit(
+        bags.select(training), table.iloc[training], y[training]
+    )
     found = patient_parts(head, bags, table, 52, training)
     assert found.base + found.image + found.clinical == pytest.approx(found.logit)
     if inputs == "image":
@@ -250,7 +255,7 @@ def big_bags(signal: float, seed: int) -> tuple[Bags, pd.DataFrame, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "head", [PooledLogistic(inputs="image"), PooledLogistic(inputs="image", pooling="max")]
+    "head", [pooled(Logistic, inputs="image"), pooled(Logistic, inputs="image", pooling="max")]
 )
 def test_maps_follow_what_the_head_has_learnt(head: Any) -> None:
     found = randomisation_test(head, *big_bags(1.5, 5), np.arange(10), draws=8)
@@ -262,20 +267,23 @@ def test_maps_follow_what_the_head_has_learnt(head: Any) -> None:
 def test_a_map_of_the_images_alone_would_be_found_out() -> None:
     """A head whose map does not depend on labels stays at a correlation of 1."""
 
-    class Brightness(PooledLogistic):
+    class Brightness(PooledHead):
         def fit(self, bags: Bags, clinical: pd.DataFrame, y: np.ndarray) -> "Brightness":
             super().fit(bags, clinical, y)
-            self.classifier_.coef_ = np.ones_like(self.classifier_.coef_)
-            axes = np.linalg.qr(np.random.default_rng(0).normal(size=self.design_.axes.axes.shape))[0]
-            self.design_.axes.axes[:] = axes
+            self.classifier_.model_.coef_ = np.ones_like(self.classifier_.coef_)
+            axes = np.linalg.qr(np.random.default_rng(0).normal(size=self.design_.axes_.axes.shape))[0]
+            self.design_.axes_.axes[:] = axes
             return self
 
     found = randomisation_test(
-        Brightness(inputs="image", scale=False), *big_bags(1.5, 5), np.arange(6), draws=3
+        Brightness(design=Design(inputs="image", scale=False), classifier=Logistic()),
+        *big_bags(1.5, 5),
+        np.arange(6),
+        draws=3,
     )
     assert found.correlation > 0.95
 
 
 def test_the_randomisation_test_needs_images_to_rank(cohort: tuple[Bags, pd.DataFrame, np.ndarray]) -> None:
     with pytest.raises(InputError, match="three images or more"):
-        randomisation_test(PooledLogistic(), *cohort, np.arange(60))
+        randomisation_test(pooled(Logistic), *cohort, np.arange(60))

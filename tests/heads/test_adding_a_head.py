@@ -26,7 +26,7 @@ def forest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeadType
     """The page's head type, its file as if it stood in the package."""
     text = PAGE.read_text(encoding="utf-8")
     (name,) = re.findall(r"This is `lymphofeat/heads/(\w+\.py)`, whole", text)
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    code, *_ = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert code.count("\n") < 40
     (tmp_path / name).write_text(code, encoding="utf-8")
     assert "forest" not in head_types()
@@ -42,14 +42,19 @@ def test_the_page_adds_a_head(forest: HeadType) -> None:
     bags, table, y = Bags.from_list(cohort.bags), cohort.table, cohort.y
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
     point = forest.suggest(trial, {"inputs": "image", "pooling": "mean"})
-    assert set(trial.params) == {f"forest.{name}" for name in ("class_weight", "scale", "reduce", "pca", "leaf")
-                                 if name != "pca" or trial.params["forest.reduce"]}  # fmt: skip
-    head = forest.build(point)
+    names = {"class_weight", "scale", "reduce", "min_samples_leaf"}
+    names |= {"pca"} if trial.params["forest.reduce"] else set()
+    assert set(trial.params) == {f"forest.{name}" for name in names}
+    head = forest.build(**point)
     split = Split(bags, "drawn", np.arange(0, 80, 2), np.arange(1, 80, 2))
     (p,) = fit_predict(head, [split], table, y, FitCache())
     plain = clone(head).fit(bags.select(split.train), table.iloc[split.train], y[split.train])
     expected = plain.predict_proba(bags.select(split.test), table.iloc[split.test])[:, 1]
     np.testing.assert_array_equal(p, expected)
     assert auc(y[split.test], p) > 0.7
-    with pytest.raises(InputError, match=r"leaf must be .*; random_state must be .*, not -1"):
-        clone(head).set_params(leaf=0, random_state=-1).fit(bags, table, y)
+    with pytest.raises(
+        InputError, match=r"design__scale must be True or False, not 1; design__pca must be .*, not 0"
+    ):
+        clone(head).set_params(design__scale=1, design__pca=0).fit(bags, table, y)
+    with pytest.raises(ValueError, match="'min_samples_leaf' parameter of RandomForestClassifier must be"):
+        clone(head).set_params(classifier__min_samples_leaf=0).fit(bags, table, y)

@@ -11,13 +11,13 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.svm import SVC
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.heads import FitCache, PooledLogistic, Split, fit_predict
-from lymphofeat.heads.boosting import PooledXGBoost
-from lymphofeat.heads.discriminant import PooledLDA
-from lymphofeat.heads.gaussian_process import PooledGaussianProcess
+from lymphofeat.heads import FitCache, Logistic, Split, fit_predict, pool, pooled
+from lymphofeat.heads.boosting import BoostedTrees
+from lymphofeat.heads.discriminant import ShrunkenLDA
+from lymphofeat.heads.gaussian_process import GaussianProcess
 from lymphofeat.heads.inner import inner_folds
 from lymphofeat.heads.pooled import PooledHead
-from lymphofeat.heads.svm import PooledSVM
+from lymphofeat.heads.svm import SupportVectorMachine
 from lymphofeat.synthetic.features import simulate_features
 
 N = 60
@@ -39,7 +39,7 @@ def test_l1_minimises_its_own_objective(patients: Patients) -> None:
     """And leaves some axes out, where L2 leaves none."""
     bags, clinical, y = patients
     for ratio in (1.0, 0.5):
-        head = PooledLogistic(l1_ratio=ratio, C=0.3, pca=5).fit(bags, clinical, y)
+        head = pooled(Logistic, l1_ratio=ratio, C=0.3, pca=5).fit(bags, clinical, y)
         x, sign = table_of(head, patients), 2.0 * y - 1
 
         def objective(
@@ -54,15 +54,15 @@ def test_l1_minimises_its_own_objective(patients: Patients) -> None:
             for start in (found, np.zeros(len(found)))
         )
         assert objective(found) == pytest.approx(best, rel=1e-4)
-    sparse = PooledLogistic(l1_ratio=1.0, C=0.1).fit(bags, clinical, y).classifier_.coef_
+    sparse = pooled(Logistic, l1_ratio=1.0, C=0.1).fit(bags, clinical, y).classifier_.coef_
     assert (sparse == 0).sum() >= 3
-    assert (PooledLogistic(C=0.1).fit(bags, clinical, y).classifier_.coef_ != 0).sum() > (sparse != 0).sum()
+    assert (pooled(Logistic, C=0.1).fit(bags, clinical, y).classifier_.coef_ != 0).sum() > (sparse != 0).sum()
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 def test_svm_is_platts_way_step_by_step(kernel: str, patients: Patients) -> None:
     bags, clinical, y = patients
-    head = PooledSVM(kernel=kernel, C=0.5, width=2.0).fit(bags, clinical, y)
+    head = pooled(SupportVectorMachine, kernel=kernel, C=0.5, width=2.0).fit(bags, clinical, y)
     x = table_of(head, patients)
     distances = [np.linalg.norm(x[i] - x[j]) for i in range(N) for j in range(i)]
     gamma = 1 / (2 * (2.0 * np.median(distances)) ** 2)
@@ -88,7 +88,7 @@ def test_lda_is_scikit_learns_on_the_features_themselves(patients: Patients) -> 
     """With a fixed shrinkage and one scale, the axes' rotation changes nothing."""
     bags, clinical, y = patients
     for weight, priors in ((None, None), ("balanced", [0.5, 0.5])):
-        head = PooledLDA(shrinkage=0.3, inputs="image", scale=False, class_weight=weight).fit(
+        head = pooled(ShrunkenLDA, shrinkage=0.3, inputs="image", scale=False, class_weight=weight).fit(
             bags, clinical, y
         )
         means = np.array([bag.astype(np.float64).mean(axis=0) for bag in bags])
@@ -100,10 +100,10 @@ def test_gaussian_process_balances_by_the_odds(patients: Patients) -> None:
     bags, clinical, y = patients
     few = np.r_[np.flatnonzero(y == 0)[:10], np.flatnonzero(y == 1)]
     part = bags.select(few), clinical.iloc[few], y[few]
-    plain = PooledGaussianProcess().fit(*part).predict_proba(bags, clinical)[:, 1]
-    balanced = PooledGaussianProcess(class_weight="balanced").fit(*part).predict_proba(bags, clinical)[:, 1]
+    plain = pooled(GaussianProcess).fit(*part).predict_proba(bags, clinical)[:, 1]
+    balanced = pooled(GaussianProcess, class_weight="balanced").fit(*part).predict_proba(bags, clinical)[:, 1]
     np.testing.assert_allclose(logit(balanced), logit(plain) - np.log((y[few] == 1).sum() / 10))
-    flat = PooledGaussianProcess(amplitude=1e-3).fit(*part).predict_proba(bags, clinical)
+    flat = pooled(GaussianProcess, amplitude=1e-3).fit(*part).predict_proba(bags, clinical)
     np.testing.assert_allclose(flat, 0.5, atol=1e-3)
 
 
@@ -115,10 +115,19 @@ def test_monotone_trees_rise_with_age_and_count(inputs: str, terms: dict[str, An
     bags, table, y = Bags.from_list(cohort.bags), cohort.table, cohort.y
     falls = {}
     for monotone in (False, True):
-        head = PooledXGBoost(inputs=inputs, monotone=monotone, trees=60, depth=3, reg_lambda=0.5, **terms)
+        head = pooled(
+            BoostedTrees,
+            rotate=False,
+            inputs=inputs,
+            monotone=monotone,
+            trees=60,
+            depth=3,
+            reg_lambda=0.5,
+            **terms,
+        )
         head.fit(bags, table, y)
         x = head.design_.transform(bags, table)
-        names = list(head._design().clinical_names)
+        names = list(head.design.clinical_names)
         falls[monotone] = 0.0
         for name in ("age", "log_count"):
             column = x.shape[1] - len(names) + names.index(name)
@@ -132,12 +141,12 @@ def test_monotone_trees_rise_with_age_and_count(inputs: str, terms: dict[str, An
 
 def test_crossed_columns_are_products(patients: Patients) -> None:
     bags, clinical, y = patients
-    plain = PooledLogistic(cross=False, pca=3).fit(bags, clinical, y)
-    crossed = PooledLogistic(cross=True, pca=3).fit(bags, clinical, y)
+    plain = pooled(Logistic, cross=False, pca=3).fit(bags, clinical, y)
+    crossed = pooled(Logistic, cross=True, pca=3).fit(bags, clinical, y)
     x, z = table_of(plain, patients), table_of(crossed, patients)
     np.testing.assert_array_equal(z[:, :3], x[:, :3])
     np.testing.assert_array_equal(z[:, -6:], x[:, -6:])
-    axes = plain.design_.axes.transform(plain.design_.design._pooled(bags, None))  # all six, pca or not
+    axes = plain.design_.axes_.transform(pool(bags, "mean"))  # all six, pca or not
     products = [axes[:, i] * x[:, 3 + j] for i in range(6) for j in range(2)]
     np.testing.assert_allclose(z[:, 3:-6], np.transpose(products))
 
@@ -149,11 +158,11 @@ def test_the_bag_size_is_seen_only_when_asked_for() -> None:
     clinical = pd.DataFrame({"age": 60.0, "sex": "F", "lymphocyte_count": 5.0}, index=range(40))
     split = Split(bags, "drawn", np.arange(0, 30), np.arange(30, 40))
     for inputs in ("image", "clinical", "both"):
-        (p,) = fit_predict(PooledLogistic(inputs=inputs, bag_size=True), [split], clinical, y, FitCache())
+        (p,) = fit_predict(pooled(Logistic, inputs=inputs, bag_size=True), [split], clinical, y, FitCache())
         assert ((p > 0.5) == y[30:]).all()
-        plain = PooledLogistic(inputs=inputs, bag_size=True).fit(
+        plain = pooled(Logistic, inputs=inputs, bag_size=True).fit(
             bags.select(split.train), clinical[:30], y[:30]
         )
         np.testing.assert_allclose(plain.predict_proba(bags.select(split.test), clinical[30:])[:, 1], p)
-    (p,) = fit_predict(PooledLogistic(inputs="clinical"), [split], clinical, y, FitCache())
+    (p,) = fit_predict(pooled(Logistic, inputs="clinical"), [split], clinical, y, FitCache())
     np.testing.assert_allclose(p, 0.5, atol=1e-9)

@@ -9,14 +9,14 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.heads import FitCache, PooledLogistic, Split, fit_predict
-from lymphofeat.heads.fusion import LateFusion, MixtureOfExperts, StackedFusion
+from lymphofeat.heads import FitCache, Logistic, Split, fit_predict, pooled
+from lymphofeat.heads.fusion import GatedExperts, LateFusion, StackedFusion
 from lymphofeat.heads.fusion.mixture import _Likelihood
 from lymphofeat.heads.inner import inner_folds
 from lymphofeat.synthetic.features import simulate_features
 
 N = 60
-IMAGE, CLINICAL = PooledLogistic(inputs="image", pca=4), PooledLogistic(inputs="clinical", C=0.5)
+IMAGE, CLINICAL = pooled(Logistic, inputs="image", pca=4), pooled(Logistic, inputs="clinical", C=0.5)
 Patients = tuple[Bags, pd.DataFrame, np.ndarray]
 
 
@@ -39,7 +39,7 @@ def test_late_fusion_is_the_average(patients: Patients) -> None:
 
 
 def test_fused_heads_leave_their_parts_as_they_were(patients: Patients) -> None:
-    image = PooledLogistic(inputs="image")
+    image = pooled(Logistic, inputs="image")
     for head in (
         LateFusion(image=image, class_weight="balanced"),
         StackedFusion(image=image, class_weight="balanced"),
@@ -49,7 +49,7 @@ def test_fused_heads_leave_their_parts_as_they_were(patients: Patients) -> None:
         assert not hasattr(image, "classifier_")
     inner = LateFusion(image=image, class_weight="balanced").fit(*patients).parts_[0]
     assert inner.class_weight == "balanced"
-    assert clone(LateFusion(image=image)).set_params(image__C=7.0).image.C == 7.0
+    assert clone(LateFusion(image=image)).set_params(image__classifier__C=7.0).image.classifier.C == 7.0
 
 
 def test_stacking_step_by_step(patients: Patients) -> None:
@@ -107,13 +107,16 @@ def test_mixture_gradient_is_that_of_the_likelihood() -> None:
 
 def test_mixture_with_a_dear_gate_is_the_even_average_and_none_dies(patients: Patients) -> None:
     bags, clinical, _ = patients
-    head = MixtureOfExperts(pca=4, gate_C=1e-6).fit(*patients)
+    head = pooled(GatedExperts, pca=4, gate_C=1e-6).fit(*patients)
     width = 4
     x = head.design_.transform(bags, clinical)
-    a, b = head.classifier_.parameters[: width + 1], head.classifier_.parameters[width + 1 : width + 8]
+    a, b = (
+        head.classifier_.model_.parameters[: width + 1],
+        head.classifier_.model_.parameters[width + 1 : width + 8],
+    )
     even = (expit(x[:, :width] @ a[:-1] + a[-1]) + expit(x[:, width:] @ b[:-1] + b[-1])) / 2
     np.testing.assert_allclose(head.predict_proba(bags, clinical)[:, 1], even, atol=1e-3)
     for gate in (0.01, 0.1, 1.0):
-        parameters = MixtureOfExperts(pca=4, gate_C=gate).fit(*patients).classifier_.parameters
+        parameters = pooled(GatedExperts, pca=4, gate_C=gate).fit(*patients).classifier_.model_.parameters
         assert np.linalg.norm(parameters[:width]) > 0.1
         assert np.linalg.norm(parameters[width + 1 : width + 7]) > 0.1

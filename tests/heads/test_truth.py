@@ -12,30 +12,30 @@ import pytest
 from lymphofeat.cache.bags import Bags
 from lymphofeat.cohort.folds import assign_folds, persons
 from lymphofeat.estimates.scores import auc, bootstrap
-from lymphofeat.heads import FitCache, Head, PooledLogistic, Split, fit_predict
-from lymphofeat.heads.boosting import PooledXGBoost
-from lymphofeat.heads.fusion import LateFusion, MixtureOfExperts, StackedFusion
-from lymphofeat.heads.gaussian_process import PooledGaussianProcess
+from lymphofeat.heads import FitCache, Head, Logistic, Split, fit_predict, pooled
+from lymphofeat.heads.boosting import BoostedTrees
+from lymphofeat.heads.fusion import GatedExperts, LateFusion, StackedFusion
+from lymphofeat.heads.gaussian_process import GaussianProcess
 from lymphofeat.heads.instance_level import InstanceLevel
-from lymphofeat.heads.svm import PooledSVM
+from lymphofeat.heads.svm import SupportVectorMachine
 from lymphofeat.synthetic.features import FeatureCohort, simulate_features
 
 N, DIM = 300, 12
 HEADS: dict[str, Head] = {
-    "clinical": PooledLogistic(inputs="clinical"),
-    "mean": PooledLogistic(inputs="image"),
-    "std": PooledLogistic(inputs="image", pooling="std"),
-    "max": PooledLogistic(inputs="image", pooling="max"),
-    "second-order": PooledLogistic(inputs="image", pooling="second-order"),
-    "svm": PooledSVM(inputs="image", pooling="mean+std"),
-    "gp": PooledGaussianProcess(inputs="image", pooling="mean+std"),
-    "xgboost": PooledXGBoost(inputs="image", pooling="mean+std"),
+    "clinical": pooled(Logistic, inputs="clinical"),
+    "mean": pooled(Logistic, inputs="image"),
+    "std": pooled(Logistic, inputs="image", pooling="std"),
+    "max": pooled(Logistic, inputs="image", pooling="max"),
+    "second-order": pooled(Logistic, inputs="image", pooling="second-order"),
+    "svm": pooled(SupportVectorMachine, inputs="image", pooling="mean+std"),
+    "gp": pooled(GaussianProcess, inputs="image", pooling="mean+std"),
+    "xgboost": pooled(BoostedTrees, rotate=False, inputs="image", pooling="mean+std"),
     "instances": InstanceLevel(inputs="image"),
-    "early": PooledLogistic(),
-    "products": PooledLogistic(cross=True),
+    "early": pooled(Logistic),
+    "products": pooled(Logistic, cross=True),
     "late": LateFusion(),
     "stacked": StackedFusion(),
-    "mixture": MixtureOfExperts(),
+    "mixture": pooled(GatedExperts),
 }
 
 # Per signal: those built for it with the least AUC below the truth's that they reach, and those that are not.

@@ -3,6 +3,7 @@
 import math
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import CacheError, InputError, LeakageError, StudyError
 from lymphofeat.final import submit
 from lymphofeat.heads.base import FitCache, Split, fit_predict
-from lymphofeat.heads.boosting import PooledXGBoost
-from lymphofeat.heads.discriminant import PooledLDA
+from lymphofeat.heads.boosting import BoostedTrees
+from lymphofeat.heads.discriminant import ShrunkenLDA
 from lymphofeat.heads.registry import head_types
 from lymphofeat.nested import engine, nested
 from lymphofeat.scoring.failures import FailedTrial, in_words
@@ -73,7 +74,7 @@ def space(draws):
 
 HEAD_TYPE = HeadType(
     name="brittle", summary="Heads that fail.", source="here", cost="cheap", space=space,
-    build=lambda point: Brittle(**point), inputs=("clinical",), first=tuple(
+    build=Brittle, inputs=("clinical",), first=tuple(
         {"way": way, "turn": 0.5} for way in WAYS
     ),
 )
@@ -266,7 +267,7 @@ def test_a_selected_head_that_fails_on_all_patients_gets_a_sentence(
     def breaks(*_: Any) -> None:
         raise np.linalg.LinAlgError("singular matrix")
 
-    monkeypatch.setattr(PooledLDA, "fit", breaks)
+    monkeypatch.setattr(ShrunkenLDA, "fit", breaks)
     with pytest.raises(StudyError, match=r"selected head \(lda\) failed on these patients.*singular matrix"):
         submit(cache, tmp_path / "s.db", tmp_path / "out.csv")
     assert not list(tmp_path.glob("*.csv"))
@@ -292,7 +293,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], Exception | 
     """Let the scoring of the n-th head end in what `fails` gives for n, counted from 0."""
     score_plan, calls = evaluate_module.score_plan, []
 
-    def scored(*arguments: Any) -> Any:
+    def scored(*arguments: Any, **known: Any) -> Any:
         calls.append(1)
         error = fails(len(calls) - 1)
         if error is not None:
@@ -384,15 +385,16 @@ def test_a_watched_head_that_fails_is_a_failed_trial(
 
 
 def failing_folds(monkeypatch: pytest.MonkeyPatch, after: int) -> list[int]:
-    train, calls = PooledXGBoost._train, []
+    train, calls = BoostedTrees.fit, []
 
-    def breaks(self: Any, *arguments: Any) -> Any:
+    @wraps(train)
+    def breaks(self: Any, *arguments: Any, **known: Any) -> Any:
         calls.append(1)
         if len(calls) > after:
             raise FloatingPointError("overflow")
-        return train(self, *arguments)
+        return train(self, *arguments, **known)
 
-    monkeypatch.setattr(PooledXGBoost, "_train", breaks)
+    monkeypatch.setattr(BoostedTrees, "fit", breaks)
     return calls
 
 

@@ -21,7 +21,7 @@ from sklearn.metrics import (
 from lymphofeat.cache import Bags, Cache, open_cache, save_cache
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.estimates.scores import ClassWeights
-from lymphofeat.heads import FitCache, PooledLogistic
+from lymphofeat.heads import FitCache, Head, Logistic, pooled
 from lymphofeat.heads.neural import DeepSets
 from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.scoring.plan import ScoringPlan
@@ -31,9 +31,9 @@ from lymphofeat.studies.record import scores_from_attrs, scores_to_attrs
 from ..helpers.caches import features, frozen_cache, patients, relabelled, tuned_cache
 
 HEADS = [
-    PooledLogistic(),
-    PooledLogistic(inputs="image", pooling="max", scale=False, pca=3, C=10.0, class_weight="balanced"),
-    PooledLogistic(inputs="clinical", C=0.1),
+    pooled(Logistic),
+    pooled(Logistic, inputs="image", pooling="max", scale=False, pca=3, C=10.0, class_weight="balanced"),
+    pooled(Logistic, inputs="clinical", C=0.1),
 ]
 
 
@@ -75,7 +75,7 @@ def naive(
 
 
 @pytest.mark.parametrize("head", HEADS, ids=["both", "image", "clinical"])
-def test_equals_the_plain_double_loop(cache: Cache, head: PooledLogistic) -> None:
+def test_equals_the_plain_double_loop(cache: Cache, head: Head) -> None:
     scores = score_head(cache, "frozen", head, repeats=2)
     p, decisions, thresholds = naive(cache, head, 2)
     y = cache.labels[cache.labels >= 0]
@@ -97,7 +97,7 @@ def test_equals_the_plain_double_loop(cache: Cache, head: PooledLogistic) -> Non
 
 
 @pytest.mark.parametrize("head", HEADS, ids=["both", "image", "clinical"])
-def test_class_weights_from_outside_decide_cut_and_score(cache: Cache, head: PooledLogistic) -> None:
+def test_class_weights_from_outside_decide_cut_and_score(cache: Cache, head: Head) -> None:
     scores = score_head(cache, "frozen", head, class_weights=(1.0, 4.0))
     p, decisions, thresholds = naive(cache, head, 1, (1.0, 4.0))
     y = cache.labels[cache.labels >= 0]
@@ -212,25 +212,25 @@ def test_every_fold_is_predicted_from_an_encoding_that_is_blind_to_it(tmp_path: 
 def test_without_pair_encodings_the_cut_is_the_prior_and_said_so(tmp_path: Path) -> None:
     cache = open_cache(tuned_cache(tmp_path / "c.h5", pairs=False))
     y, fold_of = cache.labels[cache.labels >= 0], cache.folds[cache.labels >= 0, 0]
-    scores = score_head(cache, "tuned", PooledLogistic())
+    scores = score_head(cache, "tuned", pooled(Logistic))
     assert not scores.inner.any()
     np.testing.assert_allclose(
         scores.thresholds[0], [prevalence_threshold(y[fold_of != k]) for k in range(4)]
     )
-    balanced = score_head(cache, "tuned", PooledLogistic(class_weight="balanced"))
+    balanced = score_head(cache, "tuned", pooled(Logistic, class_weight="balanced"))
     np.testing.assert_array_equal(balanced.thresholds, np.full((1, 4), 0.5))
     nested = open_cache(tuned_cache(tmp_path / "n.h5", pairs=True))
-    assert score_head(nested, "tuned", PooledLogistic()).inner.all()
+    assert score_head(nested, "tuned", pooled(Logistic)).inner.all()
 
 
 def test_an_encoder_trained_on_other_folds_is_refused(tmp_path: Path) -> None:
     cache = open_cache(tuned_cache(tmp_path / "c.h5", pairs=True))
     with pytest.raises(LeakageError, match="repeat 1"):
-        score_head(cache, "tuned", PooledLogistic(), repeats=2)
+        score_head(cache, "tuned", pooled(Logistic), repeats=2)
     table = patients()
     save_cache(tmp_path / "one.h5", table, {"all": features(table)}, blind_to={"all": [0, 1]})
     with pytest.raises(LeakageError, match="fold 2"):
-        score_head(open_cache(tmp_path / "one.h5"), "all", PooledLogistic())
+        score_head(open_cache(tmp_path / "one.h5"), "all", pooled(Logistic))
 
 
 def test_labels_of_test_patients_are_never_used(cache: Cache) -> None:
@@ -242,9 +242,9 @@ def test_labels_of_test_patients_are_never_used(cache: Cache) -> None:
         for one, other in zip(plan.splits, honest.splits, strict=True):
             np.testing.assert_array_equal(one.train, other.train)
             assert not test[one.train].any()
-        scores = score_head(leaked, "frozen", PooledLogistic())
+        scores = score_head(leaked, "frozen", pooled(Logistic))
         np.testing.assert_array_equal(
-            scores.probabilities, score_head(cache, "frozen", PooledLogistic()).probabilities
+            scores.probabilities, score_head(cache, "frozen", pooled(Logistic)).probabilities
         )
 
 
@@ -258,16 +258,16 @@ def test_permuted_labels_give_chance(tmp_path: Path) -> None:
         shuffled = table["label"].to_numpy().copy()
         shuffled[train] = np.random.default_rng(seed).permutation(shuffled[train])
         save_cache(tmp_path / f"{seed}.h5", table.assign(label=shuffled), {"frozen": fixed}, n_repeats=1)
-        values.append(score_head(open_cache(tmp_path / f"{seed}.h5"), "frozen", PooledLogistic()).values)
+        values.append(score_head(open_cache(tmp_path / f"{seed}.h5"), "frozen", pooled(Logistic)).values)
     save_cache(tmp_path / "true.h5", table, {"frozen": fixed}, n_repeats=1)
-    assert score_head(open_cache(tmp_path / "true.h5"), "frozen", PooledLogistic()).values["auc"] > 0.75
+    assert score_head(open_cache(tmp_path / "true.h5"), "frozen", pooled(Logistic)).values["auc"] > 0.75
     for metric in ("auc", "balanced_accuracy"):
         assert np.mean([v[metric] for v in values]) == pytest.approx(0.5, abs=0.07), metric
 
 
 def test_two_folds_leave_nothing_for_an_inner_cut(tmp_path: Path) -> None:
     cache = open_cache(frozen_cache(tmp_path / "c.h5", n_folds=2))
-    assert not score_head(cache, "frozen", PooledLogistic()).inner.any()
+    assert not score_head(cache, "frozen", pooled(Logistic)).inner.any()
 
 
 def test_a_training_part_of_one_class_gets_a_sentence(cache: Cache) -> None:

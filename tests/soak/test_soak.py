@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lymphofeat.errors import InputError
-from lymphofeat.heads.linear import PooledLogistic
+from lymphofeat.heads.linear import Logistic
 from lymphofeat.heads.registry import head_types
 from lymphofeat.studies.space import HEAD_TYPE, Space
 
@@ -87,26 +87,26 @@ def test_points_meet_every_choice_of_every_head() -> None:
         assert asked.met <= there
 
 
-def _nan(self: Any, model: Any, values: np.ndarray) -> np.ndarray:
+def _nan(self: Any, values: np.ndarray) -> np.ndarray:
     return np.full((len(values), 2), np.nan)
 
 
-def _warning(self: Any, model: Any, values: np.ndarray) -> np.ndarray:
+def _warning(self: Any, values: np.ndarray) -> np.ndarray:
     warnings.warn("overflow", RuntimeWarning, stacklevel=1)
     return np.full((len(values), 2), 0.5)
 
 
-def _crash(self: Any, model: Any, values: np.ndarray) -> np.ndarray:
+def _crash(self: Any, values: np.ndarray) -> np.ndarray:
     raise ZeroDivisionError("planted")
 
 
-def _refusal(self: Any, model: Any, values: np.ndarray) -> np.ndarray:
+def _refusal(self: Any, values: np.ndarray) -> np.ndarray:
     raise InputError("One class has a single training patient.")  # which is not true of this cohort
 
 
 @pytest.mark.parametrize("fault", [_nan, _warning, _crash, _refusal])
 def test_a_planted_fault_is_a_failure(fault: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PooledLogistic, "_probabilities", fault)
+    monkeypatch.setattr(Logistic, "predict_proba", fault)
     logistic = next(point for point in covering_points() if point[HEAD_TYPE] == "logistic")
     monkeypatch.setattr(run, "points_of", lambda number, n: [logistic])
     for step in ("tune", "submit", "export", "tune_clinical", "predict_clinical"):

@@ -1,6 +1,7 @@
 """Late fusion: an image head and a clinical head, fitted apart; their answers are averaged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..instance_level import HEAD_TYPE as INSTANCES
 from ..linear import HEAD_TYPE as LOGISTIC
 from ..registry import HeadType, TrialLike
 from ..svm import HEAD_TYPE as SVM
-from .parts import FIRST_PARTS, FusedHead, log_odds, parts_of, suggest_parts, sum_of_parts
+from .parts import FIRST_PARTS, FusedHead, build_fused, log_odds, suggest_parts, sum_of_parts
 
 __all__ = ["HEAD_TYPE", "LateFusion"]
 
@@ -110,18 +111,13 @@ def suggest(draws: TrialLike) -> dict[str, Any]:
     return params | {"weight": 0.5 if even else draws.suggest_float("weight", 0.1, 0.9)}
 
 
-def build(params: Mapping[str, Any]) -> LateFusion:
-    """The head of a point of `suggest`."""
-    return LateFusion(**parts_of(params, _PARTS), average=params["average"], weight=params["weight"])
-
-
 HEAD_TYPE = HeadType(
     name="late",
     summary="An image head and a clinical head fitted apart, their probabilities or log odds averaged.",
     source="Kittler et al., On combining classifiers, IEEE PAMI 20, 1998",
     cost="moderate",
     space=suggest,
-    build=build,
+    build=partial(build_fused, LateFusion, _PARTS),
     default_params=(
         {**FIRST_PARTS, "average": "probabilities", "even": True},
         {**FIRST_PARTS, "average": "logits", "even": True, "logistic.pooling": "std"},

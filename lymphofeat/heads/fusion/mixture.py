@@ -10,22 +10,22 @@ would get every patient, or answer the same to all while the gate does its work.
 start is always the same.
 """
 
-from collections.abc import Mapping
-from typing import Any, Unpack
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.utils.class_weight import compute_sample_weight
 
-from ..checks import is_above
-from ..pooled import Legal, PooledHead, PooledOptions, suggest_pooled
+from ..checks import Legal, check_params, is_above
+from ..design import Design
+from ..pooled import pooled, suggest_pooled
 from ..registry import HeadType, PrefixedTrial, TrialLike
 from ..regression import exact_regression
+from ..table_classifier import TableClassifier
 
-__all__ = ["HEAD_TYPE", "MixtureOfExperts"]
+__all__ = ["HEAD_TYPE", "GatedExperts"]
 
 Floats = NDArray[np.float64]
 
@@ -33,8 +33,8 @@ _ENOUGH = {"maxiter": 500, "ftol": 1e-12, "gtol": 1e-6}
 _LEAST = 1e-12  # probabilities below have this logarithm
 
 
-class MixtureOfExperts(PooledHead):
-    """See the module; other arguments as `PooledHead`, with inputs="both" and no `cross`. Nothing is random.
+class GatedExperts(TableClassifier):
+    """See the module; of a design with inputs="both" and no `cross`. Nothing is random.
 
     Args:
         C: inverse strength of the experts' L2 penalty, > 0.
@@ -43,17 +43,28 @@ class MixtureOfExperts(PooledHead):
 
     keeps = "statistics"  # of the training patients: see bundle/classes.py
 
-    def __init__(self, *, C: float = 1.0, gate_C: float = 0.1, **options: Unpack[PooledOptions]) -> None:
-        super().__init__(**options)
+    def __init__(self, *, C: float = 1.0, gate_C: float = 0.1) -> None:
         self.C = C
         self.gate_C = gate_C
 
-    def _train(self, table: Floats, y: NDArray[np.int8], clinical: pd.DataFrame) -> "_Mixture":
-        width = table.shape[1] - len(self._design().clinical_names)
-        weights = compute_sample_weight(self.class_weight, y)
+    def fit(
+        self, table: Floats, y: NDArray[np.int8], design: Design, sample_weight: Floats | None = None
+    ) -> Self:
+        """Learn from the (n, p) table of the training patients.
+
+        Args:
+            design: says which columns are clinical.
+
+        Raises:
+            InputError: the design has no columns for one of the experts, or products of both.
+        """
+        wrong = {"inputs": (design.inputs == "both", "'both'"), "cross": (design.cross is False, "False")}
+        check_params(design, wrong)
+        width = table.shape[1] - len(design.clinical_names)
+        weights = np.ones(len(y)) if sample_weight is None else sample_weight
         first, centre = [], []
         for part in (table[:, :width], table[:, width:]):
-            expert = self._classifier().fit(part, y, sample_weight=weights)
+            expert = exact_regression(self.C).fit(part, y, sample_weight=weights)
             first.append(np.append(expert.coef_[0], expert.intercept_))
             centre.append(np.append(np.zeros(part.shape[1]), expert.intercept_))
         even = np.zeros(table.shape[1] + 1)
@@ -61,15 +72,10 @@ class MixtureOfExperts(PooledHead):
         found = minimize(
             problem, np.concatenate([*first, even]), jac=True, method="L-BFGS-B", options=_ENOUGH
         )
-        return _Mixture(found.x, width)
-
-    def _classifier(self) -> Any:
-        return exact_regression(self.C)  # of each expert, where the training begins
+        return self._fitted(_Mixture(found.x, width))
 
     def _parameter_constraints(self) -> Legal:
-        return super()._parameter_constraints() | {
-            "inputs": (self.inputs == "both", "'both'"),
-            "cross": (self.cross is False, "False"),
+        return {
             "C": (is_above(self.C), "a finite number above 0"),
             "gate_C": (is_above(self.gate_C), "a finite number above 0"),
         }
@@ -135,7 +141,7 @@ def _of_linear(x: Floats, slope: Floats) -> Floats:
 
 
 def suggest(draws: TrialLike) -> dict[str, Any]:
-    """Arguments of `MixtureOfExperts` to try."""
+    """A point of the mixture to try."""
     options = suggest_pooled(PrefixedTrial(draws, "", {"inputs": "both", "cross": False}), reduced=True)
     return {
         **options,
@@ -144,18 +150,13 @@ def suggest(draws: TrialLike) -> dict[str, Any]:
     }
 
 
-def build(params: Mapping[str, Any]) -> MixtureOfExperts:
-    """The head of a point of `suggest`."""
-    return MixtureOfExperts(**params)
-
-
 HEAD_TYPE = HeadType(
     name="mixture",
     summary="A linear image expert and a linear clinical expert, mixed by a gate that sees both.",
     source="Jacobs et al., Neural Computation 3, 1991; Sahasrabudhe et al., IEEE JBHI 25, 2021",
     cost="cheap",
     space=suggest,
-    build=build,
+    build=partial(pooled, GatedExperts),
     default_params=(
         {
             "class_weight": None, "pooling": "mean", "scale": True, "pca": 16, "interaction": False, "spline": None,

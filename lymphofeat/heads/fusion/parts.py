@@ -15,11 +15,12 @@ from ...cache.bags import Bags
 from ..base import ExplainsImages, FitCache, Head, Split
 from ..checks import check_params
 from ..contributions import Contributions
-from ..linear import PooledLogistic
+from ..linear import Logistic
 from ..linear import suggest as suggest_logistic
+from ..pooled import pooled
 from ..registry import HeadType, PrefixedTrial, TrialLike
 
-__all__ = ["FIRST_PARTS", "FusedHead", "log_odds", "parts_of", "suggest_parts", "sum_of_parts"]
+__all__ = ["FIRST_PARTS", "FusedHead", "build_fused", "log_odds", "suggest_parts", "sum_of_parts"]
 
 Floats = NDArray[np.float64]
 
@@ -58,8 +59,8 @@ class FusedHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _parts(self) -> tuple[Any, Any]:
         """Unfitted: the image head and the clinical head."""
-        image = PooledLogistic(inputs="image") if self.image is None else self.image
-        values = PooledLogistic(inputs="clinical") if self.clinical is None else self.clinical
+        image = pooled(Logistic, inputs="image") if self.image is None else self.image
+        values = pooled(Logistic, inputs="clinical") if self.clinical is None else self.clinical
         image, values = clone(image), clone(values)
         return tuple(part.set_params(class_weight=self.class_weight) for part in (image, values))
 
@@ -129,7 +130,7 @@ def suggest_parts(
 
     Returns:
         class_weight; image: the head type's name; image_point: the point of its space; clinical_point: arguments of
-        `PooledLogistic`.
+        `pooled(Logistic, …)`.
     """
     weight = draws.suggest_categorical("class_weight", (None, "balanced"))
     by_name = {head_type.name: head_type for head_type in head_types}
@@ -144,11 +145,18 @@ def suggest_parts(
     }
 
 
-def parts_of(params: Mapping[str, Any], head_types: Sequence[HeadType]) -> dict[str, Any]:
-    """Arguments of `FusedHead` of a point of `suggest_parts`."""
-    (head_type,) = (f for f in head_types if f.name == params["image"])
-    return {
-        "image": head_type.build(params["image_point"]),
-        "clinical": PooledLogistic(**params["clinical_point"]),
-        "class_weight": params["class_weight"],
-    }
+def build_fused(
+    fused: type[FusedHead],
+    head_types: Sequence[HeadType],
+    /,
+    *,
+    image: str,
+    image_point: Mapping[str, Any],
+    clinical_point: Mapping[str, Any],
+    **arguments: Any,
+) -> FusedHead:
+    """The head of a point of `suggest_parts`, and of other arguments of `fused`."""
+    (head_type,) = (f for f in head_types if f.name == image)
+    return fused(
+        image=head_type.build(**image_point), clinical=pooled(Logistic, **clinical_point), **arguments
+    )  # fmt: skip

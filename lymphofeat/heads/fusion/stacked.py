@@ -1,6 +1,7 @@
 """Stacked fusion: what the two heads say of held-out patients is weighed by a logistic regression."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..linear import HEAD_TYPE as LOGISTIC
 from ..pooling import POOLINGS
 from ..registry import HeadType, TrialLike
 from ..regression import exact_regression
-from .parts import FIRST_PARTS, FusedHead, log_odds, parts_of, suggest_parts, sum_of_parts
+from .parts import FIRST_PARTS, FusedHead, build_fused, log_odds, suggest_parts, sum_of_parts
 
 __all__ = ["HEAD_TYPE", "StackedFusion"]
 
@@ -148,18 +149,13 @@ def suggest(draws: TrialLike) -> dict[str, Any]:
     }
 
 
-def build(params: Mapping[str, Any]) -> StackedFusion:
-    """The head of a point of `suggest`."""
-    return StackedFusion(**parts_of(params, _PARTS), C=params["C"])
-
-
 HEAD_TYPE = HeadType(
     name="stacked",
     summary="An image head and a clinical head, weighed by a logistic regression on inner held-out patients.",
     source="Wolpert, Stacked generalization, Neural Networks 5, 1992",
     cost="moderate",
     space=suggest,
-    build=build,
+    build=partial(build_fused, StackedFusion, _PARTS),
     default_params=({**FIRST_PARTS, "C": 1.0},),
     inputs=("both",),
     check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),

@@ -7,7 +7,6 @@ image is there twice; with a_j in front it does not, and where ψ is linear alon
 the same.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from .network import Parameters, Weight
 from .packing import Pack, bag_softmax, bag_sum, dense
 from .summed import SummedHead, SummedNetwork
 
-__all__ = ["HEAD_TYPE", "AdditiveAttention", "AdditiveNetwork", "build", "suggest"]
+__all__ = ["HEAD_TYPE", "AdditiveAttention", "AdditiveNetwork", "suggest"]
 
 
 class AdditiveNetwork(SummedNetwork):
@@ -79,18 +78,13 @@ def suggest(draws: TrialLike) -> dict[str, Any]:
     return suggest_training(draws)
 
 
-def build(params: Mapping[str, Any]) -> AdditiveAttention:
-    """The head of a point of `suggest`."""
-    return AdditiveAttention(**params)
-
-
 HEAD_TYPE = HeadType(
     name="additive",
     summary="Attention over what each image alone says: the logit is a sum over images, so each one's share is exact.",
     source="Javed et al., NeurIPS 2022",
     cost="expensive",
     space=suggest,
-    build=build,
+    build=AdditiveAttention,
     default_params=(FIRST,),
     inputs=INPUTS,
 )

@@ -9,14 +9,13 @@ multiplications in place, where autograd keeps and walks through a dozen arrays.
 the softmax; there is none.)
 """
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..registry import HeadType, TrialLike
-from .estimator import FIRST, INPUTS, NeuralHead, suggest_training
+from .estimator import FIRST, INPUTS, suggest_training
 from .network import Parameters, Residual, Weight
 from .packing import Pack, bag_softmax, bag_sum
 from .summed import SummedHead, SummedNetwork
@@ -155,10 +154,9 @@ def suggest(draws: TrialLike) -> dict[str, Any]:
     return {"gated": draws.suggest_categorical("gated", (True, False))} | suggest_training(draws)
 
 
-def build(params: Mapping[str, Any]) -> NeuralHead:
+def build(*, gated: bool, **arguments: Any) -> SummedHead:
     """The head of a point of `suggest`."""
-    arguments = {name: value for name, value in params.items() if name != "gated"}
-    return GatedAttention(**arguments) if params["gated"] else AttentionPooling(**arguments)
+    return GatedAttention(**arguments) if gated else AttentionPooling(**arguments)
 
 
 HEAD_TYPE = HeadType(

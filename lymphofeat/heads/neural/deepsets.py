@@ -3,7 +3,6 @@
 The mean stands where the paper has a sum, so that the number of images tells nothing.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from .estimator import FIRST, INPUTS, NeuralHead, suggest_training
 from .network import Network, Parameters, Weight
 from .packing import Pack, bag_mean, dense
 
-__all__ = ["HEAD_TYPE", "DeepSets", "DeepSetsNetwork", "build", "suggest"]
+__all__ = ["HEAD_TYPE", "DeepSets", "DeepSetsNetwork", "suggest"]
 
 
 class DeepSetsNetwork(Network):
@@ -67,18 +66,13 @@ def suggest(draws: TrialLike) -> dict[str, Any]:
     return suggest_training(draws)
 
 
-def build(params: Mapping[str, Any]) -> DeepSets:
-    """The head of a point of `suggest`."""
-    return DeepSets(**params)
-
-
 HEAD_TYPE = HeadType(
     name="deepsets",
     summary="Two layers on every image, their mean over the bag, two layers on the mean and the clinical values.",
     source="Zaheer et al., NeurIPS 2017",
     cost="expensive",
     space=suggest,
-    build=build,
+    build=DeepSets,
     default_params=(FIRST,),
     inputs=INPUTS,
 )

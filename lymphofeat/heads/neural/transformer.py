@@ -4,7 +4,6 @@ Instances carry no position, and the layers' output is averaged, so that neither
 each of them twice changes the logit.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from .estimator import FIRST, INPUTS, NeuralHead, suggest_training
 from .network import Network, Parameters, Weight
 from .packing import Pack, bag_mean, dense
 
-__all__ = ["HEAD_TYPE", "InstanceTransformer", "TransformerNetwork", "attend_within_bags", "build", "suggest"]
+__all__ = ["HEAD_TYPE", "InstanceTransformer", "TransformerNetwork", "attend_within_bags", "suggest"]
 
 # Two attention heads: with four, the scores alone would take half of the time.
 LAYERS, ATTENTION_HEADS = 2, 2
@@ -131,18 +130,13 @@ def suggest(draws: TrialLike) -> dict[str, Any]:
     return suggest_training(draws, widths=(16, 32), dropouts=(0.5, 0.75), most_epochs=20)
 
 
-def build(params: Mapping[str, Any]) -> InstanceTransformer:
-    """The head of a point of `suggest`."""
-    return InstanceTransformer(**params)
-
-
 HEAD_TYPE = HeadType(
     name="transformer",
     summary="Two layers of self-attention between the images of a patient, then their mean.",
     source="Vaswani et al., NeurIPS 2017; Lee et al., ICML 2019",
     cost="expensive",
     space=suggest,
-    build=build,
+    build=InstanceTransformer,
     default_params=({**FIRST, "instance_dropout": 0.75, "epochs": 15},),
     inputs=INPUTS,
 )

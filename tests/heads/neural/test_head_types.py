@@ -16,15 +16,15 @@ def test_points_build_heads(head_type: HeadType) -> None:
         trial = optuna.trial.FixedTrial(head_type.enqueued(point))
         simulated = head_type.suggest(trial)
         assert simulated == dict(point)
-        head = head_type.build(simulated)
+        head = head_type.build(**simulated)
         assert isinstance(head, NeuralHead)
         head._check_params()
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(50):
         trial = study.ask()
-        head = head_type.build(head_type.suggest(trial))
+        head = head_type.build(**head_type.suggest(trial))
         head._check_params()
-        again = head_type.build(head_type.suggest(optuna.trial.FixedTrial(trial.params)))
+        again = head_type.build(**head_type.suggest(optuna.trial.FixedTrial(trial.params)))
         assert again.get_params() == head.get_params()
     # A choice that is made for the trial is not drawn.
     assert head_type.suggest(study.ask(), {"inputs": "image"})["inputs"] == "image"

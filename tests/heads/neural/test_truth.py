@@ -5,7 +5,7 @@ import pytest
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.estimates.scores import auc
-from lymphofeat.heads import FitCache, PooledLogistic, Split, fit_predict
+from lymphofeat.heads import FitCache, Logistic, Split, fit_predict, pooled
 from lymphofeat.heads.base import Head
 from lymphofeat.heads.neural import AdditiveAttention, AttentionPooling, DeepSets, GatedAttention
 from lymphofeat.synthetic.features import simulate_features
@@ -25,4 +25,4 @@ def score(head: Head) -> float:
 @pytest.mark.parametrize("make", [AttentionPooling, GatedAttention, DeepSets, AdditiveAttention])
 def test_rare_cells_are_found(make: type) -> None:
     head = make(inputs="image", pca=None, hidden=16, epochs=30, learning_rate=3e-3)
-    assert score(head) > score(PooledLogistic(inputs="image")) + 0.1
+    assert score(head) > score(pooled(Logistic, inputs="image")) + 0.1
