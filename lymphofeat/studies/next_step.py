@@ -35,7 +35,7 @@ def next_step(summary: StudySummary) -> str:
         head_types = "head type" if len(tied) == 1 else "head types"
         return (
             f"{len(tied)} more {head_types} ({_listed(tied)}) cannot be told from the best; more trials will "
-            "not decide between them: take the simplest, or average them."
+            "not decide between them: take the simplest with `--select one_standard_error`, or the default average."
         )
     return (
         f"The heads {summary.leaderboard[0].head_type!r} are clearly ahead of the other head types; measure them on "
