@@ -81,7 +81,7 @@ def summary(tmp_path: Path) -> StudySummary:
 
 
 def test_the_best_of_each_head_type(summary: StudySummary) -> None:
-    board = [(e.encoder_family, e.trial.number, e.n_trials, e.n_pruned) for e in summary.leaderboard]
+    board = [(e.head_type, e.trial.number, e.n_trials, e.n_pruned) for e in summary.leaderboard]
     assert board == [
         ("late", 2, 3, 1),
         ("logistic", 1, 3, 0),
