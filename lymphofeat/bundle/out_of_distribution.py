@@ -204,15 +204,16 @@ class TrainingRanges:
         """What is unusual about a patient, of what the model looks at.
 
         Args:
-            row: n_images, age (years), sex ("M", "F", ""), count (10⁹/l).
+            row: n_images, age (years), sex ("M", "F", ""), lymphocyte_count (10⁹/l).
             images, clinical: whether the model looks at them.
         """
         found = []
         if images and row["n_images"] < self.images[0]:
             found.append(f"too few images ({row['n_images']}, training {self.images[0]} or more)")
         if clinical:
-            for name, (low, high), unit in (("age", self.age, "years"), ("count", self.count, "10⁹/l")):
-                value = float(row[name])
+            ranges = (("age", "age", self.age, "years"), ("count", "lymphocyte_count", self.count, "10⁹/l"))
+            for name, column, (low, high), unit in ranges:
+                value = float(row[column])
                 if not np.isfinite(value):
                     found.append(f"{name} missing")
                 elif not low <= value <= high:

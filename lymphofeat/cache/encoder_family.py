@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..cohort.clinical_values import clinical_digest, clinical_values
 from ..cohort.model import Cohort
 from ..encoder.backbone import Backbone
 from ..encoder.backbones import BACKBONES, backbone_named
-from ..encoder.clinical import clinical_digest, clinical_values
 from ..encoder.frozen import DTYPES, choose_device
 from ..encoder.pixels import Preprocessing, recorded_depth
 from ..encoder.weights import LoadedWeights, load_weights

@@ -11,8 +11,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cohort.clinical_values import clinical_values
 from ..cohort.folds import assign_folds, persons
-from ..encoder.clinical import clinical_values
 from ..errors import InputError, LeakageError
 from ..training.train import LearningPatients
 from .layout import CohortTables

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..cohort.clinical import clinical_frame
-from ..encoder.clinical import clinical_digest, clinical_values
+from ..cohort.clinical_values import clinical_digest, clinical_values
 from ..errors import CacheError, InputError, LeakageError, StaleCacheError
 from .bags import Bags
 from .layout import (

@@ -12,14 +12,13 @@ from sklearn.preprocessing import SplineTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from ..cohort.clinical import CLINICAL_COLUMNS
+from ..cohort.clinical_values import clinical_numbers
 from ..errors import InputError
 
 __all__ = ["CLINICAL_COLUMNS", "SPLINES", "ClinicalFeatures"]
 
 _VALUES = ("age", "log_count", "male")
 SPLINES = (None, "age", "log_count")
-# A counter's zero has no logarithm; a tenth of 10⁹/l lies below every count of a lymphocytosis.
-_LEAST_COUNT = 0.1
 _KNOTS, _DEGREE = 4, 3
 _SPLINE_COLUMNS = _KNOTS + _DEGREE - 2  # all B-splines but the last, which is 1 minus the others
 
@@ -93,10 +92,8 @@ def _values(table: pd.DataFrame) -> NDArray[np.float64]:
     """(n, 3) float64 with NaN where the value is missing or infinite."""
     absent = [name for name in CLINICAL_COLUMNS if name not in table.columns]
     if absent:
-        raise InputError(f"The clinical table has no column {absent[0]!r}; it needs age, sex and count.")
-    age = table["age"].to_numpy(np.float64)
-    count = table["lymphocyte_count"].to_numpy(np.float64)
-    sex = table["sex"].map({"M": 1.0, "F": 0.0}).to_numpy(np.float64)
-    # np.maximum hands NaN on.
-    values = np.column_stack([age, np.log(np.maximum(count, _LEAST_COUNT)), sex])
+        raise InputError(
+            f"The clinical table has no column {absent[0]!r}; it needs age, sex and lymphocyte_count."
+        )
+    values = clinical_numbers(table, _VALUES)
     return np.where(np.isfinite(values), values, np.nan)

@@ -9,8 +9,8 @@ import pytest
 
 from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.cache.writer import CacheWriter
+from lymphofeat.cohort.clinical_values import clinical_digest, clinical_values
 from lymphofeat.comparison.compare import compare
-from lymphofeat.encoder.clinical import clinical_digest, clinical_values
 from lymphofeat.errors import StaleCacheError
 from lymphofeat.studies import tune
 

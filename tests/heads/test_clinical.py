@@ -45,7 +45,7 @@ def test_the_shortcuts_are_not_looked_at() -> None:
 
 
 def test_a_missing_column_is_named() -> None:
-    with pytest.raises(InputError, match="no column 'count'"):
+    with pytest.raises(InputError, match="no column 'lymphocyte_count'"):
         ClinicalFeatures().fit(table([1], ["M"], [1]).drop(columns="lymphocyte_count"))
 
 

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 import torch
 
+from lymphofeat.cohort.clinical_values import clinical_values
 from lymphofeat.encoder.backbones import backbone_named, untrained
-from lymphofeat.encoder.clinical import clinical_values
 from lymphofeat.errors import InputError
 from lymphofeat.training.networks import (
     ClinicalScaler,
