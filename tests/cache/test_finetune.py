@@ -28,7 +28,7 @@ def test_a_family_is_one_encoding_per_fold_and_says_what_made_it(cohort: Cohort,
     path = tmp_path / "out" / "c.h5"
     summary = extract_finetuned(cohort, path, SETTINGS)
     cache = open_cache(path)
-    assert summary.encoding == ENCODER_FAMILY == cache.default_encoder_family
+    assert summary.encoder_family == ENCODER_FAMILY == cache.default_encoder_family
     assert sorted(summary.best) == sorted(cache.encodings) == [f"{ENCODER_FAMILY}-fold{k}" for k in range(3)]
     for k in range(3):
         encoding = cache.encodings[f"{ENCODER_FAMILY}-fold{k}"]
@@ -115,10 +115,10 @@ def test_upper_layers_alone_train_on_stored_activations(
     base = replace(BASE, n_folds=2)
     start = extract_frozen(cohort, path, replace(base, crop=32)).encoding
     summary = extract_finetuned(cohort, path, replace(SETTINGS, recipe=recipe, extract=base))
-    assert summary.encoding == f"pooled-random0-crop32-{train_from}-epochs1"
+    assert summary.encoder_family == f"pooled-random0-crop32-{train_from}-epochs1"
     cache = open_cache(path)
     for k in range(2):
-        name = f"{summary.encoding}-fold{k}"
+        name = f"{summary.encoder_family}-fold{k}"
         state = load_trained(encoders_folder(path) / f"{name}.safetensors").network.backbone.state_dict()
         before = untrained(backbone_named("resnet18"), 0).state_dict()
         moved = {key.split(".")[0] for key in before if not torch.equal(before[key], state[key])}

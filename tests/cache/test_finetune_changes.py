@@ -77,7 +77,7 @@ def test_values_that_no_network_sees_make_no_encoder_stale(cohort: Cohort, tmp_p
     assert extract_finetuned(other_sex, path, seeing).n_before == 3
     cache = open_cache(path)
     assert cache.patients["sex"].iloc[1] == ""
-    assert cache.encoder_families == [summary.encoding]
+    assert cache.encoder_families == [summary.encoder_family]
 
 
 @pytest.mark.parametrize(("torch_version", "known"), [(str(torch.__version__), True), ("1.0.0", False)])
