@@ -71,9 +71,12 @@ def private_corners(tree: ast.Module, own: set[str]) -> Iterator[str]:
                 yield node.module
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if is_private(alias.name))
-        elif isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in OF_NAMEDTUPLES:
-            if node.attr not in own:
-                yield node.attr
+        elif (
+            isinstance(node, ast.Attribute)
+            and is_private(node.attr)
+            and node.attr not in own | OF_NAMEDTUPLES
+        ):
+            yield node.attr
 
 
 def is_private(dotted: str) -> bool:
