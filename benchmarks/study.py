@@ -63,9 +63,9 @@ def make_study(path: Path, n_trials: int, n_patients: int) -> None:
     }
     create_store(path, provenance, patients, DIRECTIONS["auc"])
     with quiet_optuna(), open_store(path) as store:
-        repeat = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        sampled = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
         for number in range(n_trials):
-            trial = repeat.ask()
+            trial = sampled.ask()
             space.suggest(trial)
             value = float(rng.uniform(0.5, 0.9))
             scores = TrialScores(

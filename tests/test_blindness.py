@@ -64,7 +64,7 @@ DOORS: dict[str, Callable[[Path, Path, Path], object]] = {
     "tune": lambda cache, _, out: tune(cache, out / "new.db", trials=1, heads=HEADS),
     "nested": lambda cache, _, out: nested(cache, out / "searches", trials=1, heads=HEADS),
     "evaluate": lambda cache, _, __: plan_evaluation(cache, trials=1, heads=HEADS),
-    "compare": lambda cache, _, out: compare(cache, out / "record.jsonl", systems=["tuned"]),
+    "compare": lambda cache, _, out: compare(cache, out / "record.jsonl", pipelines=["tuned"]),
     "submit": lambda cache, study, out: submit(cache, study, out / "s.csv"),
     "export": lambda cache, study, out: export_bundle(cache, study, out / "model"),
     "explain": lambda cache, study, _: explain(cache, study, _patient(cache, SEEN)),

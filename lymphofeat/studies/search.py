@@ -125,7 +125,7 @@ class Search:
     def _refuse_failures_of_all(self, first: int) -> None:
         attrs = [result.attrs for result in self._failed.values()]
         earlier = (self._done.get(number) for number in range(first, first + BATCH))
-        attrs += [self._store.attrs(row.trial_id) for row in earlier if row is not None and row.failed]
+        attrs += [row.attrs for row in earlier if row is not None and row.failed]
         causes = Counter(cause_of(one) for one in attrs if is_unexpected(one))
         for cause, times in causes.most_common(1):
             if self._failed and times > BATCH // 2:
@@ -137,20 +137,21 @@ class Search:
 
     def _keep(self, proposal: Proposal, result: TrialResult) -> None:
         row = Row(
-            -1, proposal.number, result.value, result.pruned, proposal.params, proposal.distributions,
+            proposal.number, result.value, result.pruned, proposal.params, proposal.distributions,
             result.steps, result.failed,
         )  # fmt: skip
         trial = row.trial()
         trial.datetime_start = result.started
         trial.user_attrs = {NUMBER: proposal.number, **result.attrs}
-        row.trial_id = self._store.add(trial)
+        self._store.add(trial)
+        row.attrs = trial.user_attrs
         self._done[row.number] = row
         self._same.setdefault(proposal.key, row.number)
 
     def _copy(self, proposal: Proposal) -> TrialResult:
         """The outcome of a point that another trial scored."""
         source = self._done[self._same[proposal.key]]
-        attrs = self._store.attrs(source.trial_id)
+        attrs = self._store.attrs(source)
         attrs.pop(NUMBER)
         attrs["same_as"] = source.number
         return TrialResult(
@@ -165,7 +166,7 @@ class Search:
         sign = 1 if DIRECTIONS[self._spec.metric] == "maximize" else -1
         best = max(complete, key=lambda row: (sign * row.value, -row.number))
         if self._incumbent_of is None or self._incumbent_of[0] != best.number:
-            probabilities = unpack(self._store.attrs(best.trial_id)["oof"])[:, 0]
+            probabilities = unpack(self._store.attrs(best)["oof"])[:, 0]
             self._incumbent_of = (
                 best.number,
                 Incumbent(probabilities, weighs_equally(build_head(best.params))),

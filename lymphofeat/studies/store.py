@@ -1,8 +1,10 @@
 """The study's file: one Optuna study in SQLite, written one whole trial at a time.
 
-A trial is added when it is finished, in one transaction with everything that belongs to it. So a killed
-process leaves neither a running trial nor half of one: what is in the file counts, what is not was not done.
-Samplers work on a copy in memory, which the file is the source of. Only the process that owns the study writes.
+A trial is added when it is finished: first its predictions to a table of our own (`predictions`), then the trial itself
+to Optuna's, in one transaction. So a killed process leaves neither a running trial nor half of one: what is in Optuna's
+tables counts, what is not was not done. Samplers work on a copy in memory, which the file is the source of. Only the
+process that owns the study writes. Plain `optuna.load_study(study_name="lymphofeat", storage="sqlite:///FILE")` opens
+the file.
 """
 
 import contextlib
@@ -22,14 +24,16 @@ from ..scoring.failures import ERROR, REASON, FailedTrial
 from ..storage.atomic import atomic_write, check_place, leftovers
 from ..storage.kinds import inspect_path, sqlite_is_locked
 from ..storage.locks import held_by_another, holder, locked
-from .rows import Row, read_rows, scoring_seconds
+from .predictions import Predictions
+from .rows import NUMBER, Row, rows_of, scoring_seconds
 from .space import HEAD_TYPE
 
 __all__ = ["Store", "create_store", "open_store", "owned"]
 
 _STUDY = "lymphofeat"  # the study's name inside its file, so that the file may be renamed
 _PROVENANCE, _PATIENTS = "made_from", "patients"
-_FORMAT = 2  # of a trial's parameters and attributes; 1 knew one head type
+# Of a trial's parameters and attributes. 1 knew one head type; 2 kept the predictions in the trial's attributes.
+_FORMAT, _READ = 3, (2, 3)
 # Seconds to wait for another process's transaction, a reader's for one; Optuna's documentation raises it too.
 _BUSY_TIMEOUT = 60.0
 _PATIENCE = 2.0  # seconds to wait for it before anything was computed
@@ -44,22 +48,21 @@ class Store:
         patients: id, label and folds of the labelled patients, which its scores are about.
     """
 
-    def __init__(self, path: Path, storage: optuna.storages.RDBStorage) -> None:
+    def __init__(self, path: Path, study: optuna.Study, predictions: Predictions) -> None:
         self.path = path
-        self._storage = storage
-        self._study_id = storage.get_study_id_from_name(_STUDY)
-        attrs = storage.get_study_user_attrs(self._study_id)
+        self._study, self._predictions = study, predictions
+        attrs = study.user_attrs
         self.provenance: dict[str, Any] = dict(attrs[_PROVENANCE])
         self.patients: dict[str, Any] = dict(attrs[_PATIENTS])
 
     def rows(self) -> list[Row]:
-        """The complete, pruned and failed trials by number, without their attributes.
+        """The complete, pruned and failed trials by number, without their predictions.
 
         Raises:
             StudyError: the file is damaged, or holds trials that `tune` did not write.
         """
         try:
-            return read_rows(self._storage, self._study_id)
+            return rows_of(self._study.get_trials(deepcopy=False))
         except (KeyError, ValueError, TypeError, SQLAlchemyError) as error:
             raise StudyError(
                 f"{self.path} holds a trial that cannot be read ({error!r}); begin a new study."
@@ -70,30 +73,32 @@ class Store:
         found = []
         for row in rows:
             if row.failed:
-                attrs = self.attrs(row.trial_id)
-                found.append(FailedTrial(row.number, str(row.params[HEAD_TYPE]), attrs[REASON], attrs[ERROR]))
+                head_type = str(row.params[HEAD_TYPE])
+                found.append(FailedTrial(row.number, head_type, row.attrs[REASON], row.attrs[ERROR]))
         return tuple(found)
 
     def seconds(self, trials: int) -> float:
         """Seconds of scoring behind the trials 0 to `trials` − 1, all processes and runs of the program together."""
-        return scoring_seconds(self._storage, self._study_id, trials)
+        return scoring_seconds(self._study.get_trials(deepcopy=False), trials)
 
-    def attrs(self, trial_id: int) -> dict[str, Any]:
-        """A trial's attributes: what `record.scores_to_attrs` makes."""
-        return dict(self._storage.get_trial(trial_id).user_attrs)
+    def attrs(self, row: Row) -> dict[str, Any]:
+        """A trial's attributes and predictions: what `record.scores_to_attrs` makes."""
+        return row.attrs | self._predictions.read(row.number)
 
-    def add(self, trial: FrozenTrial) -> int:
-        """Add a finished or failed trial with its attributes, all of it or nothing.
+    def add(self, trial: FrozenTrial) -> None:
+        """Add a finished or failed trial, all of it or nothing.
 
-        Returns:
-            Optuna's ID of the trial.
+        Args:
+            trial: with the attributes of `record.scores_to_attrs`, predictions among them.
 
         Raises:
             StudyError: the file cannot be written (disk full, read-only, locked for a minute).
         """
         try:
-            return self._storage.create_new_trial(self._study_id, template_trial=trial)
-        except (StorageInternalError, SQLAlchemyError) as error:
+            # A kill in between leaves predictions without a trial, which is scored again and replaces them.
+            trial.user_attrs = self._predictions.keep(trial.user_attrs[NUMBER], trial.user_attrs)
+            self._study.add_trial(trial)
+        except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
             who = holder(self.path) if sqlite_is_locked(error) else ""
             raise StudyError(
                 f"{self.path} cannot be written ({_cause(error)}{f' by {who}' if who else ''}); make room or free the "
@@ -120,7 +125,9 @@ def create_store(
             study = optuna.create_study(storage=storage, study_name=_STUDY, direction=direction)
             study.set_user_attr(_PROVENANCE, {"format": _FORMAT, **provenance})
             study.set_user_attr(_PATIENTS, dict(patients))
-    except (OSError, StorageInternalError, SQLAlchemyError) as error:
+            with Predictions.open(_connector(temporary, create=False)) as predictions:
+                predictions.make()
+    except (OSError, StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
         raise StudyError(f"{path} cannot be written ({_cause(error)}); choose another place.") from error
 
 
@@ -136,12 +143,13 @@ def open_store(path: Path) -> Iterator[Store]:
     with contextlib.ExitStack() as stack:
         try:
             storage = stack.enter_context(_storage(path, create=False))
-            store = Store(path, storage)
-        except (KeyError, StorageInternalError, SQLAlchemyError) as error:
+            predictions = stack.enter_context(Predictions.open(_connector(path, create=False)))
+            store = Store(path, optuna.load_study(study_name=_STUDY, storage=storage), predictions)
+        except (KeyError, StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
             raise StudyError(held_by_another(path) if sqlite_is_locked(error) else foreign) from error
         except RuntimeError as error:  # Optuna's tables are of another release; its message says what to do
             raise StudyError(f"{path} was written by another Optuna: {error}") from error
-        if store.provenance.get("format") != _FORMAT:
+        if store.provenance.get("format") not in _READ:
             maker = store.provenance.get("lymphofeat")
             raise StudyError(
                 f"{path} was made by lymphofeat {maker}, whose studies this version does not read; begin a new study "

@@ -321,7 +321,7 @@ class _Reader:
 
     def trial(self, row: Row) -> TrialSummary:
         if row.number not in self._read:
-            scores = scores_from_attrs(self._store.attrs(row.trial_id))
+            scores = scores_from_attrs(self._store.attrs(row))
             self._read[row.number] = TrialSummary(
                 row.number, dict(row.params), self.inputs(row), scores, self._y, self._folds, self._weights
             )

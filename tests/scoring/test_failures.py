@@ -109,7 +109,7 @@ def brittle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def trials_of(path: Path) -> list[tuple[int, Any, dict[str, Any], dict[str, Any]]]:
     with open_store(path) as store:
         return [
-            (row.number, None if row.failed else row.value, row.params, store.attrs(row.trial_id))
+            (row.number, None if row.failed else row.value, row.params, store.attrs(row))
             for row in store.rows()
         ]
 

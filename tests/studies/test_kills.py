@@ -97,7 +97,7 @@ def _runs(pid: int) -> bool:
 
 def trials_of(path: Path) -> list[tuple[int, dict[str, Any], float, dict[str, Any]]]:
     with open_store(path) as store:
-        return [(row.number, row.params, row.value, store.attrs(row.trial_id)) for row in store.rows()]
+        return [(row.number, row.params, row.value, store.attrs(row)) for row in store.rows()]
 
 
 def states_of(path: Path) -> dict[str, int]:

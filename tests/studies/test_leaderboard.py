@@ -152,7 +152,7 @@ def rows(n: int, pruned: int = 0) -> list[Row]:
     spaces = {name: FloatDistribution(0.0, 1.0) for name in ("family.x", "family.y")}
     for number in range(n):
         x, y = rng.random(2)
-        made.append(Row(number, number, x, number < pruned, {"family.x": x, "family.y": y}, dict(spaces)))
+        made.append(Row(number, x, number < pruned, {"family.x": x, "family.y": y}, dict(spaces)))
     return made
 
 
@@ -187,8 +187,8 @@ def after(summary: StudySummary, n: int, strengths: dict[str, float], clinical: 
     best = replace(best, scores=replace(best.scores, values={"auc": next(iter(values.values()))}))
     board = [HeadTypeBest(name, best if i == 0 else t, 10, 0) for i, (name, t) in enumerate(ordered)]
     own = replace(base, number=1, scores=replace(base.scores, probabilities=probabilities(clinical, 99)))
-    listed = [Row(i, i, 0.55, pruned=False) for i in range(n)]
-    listed[best_at] = Row(best_at, best_at, best.scores.values["auc"], pruned=False)
+    listed = [Row(i, 0.55, pruned=False) for i in range(n)]
+    listed[best_at] = Row(best_at, best.scores.values["auc"], pruned=False)
     changed = replace(summary, best=best, best_clinical=own, leaderboard=tuple(board), rows=tuple(listed))
     return next_step(changed)
 

@@ -122,12 +122,12 @@ def test_a_pruned_trial_is_a_finished_one(tmp_path: Path) -> None:
     assert summary.n_pruned > 0
     with open_store(study) as store:
         for row in summary.rows:
-            assert row.pruned == ("oof" not in store.attrs(row.trial_id))
+            assert row.pruned == ("oof" not in store.attrs(row))
             if row.pruned:
                 assert row.number >= 8  # those of the first batch have no incumbent
                 assert row.params["family"] == "instances"
                 assert row.value == row.steps[max(row.steps)] < summary.best.scores.values["auc"]
-    board = {entry.encoder_family: entry for entry in summary.leaderboard}
+    board = {entry.head_type: entry for entry in summary.leaderboard}
     assert board["instances"].n_pruned == summary.n_pruned
     assert board["instances"].n_trials > summary.n_pruned
     assert load_study(study).rows == summary.rows

@@ -36,7 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trials_of(path: Path) -> list[tuple[int, dict[str, Any], float, dict[str, Any]]]:
     with open_store(path) as store:
-        return [(row.number, row.params, row.value, store.attrs(row.trial_id)) for row in store.rows()]
+        return [(row.number, row.params, row.value, store.attrs(row)) for row in store.rows()]
 
 
 def quick(cache: Path, study: Path, **options: Any) -> StudySummary:
