@@ -72,13 +72,13 @@ class ImageDistribution:
         each = [cls._separate(train, held) for train, held in parts]
         # The residuals of the patients that axes were found on are too small; those of others give the noise. All
         # encoders share it: of the few patients that one encoder leaves, each would have a large part in its own.
-        temporary = np.concatenate(
+        residual = np.concatenate(
             [one._split(means)[1] for _, known in each for one, means in known] or [np.empty(0)]
         )
         directions = [one.axes.shape[1] - len(one.axes) for one, _ in each]
         noise = (
-            max(float(temporary.mean()) / max(float(np.mean(directions)), 1), _LEAST_NOISE)
-            if len(temporary)
+            max(float(residual.mean()) / max(float(np.mean(directions)), 1), _LEAST_NOISE)
+            if len(residual)
             else 1.0
         )
         far = [replace(one, noise=noise).distances(means) for _, known in each for one, means in known]
@@ -110,8 +110,8 @@ class ImageDistribution:
 
     def distances(self, means: Floats) -> Floats:
         """(n, D) mean features → (n,) Mahalanobis distances."""
-        along, temporary = self._split(means)
-        return np.asarray(np.sqrt((along**2 / self.variances).sum(axis=1) + temporary / self.noise))
+        along, residual = self._split(means)
+        return np.asarray(np.sqrt((along**2 / self.variances).sum(axis=1) + residual / self.noise))
 
     def _split(self, means: Floats) -> tuple[Floats, Floats]:
         """(n, q) coordinates along the axes, and (n,) squared lengths of what is left."""

@@ -74,7 +74,7 @@ def space(draws):
 
 HEAD_TYPE = HeadType(
     name="brittle", summary="Heads that fail.", source="here", cost="cheap", space=space,
-    build=Brittle, inputs=("clinical",), first=tuple(
+    build=Brittle, inputs=("clinical",), default_params=tuple(
         {"way": way, "turn": 0.5} for way in WAYS
     ),
 )

@@ -140,7 +140,7 @@ def test_a_point_that_was_scored_is_not_scored_again(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Space.of(QUICK).default_params()
-    monkeypatch.setattr(Space, "first", lambda _: [first[0], first[1], first[0], first[1], first[0]])
+    monkeypatch.setattr(Space, "default_params", lambda _: [first[0], first[1], first[0], first[1], first[0]])
     scored: list[Any] = []
     score_plan = evaluate_module.score_plan
     monkeypatch.setattr(evaluate_module, "score_plan", lambda *a: scored.append(a) or score_plan(*a))
