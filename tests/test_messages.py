@@ -21,8 +21,8 @@ from .helpers.compared import compared_cache
 from .helpers.tiny import edit_row, tiny_cohort
 
 EXTRACT = ("extract", "--frozen", "--weights", "none", "--seed", "0", "--crop", "64", "--folds", "3")
-GOES_ON = "\nInterrupted; the same command goes on from here.\n"
-BEGINS_ANEW = "\nInterrupted; no file is half-written. Give the command again.\n"
+GOES_ON = "\nInterrupted; the same command continues from here.\n"
+BEGINS_ANEW = "\nInterrupted; no file is half-written. Run the command again.\n"
 RESUMING = {"extract", "tune", "compare", "evaluate"}
 
 
@@ -49,7 +49,7 @@ def stopped(error: BaseException, run: Run, *arguments: str) -> Ran:
         def __exit__(self, *_: object) -> None: ...
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lymphofeat.commands.common.Say.speaking", lambda _: Ending())
+        patch.setattr("lymphofeat.commands.common.Output.at_work", lambda _: Ending())
         return run(*arguments)
 
 
@@ -219,7 +219,7 @@ def test_the_home_folder_and_a_file_for_a_cohort(
     assert f"{tmp_path}/home/c.h5: no such cache" in run("info", "~/c.h5").err
     assert f"There is no study {tmp_path}/home/s.db" in run("submit", "--study", "~/s.db").err
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    assert "t.csv is a CSV table, and a cohort is a folder; name that." in run("check", "t.csv").err
+    assert "t.csv is a CSV table, but a cohort is a folder; name that folder." in run("check", "t.csv").err
     (tmp_path / "folder").mkdir()
     assert "folder is a folder, not a cache; a cache in it would be features.h5" in run("info", "folder").err
     assert run("tune", "--cache", "folder").code == 2

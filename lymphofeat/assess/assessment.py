@@ -93,7 +93,7 @@ def assess(
     for other in others:
         check_same_patients(main, other)
     if selected is not None and selected.ids != main.ids:
-        raise InputError("The tuned score was measured on other patients than the nested one.")
+        raise InputError("The selected score was measured on other patients than the nested one.")
     rows = _rows_of(main, patients)
     runs = Runs.of(main)
     roles = {role_of(other, main): other for other in reversed(others)}
@@ -181,12 +181,12 @@ def _lacking(main: Nested, roles: Mapping[str, Nested], tables: Mapping[str, pd.
     if len(tables["calibration"]) == 1:
         notes.append(
             "Some fold has no inner predictions of both classes: no calibrator and no threshold by sensitivity could "
-            "be fitted inside the folds, and net benefit takes probabilities as they are."
+            "be fitted inside the folds, and net benefit uses uncalibrated probabilities."
         )
     if main.n_runs == 1:
-        notes.append("One run says nothing of how the next would decide; give more --repeats or --seeds.")
+        notes.append("One run says nothing about how the next would decide; give more --repeats or --seeds.")
     if np.isnan(tables["optimism"]["tuned"]).all():
         notes.append(
-            "No search on all folds was given, so there is no tuned score to set beside the nested one."
+            "No search on all folds was given, so there is no selected score to compare with the nested one."
         )
     return notes

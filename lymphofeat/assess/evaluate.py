@@ -170,6 +170,6 @@ def _sentence(permutation: Permutation) -> str:
     permuted = permutation.permuted
     return (
         f"Permutation test of the whole pipeline by {words(permutation.metric)}: {permutation.value:.3f} with the "
-        f"labels as they are, {permuted.mean():.3f} on average with {len(permuted)} shuffles of them; "
+        f"true labels, {permuted.mean():.3f} on average over {len(permuted)} shuffles of them; "
         f"p = {permutation.p_value:.3g}."
     )

@@ -172,7 +172,7 @@ def _shares(folds: list[_Fold], n_sizes: int) -> list[float]:
     least = max(_SMALLEST_SHARE, _FEWEST_OF_CLASS / max(fewest, 1))
     if least > 0.6:
         raise InputError(
-            f"A fold leaves {fewest} patients of one class to learn from; a learning curve needs at least "
+            f"A fold leaves {fewest} patients of one class to train on; a learning curve needs at least "
             f"{int(np.ceil(_FEWEST_OF_CLASS / 0.6))}."
         )
     return [*np.geomspace(least, 1.0, n_sizes)[:-1].tolist(), 1.0]
@@ -234,7 +234,9 @@ def _named(name: str, interval: Interval) -> dict[str, float]:
 
 def _check(metric: str, n_sizes: int, n_draws: int) -> None:
     if metric not in LEARNING_METRICS:
-        raise InputError(f"A learning curve is of {' or '.join(LEARNING_METRICS)}, not of {metric!r}.")
+        raise InputError(
+            f"A learning curve needs the metric {' or '.join(LEARNING_METRICS)}, not {metric!r}."
+        )
     if n_sizes < 3 or n_draws < 1:
         raise InputError(
             f"A learning curve needs three sizes or more and one draw or more, not {n_sizes} and {n_draws}."

@@ -1,4 +1,4 @@
-"""The model card of a bundle: for whom, trained on what, how good, with which uncertainty, and what it cannot do.
+"""The model card of a bundle: purpose, training patients, scores with intervals, and limits.
 
 After Mitchell et al., *Model cards for model reporting*, FAT* 2019. Numbers of many patients together, nobody's own.
 """
@@ -76,21 +76,21 @@ def model_card(
     parts = [
         "# Model card: reactive or malignant lymphocytosis",
         _purpose(about),
-        "## What it is",
+        "## Model",
         _heads(model, about),
-        "## Trained on",
+        "## Training patients",
         _training(about, table),
-        "## How good",
+        "## Scores",
         _scores(model, evidence),
-        "## In parts of the cohort",
+        "## Subgroups",
         _subgroups(evidence),
-        "## How it decides",
+        "## Decisions",
         _decision(about, evidence),
         "## Limits",
         _limits(about, table, evidence),
-        "## What of the patients is inside",
+        "## Patient data in the bundle",
         _inside(kept),
-        "## Made with",
+        "## Versions",
         ", ".join([f"lymphofeat {__version__}", *(f"{name} {v}" for name, v in about["versions"].items())])
         + ".",
     ]
@@ -101,9 +101,9 @@ def _purpose(about: Mapping[str, Any]) -> str:
     seen = "photographed lymphocytes of a blood smear" if about["encoders"] else ""
     values = "age, sex and lymphocyte count" if about["sees_clinical"] else ""
     return (
-        f"From {' and '.join(part for part in (seen, values) if part)} of one patient with lymphocytosis, the "
-        "probability that it is malignant. For research on patients like those below, photographed and counted in the "
-        "same way. It is no medical device, and no diagnosis should rest on it."
+        f"Predicts the probability that the lymphocytosis of one patient is malignant, from "
+        f"{' and '.join(part for part in (seen, values) if part)}. For research on patients like those below, "
+        "photographed and counted in the same way. It is not a medical device, and no diagnosis should rest on it."
     )
 
 
@@ -122,7 +122,7 @@ def _heads(model: FinalModel, about: Mapping[str, Any]) -> str:
             f"- encoder: {record['backbone']} ({record['origin']}), centre crop of {record['crop']} pixels{several}"
         )
     if not about["encoders"]:
-        lines.append("- no image is looked at")
+        lines.append("- no images are used")
     return "\n".join(lines)
 
 
@@ -131,7 +131,7 @@ def _training(about: Mapping[str, Any], table: TrainingRanges) -> str:
     reference = (
         ""
         if about["reference_date_verified"]
-        else " (not verified: dates of birth and ages of the cohort do not tell)"
+        else " (not verified: dates of birth and ages of the cohort do not determine it)"
     )
     return (
         f"{table.n} labelled patients, {table.n_malignant} of them malignant; {low} to {high} images each "
@@ -150,12 +150,12 @@ def _scores(model: FinalModel, evidence: Evidence) -> str:
     source = (
         "Nested cross-validation: the whole search was repeated without the patients that it is scored on."
         if evidence.nested is not None
-        else f"**Selected, and so too good:** {evidence.caveat}"
+        else f"**Selected, therefore optimistic:** {evidence.caveat}"
     )
     return (
         "\n".join(lines)
-        + f"\n\nOn {n} patients ({malignant} malignant), none of them seen by the model that predicts it; bootstrap by "
-        f"patient. {source}"
+        + f"\n\nOn {n} patients ({malignant} malignant), each predicted by a model that did not see them; bootstrap "
+        f"by patient. {source}"
     )
 
 
@@ -174,8 +174,8 @@ def _subgroups(evidence: Evidence) -> str:
     return (
         "\n".join(lines)
         + f"\n\n{evidence.caveat}".rstrip()
-        + f"\n\nFewer than {FEWEST} patients of a class say nothing. With so many intervals, some miss "
-        "by chance."
+        + f"\n\nFewer than {FEWEST} patients of a class are too few to score. With so many intervals, some "
+        "miss by chance."
     )
 
 
@@ -205,7 +205,7 @@ def _decision(about: Mapping[str, Any], evidence: Evidence) -> str:
         text += (
             f" Here a patient is decided only if the prediction set at a target error of {about['conformal']:.0%} "
             f"holds one class, and referred if it holds both. The sets rest on {rests} (split conformal prediction); "
-            "the promise is one on average, for patients like the training ones."
+            "the target error holds on average, for patients like the training patients."
         )
         text += (
             "" if evidence.nested is not None else " Since these were selected, the true error may be higher."
@@ -219,14 +219,14 @@ def _limits(about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence)
     lines = [
         f"- {table.n} patients: differences of a few hundredths are noise.",
         "- Other laboratories, stains, cameras and crops were not tested. `predict` warns of patients whose images are "
-        "farther from the training patients than 19 of 20 of these are from the others; silence is no proof.",
-        "- The count of lymphocytes alone separates many patients; those near the border are the hard ones.",
+        "farther from the training patients than 19 of 20 of these are from the others. No warning proves nothing.",
+        "- The lymphocyte count alone separates many patients; those near the border are hard.",
         "- Missing clinical values are replaced by the training median, with a warning.",
     ]
     if about["conformal"] is None:
         lines.append("- Every patient is decided; nobody is referred.")
     if evidence.nested is None and evidence.reported is None:
-        lines.append("- No score here is free of the choice of the head.")
+        lines.append("- All scores here are optimistic: the heads were selected on the same patients.")
     return "\n".join(lines)
 
 
@@ -234,13 +234,13 @@ def _inside(kept: Mapping[str, Keeps]) -> str:
     text = (
         "No ID, no date of birth, no image, no file name. Weights, means and directions were computed from the "
         "training patients together. Ranges, medians, knots, thresholds of trees and steps of a calibration may each "
-        "be the value of one of them."
+        "be the value of one patient."
     )
     if most_of(kept.values()) == "rows":
         names = ", ".join(sorted(name.rpartition(".")[2] for name, keeps in kept.items() if keeps == "rows"))
         text += (
-            f" **Heads of a kernel kind ({names}) keep rows of the training table: pooled features and clinical values "
-            "of single patients are inside, age to the day among them where clinical values are used. Treat the bundle "
-            "like the patients' data.**"
+            f" **Kernel heads ({names}) keep rows of the training table: pooled features and clinical values of single "
+            "patients, including the age to the day where clinical values are used. Treat the bundle like the "
+            "patients' data.**"
         )
     return text

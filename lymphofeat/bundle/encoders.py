@@ -134,7 +134,7 @@ def _trained(cache: Cache, encoding: Encoding, where: WhereWeights) -> nn.Module
     network: nn.Module = load_trained(path).network.backbone
     if state_digest(network.state_dict()) != encoding.made.get("trained_digest"):
         raise WeightsError(
-            f"{path} is not the encoder behind {encoding.name} in {cache.path}; give the folder of this very cache "
+            f"{path} is not the encoder behind {encoding.name} in {cache.path}; give the folder of this cache "
             "with --encoders DIR, or extract again."
         )
     return network
@@ -206,7 +206,7 @@ def rebuild(record: EncoderRecord, content: bytes | None, path: Path, device: to
 
 def _foreign(cache: Cache, encoding: Encoding) -> str:
     return (
-        f"{cache.path}: the features of {encoding.name} came from elsewhere, so that their encoder cannot be exported; "
+        f"{cache.path}: the features of {encoding.name} came from elsewhere, so their encoder cannot be exported; "
         "export a study on an encoding that `lymphofeat extract` made, or one with clinical values only."
     )
 

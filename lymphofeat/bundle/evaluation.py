@@ -62,8 +62,8 @@ class Reported:
         return "\n".join(lines) + (
             f"\n\nNested cross-validation of the pipeline ({self.pipeline}, encodings {self.encoding}) on {self.n} "
             f"patients ({self.n_malignant} malignant), {self.n_folds} folds{runs}: the whole search was repeated "
-            "without the patients that it is scored on. These are scores of the way the heads were found, not of these "
-            "very heads."
+            "without the patients that it is scored on. These scores describe the procedure that "
+            "selected the heads, not these heads themselves."
         )
 
 
@@ -88,7 +88,7 @@ def read_evaluation(path: Path) -> Reported:
         ) from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} is no evaluation ({error!r}); give the evaluate.json that `lymphofeat evaluate` wrote."
+            f"{path} is not an evaluation ({error!r}); give the evaluate.json that `lymphofeat evaluate` wrote."
         ) from error
 
 

@@ -139,7 +139,7 @@ def load_bundle(path: Path) -> Bundle:
         _check_answers(bundle)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise BundleError(
-            f"{path} cannot be put together here ({error!r}); it was made by {_makers(about)}: install these versions, "
+            f"{path} cannot be rebuilt here ({error!r}); it was made by {_makers(about)}: install these versions, "
             "or export again."
         ) from error
     return bundle
@@ -206,7 +206,7 @@ def _images(
         return images, ()
     return right, (
         f"{files.root} was written by an earlier version that stored the training images' summary in another order; it "
-        'was put right while reading. Earlier predictions wrongly called nearly everyone "unlike the training images".',
+        'was put right while reading. Earlier predictions wrongly marked nearly everyone "unlike the training images".',
     )
 
 
@@ -230,7 +230,7 @@ def _check_answers(bundle: Bundle) -> None:
         ):
             raise BundleError(
                 f"{bundle.files.root}: the made-up patients in it are not as far from the training patients as at the "
-                f"export, so that no warning could be trusted; install {_makers(bundle.about)}, or export again."
+                f"export, so warnings cannot be trusted; install {_makers(bundle.about)}, or export again."
             )
 
 

@@ -123,7 +123,7 @@ def _refuse_existing(out: Path, *, force: bool) -> None:
         if not force:
             raise InputError(f"{out} exists already; give --force to replace it, or another OUT.")
         if not (out / MANIFEST).is_file():
-            raise InputError(f"{out} is no bundle, so --force does not replace it; give another OUT.")
+            raise InputError(f"{out} is not a bundle, so --force does not replace it; give another OUT.")
 
 
 @contextmanager
@@ -228,7 +228,9 @@ class BundleFiles:
         try:
             return json.loads(self.read(name))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise BundleError(f"{self.root / name} is no JSON ({error}); export the bundle again.") from error
+            raise BundleError(
+                f"{self.root / name} is not JSON ({error}); export the bundle again."
+            ) from error
 
     def read_arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """A safetensors file.
@@ -240,7 +242,7 @@ class BundleFiles:
             return load_arrays(self.read(name))
         except (SafetensorError, KeyError, ValueError) as error:
             raise BundleError(
-                f"{self.root / name} is no safetensors file ({error}); export the bundle again."
+                f"{self.root / name} is not a safetensors file ({error}); export the bundle again."
             ) from error
 
     def read_packed(self, stem: str) -> Packed:
@@ -258,7 +260,7 @@ def _read_manifest(root: Path) -> dict[str, Any]:
     path = root / MANIFEST
     if not root.is_dir() or not path.is_file():
         raise BundleError(
-            f"{root} is no bundle: there is no {path}; give the folder that `lymphofeat export` made."
+            f"{root} is not a bundle: there is no {path}; give the folder that `lymphofeat export` made."
         )
     try:
         manifest = json.loads(path.read_bytes())
@@ -275,7 +277,7 @@ def _read_manifest(root: Path) -> dict[str, Any]:
     rest = {key: value for key, value in manifest.items() if key != "digest"}
     if found != FORMAT or not isinstance(files, dict) or digest != _digest(rest):
         raise BundleError(
-            f"{path} was changed since the bundle was exported, so that nothing in it can be checked; copy it again, "
+            f"{path} was changed since the bundle was exported, so nothing in it can be checked; copy it again, "
             "or export it again."
         )
     if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):

@@ -68,7 +68,7 @@ def _images_change(found: CohortTables, now: CohortTables) -> str:
         return change
     for row, (old, new_name) in enumerate(zip(found.names, now.names, strict=True)):
         if old != new_name or found.digests[row] != now.digests[row]:
-            return f"image {new_name} is not the one it was ({old})"
+            return f"image {new_name} is not the same as before ({old})"
     return ""
 
 
@@ -82,8 +82,8 @@ def _folds_change(found: CohortTables, now: CohortTables) -> str:
     if reason := _drawn_otherwise(found, now):
         return reason
     if parted := _parted(found, now):
-        return f"patients {' and '.join(parted)} may be one person, and it has them in different folds"
-    return "the folds are others"
+        return f"patients {' and '.join(parted)} may be one person, and the cache has them in different folds"
+    return "the folds differ"
 
 
 def _drawn_otherwise(found: CohortTables, now: CohortTables) -> str:

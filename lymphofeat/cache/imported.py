@@ -135,7 +135,7 @@ def _checked_features(name: str, array: ArrayLike, rows: int) -> NDArray[np.floa
         with np.errstate(over="ignore"):  # what float32 cannot hold is found as infinite, with its image
             found = np.empty((0, 0), np.float32) if np.iscomplexobj(plain) else plain.astype(np.float32)
     except (TypeError, ValueError) as error:
-        raise CacheError(f"features of {name} are no array of numbers ({error}).") from error
+        raise CacheError(f"features of {name} are not an array of numbers ({error}).") from error
     if found.ndim != 2 or found.shape[1] == 0:
         raise CacheError(
             f"features of {name} are {plain.dtype} of shape {plain.shape}; give (n_images, D) floats."

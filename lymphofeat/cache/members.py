@@ -42,8 +42,8 @@ def members_of(encoder_family: str, folds: Iterable[int], *, nested: bool) -> li
     names = sorted({int(k) for k in folds})
     if nested and len(names) < 3:
         raise InputError(
-            f"--nested needs at least 3 folds, and there are {len(names)}: without two of them nobody is left to learn "
-            "from; give more --folds or leave --nested out."
+            f"--nested needs at least 3 folds, and there are {len(names)}: without two of them nobody is left to train "
+            "on; give more --folds or leave --nested out."
         )
     members = [Member(f"{encoder_family}-fold{k}", frozenset({k})) for k in names]
     if nested:
@@ -98,7 +98,7 @@ def validating(
     fewest = min(len(np.unique(persons[labels == label])) for label in (0, 1))
     if fewest < 2:
         raise InputError(
-            "Without the folds that an encoder must be blind to, a class has fewer than 2 persons left, so that none "
+            "Without the folds that an encoder must be blind to, a class has fewer than 2 persons left, so nobody "
             "can validate; ask for more --folds, leave --nested out, or add patients of the rarer class."
         )
     for n_folds in range(min(inner_folds, fewest), 2, -1):

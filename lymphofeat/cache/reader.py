@@ -170,7 +170,7 @@ class Cache:
         recipe = self.stale[stale[0]].attrs["recipe"]["name"]
         return (
             f"the encoders of {encoder_family} ({', '.join(stale)}) were trained on clinical values that were "
-            "corrected since; train them anew with the `lymphofeat extract --finetune` command that made them (recipe "
+            "corrected since; train them again with the `lymphofeat extract --finetune` command that made them (recipe "
             f"{recipe}) and --force, or name another encoding ({', '.join(self.encoder_families) or 'there is none'})."
         )
 

@@ -34,7 +34,7 @@ def why_no_cache(path: Path, cause: str) -> str:
             return held_by_another(path)
         case "no-locks":
             return (
-                f"{path} is on a file system without locks, which HDF5 asks for ({kind.cause}); set the variable "
+                f"{path} is on a file system without locks, which HDF5 needs ({kind.cause}); set the variable "
                 "HDF5_USE_FILE_LOCKING=FALSE and run the command again."
             )
         case "unreadable":
@@ -44,7 +44,7 @@ def why_no_cache(path: Path, cause: str) -> str:
         case "cache":  # by now; or a fault that a second look does not show
             return f"{path} could not be opened ({cause}); run the command again."
         case _:
-            return f"{path} is no cache: it is {kind.phrase}; name another --cache."
+            return f"{path} is not a cache: it is {kind.phrase}; name another --cache."
 
 
 def incomplete(path: Path, encoding: str) -> str:
@@ -52,15 +52,13 @@ def incomplete(path: Path, encoding: str) -> str:
     what = f"encoding {encoding} is not complete"
     if path.suffix != ".partial":  # a cache gets whole ones only
         return damaged(path, what)
-    return (
-        f"{path}: {what}; give the `lymphofeat extract` command that began it again, which goes on with it."
-    )
+    return f"{path}: {what}; give the `lymphofeat extract` command that began it again; it continues."
 
 
 def damaged(path: Path, cause: object) -> str:
     """A sentence on a file of this program that is damaged."""
     return (
-        f"{path} is a damaged HDF5 file ({cause}); put a good copy in its place, or move it away and run `lymphofeat "
+        f"{path} is a damaged HDF5 file ({cause}); restore a good copy, or move it away and run `lymphofeat "
         "extract` again."
     )
 

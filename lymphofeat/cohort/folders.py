@@ -35,7 +35,7 @@ def list_part(folder: Path, layout: Layout, problems: Problems) -> dict[str, tup
             "folder-name",
             unreadable[0],
             None,
-            "has a name that is not UTF-8, as a ZIP from Windows leaves it, so that no ID can be compared with it"
+            "has a name that is not UTF-8, as a ZIP from Windows leaves it, so no ID can be compared with it"
             f"{beyond_the_first(len(unreadable) - 1, 'folder', folder.name)}",
             f"rename it (`convmv -r -f cp1252 -t utf8 --notest {folder}` renames all)",
         )
@@ -44,7 +44,7 @@ def list_part(folder: Path, layout: Layout, problems: Problems) -> dict[str, tup
             "stray-images",
             folder,
             None,
-            f"holds {counted(len(stray), 'image')} outside patient folders ({stray[0]}), not to be read",
+            f"holds {counted(len(stray), 'image')} outside patient folders ({stray[0]}), which are not read",
             "put each into the folder named after its patient's ID",
         )
     return patients
@@ -72,7 +72,7 @@ def _images(folder: Path, layout: Layout, problems: Problems) -> tuple[Path, ...
             "not-an-image-name",
             folder,
             None,
-            f"holds what is not an image file ({names}) and is not read",
+            f"holds files that are not images ({names}) and are not read",
             f"remove them, or add their suffix in {LAYOUT_FILE} under [images]",
         )
     return tuple(images)

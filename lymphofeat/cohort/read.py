@@ -156,7 +156,7 @@ class _Scan:
                     self.root,
                     None,
                     f"has neither {self.layout.tables_train} nor {self.layout.tables_clinical}, "
-                    "so that no label is known",
+                    "so no label is known",
                     "add one of the tables, or map their names in lymphofeat.toml (docs/cohort.md)",
                 )
         elif self.layout.tables_clinical and not (self.root / self.layout.tables_clinical).exists():
@@ -164,7 +164,7 @@ class _Scan:
                 "no-clinical-table",
                 self.root / self.layout.tables_clinical,
                 None,
-                "is not there, so that clinical values come from the other tables only",
+                "is not there, so clinical values come from the other tables only",
                 "add it, or set `clinical` to '' in lymphofeat.toml under [tables]",
             )
         return True
@@ -281,8 +281,8 @@ class _Scan:
                     "no-table",
                     self.folder("test"),
                     None,
-                    f"no table lists its {counted(len(names), 'patient')}, which come in the order of their names "
-                    "and without clinical values",
+                    f"no table lists its {counted(len(names), 'patient')}, who are taken in the order of their "
+                    "names, without clinical values",
                     f"add {self.layout.tables_test}",
                 )
             for name in names:

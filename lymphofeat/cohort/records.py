@@ -264,7 +264,7 @@ def report_missing_columns(tables: Sequence[Table], layout: Layout, problems: Pr
             "missing-column",
             tables[0].path,
             1,
-            f"no table has a column {column!r}, so that the {key} of every patient is missing",
+            f"no table has a column {column!r}, so the {key} of every patient is missing",
             f"name the column in {LAYOUT_FILE} as `{key}` under [columns]",
         )
 

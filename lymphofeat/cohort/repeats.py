@@ -23,9 +23,9 @@ def report_persons(cohort: Cohort, problems: Problems) -> None:
             "placeholder-date",
             cohort.root,
             None,
-            f"{n} records have the date of birth {birth}, which looks like a placeholder for one that is not known; "
-            "they do not count as one person, repeats among them cannot be seen, and their ages are wrong",
-            "leave a date that is not known empty",
+            f"{n} records have the date of birth {birth}, which looks like a placeholder for an unknown date; "
+            "they do not count as one person, repeated persons among them go unnoticed, and their ages are wrong",
+            "leave unknown dates empty",
         )
     groups: dict[int, list[Patient]] = defaultdict(list)
     for patient, number in zip(cohort.patients, persons(table).tolist(), strict=True):
@@ -50,8 +50,8 @@ def _report_unknown(cohort: Cohort, problems: Problems) -> None:
         "no-birth",
         cohort.root,
         None,
-        f"{who}, so that several records of one person would not be noticed and could part into training and test",
-        "add the dates, or make sure that each of these persons is there once",
+        f"{who}, so several records of one person would go unnoticed and could be split between training and test",
+        "add the dates, or make sure that each of these persons appears once",
     )
 
 
@@ -64,7 +64,7 @@ def _report_joined(members: list[Patient], cohort: Cohort, problems: Problems) -
             "person-without-sex",
             cohort.root,
             None,
-            f"{ids} were born on {birth}, and the sex of {listing(unknown)} is missing, so that they may be one person "
+            f"{ids} were born on {birth}, and the sex of {listing(unknown)} is missing, so they may be one person "
             "and share a fold",
             "give the sex",
         )
@@ -75,7 +75,7 @@ def _report_joined(members: list[Patient], cohort: Cohort, problems: Problems) -
             None,
             f"{counted(len(members), 'record')} ({ids}) count as one person (born {birth}, sex {members[0].sex}) and "
             "share a fold",
-            "leave the date empty if it stands for one that is not known",
+            "leave the date empty if it is a placeholder for an unknown one",
         )
 
 

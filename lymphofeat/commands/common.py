@@ -180,16 +180,16 @@ def command(
 @contextmanager
 def _stopped(*, goes_on: bool, whole: bool) -> Iterator[None]:
     """Say of an interruption, and of what the system refuses, what is true for this command."""
-    way = "no file is half-written. Give the command again." if whole else "give the command again."
+    way = "no file is half-written. Run the command again." if whole else "run the command again."
     try:
         yield
     except (click.Abort, KeyboardInterrupt):
-        raise Interrupted("the same command goes on from here." if goes_on else way) from None
+        raise Interrupted("the same command continues from here." if goes_on else way) from None
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        kept = "; what was finished is kept, and the same command goes on" if goes_on else ""
-        raise click.ClickException(f"{error}{kept}. Mend this and run the command again.") from error
+        kept = "; finished work is kept, and the same command continues" if goes_on else ""
+        raise click.ClickException(f"{error}{kept}. Correct this and run the command again.") from error
 
 
 cohort_argument = click.argument("cohort", type=GivenPath(), required=False)
@@ -223,7 +223,7 @@ def cohort_folder(given: Path | None) -> Path:
     """
     folder = given or Path(os.environ.get(COHORT_VARIABLE) or COHORT_FOLDER).expanduser()
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is {path_kind(folder)}, and a cohort is a folder; name that.")
+        raise InputError(f"{folder} is {path_kind(folder)}, but a cohort is a folder; name that folder.")
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such folder; put the cohort there (trainset/, testset/, clinical_annotation.csv), name it "

@@ -54,7 +54,7 @@ from .paths import GivenText
 )
 @click.option("--fold-seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the folds.")
 @click.option(
-    "--force", is_flag=True, help="Replace features that do not fit the cohort any more, and train anew."
+    "--force", is_flag=True, help="Replace features that do not fit the cohort any more, and train again."
 )
 def extract(
     output: Output,

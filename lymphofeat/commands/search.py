@@ -21,7 +21,7 @@ def heads(output: Output) -> None:
 @command(example="lymphofeat info cache/features.h5")
 @click.argument("file", type=GivenPath(), default=CACHE)
 def info(output: Output, file: Path) -> None:
-    """Say what a cache (.h5) or a study (.db) holds; by default, cache/features.h5."""
+    """Show the contents of a cache (.h5) or a study (.db); default: cache/features.h5."""
     from ..storage.kinds import inspect_path
 
     if file.suffix == ".db" or inspect_path(file).name == "study":

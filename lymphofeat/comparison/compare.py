@@ -123,8 +123,8 @@ def _check_folds(recipe: str, n_folds: int) -> None:
     wanted = find_recipe(recipe).training.folds
     if wanted not in (0, n_folds):
         raise InputError(
-            f"The recipe {recipe!r} divides the cohort into {wanted} folds, and here pipelines are compared on "
-            f"{n_folds}; make a cache of its own for it with `lymphofeat extract COHORT --recipe {recipe} "
+            f"The recipe {recipe!r} divides the cohort into {wanted} folds, but here pipelines are compared on "
+            f"{n_folds}; make a separate cache for it with `lymphofeat extract COHORT --recipe {recipe} "
             f"--folds {wanted} --cache FILE`."
         )
 
@@ -209,14 +209,14 @@ def _found(cache: Cache, pipeline: Pipeline, ledger: Ledger) -> OutOfFold:
         return OutOfFold.from_json(entry)
     except (KeyError, ValueError, TypeError) as error:
         raise StudyError(
-            f"{ledger.path} holds a damaged entry of {pipeline.name} ({error!r}); move the file away to begin anew."
+            f"{ledger.path} holds a damaged entry of {pipeline.name} ({error!r}); move the file away to start again."
         ) from error
 
 
 def _missing(cache: Cache) -> list[str]:
     cohort = cache.tables.source or "COHORT"
     return [
-        f"Not in {cache.path}: the control experiment "
+        f"{cache.path} lacks the control experiment "
         f"{'colour' if control is None else 'random encoder ' + control.backbone}; "
         f"`lymphofeat compare {cohort} --cache {cache.path}` makes it."
         for control in missing_controls(cache, ExtractSettings())

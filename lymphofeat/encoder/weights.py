@@ -56,7 +56,7 @@ def load_weights(backbone: Backbone, weights: str, seed: int | None = None) -> L
     """
     if weights == "none":
         if seed is None:
-            raise WeightsError("--weights none draws random weights and needs a --seed to be repeatable.")
+            raise WeightsError("--weights none makes random weights and needs a --seed to be reproducible.")
         return _loaded(untrained(backbone, seed), f"random{seed}", f"untrained, random from seed {seed}")
     network = backbone.build()
     if weights == "imagenet":

@@ -81,7 +81,7 @@ def split_conformal(
     labels, malignant = labels_and_probabilities(y, p)
     share("target error", error)
     if confidence is not None:
-        share("confidence of a promise", confidence)
+        share("confidence", confidence)
     if labels.all() or not labels.any():
         raise InputError("Prediction sets need calibration patients of both classes, labelled 0 and 1.")
     own = _nonconformity(malignant)[np.arange(len(labels)), labels.astype(np.intp)]

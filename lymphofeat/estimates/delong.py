@@ -42,7 +42,7 @@ def delong_covariance(y: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
     values = np.asarray(scores, dtype=np.float64)
     if given.ndim != 1 or values.ndim != 2 or values.shape[1] != len(given):
         raise InputError(
-            f"Scores {values.shape} must be one row per system, one column per label {given.shape}."
+            f"Scores {values.shape} must be one row per pipeline, one column per label {given.shape}."
         )
     if not np.isin(given, (0, 1)).all() or np.isnan(values).any():
         raise InputError("An AUC needs labels 0 and 1 and scores that are numbers.")

@@ -72,7 +72,7 @@ def net_benefit_difference(
     _, other = labels_and_probabilities(y, second)
     if one.shape != other.shape:
         raise InputError(
-            f"Two systems are compared on the same patients, not on {len(one)} and {len(other)}."
+            f"Two pipelines are compared on the same patients, not on {len(one)} and {len(other)}."
         )
     at = _checked(thresholds)
     each = _contributions(labels, one, at) - _contributions(labels, other, at)

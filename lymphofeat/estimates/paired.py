@@ -89,7 +89,7 @@ def mcnemar(y: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNemar:
     _, other = labels_and_decisions(y, second)
     if one.shape != other.shape:
         raise InputError(
-            f"Two systems are compared on the same patients, not on {len(one)} and {len(other)}."
+            f"Two pipelines are compared on the same patients, not on {len(one)} and {len(other)}."
         )
     only_first = int(((one == labels) & (other != labels)).sum())
     only_second = int(((one != labels) & (other == labels)).sum())

@@ -74,7 +74,9 @@ def corrected_t_test(
     """
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != other.shape:
-        raise InputError(f"Two systems are compared on the same folds, not on {one.shape} and {other.shape}.")
+        raise InputError(
+            f"Two pipelines are compared on the same folds, not on {one.shape} and {other.shape}."
+        )
     difference = corrected_t(one - other, confidence, unit=False)
     if unit:
         difference = Interval(difference.value, max(difference.low, -1.0), min(difference.high, 1.0))

@@ -110,7 +110,7 @@ def sensitive_threshold(
         takes log(1 − confidence)/log(target) malignant ones, 59 for 0.95 and 0.95.
     """
     labels, probabilities = labels_and_probabilities(y, p)
-    target, certainties = share("sensitivity", sensitivity), share("confidence of a promise", confidence)
+    target, certainties = share("sensitivity", sensitivity), share("confidence", confidence)
     if labels.all() or not labels.any():
         raise InputError("A threshold needs patients of both classes, labelled 0 and 1.")
     malignant = np.sort(probabilities[labels])

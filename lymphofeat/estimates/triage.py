@@ -102,7 +102,7 @@ def triage(
     """
     labels, probabilities = labels_and_probabilities(y, p)
     share("target error", error)
-    delta = 1 - share("confidence of a promise", confidence)
+    delta = 1 - share("confidence", confidence)
     share("threshold", threshold)
     if allowed < 0:
         raise InputError(f"The number of wrong patients allowed at the start is 0 or more, not {allowed}.")

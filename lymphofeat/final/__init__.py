@@ -1,4 +1,4 @@
-"""What becomes of a study: the heads that are handed over, fitted once more, and the submission."""
+"""What becomes of a study: the selected heads, fitted once more, and the submission."""
 
 from .submit import SubmissionSummary, submit
 

@@ -37,8 +37,8 @@ _POOL = 40
 _TIE = 1e-12
 # What a score of nested selection must be quoted with.
 CAVEAT = (
-    "Heads and their shares were chosen without the fold that is scored, but from trials that were searched on all "
-    "folds, so the scores are still somewhat optimistic; `lymphofeat evaluate` repeats the search as well."
+    "Heads and their weights were chosen without the fold that is scored, but among trials of a search on all folds. "
+    "The scores are therefore still somewhat optimistic; `lymphofeat evaluate` repeats the search as well."
 )
 
 
@@ -49,7 +49,7 @@ class Choice:
     Attributes:
         rule: a key of `RULES`.
         weights: trial number → share, adding up to 1; chosen on all patients.
-        selected: its score on the very patients it was chosen on, with the interval by patient.
+        selected: its score on the same patients it was chosen on, with the interval by patient.
         nested: the same with the trials chosen without the fold that is scored.
     """
 
@@ -161,7 +161,7 @@ class _Library:
             if len(np.unique(self.y[kept])) < 2:
                 raise InputError(
                     "Without one of the folds, the patients left to choose an ensemble on lack a class; use another "
-                    "number of folds (three or more), or hand over a single head, without --ensemble."
+                    "number of folds (three or more), or select a single head, without --ensemble."
                 )
             found, decided = self.average(choose(self, kept))
             p[held], decisions[held] = found[held], decided[held]

@@ -1,4 +1,4 @@
-"""What leaves a study: the heads that `submit` and `export` both fit once more, and why these."""
+"""The selected model of a study: the heads that `submit` and `export` both fit once more, and why these."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ __all__ = ["FinalModel", "final_model", "handed_over"]
 
 @dataclass(frozen=True)
 class FinalModel:
-    """What leaves a study: which heads, with which shares and threshold, and what they reached out of fold.
+    """The selected model: which heads, with which weights and threshold, and their out-of-fold scores.
 
     Attributes:
         study: the study as it stands.
@@ -87,7 +87,7 @@ def final_model(
     trial: int | None = None,
     ensemble: int | None = None,
 ) -> FinalModel:
-    """Choose what leaves a study; `submit` and `export` both ask here.
+    """Select the model of a study; `submit` and `export` both ask here.
 
     Args:
         cache: the one that the study was made from.
@@ -108,12 +108,12 @@ def final_model(
         )
     if ensemble is not None:
         found = select_ensemble(load_trials(study.path), study.metric, ensemble)
-        reason = f"{_heads(found)} {_are(found)} handed over, as --ensemble {ensemble} asks."
+        reason = f"Selected model: {_heads(found)}, by --ensemble {ensemble}."
         return FinalModel(study, found, reason, CAVEAT, found.nested_probabilities, found.nested_decisions)
     if trial is not None:
         chosen = Average(((_trial(study, trial), 1.0),))
-        reason = f"Trial {trial} is handed over, as --trial {trial} asks."
-        caveat = f"Trial {trial} was chosen after its scores on these very folds were seen, so {OPTIMISTIC}"
+        reason = f"Selected model: trial {trial}, by --trial {trial}."
+        caveat = f"Trial {trial} was chosen after its scores on these same folds were known. {OPTIMISTIC}"
     else:
         chosen = study.selected if rule is None else load_selected(study.path, rule)
         reason, caveat = handed_over(study, chosen, rule), _selected(study, chosen, rule or DEFAULT)
@@ -129,19 +129,19 @@ def handed_over(study: StudySummary, chosen: Average, rule: str | None = None) -
         rule: as the user named it; None: the default.
     """
     which = f"{rule_named(rule or DEFAULT).words_for(len(chosen.members))} of {_trials(study)}"
-    what = f"{_heads(chosen)} {_are(chosen)} handed over: {which}"
+    what = f"Selected model: {_heads(chosen)}, {which}"
     if rule is not None:
-        return f"{what}, as --select {rule} asks."
-    return f"{what}, the default rule (docs/bundle.md says why, --select takes another)."
+        return f"{what} (--select {rule})."
+    return f"{what} (the default rule, explained in docs/bundle.md; --select takes another)."
 
 
 def _selected(study: StudySummary, chosen: Average, rule: str) -> str:
     taken, n = rule_named(rule), len(chosen.members)
     which = f"{taken.words_for(n)} of {_trials(study)}"
     if n == 1:
-        return f"{_heads(chosen)} was selected as {which} on these very folds, so {OPTIMISTIC}"
+        return f"{_heads(chosen).capitalize()} was selected as {which}, on these same folds. {OPTIMISTIC}"
     how = "searched" if n < taken.size else "selected"  # all that there were, or some of them
-    return f"This is {which}, {how} on these very folds, so {OPTIMISTIC}"
+    return f"This is {which}, {how} on these same folds. {OPTIMISTIC}"
 
 
 def _trials(study: StudySummary) -> str:
@@ -151,12 +151,8 @@ def _trials(study: StudySummary) -> str:
 def _heads(chosen: Average) -> str:
     numbers = [str(number) for number in sorted(trial.number for trial, _ in chosen.members)]
     if len(numbers) == 1:
-        return f"Trial {numbers[0]}"
-    return f"Trials {', '.join(numbers[:-1])} and {numbers[-1]}"
-
-
-def _are(chosen: Average) -> str:
-    return "is" if len(chosen.members) == 1 else "are"
+        return f"trial {numbers[0]}"
+    return f"trials {', '.join(numbers[:-1])} and {numbers[-1]}"
 
 
 def _trial(study: StudySummary, number: int) -> TrialSummary:

@@ -87,19 +87,17 @@ class SubmissionLog:
         if line not in self.lines:
             self._drop(tables)
             return (
-                f"The submission {place} of {line.date} was interrupted before it was written; give it again."
+                f"The submission {place} of {line.date} was interrupted before it was written; submit again."
             )
         taken = not force and tables[0][0].exists() and place.exists()
         if taken:  # by somebody else since
             self._write([known for known in self.lines if known != line])
             self._drop(tables)
-            return (
-                f"The submission {place} of {line.date} was interrupted; another file is in its place by now."
-            )
+            return f"The submission {place} of {line.date} was interrupted; another file has taken its place since."
         for temporary, final in tables:
             self._place(line, tables, temporary, final)
         self._drop(tables)
-        return f"The submission {place} of {line.date} was interrupted; it and its line in {self.path} are there now."
+        return f"The submission {place} of {line.date} was interrupted; it and its line in {self.path} are there."
 
     def _place(
         self, line: Submission, tables: Sequence[tuple[Path, Path]], temporary: Path, final: Path
@@ -119,7 +117,7 @@ class SubmissionLog:
                 else ", and no submission was"
             )
             raise StudyError(
-                f"{final} cannot be written ({error.strerror or error}){what}; make room or free the folder."
+                f"{final} cannot be written ({error.strerror or error}){what}; free space or make the folder writable."
             ) from error
 
     def _drop(self, tables: Sequence[tuple[Path, Path]]) -> None:
@@ -187,6 +185,6 @@ def _told(path: Path) -> Iterator[None]:
     except (OSError, InputError) as error:
         why = getattr(error, "strerror", None) or error
         raise StudyError(
-            f"{path} cannot be written ({why}), and no submission is written without its line in the log; make room or "
-            "free the folder."
+            f"{path} cannot be written ({why}), and no submission is written without its line in the log; free disk "
+            "space or make the folder writable."
         ) from error

@@ -83,8 +83,8 @@ def read_log(path: Path) -> list[Submission]:
     if tuple(header) != _COLUMNS or wrong is not None:
         where = "row 1" if tuple(header) != _COLUMNS else f"row {wrong}"
         raise StudyError(
-            f"{path}, {where}, is not a line of a submissions log; mend it or move the file away (the count of "
-            "submissions then begins anew)."
+            f"{path}, {where}, is not a line of a submissions log; correct it or move the file away (the count "
+            "of submissions then starts again)."
         )
     return [Submission(*row) for row in rows]
 
@@ -172,17 +172,17 @@ def notes_on_sample(cohort: Path, ids: Sequence[str], id_column: str = "ID") -> 
     if strangers:
         row, who = strangers[0]
         raise InputError(
-            f"{path}, row {row}: {who} is not among the test patients of the cache; the cache is of another cohort, or "
-            "the sample is: extract this cohort, or move the sample away."
+            f"{path}, row {row}: {who} is not among the test patients of the cache; the cache or the sample belongs to "
+            "another cohort: extract this cohort, or move the sample away."
         )
     notes = []
     if [c for c in table.columns if c] != ["Id", "Predicted"]:
         notes.append(
-            f"{SAMPLE} calls its columns {','.join(table.columns)}; the challenge accepts Id,Predicted."
+            f"{SAMPLE} has the columns {','.join(table.columns)}; the challenge accepts Id,Predicted."
         )
     if len(listed) < len(ids):
         notes.append(f"{SAMPLE} lists {len(listed)} of the {len(ids)} test patients; the table holds all.")
     order = [places[patient] for patient in listed]
     if order != sorted(order):
-        notes.append(f"{SAMPLE} has another order of patients; the table keeps the test table's.")
+        notes.append(f"{SAMPLE} lists the patients in another order; the table keeps that of the test table.")
     return notes

@@ -143,9 +143,9 @@ def submit(
 
 def _expected_range(expected: Interval, model: FinalModel, n_test: int) -> str:
     return (
-        f"A test set of {n_test} patients like those of cross-validation would show a {words(model.study.metric)} of "
-        f"{expected.value:.3f} ({expected.low:.2f} to {expected.high:.2f}) in 95 of 100 cases, if that "
-        "score were the true one; it was selected, and the true one is lower."
+        f"If the out-of-fold {words(model.study.metric)} of {expected.value:.3f} were the true one, 95 of 100 test "
+        f"sets of {n_test} such patients would show {expected.low:.2f} to {expected.high:.2f}. It was selected, so the "
+        "true one is probably worse."
     )
 
 

@@ -54,20 +54,20 @@ def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tupl
     elif _is_trained(cache.members(encoder_family)[0]):
         backbone = cache.members(encoder_family)[0].attrs.get("backbone", "its network")
         notes.append(
-            f"Not in {cache.path}: an untrained encoder ({backbone}) to hold {encoder_family} against; "
+            f"{cache.path} holds no untrained encoder ({backbone}) to compare {encoder_family} with; "
             f"`lymphofeat compare {cache.tables.source or 'COHORT'} --cache {cache.path}` makes it."
         )
     blind = frozen_twin(cache, encoder_family)
     if blind is None:
         notes.append(
             f"No control experiment with shuffled labels: the encoders of {encoder_family} were trained on the true "
-            f"ones, and {cache.path} holds no frozen encoding; `lymphofeat extract --frozen` makes it."
+            f"ones, and {cache.path} holds no frozen encoding; `lymphofeat extract --frozen` makes one."
         )
     else:
         controls.append(replace(main, name=SHUFFLED, encoder_family=blind, shuffle=0))
         if blind != encoder_family:
             notes.append(
-                f"Labels are shuffled on {blind}: the encoders of {encoder_family} were trained on the true ones."
+                f"Shuffled labels run on {blind}: the encoders of {encoder_family} were trained on the true ones."
             )
     return controls, notes
 
@@ -105,7 +105,7 @@ def _narrowed(heads: Sequence[str], inputs: str, name: str) -> tuple[Space, list
     every = Space.of((), [inputs]).head_types
     fitting = [head for head in heads if head in every]
     if heads and not fitting:
-        none = f"of the heads {', '.join(heads)} none takes these alone"
+        none = f"none of the heads {', '.join(heads)} takes these inputs alone"
         return Space.of([_BASELINE], [inputs]), [f"For {name}, {_BASELINE} is searched: {none}."]
     return Space.of(fitting, [inputs]), []
 

@@ -1,4 +1,4 @@
-"""Nested cross-validation: a whole search inside every outer fold, and on the fold what it would hand over.
+"""Nested cross-validation: a whole search inside every outer fold, and the selected model on the fold.
 
 Nothing of an outer fold reaches the search inside it: its patients have no label there, and every encoding is blind to
 the fold as well as to the inner one. Inner folds are the repeat's other folds.

@@ -157,8 +157,8 @@ def runs_of(cache: Cache, encoder_family: str, repeats: int, seeds: int, seed: i
         )
     if repeats > 1 and sees_labels(cache, encoder_family):
         note = (
-            f"The encoders of {encoder_family} were trained on the folds of repeat 0 only, so the {repeats * seeds} "
-            "runs differ by the seed of the search, not by the folds; --seeds says the same."
+            f"The encoders of {encoder_family} were trained on the first repeat of folds only, so the "
+            f"{repeats * seeds} runs differ by the seed of the search, not by the folds; --seeds does the same."
         )
         repeats, seeds = 1, repeats * seeds
     else:

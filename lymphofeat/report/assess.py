@@ -124,7 +124,7 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> PlainTable:
 
 
 def _markdown(assessment: Assessment) -> str:
-    parts = [f"# {assessment.name}: what {assessment.n} patients can tell"]
+    parts = [f"# {assessment.name}: evaluation on {assessment.n} patients"]
     parts.append("\n".join(f"- {sentence}" for sentence in answer(assessment)))
     for name, shown in SHOWN.items():
         if name in assessment.tables and len(assessment.tables[name]):
@@ -132,7 +132,7 @@ def _markdown(assessment: Assessment) -> str:
             parts.append(f"{shown.caption}. All columns: `{name}.csv`.")
             parts.append(_pipes(list(shown.columns), cells(shown, assessment.tables[name])))
     if assessment.notes:
-        parts += ["## What is lacking", "\n".join(f"- {note}" for note in assessment.notes)]
+        parts += ["## Notes", "\n".join(f"- {note}" for note in assessment.notes)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -16,7 +16,7 @@ _METRICS = ("balanced_accuracy", "auc")
 
 
 def answer(assessment: Assessment) -> list[str]:
-    """What is added, how good it is, how much of the tuned score is optimism, and what is the simplest within reach."""
+    """What the parts add, how good the pipeline is, how optimistic the selected score, what is the simplest as good."""
     return [
         *_differences(assessment),
         _score(assessment),
@@ -42,11 +42,11 @@ def _difference(assessment: Assessment, found: list[Difference]) -> str:
     amounts = " and ".join(f"{difference_text(d.difference)} {words(d.metric)}" for d in found)
     sentence = {
         "clinical": f"Images add {amounts} to age, sex and count",
-        "untrained": f"The encoder's training adds {amounts} to an untrained one",
+        "untrained": f"Training the encoder adds {amounts} to an untrained encoder",
         "image": f"Age, sex and count add {amounts} to the images",
-    }.get(first.role, f"{assessment.name} less {first.other}: {amounts}")
+    }.get(first.role, f"{assessment.name} minus {first.other}: {amounts}")
     told = ", ".join(
-        f"{d.alone} by {words(d.metric)} (p {_p(d.p_value)}, {p_value(d.p_holm)} by Holm)"
+        f"{d.alone} by {words(d.metric)} (p {_p(d.p_value)}, Holm-adjusted {p_value(d.p_holm)})"
         for d in found
         if d.verdict
     )
@@ -55,13 +55,14 @@ def _difference(assessment: Assessment, found: list[Difference]) -> str:
         end = f"; by {' and '.join(rest)} they cannot be told apart." if rest else "."
         return f"{sentence}: {told}{end}"
     chance = [
-        f"by {words(d.metric)} p {_p(d.p_value)}, but {p_value(d.p_holm)} by Holm, as one of "
+        f"by {words(d.metric)} p {_p(d.p_value)}, but {p_value(d.p_holm)} when Holm-adjusted for "
         f"{len(assessment.differences)} comparisons"
         for d in found
         if d.alone
     ]
     alone = f" ({'; '.join(chance)})" if chance else ""
-    return f"{sentence}: {assessment.n} patients cannot tell {assessment.name} from {first.other}{alone}."
+    pair = f"{assessment.name} and {first.other}"
+    return f"{sentence}: on {assessment.n} patients, {pair} cannot be told apart{alone}."
 
 
 def _score(assessment: Assessment) -> str:
@@ -82,8 +83,8 @@ def _optimism(assessment: Assessment) -> Iterator[str]:
     if pd.notna(row["tuned"]):
         optimism = Interval(row["optimism"], row["optimism_low"], row["optimism_high"])
         yield (
-            f"The search on all folds shows {number(row['tuned'])} {words(assessment.metric)}; its optimism is "
-            f"{difference_text(optimism)}."
+            f"The search on all folds selects a model that scores {number(row['tuned'])} by "
+            f"{words(assessment.metric)}; its optimism is {difference_text(optimism)}."
         )
 
 
@@ -91,7 +92,7 @@ def _simplest(rule: OneStandardError, what: str, of: str) -> str:
     near = f"within one standard error ({number(rule.error)}) of the best by {words(rule.metric)}"
     if rule.simplest == rule.best:
         return f"No {what} simpler than the best, {rule.best}, is {near} ({of})."
-    return f"The simplest {what} {near}, {rule.best}, is {rule.simplest} ({of})."
+    return f"The simplest {what} {near} is {rule.simplest}; the best is {rule.best} ({of})."
 
 
 def _head_type(assessment: Assessment) -> Iterator[str]:
@@ -105,9 +106,9 @@ def _shuffled(assessment: Assessment) -> Iterator[str]:
             found = Interval(row["auc"], row["auc_low"], row["auc_high"])
             covers = found.low <= 0.5 <= found.high
             end = (
-                "which covers 0.5 as it should"
+                "which covers 0.5, as it should"
                 if covers
-                else "which leaves out 0.5: one shuffle in twenty does so by chance; else something leaks"
+                else "which excludes 0.5: one shuffle in twenty does so by chance; otherwise labels leak"
             )
             yield f"With {row['pipeline']} the AUC is {interval_text(found)}, {end}."
 
@@ -115,11 +116,14 @@ def _shuffled(assessment: Assessment) -> Iterator[str]:
 def _triage(assessment: Assessment) -> Iterator[str]:
     table = assessment.tables["triage"]
     rows = table[(table["rule"] == "triage") & (table["confidence"] == table["confidence"].max())]
-    parts = [f"at {share(row['target_error'])}, {share(row['decided'])}" for row in rows.to_dict("records")]
+    parts = [
+        f"{share(row['decided'])} at a target error of {share(row['target_error'])}"
+        for row in rows.to_dict("records")
+    ]
     if parts:
         yield (
-            f"Patients who can be decided with a promise that so many of them at most are wrong "
-            f"({share(rows['confidence'].iloc[0])} confidence): {'; '.join(parts)}."
+            f"Patients whom triage decides with {share(rows['confidence'].iloc[0])} confidence: "
+            f"{'; '.join(parts)}."
         )
 
 

@@ -127,7 +127,7 @@ def _is_among(name: str, values: tuple[float, ...]) -> Callable[[Row], bool]:
 # In the order that they are shown; a table that is not here (patients) is in its CSV file only.
 SHOWN: dict[str, Shown] = {
     "pipelines": Shown(
-        "Nested scores. ( – ): 95 % interval by patient; t: mean of the folds, corrected repeated k-fold t",
+        "Nested scores. ( – ): 95 % interval by patient; t: mean of the folds with the corrected repeated k-fold t",
         {"pipeline": _text("pipeline"), "balanced accuracy": _score("balanced_accuracy"), "AUC": _score("auc"),
          "bal. accuracy, t": _score("balanced_accuracy_t")},
     ),
@@ -139,7 +139,7 @@ SHOWN: dict[str, Shown] = {
          "correct only by this one": lambda r: f"{r['only_main_right']} : {r['only_other_right']}"},
     ),
     "optimism": Shown(
-        "Optimism: selected score less nested score; inner: of the searches inside the outer folds",
+        "Optimism: selected minus nested score (losses: nested minus selected); inner: inside the outer folds",
         {"metric": _arrow, "nested": _number("nested"), "selected": _number("tuned"),
          "optimism": _score("optimism", signed=True), "inner": _number("inner_optimism", signed=True)},
     ),
@@ -150,29 +150,29 @@ SHOWN: dict[str, Shown] = {
          "balanced accuracy": _score("balanced_accuracy"), "AUC": _score("auc")},
     ),
     "calibration": Shown(
-        "Calibration, fitted inside the folds; if calibrated: the error that true probabilities would show",
+        "Calibration, fitted inside the folds; if calibrated: the error of perfectly calibrated probabilities",
         {"calibrator": _text("calibrator"), "slope": _score("calibration_slope"),
          "intercept": _number("calibration_intercept", 2), "error ↓": _score("calibration_error"),
          "if calibrated": _number("error_if_calibrated"), "log loss ↓": _number("log_loss")},
     ),
     "triage": Shown(
-        "Deciding some patients, referring the others; cross-validated: by the rule found on the other folds",
+        "Deciding some patients, referring the others; cross-validated: decided by the rule of the other folds",
         {"rule": _text("rule"), "target error": _target_error, "confidence": _share("confidence"),
          "decided": _share("decided"), "decided (cross-validated)": _share("measured_decided"),
          "observed error": lambda r: interval(r, "measured_wrong", percent=True)},
     ),
     "risk_coverage": Shown(
-        "Risk–coverage: error among the most certain patients; least: if the errors were the least certain ones",
+        "Risk–coverage: error among the most certain patients; least: if the wrong patients were the least certain",
         {"decided": _share("coverage"), "error": _number("risk"), "least": _number("least_risk")},
         _is_among("coverage", _FEW_COVERAGES),
     ),
     "thresholds": Shown(
-        "Thresholds found inside, used on the folds; aim: cost of a missed patient in false alarms, or sensitivity",
+        "Thresholds found on inner predictions, used on the folds; aim: cost of missed : false alarm, or sensitivity",
         {"rule": _text("rule"), "aim": _aim, "threshold": _number("threshold", 2), "sensitivity": _score("sensitivity"),
          "specificity": _score("specificity"), "cost": _number("mean_cost", 2)},
     ),
     "decision_curves": Shown(
-        "Net benefit, true positives per patient, and its differences (pointwise 95 %)",
+        "Net benefit in true positives per patient, and its differences (pointwise 95 % intervals)",
         {"threshold": _number("threshold", 2), "model": _number("main"), "treat all": _number("treat_all"),
          "difference to treat all": _score("over_treat_all", signed=True),
          "difference to clinical only":
@@ -191,7 +191,7 @@ SHOWN: dict[str, Shown] = {
         {"pipeline": _text("name"), "score": _number("score"), "within": lambda r: "yes" if r["within"] else "no"},
     ),
     "head_types": Shown(
-        "Head types, selected scores of the search on all folds; the quickest first",
+        "Head types, selected scores of the search on all folds; the cheapest first",
         {"head type": _text("name"), "score": _number("score"), "within": lambda r: "yes" if r["within"] else "no"},
     ),
     "permutation": Shown(

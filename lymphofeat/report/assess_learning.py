@@ -39,16 +39,15 @@ def with_learning_curve(assessment: Assessment, learning: Learning) -> Assessmen
 
 
 def learning_sentence(learning: Learning) -> str:
-    """What twice the patients would bring, and on what trust."""
+    """What twice the patients would add, and the assumption behind it."""
     gain = learning.gain
     types = Counter(learning.head_types)
     heads = f"the {learning.head_types[0]} head" if len(types) == 1 else f"heads of {len(types)} types"
     if learning.n_heads > 1:
-        heads = f"the averages of up to {learning.n_heads} heads a fold ({', '.join(types)})"
-    verdict = "" if gain.low > 0.001 else "; it may be nothing"
+        heads = f"the averages of up to {learning.n_heads} heads per fold ({', '.join(types)})"
+    verdict = "" if gain.low > 0.001 else " The gain may be zero."
     return (
-        f"Learning from {2 * learning.n_now:.0f} patients instead of {learning.n_now:.0f} would change the "
-        f"{words(learning.metric)} by {difference_text(gain)}{verdict}: an inverse power law through "
-        f"{int(learning.table['measured'].sum())} sizes, extrapolated, with the parameters of "
-        f"{heads} held fixed."
+        f"Training on {2 * learning.n_now:.0f} patients instead of {learning.n_now:.0f} would change the "
+        f"{words(learning.metric)} by {difference_text(gain)}.{verdict} This extrapolates an inverse power law through "
+        f"{int(learning.table['measured'].sum())} sizes, with the parameters of {heads} held fixed."
     )

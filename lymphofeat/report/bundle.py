@@ -13,7 +13,7 @@ __all__ = ["render_export", "render_predictions"]
 
 
 def render_export(summary: ExportSummary, console: Console) -> None:
-    """Print what is in the bundle, and by which digest it is known again."""
+    """Print what is in the bundle, and its digest."""
     size = summary.n_bytes / 1e6
     show(console, (f"Wrote {summary.path}", "bold"), f": {size:.1f} MB, SHA-256 {summary.digest}")
     show(console, summary.model.reason)
@@ -25,16 +25,16 @@ def render_export(summary: ExportSummary, console: Console) -> None:
         noun = "encoder" if len(summary.encoders) == 1 else "encoders"
         show(console, f"{fits} of each, {len(summary.encoders)} {noun}: {first.backbone}, {first.origin}")
     else:
-        show(console, f"{fits} of each; no image is looked at")
+        show(console, f"{fits} of each; no images are used")
     if not summary.nested:
         show(
             console,
             (
-                "The card's scores are of the very patients that the heads were chosen on, and it says so.",
+                "The scores on the model card come from the same patients as the selection, as the card says.",
                 "yellow",
             ),
         )
-    show(console, "For whom it is, and what it cannot do: MODEL_CARD.md in it.")
+    show(console, "Intended use and limits: MODEL_CARD.md in the bundle.")
 
 
 def render_predictions(summary: PredictSummary, console: Console) -> None:
@@ -53,4 +53,4 @@ def render_predictions(summary: PredictSummary, console: Console) -> None:
     if kinds:
         warned = int((summary.table["warnings"] != "").sum())
         each = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common())
-        show(console, (f"{warned} of {n} with warnings: {each}", "yellow"))
+        show(console, (f"{warned} of {n} patients with warnings: {each}", "yellow"))

@@ -23,9 +23,9 @@ def render_extract(summary: ExtractSummary, console: Console) -> None:
     )
     show(console, f"  weights: {s.origin}")
     if s.n_before == s.n_images:
-        show(console, "  it was complete already; nothing to do")
+        show(console, "  already complete; nothing to do")
         return
-    resumed = f"; {s.n_before:,} were there from an earlier run" if s.n_before else ""
+    resumed = f"; {s.n_before:,} from an earlier run" if s.n_before else ""
     show(
         console, f"  {s.n_images - s.n_before:,} images in {s.seconds:.1f} s, {s.rate:.0f} images/s{resumed}"
     )
@@ -54,7 +54,7 @@ def render_cache(cache: Cache, console: Console) -> None:
     )
     show(console, f"  cohort   {cache.tables.source or 'imported features'}")
     show(
-        console, f"  ages     counted to {cache.tables.reference or 'a day that this cache does not record'}"
+        console, f"  ages     counted to {cache.tables.reference or 'a date that this cache does not record'}"
     )
     show(
         console,
@@ -115,5 +115,5 @@ def render_trainings(trainings: Iterable[tuple[Path, TrainingState]], console: C
             console,
             f"{path.stem}: in training, {state.epoch} epoch{'s' * (state.epoch > 1)} done, the best with balanced "
             f"accuracy {best['balanced_accuracy']:.3f} on its validation patients; the same `lymphofeat extract` "
-            "goes on.",
+            "continues it.",
         )

@@ -54,7 +54,7 @@ def _verdict(report: CheckReport) -> tuple[str, str]:
     errors, warnings = len(report.errors), len(report.warnings)
     if errors:
         which = "it" if errors == 1 else "them"
-        return f"{counted(errors, 'error')}: correct {which} before going on.", "bold red"
+        return f"{counted(errors, 'error')}: correct {which} before you continue.", "bold red"
     if warnings:
         which = "warning" if warnings == 1 else f"{warnings} warnings"
         return f"The cohort can be used; read the {which} above.", "bold yellow"
@@ -62,7 +62,7 @@ def _verdict(report: CheckReport) -> tuple[str, str]:
 
 
 def _summary_table(summary: Summary) -> PlainTable:
-    table = PlainTable(title="What it holds", show_header=False)
+    table = PlainTable(title="Contents", show_header=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
     for name, text in _summary_rows(summary):
@@ -83,7 +83,7 @@ def _summary_rows(s: Summary) -> Iterator[tuple[str, str]]:
     yield "age (years)", _spread(s.age, "{:.0f}")
     yield "lymphocytes (10⁹/l)", _spread(s.count, "{:.1f}")
     yield "sex", _listed(s.sexes.items())
-    yield "dates written", _listed(s.date_orders.items())
+    yield "date formats", _listed(s.date_orders.items())
     yield "missing values", _missing(s.missing)
     yield "image sizes", _listed((f"{w} × {h}", n) for (w, h), n in s.sizes)
     yield "image formats", _listed(s.formats)
@@ -92,7 +92,7 @@ def _summary_rows(s: Summary) -> Iterator[tuple[str, str]]:
 def _joined(groups: Sequence[Sequence[str]], most: int = 5) -> str:
     """How many groups of records share a fold, and who is in the first ones."""
     if not groups:
-        return "none seen"
+        return "none found"
     words = [listing(ids) for ids in groups[:most]] + ["…"] * (len(groups) > most)
     return f"{len(groups)}, whose records share a fold: {'; '.join(words)}"
 
@@ -108,7 +108,7 @@ def _listed(counts: Iterable[tuple[str, int]], most: int = 5) -> str:
     pairs = list(counts)
     words = [f"{name}: {n:,}" for name, n in pairs[:most]]
     if len(pairs) > most:
-        words.append(f"and {len(pairs) - most} more kinds: {sum(n for _, n in pairs[most:]):,}")
+        words.append(f"and {len(pairs) - most} others: {sum(n for _, n in pairs[most:]):,}")
     return ", ".join(words) or "–"
 
 
@@ -122,7 +122,7 @@ def _print_audit(audit: Sequence[Shortcut], console: Console) -> None:
         show(console, "No shortcut audit: it needs two labelled patients of each class.")
         return
     table = PlainTable(title="Shortcut audit")
-    table.add_column("what must not decide", style="cyan")
+    table.add_column("possible shortcut", style="cyan")
     table.add_column("AUC alone", justify="right")
     table.add_column("95 % interval")
     table.add_column("larger in")

@@ -98,9 +98,9 @@ def _measured_on(comparison: Comparison) -> str:
     n_folds = len(set(patients.folds.tolist()))
     return (
         f"Measured on {len(patients.y)} labelled patients ({int(patients.y.sum())} malignant), out-of-fold, {n_folds} "
-        "folds, the same for all; [ ] is the 95 % bootstrap interval by patient. Heads decide at their training "
-        "patients' share of malignant, fine-tuned networks at 0.5. Seconds are from pixels to predictions (> where the "
-        "encoder's were not recorded)."
+        "folds, the same for all; [ ] is the 95 % bootstrap interval by patient. Heads decide at the "
+        "share of malignant among their training patients; majority and fine-tuned networks decide at 0.5. Seconds "
+        "count from pixels to predictions (> where those of the encoder were not recorded)."
     )
 
 

@@ -12,7 +12,7 @@ _ENCODERS = (*_TRAINED, "random")
 
 
 def conclusions(comparison: Comparison) -> list[str]:
-    """The best system and its equals; whether encoders beat the random one; whether images add to clinical values."""
+    """The best pipeline and its equals; whether encoders beat the random one; whether images add to clinical values."""
     return [
         _about_the_best(comparison),
         *_about_the_encoder(comparison, "image", "Images only"),
@@ -29,17 +29,17 @@ def _about_the_best(comparison: Comparison) -> str:
         "these patients, so its score is optimistic"
     )
     if not comparison.tied:
-        return f"{sentence}; every other system is worse by more than the interval."
+        return f"{sentence}; every other pipeline is worse (the interval of the difference excludes zero)."
     names = ", ".join(m.pipeline.name for m in comparison.tied)
     return f"{sentence}; {len(comparison.tied)} of the others cannot be told apart from it (≈): {names}."
 
 
 def _about_the_encoder(comparison: Comparison, inputs: str, where: str) -> Iterator[str]:
-    """The best system on a trained encoder against the best ones on its untrained double and on colours."""
+    """The best pipeline on a trained encoder against the best ones on its untrained double and on colours."""
     trained = comparison.best_of(_TRAINED, inputs)
     if trained is None:
         if inputs == "image":
-            yield "No system on a trained encoder was compared, so nothing can be said of encoders."
+            yield "No pipeline with a trained encoder was compared, so nothing can be said about encoders."
         return
     controls = {
         "the random encoder": comparison.best_of(("random",), inputs, trained.pipeline.backbone),
@@ -62,17 +62,17 @@ def _end(comparison: Comparison, trained: Measured, control: Measured, name: str
 
 
 def _about_the_images(comparison: Comparison) -> Iterator[str]:
-    """The best system on images and clinical values against the clinical values alone."""
+    """The best pipeline on images and clinical values against the clinical values alone."""
     both, clinical = comparison.best_of(_ENCODERS, "image+clinical"), comparison.named("clinical")
     if both is None or clinical is None:
         return
     end = {
         "better": "images add to the clinical values",
-        "worse": "images take from the clinical values",
-        "": "it cannot be said that images add to the clinical values",
+        "worse": "adding images makes the prediction worse",
+        "": "nothing here shows that images add to the clinical values",
     }[comparison.verdict(both, clinical)]
     other = _other_verdict(comparison, both, clinical)
-    yield f"Images beside clinical values: {_against(comparison, both, clinical)}: {end}{other}."
+    yield f"Images added to clinical values: {_against(comparison, both, clinical)}: {end}{other}."
 
 
 def _against(comparison: Comparison, one: Measured, other: Measured) -> str:
@@ -84,7 +84,7 @@ def _against(comparison: Comparison, one: Measured, other: Measured) -> str:
 
 
 def _second(comparison: Comparison) -> str:
-    """The metric that is told beside the one that systems are ranked by."""
+    """The metric that is shown beside the one that pipelines are ranked by."""
     return "balanced_accuracy" if comparison.metric == "auc" else "auc"
 
 

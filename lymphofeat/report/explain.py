@@ -20,15 +20,15 @@ __all__ = ["render_explanation", "write_explanation"]
 _CLASSES = {0: "reactive", 1: "malignant"}
 _METHODS: Mapping[Method, str] = {
     "exact": "Each image's share of the image part is exact: the log-odds are a sum over images.",
-    "attention": "Each image's share is its attention times what it says; attention depends on all images together.",
-    "leave-one-out": "Each image's share is what the log-odds lose without it; shares need not add up.",
+    "attention": "Each image's share is its attention times its own log-odds; it depends on all images together.",
+    "leave-one-out": "Each image's share is the log-odds minus the log-odds without it; shares need not add up.",
     "none": "The head sees no image.",
 }
 # The same of several heads, each with the number of those that it is true of.
 _OF_SEVERAL: Mapping[Method, str] = {
     "exact": "{} whose log-odds are a sum over images, exactly",
-    "attention": "{} with attention, times what the image says; attention depends on all images together",
-    "leave-one-out": "{} by what the log-odds lose without the image; such shares need not add up",
+    "attention": "{} by attention times the image's own log-odds, which depends on all images together",
+    "leave-one-out": "{} by the log-odds minus those without the image; such shares need not add up",
     "none": "{} that see no image and add 0",
 }
 _NEAREST = 1e-12  # of a probability to 0 and 1, where it has log-odds
@@ -76,7 +76,7 @@ def write_explanation(explanation: Explanation, path: Path, *, force: bool = Fal
 def _blind(e: Explanation) -> str:
     each = "" if len(e.members) == 1 else "each "
     if e.fold is not None:
-        return f"{each}fitted on {e.n_trained_on} patients, without fold {e.fold}, which this one is in"
+        return f"{each}fitted on {e.n_trained_on} patients, without fold {e.fold}, the fold of this patient"
     if e.n_models > 1:
         return f"{each}averaged over {e.n_models} fits, one on the training patients of each encoder"
     return f"{each}fitted on all {e.n_trained_on} labelled patients"
@@ -96,8 +96,8 @@ def _several(e: Explanation) -> str:
         return ""
     own = float(logit(np.clip(e.probability, _NEAREST, 1 - _NEAREST)))
     return (
-        f"These are means over the {_fitted(e)}, so that they add up; the mean probability has the log-odds "
-        f"{number(own, 2, signed=True)}: another number where the heads disagree."
+        f"These are means over the {_fitted(e)}, so they add up; the log-odds of the mean probability are "
+        f"{number(own, 2, signed=True)} and differ where the heads disagree."
     )
 
 

@@ -1,4 +1,4 @@
-"""What `extract` says of fine-tuned encoders, and `recipes` of the ways to train them."""
+"""What `extract` prints about fine-tuned encoders, and `recipes` about recipes."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from .printing import PlainTable, show
 
 
 def render_finetune(summary: FinetuneSummary, console: Console) -> None:
-    """Which encoders there are now, and what their inner validation said."""
+    """Which encoders there are now, and their scores on inner validation patients."""
     s = summary
     show(
         console,
@@ -24,7 +24,7 @@ def render_finetune(summary: FinetuneSummary, console: Console) -> None:
     )
     show(console, f"  recipe {s.recipe.name}, started from: {s.origin}")
     if s.n_before == len(s.best):
-        show(console, "  they were complete already; nothing to do")
+        show(console, "  already complete; nothing to do")
         return
     table = PlainTable(padding=(0, 2))
     table.add_column("encoder", no_wrap=True)
@@ -38,12 +38,12 @@ def render_finetune(summary: FinetuneSummary, console: Console) -> None:
             f"{record['auc']:.3f}",
         )
     show(console, table)
-    before = f"; {s.n_before} encoders were there from an earlier run" if s.n_before else ""
+    before = f"; {s.n_before} encoders from an earlier run" if s.n_before else ""
     show(console, f"  {duration(s.seconds)}{before}; the networks are in {encoders_folder(s.cache)}/")
     show(
         console,
-        "  Inner values chose the epoch, so they flatter; `lymphofeat tune` and `compare` score on folds that the "
-        "encoders never saw.",
+        "  The inner scores chose the epoch, so they are optimistic; `lymphofeat tune` and `compare` score on folds "
+        "that the encoders never saw.",
     )
 
 
@@ -52,14 +52,14 @@ def render_recipes(recipes: Sequence[Recipe], console: Console) -> None:
     table = PlainTable(padding=(0, 2))
     table.add_column("recipe", no_wrap=True)
     table.add_column("epochs", justify="right")
-    table.add_column("what it is")
+    table.add_column("description")
     for recipe in recipes:
         table.add_row(recipe.name, str(recipe.training.epochs), recipe.title)
     show(console, table)
     show(
         console,
-        "`lymphofeat recipes NAME` shows all settings of one, in the form of a recipe file; docs/recipes.md says why "
-        "they are as they are.",
+        "`lymphofeat recipes NAME` shows all settings of a recipe in the form of a recipe file; docs/recipes.md "
+        "explains them.",
     )
 
 

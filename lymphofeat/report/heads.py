@@ -23,7 +23,7 @@ def render_heads(head_types: Mapping[str, HeadType], console: Console) -> None:
     """Print every head type with a sentence, its source, inputs and cost; then the poolings."""
     table = PlainTable(title="Heads")
     table.add_column("name", style="cyan", no_wrap=True)
-    table.add_column("what it is, and its source")
+    table.add_column("description and source")
     table.add_column("cost", no_wrap=True)
     for head_type in head_types.values():
         inputs = ", ".join(head_type.inputs)
@@ -42,7 +42,7 @@ def render_heads(head_types: Mapping[str, HeadType], console: Console) -> None:
 def _poolings() -> PlainTable:
     table = PlainTable(title="Poolings")
     table.add_column("name", style="cyan", no_wrap=True)
-    table.add_column("what a bag becomes")
+    table.add_column("what it takes from a bag")
     about = {name: pooling.about for name, pooling in POOLINGS.items()}
     about |= {name: pooling.about for name, pooling in FITTED_POOLINGS.items()}
     for name in sorted(about):

@@ -110,7 +110,7 @@ def _render_ensemble(ensemble: Ensemble, fitted: str, console: Console) -> None:
         scores = (compact_interval(choice.selected), compact_interval(choice.nested))
         style = "bold" if choice.rule == ensemble.rule else ""
         table.add_row(_RULE[choice.rule], str(len(choice.weights)), *scores, style=style)
-    table.add_row("rule chosen, too", "", "", compact_interval(ensemble.nested))
+    table.add_row("nested, rule included", "", "", compact_interval(ensemble.nested))
     show(console, table)
     show(
         console,
@@ -121,7 +121,7 @@ def _render_ensemble(ensemble: Ensemble, fitted: str, console: Console) -> None:
 
 def _undecided(ensemble: Ensemble) -> str:
     if ensemble.difference.low <= 0 <= ensemble.difference.high:
-        return "; these patients cannot tell the two apart."
+        return "; these patients do not show which is better."
     return "."
 
 
@@ -131,7 +131,7 @@ def _counted(summary: SubmissionSummary) -> str:
         return f"The first submission of this cohort ({summary.log})."
     return (
         f"Submission {n} of this cohort, {summary.n_of_study} of them by {study}, {summary.n_files} different tables "
-        f"({summary.log}); each look at a leaderboard spends some of its test set."
+        f"({summary.log}); each look at a leaderboard uses up some of its test set."
     )
 
 
@@ -157,7 +157,7 @@ def _leaderboard(summary: StudySummary) -> PlainTable:
     table.add_column("trials", justify="right")
     table.add_column("best", justify="right")
     table.add_column(words(summary.metric), no_wrap=True)
-    table.add_column("minus the best", no_wrap=True)
+    table.add_column("difference to the best", no_wrap=True)
     for entry in summary.leaderboard:
         leads = entry.trial is summary.best
         table.add_row(
@@ -183,7 +183,7 @@ def _importance(summary: StudySummary) -> str:
         return found.note
     largest = list(found.shares.items())[:_MOST_PARAMETERS]
     listed = ", ".join(f"{name} {share:.2f}" for name, share in largest)
-    return f"What told good trials from the others: {listed}. {found.note}"
+    return f"Parameters that separate good trials from the others: {listed}. {found.note}"
 
 
 def _number(trial: TrialSummary | None) -> str:

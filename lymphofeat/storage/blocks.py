@@ -191,7 +191,7 @@ def _grow(
         progress.stop()
     if _pending(plan, plan.partial):
         raise CacheError(
-            f"{plan.partial} did not read back as written; check the disk, run the command again."
+            f"{plan.partial} did not read back as written; check the disk and run the command again."
         )
     move_into_place(plan.partial, plan.path)
 

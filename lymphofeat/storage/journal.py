@@ -50,8 +50,8 @@ class Ledger:
                 sync(self.path.parent)
         except OSError as error:
             raise StudyError(
-                f"{self.path} cannot be written ({error.strerror}); make room or free the file, then give the same "
-                "command again: what is in it is kept."
+                f"{self.path} cannot be written ({error.strerror}); free disk space or unlock the file, then run the "
+                "same command again: its content is kept."
             ) from error
         self._entries[key] = dict(entry)
 
@@ -82,7 +82,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
             entries[entry.pop("key")] = entry
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise StudyError(
-                f"{path}, line {number}: not what lymphofeat writes there; move the file away to begin anew."
+                f"{path}, line {number}: not what lymphofeat writes there; move the file away to start again."
             ) from error
     return entries
 

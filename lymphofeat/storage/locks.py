@@ -93,7 +93,7 @@ def held_by_another(path: Path) -> str:
     who = holder(path)
     return (
         f"{path} is locked by another program{f' ({who})' if who else ''}; close it there, or wait, and run the "
-        "command again. The file itself is not at fault."
+        "command again. The file itself is intact."
     )
 
 
@@ -137,7 +137,7 @@ def _file_lock(file: Path) -> str:
         return ""
     return (
         f" The file system has no locks, so the file {file} stands for one, and a process that was killed leaves it: "
-        "remove it if no lymphofeat is at work there."
+        "remove it if no lymphofeat is running there."
     )
 
 

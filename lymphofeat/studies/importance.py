@@ -38,10 +38,7 @@ class Importance:
     def note(self) -> str:
         """On how much it rests, in one sentence."""
         if self.n_trials < _LEAST_TRIALS:
-            return (
-                f"With {self.n_trials} complete trials the importance of parameters would be noise; it takes "
-                f"{_LEAST_TRIALS}."
-            )
+            return f"Parameter importance needs {_LEAST_TRIALS} complete trials; with {self.n_trials} it is noise."
         return f"From {self.n_trials} complete trials (PED-ANOVA, best tenth against all); shares below 0.05 are noise."
 
 

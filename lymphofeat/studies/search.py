@@ -107,7 +107,7 @@ class Search:
 
         Raises:
             StudyError: most of the batch failed alike, for a reason that no head foresees; none of these is kept, so
-                that they are scored again when it is mended.
+                that they are scored again when its cause is removed.
         """
         self._refuse_failures_of_all(first)
         for number, result in sorted(self._failed.items()):
@@ -132,7 +132,7 @@ class Search:
                 error = next(one[ERROR] for one in attrs if cause_of(one) == cause)
                 raise StudyError(
                     f"{times} trials of {BATCH} failed alike, so the fault is not in one head: {error}. The finished "
-                    "trials are kept; once it is mended, the same command scores these again."
+                    "trials are kept. Remove the cause; the same command then scores these again."
                 )
 
     def _keep(self, proposal: Proposal, result: TrialResult) -> None:

@@ -1,4 +1,4 @@
-"""Which of a study's heads is handed over to new patients: one head or a plain average, by a rule with a name.
+"""Which of a study's heads is selected for new patients: one head or a plain average, by a rule with a name.
 
 The best trial by a score is the best partly by luck, and the more so the noisier the score: balanced accuracy counts
 whole patients on either side of a threshold, log loss weighs every probability. `benchmarks/selection.py` compares the
@@ -75,7 +75,7 @@ class Rule:
 
 
 def select(candidates: Sequence[Candidate], rule: str = DEFAULT) -> Average:
-    """Choose what is handed over, on the out-of-fold predictions of the trials; no head is fitted.
+    """Select a model on the out-of-fold predictions of the trials; no head is fitted.
 
     Args:
         candidates: the complete trials of one study, at least one.

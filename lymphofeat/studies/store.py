@@ -101,8 +101,8 @@ class Store:
         except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
             who = holder(self.path) if sqlite_is_locked(error) else ""
             raise StudyError(
-                f"{self.path} cannot be written ({_cause(error)}{f' by {who}' if who else ''}); make room or free the "
-                "file, then give the same command again: the finished trials are kept."
+                f"{self.path} cannot be written ({_cause(error)}{f' by {who}' if who else ''}); free disk space or "
+                "unlock the file, then run the same command again: the finished trials are kept."
             ) from error
 
 
@@ -148,7 +148,7 @@ def open_store(path: Path) -> Iterator[Store]:
         except (KeyError, StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
             raise StudyError(held_by_another(path) if sqlite_is_locked(error) else foreign) from error
         except RuntimeError as error:  # Optuna's tables are of another release; its message says what to do
-            raise StudyError(f"{path} was written by another Optuna: {error}") from error
+            raise StudyError(f"{path} was written by another version of Optuna: {error}") from error
         if store.provenance.get("format") not in _READ:
             maker = store.provenance.get("lymphofeat")
             raise StudyError(
@@ -205,8 +205,7 @@ def _look_before(path: Path) -> None:
             raise StudyError(held_by_another(path))
         case "damaged-sqlite":
             raise StudyError(
-                f"{path} is damaged ({kind.cause}); put a good copy in its place, or begin a new study with --study "
-                "NAME."
+                f"{path} is damaged ({kind.cause}); restore a good copy, or begin a new study with --study NAME."
             )
         case "unreadable":
             raise StudyError(f"{path} cannot be read ({kind.cause}); check its permissions and the disk.")

@@ -35,10 +35,10 @@ __all__ = [
     "words",
 ]
 
-# How a sentence on selected scores ends.
+# What follows a sentence on a selection.
 OPTIMISTIC = (
-    "its scores are optimistic and the intervals do not cover the selection; only `lymphofeat evaluate`, which repeats "
-    "the search inside every outer fold, is free of it."
+    "The scores are therefore optimistic, and their intervals do not cover the selection. `lymphofeat evaluate` "
+    "repeats the search inside every outer fold; its scores are free of this."
 )
 
 
@@ -68,7 +68,7 @@ class StudySummary:
         provenance: cache, encoder family, metric, class weights, seed, repeats, heads, inputs, sampler, space, version.
         best: the best complete trial by the study's metric; of equals the first.
         best_clinical, best_image: the best with clinical values only and with images only; None if not tried.
-        selected: what `submit` and `export` hand over unless they are told otherwise: see `selection.DEFAULT`.
+        selected: the model that `submit` and `export` take by default: see `selection.DEFAULT`.
         leaderboard: the best of each head type, best first; those without a complete trial are left out.
         ids: the labelled patients' IDs, in the order of `TrialSummary.y`.
         rows: the finished trials by number, without what they were scored on; stopped and failed ones among them.
@@ -169,8 +169,8 @@ class StudySummary:
     def caveat(self) -> str:
         """That the best score was selected, which it must not be quoted without."""
         return (
-            f"Trial {self.best.number} was selected as the best of {self.n_scored} by {words(self.metric)} on these "
-            f"very folds, so {OPTIMISTIC}"
+            f"Trial {self.best.number} was selected as the best of {self.n_scored} trials by {words(self.metric)}, "
+            f"on these same folds. {OPTIMISTIC}"
         )
 
     @property

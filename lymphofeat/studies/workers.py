@@ -222,6 +222,6 @@ def _scored(score: Callable[[TrialTask], TrialResult], task: TrialTask) -> Trial
 def _killed(task: TrialTask, member: _Member) -> str:
     code = member.process.exitcode
     return (
-        f"Two processes ended (exit code {code}) while they scored trial {task.number}; most often the memory is used "
-        "up: give fewer --jobs. The finished trials are kept, and the same command scores this one again."
+        f"Two processes ended (exit code {code}) while they scored trial {task.number}; the usual cause is too "
+        "little memory: give fewer --jobs. The finished trials are kept, and the same command scores this one again."
     )

@@ -76,8 +76,8 @@ def read_checkpoint(
             difference(state.identity, identity) if state.identity else "settings, data or library versions"
         )
         raise StaleCacheError(
-            f"{path} was begun otherwise ({differing}); give what the first run was given to go on "
-            "with it, another --name to keep both, or --force to begin anew."
+            f"{path} differs from this run ({differing}); give the options of the first run to continue "
+            "it, another --name to keep both, or --force to start again."
         )
     state.key, state.identity = key, dict(identity)
     return state
@@ -96,5 +96,5 @@ def inspect_checkpoint(path: Path, *, whole: bool = False) -> TrainingState:
         return TrainingState(**torch.load(path, map_location="cpu", weights_only=True, mmap=not whole))
     except Exception as error:  # torch.load and pickle raise many kinds on a damaged file
         raise StaleCacheError(
-            f"{path} is damaged ({type(error).__name__}); move it away, or give --force, to train this encoder anew."
+            f"{path} is damaged ({type(error).__name__}); move it away, or give --force, to train this encoder again."
         ) from error

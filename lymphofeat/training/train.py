@@ -233,7 +233,7 @@ class _Run:
             progress.advance(len(group.rows))
         if not np.isfinite(total):
             raise InputError(
-                f"{self.training.name}, epoch {epoch + 1}: the loss is not finite any more; lower [optimiser] lr in "
+                f"{self.training.name}, epoch {epoch + 1}: the loss is no longer finite; lower [optimiser] lr in "
                 "the recipe, or use --dtype float32."
             )
         return total / len(self.first)

@@ -43,7 +43,7 @@ def test_all_tables_are_there_and_the_same_twice() -> None:
     assert first.differences == again.differences
     assert (first.n, first.n_malignant, first.n_folds, first.n_runs) == (120, 72, 5, 1)
     assert first.notes == (
-        "One run says nothing of how the next would decide; give more --repeats or --seeds.",
+        "One run says nothing about how the next would decide; give more --repeats or --seeds.",
     )
 
 
@@ -52,7 +52,7 @@ def test_what_is_lacking_is_said() -> None:
     assert [note[:35] for note in found.notes] == [
         "Clinical values alone were not eval",
         "Some fold has no inner predictions ",
-        "One run says nothing of how the nex",
+        "One run says nothing about how the ",
         "No search on all folds was given, s",
     ]
     assert found.simplest_pipeline.simplest == "image + clinical"

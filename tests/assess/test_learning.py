@@ -148,7 +148,7 @@ def test_more_patients_help_where_there_is_more_to_learn(cache: Cache) -> None:
     assert found.gain.value == pytest.approx(table["fitted"].iloc[-1] - table["fitted"].iloc[7])
     sentence = learning_sentence(found)
     assert sentence.startswith(
-        f"Learning from 240 patients instead of 120 would change the AUC by +{found.gain.value:.3f} ["
+        f"Training on 240 patients instead of 120 would change the AUC by +{found.gain.value:.3f} ["
     )
     assert sentence.endswith("with the parameters of the logistic head held fixed.")
 
@@ -195,7 +195,7 @@ def test_an_assessment_gains_the_curve_or_says_why_not(cache: Cache, tmp_path: P
     found = assess(nested(), [], table_of(), n_resamples=50)
     more = measured_learning_curve(found, cache, "frozen", PARAMS, Silent())
     assert more.tables["learning_curve"]["measured"].sum() == 8
-    assert more.notes[-1].startswith("Learning from 240 patients instead of 120")
+    assert more.notes[-1].startswith("Training on 240 patients instead of 120")
     small = open_cache(frozen_cache(tmp_path / "s.h5", n=20))
     without = measured_learning_curve(found, small, "frozen", PARAMS, Silent())
     assert list(without.tables) == list(found.tables)

@@ -105,7 +105,7 @@ def test_ages_to_the_day_are_not_told_by_ranges(model: Path) -> None:
 def test_the_card_says_what_has_to_be_said(model: Path, cache: Path, studies: Made, tmp_path: Path) -> None:
     card = (model / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "18 labelled patients, 9 of them malignant" in card
-    assert "Selected, and so too good" in card
+    assert "Selected, therefore optimistic" in card
     assert "target error of 20%" in card
     assert "counted on 2020-01-01;" in card
     assert "no diagnosis should rest on it" in card
@@ -114,7 +114,7 @@ def test_the_card_says_what_has_to_be_said(model: Path, cache: Path, studies: Ma
     assert ("Treat the bundle" in card) is kernel
     export_bundle(cache, studies["clinical"], tmp_path / "m")
     card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "no image is looked at" in card
+    assert "no images are used" in card
     assert "Treat the bundle" not in card
 
 
@@ -159,7 +159,7 @@ def test_what_exists_is_replaced_on_demand_only(cache: Path, studies: Made, tmp_
     assert load_bundle(out).sees_images
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(InputError, match="is no bundle, so --force does not replace it"):
+    with pytest.raises(InputError, match="is not a bundle, so --force does not replace it"):
         export_bundle(cache, studies["clinical"], tmp_path / "mine", force=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == [".m.lock", "m", "mine"]
 

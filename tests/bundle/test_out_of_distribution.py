@@ -136,7 +136,7 @@ def test_axes_that_were_stored_scrambled_are_put_right_and_said(
     for one, other in zip(found.images, load_bundle(larger).images or (), strict=True):
         np.testing.assert_array_equal(one.axes, other.axes)
     summary = predict_folder(old, others, tmp_path / "p.csv")
-    assert any("wrongly called nearly everyone" in note for note in summary.notes)
+    assert any("wrongly marked nearly everyone" in note for note in summary.notes)
     assert int(summary.table["warnings"].str.contains(UNLIKE).sum()) == flagged(
         larger, others, tmp_path / "q.csv"
     )
@@ -161,7 +161,7 @@ def test_a_new_bundle_whose_distances_differ_is_refused(larger: Path, tmp_path: 
     arrays = load_arrays((copy / TRAINING).read_bytes())
     axes = arrays["0.axes"]
     replaced(copy, TRAINING, save_arrays(arrays | {"0.axes": axes.T.reshape(axes.shape)}))
-    with pytest.raises(BundleError, match="no warning could be trusted"):
+    with pytest.raises(BundleError, match="warnings cannot be trusted"):
         load_bundle(copy)
 
 

@@ -62,7 +62,7 @@ def rewritten(root: Path, change: Any) -> None:
 
 def test_foreign_folders_and_formats(model: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(BundleError, match="is no bundle: there is no"):
+        with pytest.raises(BundleError, match="is not a bundle: there is no"):
             load_bundle(path)
     (tmp_path / MANIFEST).write_text('{"name": "another program"}')
     with pytest.raises(BundleError, match="not a bundle's manifest"):

@@ -126,7 +126,7 @@ def test_an_unfinished_encoding_is_not_taken_for_whole(tmp_path: Path) -> None:
     ("damage", "message"),
     [
         (lambda p: p.unlink(), "no such cache; make it with `lymphofeat extract"),
-        (lambda p: p.write_bytes(b"not hdf5"), "is no cache: it is a text file; name another --cache."),
+        (lambda p: p.write_bytes(b"not hdf5"), "is not a cache: it is a text file; name another --cache."),
         (lambda p: p.write_bytes(p.read_bytes()[:-500]), "is a damaged HDF5 file (truncated file"),
         (lambda p: h5py.File(p, "w").close(), "is an HDF5 file of another program, not a cache"),
     ],

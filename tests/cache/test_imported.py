@@ -95,7 +95,7 @@ def test_a_table_that_cannot_be_used_gets_a_sentence(tmp_path: Path, table: pd.D
         (features(TABLE)[:, 0], "give (n_images, D) floats"),
         (features(TABLE)[:, :0], "give (n_images, D) floats"),
         (features(TABLE).astype(complex), "give (n_images, D) floats"),
-        ([["a"]], "features of a are no array of numbers"),
+        ([["a"]], "features of a are not an array of numbers"),
         (features(TABLE).astype(float) * 1e300, "NaN, infinite or all-zero features"),
     ],
 )  # fmt: skip

@@ -317,7 +317,7 @@ BAD_INPUTS = [
         "add patients of that class",
         "warning",
     ),
-    BadInput("no labelled table", _no_tables, "so that no label is known", "add one of the tables", "error"),
+    BadInput("no labelled table", _no_tables, "so no label is known", "add one of the tables", "error"),
     BadInput(
         "no label column",
         lambda root: (
@@ -471,7 +471,7 @@ BAD_INPUTS = [
     BadInput(
         "other file beside images",
         lambda root: (root / "trainset/P3/notes.txt").write_text("a note"),
-        "trainset/P3: holds what is not an image file (notes.txt)",
+        "trainset/P3: holds files that are not images (notes.txt)",
         "remove them",
         "warning",
     ),

@@ -41,9 +41,9 @@ def run(made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 def test_from_a_study_to_new_patients(run, made: Path) -> None:  # type: ignore[no-untyped-def]
     submitted = run("submit", "--ensemble", "2", "--probabilities", "--out", "sub.csv")
     assert submitted.code == 0, submitted.err
-    assert "A test set of 6 patients like those of cross-validation" in submitted.err
+    assert "95 of 100 test sets of 6 such patients" in submitted.err
     assert "best head alone" in submitted.out
-    assert "rule chosen, too" in submitted.out
+    assert "nested, rule included" in submitted.out
     assert "first submission of this cohort" in submitted.out
     assert "sample" not in submitted.out
     again = run("submit", "--out", "sub2.csv")
@@ -86,7 +86,7 @@ def test_an_evaluation_goes_on_the_card(run, made: Path) -> None:  # type: ignor
     for change, message in (
         ({"patients": 17}, "its number of patients: 17, the study's: 18"),
         ({"encoding": "colour"}, "its encodings: colour"),
-        ({"tables": {}}, "is no evaluation"),
+        ({"tables": {}}, "is not an evaluation"),
     ):
         (made / "evaluate.json").write_text(json.dumps(report | change))
         refused = run("export", "m3", "--evaluation", "evaluate.json")
@@ -100,10 +100,10 @@ def test_an_evaluation_goes_on_the_card(run, made: Path) -> None:  # type: ignor
     ("arguments", "message"),
     [
         (["export", "cache"], "cache exists already"),
-        (["export", "cache", "--force"], "is no bundle, so --force does not replace it"),
+        (["export", "cache", "--force"], "is not a bundle, so --force does not replace it"),
         (["export", "m", "--study", "none"], "There is no study"),
         (["export", "m", "--refer-error", "1"], "Invalid value"),
-        (["predict", "data", "data"], "is no bundle"),
+        (["predict", "data", "data"], "is not a bundle"),
         (["predict", "model", "nowhere"], ""),
         (["submit", "--ensemble", "0"], "Invalid value"),
         (["submit", "--ensemble", "2", "--trial", "1"], "exclude one another"),

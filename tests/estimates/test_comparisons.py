@@ -83,7 +83,7 @@ def test_delong_at_the_edges() -> None:
         delong_interval([0, 1, 1], [0.1, 0.2, 0.3])
     with pytest.raises(InputError, match="numbers"):
         delong_interval([0, 0, 1, 1], [0.1, 0.2, 0.3, np.nan])
-    with pytest.raises(InputError, match="one row per system"):
+    with pytest.raises(InputError, match="one row per pipeline"):
         delong_covariance([0, 1], [0.1, 0.2])
 
 

@@ -103,7 +103,7 @@ def test_a_table_that_somebody_wrote_meanwhile_is_kept(tmp_path: Path) -> None:
     end_interrupted(log, told.append)
     assert out.read_text() == "mine"
     assert read_log(log) == []
-    assert "another file is in its place by now" in told[0]
+    assert "another file has taken its place since" in told[0]
 
 
 def test_a_place_that_is_lost_takes_the_line_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

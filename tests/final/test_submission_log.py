@@ -43,9 +43,8 @@ def test_every_submission_has_its_line_and_is_counted(made: tuple[Path, Path], t
     told = Told(tmp_path / "a.csv")
     first = submit(*made, tmp_path / "a.csv", progress=told)
     assert [exists for _, exists in told.notes] == [False]
-    assert told.notes[0][0].startswith(
-        "A test set of 6 patients like those of cross-validation would show a balanced"
-    )
+    assert told.notes[0][0].startswith("If the out-of-fold balanced accuracy of ")
+    assert "95 of 100 test sets of 6 such patients would show" in told.notes[0][0]
     second = submit(*made, tmp_path / "b.csv")
     third = submit(*made, tmp_path / "c.csv", ensemble=2)
     lines = read_log(log_path(made[1]))

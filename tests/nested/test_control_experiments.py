@@ -50,7 +50,7 @@ def test_labels_are_shuffled_below_the_frozen_twin_of_fine_tuned_encoders(cache:
     assert (shuffled.encoder_family, shuffled.shuffle) == ("good", 0)
     assert [(run.repeat, run.seed) for run in plan.runs] == [(0, 0), (0, 1)]
     assert "differ by the seed" in plan.notes[0]
-    assert f"Labels are shuffled on good: the encoders of {TUNED}" in plan.notes[1]
+    assert f"Shuffled labels run on good: the encoders of {TUNED}" in plan.notes[1]
     assert frozen_twin(cache, TUNED) == "good"
     with pytest.raises(InputError, match="give --encoding colour or good"):
         plan_evaluation(cache.path, encoding=TUNED, permute=5)
@@ -93,7 +93,8 @@ def test_heads_that_take_images_only_leave_clinical_values_to_logistic_regressio
     assert spaces["images only"].head_types == ("additive",)
     assert spaces["clinical only"].head_types == ("logistic",)
     assert (
-        "For clinical only, logistic is searched: of the heads additive none takes these alone." in plan.notes
+        "For clinical only, logistic is searched: none of the heads additive takes these inputs alone."
+        in plan.notes
     )
 
 

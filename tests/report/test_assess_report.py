@@ -54,15 +54,17 @@ def test_the_answer_comes_first_and_carries_its_intervals(assessment: Assessment
         "better by balanced accuracy (p <" in sentences[0]
         or "better by balanced accuracy (p =" in sentences[0]
     )
-    assert sentences[1].startswith("The encoder's training adds ")
-    assert sentences[1].endswith("120 patients cannot tell image + clinical from untrained encoder.")
+    assert sentences[1].startswith("Training the encoder adds ")
+    assert sentences[1].endswith(
+        "on 120 patients, image + clinical and untrained encoder cannot be told apart."
+    )
     assert sentences[2].startswith("image + clinical on frozen: balanced accuracy 0.")
     assert "5 folds × 2 runs: the scores to quote" in sentences[2]
     assert "its optimism is +" in sentences[3]
-    assert sentences[4].endswith("is untrained encoder (nested scores).")
-    assert sentences[5].endswith("is logistic (selected scores).") or "No head type" in sentences[5]
+    assert " is untrained encoder; the best is image + clinical (nested scores)." in sentences[4]
+    assert sentences[5].endswith("(selected scores).") or "No head type" in sentences[5]
     assert sentences[6].startswith("With shuffled labels the AUC is 0.")
-    assert sentences[6].endswith("covers 0.5 as it should.")
+    assert sentences[6].endswith("covers 0.5, as it should.")
     assert shown(assessment).lstrip().startswith("• Images add")
 
 
@@ -83,18 +85,20 @@ def test_one_of_several_comparisons_that_stands_out_by_chance_is_no_finding(asse
     (sentence, *_) = answer(replace(assessment, differences=(lucky, other, *rest[1:])))
     assert "better" not in sentence
     assert sentence.endswith(
-        "120 patients cannot tell image + clinical from clinical only (by balanced accuracy p = 0.039, but 0.234 by "
-        f"Holm, as one of {len(assessment.differences)} comparisons)."
+        "on 120 patients, image + clinical and clinical only cannot be told apart (by balanced accuracy p = 0.039, "
+        f"but 0.234 when Holm-adjusted for {len(assessment.differences)} comparisons)."
     )
     (sentence, *_) = answer(replace(assessment, differences=(replace(lucky, p_holm=0.05), other, *rest[1:])))
-    assert "better by balanced accuracy (p = 0.039, 0.050 by Holm); by AUC they cannot be told" in sentence
+    assert (
+        "better by balanced accuracy (p = 0.039, Holm-adjusted 0.050); by AUC they cannot be told" in sentence
+    )
 
 
 def test_labels_that_only_seem_shuffled_are_told(assessment: Assessment) -> None:
     main = nested()
     leaking = replace(main, name="shuffled labels")
     found = assess(main, [leaking], table_of(), n_resamples=100)
-    assert any("leaves out 0.5" in sentence for sentence in answer(found))
+    assert any("excludes 0.5" in sentence for sentence in answer(found))
 
 
 def test_eighty_columns_suffice(assessment: Assessment) -> None:

@@ -22,7 +22,7 @@ def rendered(root: Path, width: int = 100) -> str:
 def test_a_good_cohort(tmp_path: Path) -> None:
     text = rendered(tiny_cohort(tmp_path, n=12))
     assert "patients                      12: 5 reactive, 4 malignant, 3 test" in text
-    assert "dates written                 m/d/y: 6, d-m-y: 6" in text
+    assert "date formats                  m/d/y: 6, d-m-y: 6" in text
     assert "image sizes                   128 × 128: 36" in text
     assert "missing values                none" in text
     assert "Shortcut audit" in text
@@ -40,7 +40,7 @@ def test_problems_come_by_severity_with_places_inside_the_cohort(tmp_path: Path)
     (root / "trainset/P5/[b]weird.jpg").write_bytes(b"")
     text = rendered(root)
     lines = text.splitlines()
-    assert lines.index("3 errors") < lines.index("3 warnings") < lines.index("What it holds")
+    assert lines.index("3 errors") < lines.index("3 warnings") < lines.index("Contents")
     assert "✗ trainset/trainset_true.csv, row 6: date of birth: there is no day '2/30/1950'" in text
     assert "✗ trainset/P5/[b]weird.jpg: is empty (0 bytes); replace or remove the file." in text
     assert "! clinical_annotation.csv, row 5: lymphocyte count 0 is implausible" in text
@@ -59,5 +59,5 @@ def test_one_warning_and_no_audit(tmp_path: Path) -> None:
 def test_no_cohort(tmp_path: Path) -> None:
     text = rendered(tmp_path / "none")
     assert "✗ the cohort: there is no cohort folder here" in text
-    assert "What it holds" not in text
+    assert "Contents" not in text
     assert text.endswith("1 error: correct it before going on.")

@@ -148,13 +148,13 @@ def test_whether_the_encoder_beats_the_random_one(trained: float, random: float,
     ("both", "said"),
     [
         (2.0, "images add to the clinical values."),
-        (0.2, "images take from the clinical values."),
-        (1.0, "it cannot be said that images add to the clinical values."),
+        (0.2, "adding images makes the prediction worse."),
+        (1.0, "nothing here shows that images add to the clinical values."),
     ],
 )
 def test_whether_images_add_to_the_clinical_values(both: float, said: str) -> None:
     sentences = conclusions(simulated({on("fine-tuned", "both"): both, CLINICAL: 1.0}))
-    assert next(s for s in sentences if s.startswith("Images beside clinical")).endswith(said)
+    assert next(s for s in sentences if s.startswith("Images added to clinical")).endswith(said)
 
 
 def test_the_best_is_told_apart_or_not() -> None:

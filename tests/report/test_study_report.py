@@ -88,8 +88,8 @@ def test_the_best_of_each_head_type_is_shown_with_its_difference(made: tuple[Pat
     shown = f"{difference.value:+.3f} ({difference.low:+.2f} to {difference.high:+.2f})".replace("-", "−")
     assert shown in board[1]
     assert difference.value <= 0
-    assert any(line.startswith("Next: 8 trials have hardly searched") for line in lines)
-    assert any(line.startswith("With 8 complete trials the importance") for line in lines)
+    assert any(line.startswith("Next: 8 trials are too few") for line in lines)
+    assert any(line.startswith("Parameter importance needs 50 complete trials; with 8 ") for line in lines)
 
 
 def test_heads_in_words(made: tuple[Path, Path]) -> None:

@@ -97,7 +97,7 @@ _RULES: tuple[_Rule, ...] = (
         r"came? from elsewhere|another toolkit|imported",
         lambda f: f.plan.kind != "images",
     ),
-    ("nobody left to validate an encoder", r"so that none can validate", lambda f: f.scarce),
+    ("nobody left to validate an encoder", r"so nobody can validate", lambda f: f.scarce),
     ("one person of a class", r"One class has a single training patient", lambda f: f.scarce),
     ("inner folds with persons of both classes", r"would leave one class to train on", lambda f: f.mixed),
     ("early stopping with few of a class", r"[Ee]arly stopping", lambda f: f.scarce or f.mixed),

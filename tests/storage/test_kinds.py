@@ -86,7 +86,7 @@ def test_what_is_no_cache_is_named_and_nobody_is_told_to_delete_it(tmp_path: Pat
             assert f"it is {phrase}; name another --" in said
             assert "extract` again" not in said
         elif (damaged == "HDF5 file") == (read is open_cache):
-            assert "put a good copy in its place" in said
+            assert "restore a good copy" in said
     assert path.read_bytes() == content
 
 
@@ -156,7 +156,7 @@ def test_a_locked_cache_is_not_called_damaged(tmp_path: Path) -> None:
             open_cache(path)
     said = str(refused.value)
     assert said.startswith(f"{path} is locked by another program")
-    assert said.endswith("The file itself is not at fault.")
+    assert said.endswith("The file itself is intact.")
     assert "extract" not in said
     open_cache(path)
 

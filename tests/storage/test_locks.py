@@ -80,7 +80,7 @@ def test_a_lock_that_is_only_a_file_is_named(tmp_path: Path, monkeypatch: pytest
         pass
     assert "by another process (process 4711 on another-machine)" in str(refused.value)
     assert f"the file {tmp_path / '.a.lock'} stands for one" in str(refused.value)
-    assert "remove it if no lymphofeat is at work there" in str(refused.value)
+    assert "remove it if no lymphofeat is running there" in str(refused.value)
 
 
 def test_a_file_system_that_refuses_locks_is_said_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

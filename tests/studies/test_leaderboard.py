@@ -195,12 +195,12 @@ def after(summary: StudySummary, n: int, strengths: dict[str, float], clinical: 
 
 def test_what_to_try_next(summary: StudySummary) -> None:
     ahead = {"late": 1.5, "logistic": 0.3}
-    assert "go on with `--trials 200`" in after(summary, 20, ahead, 0.1, 3)
+    assert "continue with `--trials 200`" in after(summary, 20, ahead, 0.1, 3)
     assert "came late (190 of 200)" in after(summary, 200, ahead, 0.1, 189)
     assert "images add nothing" in after(summary, 200, ahead, 1.5, 10)
     assert "1 more head type (logistic) cannot be told" in after(
         summary, 200, {"late": 0.7, "logistic": 0.7}, 0.1, 10
     )
-    assert "'late' are clearly ahead" in after(summary, 200, ahead, 0.1, 10)
+    assert "'late' is clearly better" in after(summary, 200, ahead, 0.1, 10)
     for n, at in ((20, 3), (200, 189), (200, 10)):
         assert after(summary, n, ahead, 0.1, at).count(". ") == 0  # one sentence

@@ -162,16 +162,14 @@ def test_the_default_is_what_a_study_says_that_it_hands_over(made: tuple[Path, P
     model = submit(*made, tmp_path / "sub.csv").model
     assert numbers(model.chosen) == numbers(study.selected) == chosen_by(DEFAULT, *load_trials(made[1]))
     assert model.reason == handed_over(study, study.selected)
-    assert (
-        "handed over: the average of the 10 best by log loss of 16 trials, the default rule" in model.reason
-    )
+    assert ", the average of the 10 best by log loss of 16 trials (the default rule" in model.reason
     assert "docs/bundle.md" in model.reason
     assert model.caveat.startswith(
-        "This is the average of the 10 best by log loss of 16 trials, selected on these very folds, so its scores are"
+        "This is the average of the 10 best by log loss of 16 trials, selected on these same folds. The scores are"
     )
     named = submit(*made, tmp_path / "named.csv", rule="auc").model
-    assert "the best by AUC of 16 trials, as --select auc asks" in named.reason
-    assert "selected as the best by AUC of 16 trials on these very folds" in named.caveat
+    assert "the best by AUC of 16 trials (--select auc)" in named.reason
+    assert "selected as the best by AUC of 16 trials, on these same folds" in named.caveat
 
 
 @pytest.mark.parametrize(
@@ -179,13 +177,13 @@ def test_the_default_is_what_a_study_says_that_it_hands_over(made: tuple[Path, P
     [
         (
             1,
-            "Trial 0 is handed over: the only complete head of 1 trial, the default rule",
+            "Selected model: trial 0, the only complete head of 1 trial (the default rule",
             "Trial 0 was selected as",
         ),
         (
             3,
-            "handed over: the average of all 3 complete heads of 3 trials, the default",
-            "searched on these very",
+            ", the average of all 3 complete heads of 3 trials (the default",
+            "searched on these same",
         ),
     ],
 )

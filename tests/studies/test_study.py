@@ -191,7 +191,7 @@ def test_a_full_disk_ends_in_a_sentence_and_keeps_what_is_there(
 
     monkeypatch.setattr(sqlite3, "connect", small)
     monkeypatch.setattr("optuna.storages._rdb.storage.time.sleep", lambda _: None)
-    with pytest.raises(StudyError, match=r"cannot be written \(database or disk is full\); make room"):
+    with pytest.raises(StudyError, match=r"cannot be written \(database or disk is full\); free disk space"):
         quick(cache, study, trials=40)
     monkeypatch.setattr(sqlite3, "connect", connect)
     kept = load_study(study).n_trials

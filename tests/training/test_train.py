@@ -182,7 +182,7 @@ def test_a_checkpoint_of_other_settings_or_damaged_is_refused(tmp_path: Path) ->
     path = tmp_path / "drawn.checkpoint"
     before = path.read_bytes()
     with pytest.raises(
-        StaleCacheError, match=r"begun otherwise \(recipe.lr: 0.1, now 0.2\).*--name.*--force"
+        StaleCacheError, match=r"differs from this run \(recipe.lr: 0.1, now 0.2\).*--name.*--force"
     ):
         train_encoder(
             network_of(),
