@@ -18,28 +18,28 @@ def next_step(summary: StudySummary) -> str:
     """
     best, n = summary.best, summary.n_trials
     if n < _FEW_TRIALS:
-        return f"{n} trials have hardly searched; go on with `--trials {max(200, 2 * n)}`."
+        return f"{n} trials are too few for this search space; continue with `--trials {max(200, 2 * n)}`."
     if best.number >= _LATE * n and _leads(summary, int(_LATE * n)):
         return (
-            f"The best trial came late ({best.number + 1} of {n}) and is clearly ahead of those before; go on with "
-            f"`--trials {2 * n}`."
+            f"The best trial came late ({best.number + 1} of {n}) and is clearly better than those before; continue "
+            f"with `--trials {2 * n}`."
         )
     clinical = summary.best_clinical
     if clinical is not None and clinical is not best and not summary.is_worse(clinical):
         return (
-            f"On {summary.n_patients} patients the images add nothing that can be told from chance by "
-            f"{words(summary.metric)}; more patients or another encoding would say more than more trials."
+            f"On {summary.n_patients} patients the images add nothing beyond chance by {words(summary.metric)}; more "
+            "patients or another encoding would help more than more trials."
         )
     tied = [entry.head_type for entry in summary.leaderboard[1:] if not summary.is_worse(entry.trial)]
     if tied:
         head_types = "head type" if len(tied) == 1 else "head types"
         return (
-            f"{len(tied)} more {head_types} ({_listed(tied)}) cannot be told from the best; more trials will "
+            f"{len(tied)} more {head_types} ({_listed(tied)}) cannot be told apart from the best; more trials will "
             "not decide between them: take the simplest with `--select one_standard_error`, or the default average."
         )
     return (
-        f"The heads {summary.leaderboard[0].head_type!r} are clearly ahead of the other head types; measure them on "
-        "other repeats of the folds with --repeats and a new --study."
+        f"The head type {summary.leaderboard[0].head_type!r} is clearly better than the others; score it on more "
+        "repeats of the folds with --repeats and a new --study."
     )
 
 

@@ -56,7 +56,7 @@ def test_from_a_study_to_new_patients(run, made: Path) -> None:  # type: ignore[
     assert predicted.code == 0, predicted.err
     assert "Wrote p.csv: 6 patients" in predicted.out
     named = run("export", "named", "--select", "one_standard_error")
-    assert "as --select one_standard_error asks" in " ".join(named.out.split())
+    assert "(--select one_standard_error)" in " ".join(named.out.split())
     assert (
         run("submit", "--select", "one_standard_error", "--out", "sub3.csv").out.splitlines()[1] in named.out
     )

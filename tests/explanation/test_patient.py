@@ -236,10 +236,10 @@ def test_the_command_takes_another_rule_or_a_single_head(
     )
     code, said, err = run(monkeypatch, capsys, *command, "--trial", 1)
     assert code == 0, err
-    assert "Trial 1 is handed over, as --trial 1 asks." in said
+    assert "Selected model: trial 1, by --trial 1." in said
     assert "Head (trial 1): " in said
     code, said, _ = run(monkeypatch, capsys, *command, "--select", "log_loss")
-    assert "as --select log_loss asks" in " ".join(said.split())
+    assert "(--select log_loss)" in " ".join(said.split())
     code, said, err = run(monkeypatch, capsys, *command, "--trial", 1, "--ensemble", 2)
     assert (code, said) == (2, "")
     assert "exclude one another" in err

@@ -160,7 +160,7 @@ def test_whether_images_add_to_the_clinical_values(both: float, said: str) -> No
 def test_the_best_is_told_apart_or_not() -> None:
     alone = conclusions(simulated({on("frozen"): 3.0, CLINICAL: 0.5}))[0]
     assert "selected among 2" in alone
-    assert alone.endswith("every other pipeline is worse by more than the interval.")
+    assert alone.endswith("every other pipeline is worse (the interval of the difference excludes zero).")
     tied = conclusions(simulated({on("frozen"): 1.0, CLINICAL: 1.0}))[0]
     assert tied.endswith("1 of the others cannot be told apart from it (≈): frozen/image.")
 
