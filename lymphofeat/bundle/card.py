@@ -198,9 +198,7 @@ def _masks(patients: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
 
 def _decision(about: Mapping[str, Any], evidence: Evidence) -> str:
     text = f"Malignant at a probability of {about['cut']:.3f} or above, the threshold that `submit` uses."
-    rests = (
-        "nested predictions" if evidence.nested is not None else "the selected out-of-fold predictions above"
-    )
+    rests = "nested predictions" if evidence.nested is not None else "the selected out-of-fold predictions"
     if about["conformal"] is not None:
         text += (
             f" Here a patient is decided only if the prediction set at a target error of {about['conformal']:.0%} "
@@ -219,7 +217,7 @@ def _limits(about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence)
     lines = [
         f"- {table.n} patients: differences of a few hundredths are noise.",
         "- Other laboratories, stains, cameras and crops were not tested. `predict` warns of patients whose images are "
-        "farther from the training patients than 19 of 20 of these are from the others. No warning proves nothing.",
+        "farther from the training patients than 19 of 20 of these are from the others. No warning is no proof.",
         "- The lymphocyte count alone separates many patients; those near the border are hard.",
         "- Missing clinical values are replaced by the training median, with a warning.",
     ]
