@@ -1,7 +1,7 @@
 """A pipeline's out-of-fold predictions of one or several runs, scored as one: the mean score of a run.
 
 Every run (a repeat of the folds × a seed of the search) predicts every patient once. A score is averaged over the runs
-on the same resamples of the patients, never the predictions: averaged predictions are a better system than any that
+on the same resamples of the patients, never the predictions: averaged predictions are a better model than any that
 would be built.
 """
 

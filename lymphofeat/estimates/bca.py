@@ -35,7 +35,7 @@ class Resampled:
 
     Attributes:
         value: on all patients.
-        resampled: (B,) float64; the same seed and labels draw the same resamples, so that two systems' scores on the
+        resampled: (B,) float64; the same seed and labels draw the same resamples, so that two pipelines' scores on the
             same patients may be subtracted.
         jackknife: (n,) float64, without that patient; NaN for the only one of its class.
         malignant: (n,) bool, the strata.

@@ -85,7 +85,7 @@ def delong_test(y: ArrayLike, first: ArrayLike, second: ArrayLike, confidence: f
 
     Args:
         y: (n,) labels 0 and 1, at least two patients of each.
-        first, second: (n,) scores of the two systems.
+        first, second: (n,) scores of the two pipelines.
         confidence: coverage of the interval, which is difference ± z √(var + var' − 2 cov), ended at −1 and 1; of two
             AUCs of 0 or 1 by different scores, how far these may lie from the truth (`lymphofeat.estimates.intervals`).
 

@@ -1,7 +1,7 @@
 """A number with its bounds, and how far the truth may lie from a sample without any error, or without any success.
 
 No resample of a flawless sample differs from it, so a bootstrap interval of it has no width. What is left is how well a
-worse system could do by chance: with `tail` the probability that the interval leaves to that side,
+worse pipeline could do by chance: with `tail` the probability that the interval leaves to that side,
 
     AUC 1                with A^m, m the smaller class: matched at random the patients are m independent pairs, each
                          ordered rightly with probability A. So A < tail^(1/m) is shown to be wrong.

@@ -60,7 +60,7 @@ def net_benefit_difference(
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> Curve:
-    """What acting on the first system gains over acting on the second, on the same patients.
+    """What acting on the first pipeline gains over acting on the second, on the same patients.
 
     Args:
         y: (n,) labels 0 and 1, both present.

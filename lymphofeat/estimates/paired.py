@@ -1,4 +1,4 @@
-"""Two systems on the same patients: paired bootstrap and McNemar's exact test.
+"""Two pipelines on the same patients: paired bootstrap and McNemar's exact test.
 
 Bootstrap: both scores on the same resamples, percentile interval of their difference (Efron & Tibshirani 1993, chapters
 13 and 16). Its p-value is the smallest level at which that interval excludes 0,
@@ -23,7 +23,7 @@ __all__ = ["Compared", "McNemar", "mcnemar", "paired_bootstrap"]
 
 
 class Compared(NamedTuple):
-    """What sets the first system apart from the second.
+    """What sets the first pipeline apart from the second.
 
     Attributes:
         difference: first less second, with its interval.
@@ -35,7 +35,7 @@ class Compared(NamedTuple):
 
 
 class McNemar(NamedTuple):
-    """How many patients only one of two systems decides rightly.
+    """How many patients only one of two pipelines decides rightly.
 
     Attributes:
         only_first, only_second: patients that only this one decides rightly.
@@ -59,7 +59,7 @@ def paired_bootstrap(
     """The difference of two scores on the same patients, with its stratified percentile interval and its p-value.
 
     Args:
-        first, second: each system's score as a function of weights, see `metrics.statistic`.
+        first, second: each pipeline's score as a function of weights, see `metrics.statistic`.
         y: (n,) labels 0 and 1, both present.
         n_resamples: the p-value is at least 2/(n_resamples + 1).
         confidence: coverage of the interval.
@@ -76,11 +76,11 @@ def paired_bootstrap(
 
 
 def mcnemar(y: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNemar:
-    """McNemar's exact test of two systems' decisions.
+    """McNemar's exact test of two pipelines' decisions.
 
     Args:
         y: (n,) labels 0 and 1.
-        first, second: (n,) decisions 0 and 1 of the two systems.
+        first, second: (n,) decisions 0 and 1 of the two pipelines.
 
     Raises:
         InputError: lengths that differ, labels or decisions other than 0 and 1.

@@ -61,10 +61,10 @@ def corrected_t(scores: ArrayLike, confidence: float = 0.95, *, unit: bool = Tru
 def corrected_t_test(
     first: ArrayLike, second: ArrayLike, confidence: float = 0.95, *, unit: bool = True
 ) -> Compared:
-    """The mean difference of two systems' scores on the same folds, and the two-sided p-value of none.
+    """The mean difference of two pipelines' scores on the same folds, and the two-sided p-value of none.
 
     Args:
-        first, second: (r, k) float64, scores of the two systems on the same repeats and folds.
+        first, second: (r, k) float64, scores of the two pipelines on the same repeats and folds.
         confidence: coverage of the interval.
         unit: whether the scores lie between 0 and 1; their difference's interval then ends at −1 and 1, which takes
             nothing from its coverage.

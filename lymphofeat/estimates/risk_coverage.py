@@ -27,7 +27,7 @@ class RiskCoverage:
     Attributes:
         coverage: (k,) share of patients decided, ascending, the last 1.
         risk: (k,) share of the decided that is wrong.
-        least_risk: (k,) the same of a system with as many wrong patients that are the least certain ones.
+        least_risk: (k,) the same of a pipeline with as many wrong patients that are the least certain ones.
         aurc: area under `risk`, with its stratified BCa interval.
         least_aurc: area under the least risk; what lies above it is due to the order of the patients.
     """

@@ -50,7 +50,7 @@ class Bootstrap:
     Attributes:
         value: on all patients.
         resampled: (B,) float64, on each resample. The same seed and labels draw the same resamples, so two
-            systems' scores on the same patients may be subtracted resample by resample.
+            pipelines' scores on the same patients may be subtracted resample by resample.
         beyond: what a sample without any error, or without any success, cannot see (`intervals`).
     """
 
