@@ -10,7 +10,7 @@ negative, and biased upwards: `error_if_calibrated` says what perfect probabilit
 Resamples are biased upwards once more, which no bootstrap interval of the error itself survives. Its interval here is
 ECE ± c with c the quantile of Σₖ |dₖ* − dₖ|, dₖ the bin's Σᵢ wᵢ (yᵢ − pᵢ)/Σ wᵢ, in resamples: by the triangle
 inequality the error of the same bins in the population is no further away than their Σₖ |dₖ − δₖ|. It covers more often
-than it promises.
+than stated.
 """
 
 import numpy as np

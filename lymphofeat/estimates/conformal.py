@@ -2,16 +2,16 @@
 
 The set of a patient holds each label whose nonconformity 1 − p(label) is at most the k-th smallest of those that n
 calibration patients have with their own label (Papadopoulos et al., ECML 2002; Vovk, Gammerman & Shafer, *Algorithmic
-Learning in a Random World*, 2005). Two promises, for a new patient exchangeable with those:
+Learning in a Random World*, 2005). Two guarantees, for a new patient exchangeable with those:
 
 - on average over calibration cohorts: k = ⌈(n + 1)(1 − ε)⌉ gives P(label in set) ≥ 1 − ε;
 - for this cohort, at confidence 1 − δ: the smallest k with P(Beta(k, n + 1 − k) ≥ 1 − ε) ≥ 1 − δ (Vovk, *Conditional
   validity of inductive conformal predictors*, ACML 2012).
 
-By class (`class_conditional`), k is taken for each label among its own patients, and the promise holds for reactive
+By class (`class_conditional`), k is taken for each label among its own patients, and the guarantee holds for reactive
 and malignant patients each. A set of one label is a decision, one of both a referral. An empty set is given its
 likelier label: coverage only grows. So at most ε of *all* patients are decided wrongly; what share of the *decided* is
-wrong is the promise of `triage`.
+wrong is the target error of `triage`.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Conformal:
 
     Attributes:
         error: ε.
-        confidence: 1 − δ of the promise for this cohort, or None for the one on average.
+        confidence: 1 − δ of the target error for this cohort, or None for the one on average.
         limits: (2,) the largest nonconformity with which label 0, label 1 is in the set; infinite where the calibration
             patients are too few for any smaller one.
     """
@@ -72,8 +72,8 @@ def split_conformal(
         p: (n,) probabilities of label 1 from one model that saw none of the patients. Out-of-fold probabilities of
             several models are only nearly exchangeable with those of the model that meets the new patients.
         error: ε, in (0, 1).
-        confidence: 1 − δ, in (0, 1); None for the promise on average over calibration cohorts.
-        class_conditional: whether the promise is made for either class.
+        confidence: 1 − δ, in (0, 1); None for the target error on average over calibration cohorts.
+        class_conditional: whether the target error holds for either class.
 
     Raises:
         InputError: one class only, bad values or lengths.

@@ -1,7 +1,7 @@
 """Exact binomial bounds: of a share that was counted, and of a score without any error.
 
 Clopper & Pearson, *The use of confidence or fiducial limits illustrated in the case of the binomial*, Biometrika 26
-(1934): the bounds are quantiles of beta distributions. They cover at least as often as they promise.
+(1934): the bounds are quantiles of beta distributions. Their coverage is at least the stated one.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
-"""Triage: decide the certain patients, refer the others, and promise how many of the decided are wrong.
+"""Triage: decide the certain patients, refer the others, and limit how many of the decided are wrong.
 
 A patient's certainty is how far p lies from the threshold on its side of it, as a share of that side: (p −
-threshold)/(1 − threshold) or (threshold − p)/threshold. Patients more certain than a limit t are decided. The promise,
-at confidence 1 − δ:
+threshold)/(1 − threshold) or (threshold − p)/threshold. Patients more certain than a limit t are decided. The target
+error, at confidence 1 − δ:
 
     P(wrong | decided) ≤ ε
 
@@ -43,12 +43,12 @@ _BONFERRONI = 20
 
 @dataclass(frozen=True)
 class Triage:
-    """Who is decided so that the promise holds.
+    """Which patients are decided at a target error.
 
     Attributes:
-        error, confidence: ε and 1 − δ of the promise.
+        error, confidence: the target error ε, and 1 − δ.
         threshold: malignant at p ≥ threshold.
-        limit: patients more certain than this are decided; infinite where nothing can be promised.
+        limit: patients more certain than this are decided; infinite where nobody can be decided.
         n: patients it was found on.
         n_decided, n_wrong: of them.
     """
@@ -84,7 +84,7 @@ def triage(
     bound: Bound = "clopper-pearson",
     allowed: int = 1,
 ) -> Triage:
-    """Decide as many patients as the promise allows.
+    """Decide as many patients as the target error allows.
 
     Args:
         y: (n,) labels 0 and 1.
