@@ -138,6 +138,7 @@ def _markdown(assessment: Assessment) -> str:
 
 def _pipes(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rule = ["---", *["---:"] * (len(titles) - 1)]
+    titles = [" ".join(title.split("\n")).replace("- ", "-") for title in titles]
     return "\n".join(
         f"| {' | '.join(c.replace('|', chr(92) + '|') for c in line)} |" for line in [titles, rule, *rows]
     )

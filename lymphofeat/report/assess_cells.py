@@ -93,8 +93,11 @@ def _aim(row: Row) -> str:
     return share(row["aim"])
 
 
+_OF = {"the decided": "decided", "all patients": "patients", "either class": "each class"}  # for 80 columns
+
+
 def _target_error(row: Row) -> str:
-    return f"{share(row['target_error'])} of {row['of']}"
+    return f"{share(row['target_error'])} of {_OF[row['of']]}"
 
 
 def _range(row: Row) -> str:
@@ -127,19 +130,19 @@ def _is_among(name: str, values: tuple[float, ...]) -> Callable[[Row], bool]:
 # In the order that they are shown; a table that is not here (patients) is in its CSV file only.
 SHOWN: dict[str, Shown] = {
     "pipelines": Shown(
-        "Nested scores. ( – ): 95 % interval by patient; t: mean of the folds with the corrected repeated k-fold t",
+        "Nested scores. ( – ): 95 % interval by patient; t: corrected repeated k-fold t",
         {"pipeline": _text("pipeline"), "balanced accuracy": _score("balanced_accuracy"), "AUC": _score("auc"),
          "bal. accuracy, t": _score("balanced_accuracy_t")},
     ),
     "differences": Shown(
-        "Difference to each other pipeline on the same patients; p adjusted by Holm over all rows",
+        "Difference to each other pipeline on the same patients; p also adjusted by Holm",
         {"difference to": _text("other"), "by": lambda r: words(r["metric"]).replace("balanced accuracy", "bal. acc."),
          "difference": _score("difference", signed=True), "p": lambda r: p_value(r["p"]),
          "p (Holm)": lambda r: p_value(r["p_holm"]),
-         "correct only by this one": lambda r: f"{r['only_main_right']} : {r['only_other_right']}"},
+         "correct only\nby this one": lambda r: f"{r['only_main_right']} : {r['only_other_right']}"},
     ),
     "optimism": Shown(
-        "Optimism: selected minus nested score (losses: nested minus selected); inner: inside the outer folds",
+        "Optimism: selected minus nested score, losses reversed; inner: inside the folds",
         {"metric": _arrow, "nested": _number("nested"), "selected": _number("tuned"),
          "optimism": _score("optimism", signed=True), "inner": _number("inner_optimism", signed=True)},
     ),
@@ -150,29 +153,29 @@ SHOWN: dict[str, Shown] = {
          "balanced accuracy": _score("balanced_accuracy"), "AUC": _score("auc")},
     ),
     "calibration": Shown(
-        "Calibration, fitted inside the folds; if calibrated: the error of perfectly calibrated probabilities",
+        "Calibration inside the folds; if calibrated: the error of perfect probabilities",
         {"calibrator": _text("calibrator"), "slope": _score("calibration_slope"),
          "intercept": _number("calibration_intercept", 2), "error ↓": _score("calibration_error"),
-         "if calibrated": _number("error_if_calibrated"), "log loss ↓": _number("log_loss")},
+         "if\ncalibrated": _number("error_if_calibrated"), "log loss ↓": _number("log_loss")},
     ),
     "triage": Shown(
-        "Deciding some patients, referring the others; cross-validated: decided by the rule of the other folds",
+        "Deciding some patients, referring others; cross-validated: by other folds' rules",
         {"rule": _text("rule"), "target error": _target_error, "confidence": _share("confidence"),
-         "decided": _share("decided"), "decided (cross-validated)": _share("measured_decided"),
-         "observed error": lambda r: interval(r, "measured_wrong", percent=True)},
+         "decided": _share("decided"), "decided\n(cross-\nvalidated)": _share("measured_decided"),
+         "observed\nerror": lambda r: interval(r, "measured_wrong", percent=True)},
     ),
     "risk_coverage": Shown(
-        "Risk–coverage: error among the most certain patients; least: if the wrong patients were the least certain",
+        "Risk–coverage: error among the most certain; least: if the wrong were the last",
         {"decided": _share("coverage"), "error": _number("risk"), "least": _number("least_risk")},
         _is_among("coverage", _FEW_COVERAGES),
     ),
     "thresholds": Shown(
-        "Thresholds found on inner predictions, used on the folds; aim: cost of missed : false alarm, or sensitivity",
+        "Thresholds from inner predictions; aim: cost missed : false alarm or sensitivity",
         {"rule": _text("rule"), "aim": _aim, "threshold": _number("threshold", 2), "sensitivity": _score("sensitivity"),
          "specificity": _score("specificity"), "cost": _number("mean_cost", 2)},
     ),
     "decision_curves": Shown(
-        "Net benefit in true positives per patient, and its differences (pointwise 95 % intervals)",
+        "Net benefit in true positives per patient, and differences (pointwise 95 %)",
         {"threshold": _number("threshold", 2), "model": _number("main"), "treat all": _number("treat_all"),
          "difference to treat all": _score("over_treat_all", signed=True),
          "difference to clinical only":

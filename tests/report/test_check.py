@@ -45,7 +45,7 @@ def test_problems_come_by_severity_with_places_inside_the_cohort(tmp_path: Path)
     assert "✗ trainset/P5/[b]weird.jpg: is empty (0 bytes); replace or remove the file." in text
     assert "! clinical_annotation.csv, row 5: lymphocyte count 0 is implausible" in text
     assert "missing values                birth: 1 (imputed inside folds)" in text
-    assert text.endswith("3 errors: correct them before going on.")
+    assert text.endswith("3 errors: correct them before you continue.")
 
 
 def test_one_warning_and_no_audit(tmp_path: Path) -> None:
@@ -60,4 +60,4 @@ def test_no_cohort(tmp_path: Path) -> None:
     text = rendered(tmp_path / "none")
     assert "✗ the cohort: there is no cohort folder here" in text
     assert "Contents" not in text
-    assert text.endswith("1 error: correct it before going on.")
+    assert text.endswith("1 error: correct it before you continue.")
