@@ -151,8 +151,8 @@ class EncoderTrainer:
             before = about.get("identity")
             differing = difference(before, identity) if before else "settings, data or library versions"
             raise StaleCacheError(
-                f"{path} was trained otherwise ({differing}); give what the first run was given, "
-                "another --name to keep both, or --force to train it anew."
+                f"{path} differs from this run ({differing}); give the options of the first run, "
+                "another --name to keep both, or --force to train it again."
             )
         return True
 

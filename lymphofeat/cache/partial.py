@@ -83,7 +83,7 @@ class PartialEncoding:
         if differing := difference(found.identity, spec.identity):
             raise StaleCacheError(
                 f"{self.path} was begun with other settings ({differing}); "
-                "give the settings of the first run to go on with it, or --force to begin anew."
+                "give the settings of the first run to continue it, or --force to start again."
             )
         if spec.blind_to is not None or not _mostly_the_same(tables, self.tables):
             check_fresh(self.path, tables, self.tables)

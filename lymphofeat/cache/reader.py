@@ -232,7 +232,7 @@ class Cache:
         """Cross-validation: per fold of the labelled patients, ascending, `split` of this fold, with its raises."""
         folds = np.unique(self.folds[self.labelled, repeat])
         if not len(folds):
-            raise InputError(f"{self.path} holds no labelled patient to learn from.")
+            raise InputError(f"{self.path} holds no labelled patient to train on.")
         return {int(k): self.split(encoder_family, {int(k)}, repeat=repeat) for k in folds}
 
     def final_splits(self, encoder_family: str, new: Indices | None = None) -> list[Split]:

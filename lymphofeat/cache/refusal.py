@@ -74,8 +74,8 @@ def room_for(path: Path, kept: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         raise CacheError(
-            f"{path} cannot be written ({_cause(error)}): {kept}; make room, or free the folder, and run the same "
-            "command again."
+            f"{path} cannot be written ({_cause(error)}): {kept}; free space or make the folder writable, and "
+            "run the same command again."
         ) from error
 
 

@@ -191,7 +191,7 @@ class CacheWriter:
             self.tables.reference,
         ):
             return
-        with room_for(self.path, "the cache is as it was"), atomic_write(self.path) as temporary:
+        with room_for(self.path, "the cache is unchanged"), atomic_write(self.path) as temporary:
             create_file(temporary, self.tables, _size(self.path))
             with h5py.File(temporary, "r+") as new:
                 _copy_encodings(self.path, self.tables, new)
@@ -262,4 +262,6 @@ def _verify(path: Path, name: str, digest: str) -> None:
     with open_checked(path) as file:
         found = features_digest(map_dataset(path, file["encodings"][name]["features"], "r"))
     if found != digest:
-        raise CacheError(f"{path}: encoding {name} did not read back as written; check the disk, run again.")
+        raise CacheError(
+            f"{path}: encoding {name} did not read back as written; check the disk and run again."
+        )

@@ -33,7 +33,7 @@ from ..helpers.extracted import (
     ("change", "reason"),
     [
         (change_label, "label of patient P4 was 0 and is 1 now"),
-        (change_image, "image 000001.png is not the one it was"),
+        (change_image, "image 000001.png is not the same as before"),
         (remove_image, "n_images of patient P3 was 5 and is 4 now"),
         (remove_patient, r"patients gone: \['P0'\]"),
     ],

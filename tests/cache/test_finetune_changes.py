@@ -98,7 +98,7 @@ def test_what_version_0_1_trained_is_known_again(
     before = contents(path)
     path.unlink()
     if not known:
-        with pytest.raises(StaleCacheError, match=r"trained otherwise .*library versions"):
+        with pytest.raises(StaleCacheError, match=r"differs from this run .*library versions"):
             extract_finetuned(cohort, path, SETTINGS)
         return
     extract_finetuned(cohort, path, SETTINGS)
@@ -110,7 +110,7 @@ def test_a_trained_encoder_of_other_settings_is_refused(cohort: Cohort, tmp_path
     path = tmp_path / "c.h5"
     extract_finetuned(cohort, path, SETTINGS)
     path.unlink()
-    with pytest.raises(StaleCacheError, match=r"was trained otherwise \(.*seed: 0, now 1;"):
+    with pytest.raises(StaleCacheError, match=r"differs from this run \(.*seed: 0, now 1;"):
         extract_finetuned(cohort, path, replace(SETTINGS, extract=replace(BASE, seed=1), name=ENCODER_FAMILY))
     extract_finetuned(cohort, path, SETTINGS)  # the networks are there: only encoded again
 

@@ -67,7 +67,7 @@ def test_the_family_is_set_aside_as_a_whole_and_comes_back(path: Path) -> None:
     assert cache.encoder_families == ["frozen", "other", "pooled-good"]
     assert sorted(cache.stale) == ["moe-good-fold0", "moe-good-fold1"]
     with pytest.raises(
-        StaleCacheError, match=WAY_OUT + r"train them anew .*--finetune.*recipe moe.*--force, or name"
+        StaleCacheError, match=WAY_OUT + r"train them again .*--finetune.*recipe moe.*--force, or name"
     ):
         cache.split("moe-good", {0})
     correct(path, TABLE)
