@@ -164,7 +164,7 @@ def test_interrupted_is_exit_code_one(run: Run, tmp_path: Path, monkeypatch) -> 
 
     (tmp_path / "data").mkdir()
     monkeypatch.setattr("lymphofeat.cohort.check.check_cohort", interrupt)
-    assert run("check") == Ran(1, "", "\nInterrupted; no file is half-written. Give the command again.\n")
+    assert run("check") == Ran(1, "", "\nInterrupted; no file is half-written. Run the command again.\n")
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:

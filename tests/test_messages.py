@@ -61,14 +61,14 @@ def test_every_command_promises_what_it_keeps(run: Run, name: str) -> None:
     full = stopped(OSError(28, "No space left on device", "there/x"), run, name, *needed(name))
     assert full.code == 2
     assert full.err.startswith("Error: [Errno 28] No space left on device: 'there/x'")
-    assert ("what was finished is kept" in full.err) == (name in RESUMING)
+    assert ("finished work is kept" in full.err) == (name in RESUMING)
     assert "nothing is lost" not in full.err
 
 
 def test_force_begins_anew_and_says_so(run: Run) -> None:
     assert (
         stopped(KeyboardInterrupt(), run, "extract", "--force").err
-        == "\nInterrupted; give the command again.\n"
+        == "\nInterrupted; run the command again.\n"
     )
 
 

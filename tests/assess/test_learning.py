@@ -119,7 +119,7 @@ def test_an_average_learns_as_one(cache: Cache) -> None:
     assert found.table["score"].iloc[2] == pytest.approx(score("balanced_accuracy", y, decided))
     assert found.n_heads == 2
     assert learning_sentence(found).endswith(
-        "with the parameters of the averages of up to 2 heads a fold (logistic) held fixed."
+        "with the parameters of the averages of up to 2 heads per fold (logistic) held fixed."
     )
 
 

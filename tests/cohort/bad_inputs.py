@@ -500,7 +500,7 @@ BAD_INPUTS = [
         "no date of birth",
         _born("", *(f"P{i}" for i in range(12))),
         "none of the 12 patients has a date of birth",
-        "make sure that each of these persons is there once",
+        "make sure that each of these persons appears once",
         "warning",
     ),
     BadInput(
@@ -514,7 +514,7 @@ BAD_INPUTS = [
         "placeholder date",
         _born("1/1/1900", "P2", "P3", "P5"),
         "3 records have the date of birth 1900-01-01, which looks like a placeholder",
-        "leave a date that is not known empty",
+        "leave unknown dates empty",
         "warning",
     ),
     BadInput(

@@ -167,7 +167,7 @@ def test_the_screen_names_the_heads_and_how_each_was_asked(mixed: tuple[Path, Pa
     assert f"{n['none']} that see no image and add 0" in said
     assert f"the attention of the {found.n_attending} that have it" in said
     own = f"{np.log(found.probability / (1 - found.probability)):+.2f}".replace("-", "−")
-    assert f"the mean probability has the log-odds {own}: another number" in said
+    assert f"the log-odds of the mean probability are {own} and differ" in said
     assert "Mean log-odds " in said
     single, alone = io.StringIO(), explain(*mixed, patient, trial=heads[0].number)
     render_explanation(alone, Console(file=single, width=80))

@@ -171,7 +171,7 @@ def test_importance_finds_the_parameter_that_matters() -> None:
 def test_importance_of_few_trials_is_said_to_be_none(n: int, pruned: int) -> None:
     found = importance_of(rows(n, pruned=pruned), "maximize")
     assert found.shares == {}
-    assert f"With {n - pruned} complete trials" in found.note
+    assert f"with {n - pruned} it is noise" in found.note
 
 
 def after(summary: StudySummary, n: int, strengths: dict[str, float], clinical: float, best_at: int) -> str:
