@@ -80,11 +80,11 @@ def test_nothing_is_computed_with_it(path: Path, tmp_path: Path) -> None:
     with pytest.raises(StaleCacheError, match=WAY_OUT):
         tune(path, study, trials=2, encoding="moe-good", heads=["logistic"])
     with pytest.raises(StaleCacheError, match=WAY_OUT):
-        compare(path, tmp_path / "r.jsonl", systems=["moe-good"])
+        compare(path, tmp_path / "r.jsonl", pipelines=["moe-good"])
     assert not study.exists()
-    compared = compare(path, tmp_path / "r.jsonl", systems=["pooled-good"])
+    compared = compare(path, tmp_path / "r.jsonl", pipelines=["pooled-good"])
     assert any("moe-good" in note and "Left out" in note for note in compared.left_out)
-    assert not any(m.system.encoder_family == "moe-good" for m in compared.measured)
+    assert not any(m.pipeline.encoder_family == "moe-good" for m in compared.measured)
 
 
 def test_a_default_that_is_stale_is_named_not_replaced(path: Path, tmp_path: Path) -> None:
