@@ -39,9 +39,10 @@ from lymphofeat.estimates.repeated import corrected_t
 from lymphofeat.estimates.scores import Interval, score
 from lymphofeat.final.ensemble import select_ensemble
 from lymphofeat.heads.base import FitCache, fit_predict
+from lymphofeat.metric import METRICS
 from lymphofeat.parallel import one_thread
 from lymphofeat.scoring.plan import labels_of
-from lymphofeat.scoring.score import DIRECTIONS, TrialScores, weighs_equally
+from lymphofeat.scoring.score import TrialScores, weighs_equally
 from lymphofeat.scoring.threshold import prevalence_threshold
 from lymphofeat.storage.journal import open_ledger
 from lymphofeat.storage.json_arrays import pack, unpack
@@ -249,7 +250,7 @@ def _repeated(metric: str) -> Callable[["Searched"], Average]:
     """The best of the shortlist, averaged over the search's folds and the other repeats."""
 
     def choose(one: "Searched") -> Average:
-        sign = -1 if DIRECTIONS[metric] == "maximize" else 1
+        sign = -METRICS[metric].sign
 
         def value(trial: TrialSummary) -> float:
             others = MORE_REPEATS * one.repeated[trial.number][metric]
@@ -347,7 +348,7 @@ def _trial(record: Mapping[str, Any], y: NDArray[np.int8], folds: NDArray[np.int
 
 
 def _scored(y: NDArray[np.int8], p: Floats, threshold: float) -> dict[str, float]:
-    return {m: score(m, y, p >= threshold if m == "balanced_accuracy" else p) for m in SCORES}
+    return {m: score(m, y, METRICS[m].judged(p, p >= threshold)) for m in SCORES}
 
 
 # ---------------------------------------------------------------- table

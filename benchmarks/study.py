@@ -47,7 +47,8 @@ def make_study(path: Path, n_trials: int, n_patients: int) -> None:
     import optuna
     from optuna.trial import TrialState, create_trial
 
-    from lymphofeat.scoring.score import DIRECTIONS, TrialScores
+    from lymphofeat.metric import METRICS
+    from lymphofeat.scoring.score import TrialScores
     from lymphofeat.studies.record import scores_to_attrs
     from lymphofeat.studies.space import Space
     from lymphofeat.studies.store import create_store, open_store, quiet_optuna
@@ -61,7 +62,7 @@ def make_study(path: Path, n_trials: int, n_patients: int) -> None:
         "labels": y.tolist(),
         "folds": folds[:, None].tolist(),
     }
-    create_store(path, provenance, patients, DIRECTIONS["auc"])
+    create_store(path, provenance, patients, METRICS["auc"].direction)
     with quiet_optuna(), open_store(path) as store:
         sampled = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
         for number in range(n_trials):
@@ -70,7 +71,7 @@ def make_study(path: Path, n_trials: int, n_patients: int) -> None:
             value = float(rng.uniform(0.5, 0.9))
             scores = TrialScores(
                 rng.random((n_patients, 1)), rng.random((1, 5)), np.ones((1, 5), dtype=bool),
-                {m: rng.random((1, 5)) for m in DIRECTIONS}, dict.fromkeys(DIRECTIONS, value),
+                {m: rng.random((1, 5)) for m in METRICS}, dict.fromkeys(METRICS, value),
             )  # fmt: skip
             pruned = rng.random() < 0.1
             state = TrialState.PRUNED if pruned else TrialState.COMPLETE

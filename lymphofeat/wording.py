@@ -2,7 +2,16 @@
 
 import math
 
-__all__ = ["compact_difference", "compact_interval", "difference_text", "interval_text", "number", "words"]
+from .metric import NAMED
+
+__all__ = [
+    "compact_difference",
+    "compact_interval",
+    "difference_text",
+    "interval_text",
+    "metric_label",
+    "number",
+]
 
 Interval = tuple[float, float, float]  # value, low, high, as `estimates.Interval` has them
 
@@ -31,10 +40,9 @@ def compact_difference(interval: Interval) -> str:
     return f"{number(value, signed=True)} ({number(low, 2, signed=True)} to {number(high, 2, signed=True)})"
 
 
-def words(metric: str) -> str:
-    """A metric's name in prose."""
-    prose = metric.replace("_at_95_", "_at_95_%_").replace("_", " ")
-    return {"auc": "AUC", "brier": "Brier score"}.get(metric, prose)
+def metric_label(metric: str) -> str:
+    """A metric's name in a sentence."""
+    return NAMED[metric].label if metric in NAMED else metric.replace("_", " ")
 
 
 _INFINITE = "∞"

@@ -14,6 +14,7 @@ ROOT = Path(lymphofeat.__file__).parent
 ORDER = (
     ("errors", "progress"),
     ("parallel",),
+    ("metric",),
     ("wording",),
     ("storage",),
     ("estimates",),

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..estimates import holm, mcnemar, resample
 from ..estimates.scores import Interval
+from ..metric import METRICS
 from ..nested.result import Nested
-from ..scoring.score import DIRECTIONS
 from .runs import Runs, check_same_patients, compare_runs, corrected_over_folds
 
 __all__ = [
@@ -173,12 +173,12 @@ def one_standard_error(
 
     Args:
         candidates: name, rank of simplicity (0 the simplest) and predictions of each, on the same patients.
-        metric: one of `statistics.METRICS`.
+        metric: one of `metric.METRICS`.
         n_resamples, seed: of the bootstrap behind the standard error.
 
     Of equally simple ones within reach the better is taken.
     """
-    sign = 1 if DIRECTIONS[metric] == "maximize" else -1
+    sign = METRICS[metric].sign
     scored = [(name, rank, sign * runs.value(metric), runs) for name, rank, runs in candidates]
     best = max(scored, key=lambda c: c[2])
     weighted = best[3].weighted(metric)

@@ -19,7 +19,7 @@ from ..studies.space import Space
 from ..studies.study import check_arguments, encoding_in
 from ..studies.summary import StudySummary
 from ..studies.workers import workers
-from ..wording import words
+from ..wording import metric_label
 from .assessment import Assessment, assess
 from .optimism import SelectedModels
 
@@ -169,7 +169,7 @@ def _table(permutation: Permutation) -> pd.DataFrame:
 def _sentence(permutation: Permutation) -> str:
     permuted = permutation.permuted
     return (
-        f"Permutation test of the whole pipeline by {words(permutation.metric)}: {permutation.value:.3f} with the "
+        f"Permutation test of the whole pipeline by {metric_label(permutation.metric)}: {permutation.value:.3f} with the "
         f"true labels, {permuted.mean():.3f} on average over {len(permuted)} shuffles of them; "
         f"p = {permutation.p_value:.3g}."
     )

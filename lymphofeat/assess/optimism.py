@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ..estimates.scores import METRICS, score
+from ..estimates.scores import score
 from ..heads.registry import COSTS, head_types
+from ..metric import METRICS
 from ..nested.result import Nested, NestedFold
 from ..studies.summary import StudySummary, TrialSummary
 from .runs import Runs, compare_runs
@@ -74,7 +75,7 @@ def optimism_table(
         here = replace(here, ranks=None)
     rows = []
     for metric in METRICS:
-        sign = -1 if metric in ("log_loss", "brier") else 1
+        sign = METRICS[metric].sign
         row = {"metric": metric, "nested": here.value(metric), "tuned": float("nan")}
         row |= dict.fromkeys(("optimism", "optimism_low", "optimism_high"), float("nan"))
         if selected is not None:
@@ -95,7 +96,7 @@ def _inside(main: Nested, metric: str, sign: int) -> dict[str, float]:
         if metric in fold.tuned and len(np.unique(y)) == 2:
             p = fold.probabilities
             inner.append(_selected_inside(main, fold, metric))
-            outer.append(score(metric, y, p >= fold.threshold if metric == "balanced_accuracy" else p))
+            outer.append(score(metric, y, METRICS[metric].judged(p, p >= fold.threshold)))
     if not inner:
         return dict.fromkeys(("inner", "outer", "inner_optimism"), float("nan"))
     mean_inner, mean_outer = float(np.mean(inner)), float(np.mean(outer))
@@ -110,6 +111,6 @@ def _selected_inside(main: Nested, fold: NestedFold, metric: str) -> float:
     """
     others = [other.rows for other in main.folds_of_runs if other.run == fold.run and other.fold != fold.fold]
     whole = all(len(np.unique(main.y[rows])) == 2 and not np.isnan(fold.inner[rows]).any() for rows in others)
-    if metric not in ("auc", "average_precision") or not whole:
+    if METRICS[metric].takes != "scores" or not whole:
         return fold.tuned[metric]
     return float(np.mean([score(metric, main.y[rows], fold.inner[rows]) for rows in others]))

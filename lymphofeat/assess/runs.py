@@ -17,7 +17,8 @@ from ..estimates import DESCRIBED, corrected_t, describe, paired_bootstrap, stat
 from ..estimates.bca import Weighted, bca_interval
 from ..estimates.intervals import Interval, Unseen, unseen, widened
 from ..estimates.paired import Compared
-from ..estimates.scores import METRICS, score
+from ..estimates.scores import score
+from ..metric import METRICS, NAMED
 from ..nested.result import Nested
 
 __all__ = ["NOT_KNOWN", "Runs", "check_same_patients", "compare_runs", "corrected_over_folds"]
@@ -28,7 +29,7 @@ NOT_KNOWN = Interval(float("nan"), float("nan"), float("nan"))
 _CONFIDENCE = 0.95
 _COUNTED = ("sensitivity", "specificity")
 # What only the order of the patients decides.
-_RANKED = ("auc", "average_precision", "sensitivity_at_95_specificity", "specificity_at_95_sensitivity")
+_RANKED = [name for name, metric in NAMED.items() if metric.takes == "scores"]
 
 
 @dataclass(frozen=True)
@@ -168,13 +169,13 @@ def corrected_over_folds(nested: Nested, metric: str) -> Interval:
         y, p = nested.y[fold.rows], fold.probabilities
         if len(np.unique(y)) < 2:
             return NOT_KNOWN
-        judged = p >= fold.threshold if metric == "balanced_accuracy" else p
+        judged = METRICS[metric].judged(p, p >= fold.threshold)
         scores.setdefault((fold.repeat, fold.fold), []).append(score(metric, y, judged))
     repeats = sorted({repeat for repeat, _ in scores})
     rows = [[np.mean(s) for (r, _), s in sorted(scores.items()) if r == repeat] for repeat in repeats]
     if len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
         return NOT_KNOWN
-    found = corrected_t(np.array(rows), unit=metric != "log_loss")
+    found = corrected_t(np.array(rows), unit=METRICS[metric].unit)
     if not np.isnan(found.low):
         return found
     # Every fold is flawless, or every one fails. In the mean of k folds a patient of a class weighs most where a fold

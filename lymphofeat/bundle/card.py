@@ -12,11 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..estimates.scores import METRICS, ClassWeights, Interval, bootstrap_of_runs
+from ..estimates.scores import ClassWeights, Interval, bootstrap_of_runs
 from ..estimates.subgroups import FEWEST, describe_subgroups
 from ..final.handover import FinalModel
+from ..metric import METRICS
 from ..studies.describe import describe_head
-from ..wording import interval_text, words
+from ..wording import interval_text, metric_label
 from .classes import Keeps, most_of
 from .evaluation import Reported
 from .out_of_distribution import TrainingRanges
@@ -146,7 +147,9 @@ def _scores(model: FinalModel, evidence: Evidence) -> str:
         return evidence.reported.markdown()
     scores = evidence.scores(model.study.best.class_weights)
     lines = ["| score | value [95 % interval] |", "|---|---|"]
-    lines += [f"| {words(metric)} | {interval_text(interval)} |" for metric, interval in scores.items()]
+    lines += [
+        f"| {metric_label(metric)} | {interval_text(interval)} |" for metric, interval in scores.items()
+    ]
     source = (
         "Nested cross-validation: the whole search was repeated without the patients that it is scored on."
         if evidence.nested is not None

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import InputError
 from ..estimates.scores import Interval
 from ..studies.summary import StudySummary
-from ..wording import interval_text, words
+from ..wording import interval_text, metric_label
 
 __all__ = ["Reported", "read_evaluation"]
 
@@ -57,7 +57,9 @@ class Reported:
     def markdown(self) -> str:
         """A table and what it was measured on."""
         lines = ["| score | value [95 % interval] |", "|---|---|"]
-        lines += [f"| {words(metric)} | {interval_text(interval)} |" for metric, interval in self.scores]
+        lines += [
+            f"| {metric_label(metric)} | {interval_text(interval)} |" for metric, interval in self.scores
+        ]
         runs = "" if self.n_runs == 1 else f" × {self.n_runs} runs"
         return "\n".join(lines) + (
             f"\n\nNested cross-validation of the pipeline ({self.pipeline}, encodings {self.encoding}) on {self.n} "

@@ -14,18 +14,12 @@ import click
 
 from .. import __version__
 from ..errors import InputError
+from ..metric import METRICS
 from ..report.printing import Part, PlainTable, Stream, show, terminal
 from ..storage.kinds import path_kind
 from .paths import GivenPath, StudyName
 
-METRICS = [
-    "balanced_accuracy",
-    "auc",
-    "average_precision",
-    "log_loss",
-    "brier",
-]  # statistics.METRICS, not imported yet
-# studies.selection.RULES and its DEFAULT, not imported yet either
+# studies.selection.RULES and its DEFAULT, not imported yet
 RULES = [*METRICS, "one_standard_error", "average_balanced_accuracy", "average_log_loss"]
 DEFAULT_RULE = "average_log_loss"
 CACHE = Path("cache/features.h5")

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from .common import METRICS, STUDIES, Output, always, cache_option, cohort_folder, command, names
+from ..metric import METRICS
+from .common import STUDIES, Output, always, cache_option, cohort_folder, command, names
 from .paths import GivenPath, GivenText, OutFolder
 
 

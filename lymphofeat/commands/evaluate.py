@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from ..errors import InputError
-from .common import METRICS, Output, always, cache_option, command, names, study_option, study_path
+from ..metric import METRICS
+from .common import Output, always, cache_option, command, names, study_option, study_path
 from .paths import GivenText, NewFile, OutFolder
 
 

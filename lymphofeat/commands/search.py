@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from .common import CACHE, METRICS, Output, always, cache_option, command, names, study_option, study_path
+from ..metric import METRICS
+from .common import CACHE, Output, always, cache_option, command, names, study_option, study_path
 from .paths import GivenPath, GivenText
 
 

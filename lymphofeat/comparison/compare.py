@@ -12,10 +12,10 @@ from ..cache.finetune import FinetuneSettings, extract_finetuned
 from ..cache.reader import Cache, open_cache
 from ..cohort.model import Cohort
 from ..errors import InputError, LeakageError, StudyError
+from ..metric import find_metric
 from ..progress import Progress, Silent
 from ..scoring.failures import REASON, attrs_of, raise_if_all
 from ..scoring.plan import labels_of
-from ..scoring.score import DIRECTIONS
 from ..storage.journal import Ledger, open_ledger
 from ..training.recipe_file import find_recipe, recipe_names
 from .out_of_fold import OutOfFold, encoder_seconds, identity, predict
@@ -52,7 +52,7 @@ def compare(
             likewise.
         StudyError: `record` is in use, damaged, or cannot be written.
     """
-    _check_metric(metric)
+    find_metric(metric)
     cache = open_cache(cache_path)
     for name in pipelines:
         cache.check_not_stale(name)
@@ -96,7 +96,7 @@ def compare_cohort(
         InputError, WeightsError, CacheError, LeakageError, StudyError: as `compare`, `extract_frozen` and
             `extract_finetuned`.
     """
-    _check_metric(metric)
+    find_metric(metric)
     settings = with_folds_of(
         cache_path, replace(settings or ExtractSettings(), weights=weights or "imagenet")
     )
@@ -112,11 +112,6 @@ def compare_cohort(
         extract_finetuned(cohort, cache_path, FinetuneSettings(recipe, settings), progress=progress)
     add_controls(cohort, cache_path, settings, progress=progress)
     return compare(cache_path, record, pipelines=pipelines, metric=metric, progress=progress)
-
-
-def _check_metric(metric: str) -> None:
-    if metric not in DIRECTIONS:
-        raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(DIRECTIONS)}.")
 
 
 def _check_folds(recipe: str, n_folds: int) -> None:

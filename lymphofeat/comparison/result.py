@@ -7,9 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..estimates.scores import METRICS, Bootstrap, Interval, bootstrap
-from ..scoring.score import DIRECTIONS
+from ..estimates.scores import Bootstrap, Interval, bootstrap
+from ..metric import METRICS, find_metric
 from .out_of_fold import OutOfFold
 from .pipelines import Pipeline
 
@@ -84,10 +83,14 @@ def _ordering(probabilities: NDArray[np.float64], folds: NDArray[np.int8]) -> ND
 def _scores(
     y: Labels, found: OutOfFold, order: NDArray[np.float64], who: NDArray[np.bool_]
 ) -> dict[str, Bootstrap]:
-    values = {"auc": order, "average_precision": order}
     return {
-        m: bootstrap(m, y[who], values.get(m, found.probabilities)[who], decision=found.decisions[who])
-        for m in METRICS
+        name: bootstrap(
+            name,
+            y[who],
+            (order if metric.takes == "scores" else found.probabilities)[who],
+            decision=found.decisions[who],
+        )
+        for name, metric in METRICS.items()
     }
 
 
@@ -123,10 +126,8 @@ class Comparison:
         Raises:
             InputError: an unknown metric.
         """
-        if metric not in DIRECTIONS:
-            raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(DIRECTIONS)}.")
-        sign = -1 if DIRECTIONS[metric] == "maximize" else 1
-        ranked = sorted(measured, key=lambda m: (sign * m.all[metric].value, m.pipeline.name))
+        sign = find_metric(metric).sign
+        ranked = sorted(measured, key=lambda m: (-sign * m.all[metric].value, m.pipeline.name))
         return cls(tuple(ranked), patients, metric, source, tuple(left_out))
 
     @property
@@ -142,10 +143,9 @@ class Comparison:
         """ "better", "worse" or "": whether the difference's interval leaves zero out."""
         metric = metric or self.metric
         interval = self.difference(one, other, metric)
-        up = DIRECTIONS[metric] == "maximize"
-        if interval.low > 0 or interval.high < 0:
-            return "better" if (interval.low > 0) == up else "worse"
-        return ""
+        if METRICS[metric].is_worse(interval.low, interval.high):
+            return "worse"
+        return "better" if interval.low > 0 or interval.high < 0 else ""
 
     @cached_property
     def tied(self) -> tuple[Measured, ...]:

@@ -57,10 +57,10 @@ def unseen(
     """What a score of that many patients cannot see: nothing, unless it is 0 or 1.
 
     Args:
-        metric: one of `statistics.METRICS`.
+        metric: one of `metric.METRICS`.
         value: on all patients.
         n_reactive, n_malignant: at least 1 each.
-        class_weights: see `statistics.balanced_accuracy`.
+        class_weights: see `scores.balanced_accuracy_score`.
     """
     if _FLAWLESS < value < 1 - _FLAWLESS or value > 1 + _FLAWLESS:
         return SEEN

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..metric import METRICS
 from ._checks import Floats, Labels, labels_and_decisions, labels_and_probabilities, share
 from .bca import Weighted, bca_interval
 from .calibration import (
@@ -22,7 +23,7 @@ from .calibration import (
 )
 from .delong import delong_interval
 from .exact import flawless_balanced_accuracy, share_interval
-from .scores import METRICS, Interval, weighted_score
+from .scores import Interval, judged, weighted_score
 
 __all__ = ["DESCRIBED", "FEWEST_AT_95", "describe", "sensitivity_at", "specificity_at", "statistic"]
 
@@ -89,9 +90,7 @@ def statistic(name: str, y: ArrayLike, p: ArrayLike, decision: ArrayLike | None 
         return _MADE_HERE[name](y, p)
     if name not in METRICS:
         raise InputError(f"There is no metric {name!r}; choose one of {', '.join([*_MADE_HERE, *METRICS])}.")
-    if name == "balanced_accuracy" and decision is None:
-        raise InputError("Balanced accuracy is measured on decisions; give `decision` (0 or 1 per patient).")
-    return weighted_score(name, y, decision if name == "balanced_accuracy" and decision is not None else p)
+    return weighted_score(name, y, judged(name, p, decision))
 
 
 def describe(

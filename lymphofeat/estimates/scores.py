@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..metric import METRICS, find_metric
 from .intervals import SEEN, Interval, Unseen, unseen, widened
 
 __all__ = [
-    "METRICS",
     "Bootstrap",
     "ClassWeights",
     "Interval",
@@ -26,14 +26,12 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_of_runs",
     "brier",
+    "judged",
     "log_loss",
     "resample_weights",
     "score",
     "weighted_score",
 ]
-
-METRICS = ("balanced_accuracy", "auc", "average_precision", "log_loss", "brier")
-_NEEDS_PROBABILITIES = {"log_loss": "Log loss", "brier": "The Brier score"}
 
 # What a reactive and what a malignant patient weighs in the accuracy, from outside; None: such that both classes
 # weigh the same.
@@ -216,12 +214,9 @@ def bootstrap(
         InputError: an unknown metric, no `decision` where it is needed, bad values (see the scores above).
     """
     statistic = _statistic(metric, class_weights)
-    if metric == "balanced_accuracy" and decision is None:
-        raise InputError("Balanced accuracy is measured on decisions; give `decision` (0 or 1 per patient).")
     if n_resamples < 1:
         raise InputError(f"The bootstrap needs at least 1 resample, not {n_resamples}.")
-    judged = decision if metric == "balanced_accuracy" and decision is not None else p
-    labels, values = _checked(y, judged, metric)
+    labels, values = _checked(y, judged(metric, p, decision), metric)
     resampled = statistic(labels, values, _resampled(labels, n_resamples, seed))
     value = float(statistic(labels, values, _once(labels))[0])
     beyond = unseen(metric, value, int((~labels).sum()), int(labels.sum()), class_weights)
@@ -249,6 +244,18 @@ def bootstrap_of_runs(
     malignant = int((np.asarray(y) == 1).sum())
     beyond = unseen(metric, value, len(np.asarray(y)) - malignant, malignant, class_weights)
     return Bootstrap(value, np.mean([b.resampled for b in each], axis=0), beyond)
+
+
+def judged(metric: str, p: ArrayLike, decision: ArrayLike | None) -> ArrayLike:
+    """What a metric is measured on: p, or the decisions.
+
+    Raises:
+        InputError: an unknown metric, or no `decision` where it is needed.
+    """
+    found = find_metric(metric).judged(p, decision)
+    if found is None:
+        raise InputError(f"{_what(metric)} is measured on decisions; give `decision` (0 or 1 per patient).")
+    return found
 
 
 def weighted_score(
@@ -280,22 +287,27 @@ def resample_weights(y: ArrayLike, n_resamples: int, seed: int) -> Floats:
 
 
 def _checked(y: ArrayLike, values: ArrayLike, metric: str) -> tuple[Labels, Floats]:
-    labels = np.asarray(y)
-    judged = np.asarray(values, dtype=np.float64)
-    if labels.ndim != 1 or labels.shape != judged.shape:
-        raise InputError(f"Labels {labels.shape} and scores {judged.shape} must be one row per patient each.")
+    takes, labels = find_metric(metric).takes, np.asarray(y)
+    given = np.asarray(values, dtype=np.float64)
+    if labels.ndim != 1 or labels.shape != given.shape:
+        raise InputError(f"Labels {labels.shape} and scores {given.shape} must be one row per patient each.")
     if not np.isin(labels, (0, 1)).all():
         raise InputError("A score needs labels 0 and 1; leave the patients without a label out.")
     if len(np.unique(labels)) < 2:
         raise InputError("A score needs patients of both classes; here all have the same label.")
-    if np.isnan(judged).any():
-        raise InputError(f"{int(np.isnan(judged).sum())} of {len(judged)} scores are not numbers (NaN).")
-    if metric == "balanced_accuracy" and not np.isin(judged, (0, 1)).all():
-        raise InputError("Balanced accuracy is measured on decisions 0 and 1; apply a threshold first.")
-    if metric in _NEEDS_PROBABILITIES and not ((judged >= 0) & (judged <= 1)).all():
-        what = _NEEDS_PROBABILITIES[metric]
-        raise InputError(f"{what} is measured on probabilities; some values are outside 0 to 1.")
-    return labels == 1, judged
+    if np.isnan(given).any():
+        raise InputError(f"{int(np.isnan(given).sum())} of {len(given)} scores are not numbers (NaN).")
+    if takes == "decisions" and not np.isin(given, (0, 1)).all():
+        raise InputError(f"{_what(metric)} is measured on decisions 0 and 1; apply a threshold first.")
+    if takes == "probabilities" and not ((given >= 0) & (given <= 1)).all():
+        raise InputError(f"{_what(metric)} is measured on probabilities; some values are outside 0 to 1.")
+    return labels == 1, given
+
+
+def _what(metric: str) -> str:
+    """The metric's label at the beginning of a sentence."""
+    label = METRICS[metric].label
+    return label[0].upper() + label[1:]
 
 
 def _once(labels: Labels) -> Floats:
@@ -381,9 +393,8 @@ _STATISTICS: Mapping[str, Statistic] = {
 
 
 def _statistic(metric: str, class_weights: ClassWeights) -> Statistic:
-    if metric not in METRICS:
-        raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
-    if class_weights is None or metric != "balanced_accuracy":
+    takes = find_metric(metric).takes
+    if class_weights is None or takes != "decisions":
         return _STATISTICS[metric]
     if len(class_weights) != 2 or not all(np.isfinite(w) and w > 0 for w in class_weights):
         raise InputError(f"Class weights are two numbers above 0, not {class_weights!r}.")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..estimates.scores import Bootstrap, Interval, bootstrap_of_runs, score
-from ..scoring.score import DIRECTIONS
+from ..metric import METRICS
 from ..studies.average import Average
 from ..studies.space import HEAD_TYPE
 from ..studies.summary import TrialSummary
@@ -87,7 +87,7 @@ def select_ensemble(trials: Sequence[TrialSummary], metric: str, size: int) -> E
 
     Args:
         trials: complete trials of one study.
-        metric: the study's; of `statistics.METRICS`.
+        metric: the study's; of `metric.METRICS`.
         size: how many members, counted with repetition, ≥ 1; head types beyond it are left out, the worst first.
 
     Raises:
@@ -123,8 +123,7 @@ class _Library:
     def __init__(self, trials: Sequence[TrialSummary], metric: str, size: int) -> None:
         first = trials[0]
         self.y, self.folds, self.class_weights = first.y, first.folds[:, 0], first.class_weights
-        self.metric, self.size = metric, size
-        self.sign = 1 if DIRECTIONS[metric] == "maximize" else -1
+        self.metric, self.size = METRICS[metric], size
         self.head_types = [str(trial.params[HEAD_TYPE]) for trial in trials]
         self.p = np.stack([trial.scores.probabilities for trial in trials])  # (T, n, repeats)
         self.thresholds = np.stack([trial.thresholds_of_patients for trial in trials])
@@ -137,9 +136,11 @@ class _Library:
 
     def value(self, p: Floats, thresholds: Floats, rows: Rows) -> float:
         """The score on some patients, larger is better."""
-        judged = p >= thresholds if self.metric == "balanced_accuracy" else p
-        scores = [score(self.metric, self.y[rows], column[rows], self.class_weights) for column in judged.T]
-        return self.sign * float(np.mean(scores))
+        judged = self.metric.judged(p, p >= thresholds)
+        scores = [
+            score(self.metric.name, self.y[rows], column[rows], self.class_weights) for column in judged.T
+        ]
+        return self.metric.sign * float(np.mean(scores))
 
     def ranked(self, rows: Rows) -> list[int]:
         """Trials by their score on some patients, the best first, of equals the first."""
@@ -175,14 +176,14 @@ class _Library:
             for rule in ("head types", "greedy"):
                 p, decisions = self.nested(RULES[rule], rows)
                 # Decisions stand for themselves: 1 ≥ 0.5 and 0 < 0.5.
-                judged = decisions.astype(float) if self.metric == "balanced_accuracy" else p
+                judged = self.metric.judged(p, decisions.astype(float))
                 values[rule] = self.value(judged, np.full(judged.shape, 0.5), rows)
             self._better[key] = "greedy" if values["greedy"] > values["head types"] + _TIE else "head types"
         return self._better[key]
 
     def bootstrap(self, p: Floats, decisions: NDArray[np.bool_]) -> Bootstrap:
         """The score of all patients, averaged over the repeats, and on resamples."""
-        return bootstrap_of_runs(self.metric, self.y, p, decisions, self.class_weights)
+        return bootstrap_of_runs(self.metric.name, self.y, p, decisions, self.class_weights)
 
 
 _Rule = Callable[[_Library, Rows], Floats]

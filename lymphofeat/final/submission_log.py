@@ -17,6 +17,7 @@ from ..cohort.problems import Problems
 from ..cohort.tables import read_table
 from ..errors import InputError, StudyError
 from ..estimates.scores import ClassWeights, Interval, weighted_score
+from ..metric import find_metric
 
 __all__ = [
     "Submission",
@@ -107,14 +108,14 @@ def expected_range(
     that its own patients are a sample, come on top.
 
     Args:
-        metric: of `statistics.METRICS`.
+        metric: of `metric.METRICS`.
         y: (n,) labels.
         p, decisions: (n, repeats) out-of-fold probabilities and decisions.
         n_test: patients of the test set.
-        class_weights: as of `statistics.balanced_accuracy`.
+        class_weights: as of `scores.balanced_accuracy_score`.
     """
     labels = np.asarray(y) == 1
-    judged = decisions if metric == "balanced_accuracy" else p
+    judged = find_metric(metric).judged(p, decisions)
     malignant = int(np.clip(round(n_test * float(labels.mean())), 1, max(n_test - 1, 1)))
     rng = np.random.default_rng(seed)
     weights = np.zeros((n_samples, len(labels)))

@@ -17,7 +17,7 @@ from ..estimates.scores import Interval
 from ..progress import Progress, Silent
 from ..storage.atomic import make_folder, refuse_existing, sync, temporary_for
 from ..studies.summary import StudySummary, load_study
-from ..wording import words
+from ..wording import metric_label
 from .ensemble import Ensemble
 from .handover import FinalModel, final_model
 from .refit import FinalFit, final_fits, fit_final, predict_final
@@ -143,7 +143,7 @@ def submit(
 
 def _expected_range(expected: Interval, model: FinalModel, n_test: int) -> str:
     return (
-        f"If the out-of-fold {words(model.study.metric)} of {expected.value:.3f} were the true one, 95 of 100 test "
+        f"If the out-of-fold {metric_label(model.study.metric)} of {expected.value:.3f} were the true one, 95 of 100 test "
         f"sets of {n_test} such patients would show {expected.low:.2f} to {expected.high:.2f}. It was selected, so the "
         "true one is probably worse."
     )

@@ -18,8 +18,8 @@ from ..cache.reader import open_cache
 from ..errors import InputError
 from ..estimates import permutation_p
 from ..estimates.scores import ClassWeights, score
+from ..metric import METRICS
 from ..progress import Progress, Silent
-from ..scoring.score import DIRECTIONS
 from ..storage.journal import open_ledger
 from ..studies.space import Space
 from ..studies.study import check_arguments, encoding_in
@@ -111,14 +111,14 @@ def permute(engine: Engine, pipeline: Pipeline, found: Nested, run: Run, n: int)
         scores.append(_score(engine.run(permuted, [run]), pipeline.class_weights))
         shutil.rmtree(permuted.folder(engine.folder), ignore_errors=True)  # what it found is in the ledger
     value = _score(found, pipeline.class_weights)
-    sign = 1 if DIRECTIONS[pipeline.metric] == "maximize" else -1
+    sign = METRICS[pipeline.metric].sign
     values = np.array(scores)
     return Permutation(pipeline.metric, value, values, permutation_p(sign * value, sign * values))
 
 
 def _score(nested: Nested, class_weights: ClassWeights) -> float:
     """The score of the first run."""
-    of_run = nested.decisions if nested.metric == "balanced_accuracy" else nested.probabilities
+    of_run = METRICS[nested.metric].judged(nested.probabilities, nested.decisions)
     return score(nested.metric, nested.y, of_run[:, 0], class_weights)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from ..assess import Assessment
 from ..assess.answer import Difference, OneStandardError
 from ..estimates.scores import Interval
-from ..wording import difference_text, interval_text, number, words
+from ..wording import difference_text, interval_text, metric_label, number
 from .assess_cells import p_value, share
 
 __all__ = ["answer"]
@@ -39,23 +39,23 @@ def _differences(assessment: Assessment) -> Iterator[str]:
 def _difference(assessment: Assessment, found: list[Difference]) -> str:
     """One sentence on main less one other pipeline."""
     first = found[0]
-    amounts = " and ".join(f"{difference_text(d.difference)} {words(d.metric)}" for d in found)
+    amounts = " and ".join(f"{difference_text(d.difference)} {metric_label(d.metric)}" for d in found)
     sentence = {
         "clinical": f"Images add {amounts} to age, sex and count",
         "untrained": f"Training the encoder adds {amounts} to an untrained encoder",
         "image": f"Age, sex and count add {amounts} to the images",
     }.get(first.role, f"{assessment.name} minus {first.other}: {amounts}")
     told = ", ".join(
-        f"{d.alone} by {words(d.metric)} (p {_p(d.p_value)}, Holm-adjusted {p_value(d.p_holm)})"
+        f"{d.alone} by {metric_label(d.metric)} (p {_p(d.p_value)}, Holm-adjusted {p_value(d.p_holm)})"
         for d in found
         if d.verdict
     )
     if told:
-        rest = [words(d.metric) for d in found if not d.verdict]
+        rest = [metric_label(d.metric) for d in found if not d.verdict]
         end = f"; by {' and '.join(rest)} they cannot be told apart." if rest else "."
         return f"{sentence}: {told}{end}"
     chance = [
-        f"by {words(d.metric)} p {_p(d.p_value)}, but {p_value(d.p_holm)} when Holm-adjusted for "
+        f"by {metric_label(d.metric)} p {_p(d.p_value)}, but {p_value(d.p_holm)} when Holm-adjusted for "
         f"{len(assessment.differences)} comparisons"
         for d in found
         if d.alone
@@ -68,7 +68,8 @@ def _difference(assessment: Assessment, found: list[Difference]) -> str:
 def _score(assessment: Assessment) -> str:
     row = assessment.tables["pipelines"].iloc[0]
     scores = ", ".join(
-        f"{words(m)} {interval_text(Interval(row[m], row[f'{m}_low'], row[f'{m}_high']))}" for m in _METRICS
+        f"{metric_label(m)} {interval_text(Interval(row[m], row[f'{m}_low'], row[f'{m}_high']))}"
+        for m in _METRICS
     )
     runs = "" if assessment.n_runs == 1 else f" × {assessment.n_runs} runs"
     return (
@@ -84,12 +85,12 @@ def _optimism(assessment: Assessment) -> Iterator[str]:
         optimism = Interval(row["optimism"], row["optimism_low"], row["optimism_high"])
         yield (
             f"The search on all folds selects a model that scores {number(row['tuned'])} by "
-            f"{words(assessment.metric)}; its optimism is {difference_text(optimism)}."
+            f"{metric_label(assessment.metric)}; its optimism is {difference_text(optimism)}."
         )
 
 
 def _simplest(rule: OneStandardError, what: str, of: str) -> str:
-    near = f"within one standard error ({number(rule.error)}) of the best by {words(rule.metric)}"
+    near = f"within one standard error ({number(rule.error)}) of the best by {metric_label(rule.metric)}"
     if rule.simplest == rule.best:
         return f"No {what} simpler than the best, {rule.best}, is {near} ({of})."
     return f"The simplest {what} {near} is {rule.simplest}; the best is {rule.best} ({of})."

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..wording import number, words
+from ..metric import NAMED
+from ..wording import metric_label, number
 
 __all__ = ["SHOWN", "Shown", "cells"]
 
@@ -65,6 +66,10 @@ def _score(name: str = "", *, signed: bool = False) -> Callable[[Row], str]:
     return lambda row: interval(row, name, signed=signed)
 
 
+def _scores(*metrics: str) -> dict[str, Callable[[Row], str]]:
+    return {NAMED[metric].header: _score(metric) for metric in metrics}
+
+
 def _number(name: str, digits: int = 3, *, signed: bool = False) -> Callable[[Row], str]:
     return lambda row: number(row[name], digits, signed=signed)
 
@@ -77,14 +82,13 @@ def _text(name: str) -> Callable[[Row], str]:
     return lambda row: str(row[name])
 
 
-def _words(name: str) -> Callable[[Row], str]:
-    return lambda row: words(row[name])
+def _label(name: str) -> Callable[[Row], str]:
+    return lambda row: metric_label(row[name])
 
 
 def _arrow(row: Row) -> str:
-    return words(row["metric"]) + (
-        " ↓" if row["metric"] in ("log_loss", "brier", "calibration_error") else ""
-    )
+    name = row["metric"]
+    return NAMED[name].header if name in NAMED else metric_label(name)
 
 
 def _aim(row: Row) -> str:
@@ -131,12 +135,12 @@ def _is_among(name: str, values: tuple[float, ...]) -> Callable[[Row], bool]:
 SHOWN: dict[str, Shown] = {
     "pipelines": Shown(
         "Nested scores. ( – ): 95 % interval by patient; t: corrected repeated k-fold t",
-        {"pipeline": _text("pipeline"), "balanced accuracy": _score("balanced_accuracy"), "AUC": _score("auc"),
+        {"pipeline": _text("pipeline"), **_scores("balanced_accuracy", "auc"),
          "bal. accuracy, t": _score("balanced_accuracy_t")},
     ),
     "differences": Shown(
         "Difference to each other pipeline on the same patients; p also adjusted by Holm",
-        {"difference to": _text("other"), "by": lambda r: words(r["metric"]).replace("balanced accuracy", "bal. acc."),
+        {"difference to": _text("other"), "by": lambda r: metric_label(r["metric"]).replace("balanced accuracy", "bal. acc."),
          "difference": _score("difference", signed=True), "p": lambda r: p_value(r["p"]),
          "p (Holm)": lambda r: p_value(r["p_holm"]),
          "correct only\nby this one": lambda r: f"{r['only_main_right']} : {r['only_other_right']}"},
@@ -150,13 +154,13 @@ SHOWN: dict[str, Shown] = {
     "subgroups": Shown(
         "Subgroups; fewer than five patients of a class are not scored",
         {"subgroup": _text("subgroup"), "n": _text("n"), "malignant": _text("malignant"),
-         "balanced accuracy": _score("balanced_accuracy"), "AUC": _score("auc")},
+         **_scores("balanced_accuracy", "auc")},
     ),
     "calibration": Shown(
         "Calibration inside the folds; if calibrated: the error of perfect probabilities",
         {"calibrator": _text("calibrator"), "slope": _score("calibration_slope"),
          "intercept": _number("calibration_intercept", 2), "error ↓": _score("calibration_error"),
-         "if\ncalibrated": _number("error_if_calibrated"), "log loss ↓": _number("log_loss")},
+         "if\ncalibrated": _number("error_if_calibrated"), NAMED["log_loss"].header: _number("log_loss")},
     ),
     "triage": Shown(
         "Deciding some patients, referring others; cross-validated: by other folds' rules",
@@ -199,7 +203,7 @@ SHOWN: dict[str, Shown] = {
     ),
     "permutation": Shown(
         "Permutation test: the whole pipeline with shuffled labels; ( – ): middle 95 % of the shuffles",
-        {"metric": _words("metric"), "score": _number("value"), "shuffles": _text("shuffles"),
+        {"metric": _label("metric"), "score": _number("value"), "shuffles": _text("shuffles"),
          "shuffled": lambda r: _spread(r, "shuffled_mean", "shuffled_q025", "shuffled_q975"),
          "p": lambda r: p_value(r["p"])},
     ),

@@ -9,7 +9,7 @@ from ..assess.learning import Learning, Members, Params, learning_curve
 from ..cache.reader import Cache
 from ..errors import InputError
 from ..progress import Progress
-from ..wording import difference_text, words
+from ..wording import difference_text, metric_label
 
 __all__ = ["learning_sentence", "measured_learning_curve", "with_learning_curve"]
 
@@ -48,6 +48,6 @@ def learning_sentence(learning: Learning) -> str:
     verdict = "" if gain.low > 0.001 else " The gain may be zero."
     return (
         f"Training on {2 * learning.n_now:.0f} patients instead of {learning.n_now:.0f} would change the "
-        f"{words(learning.metric)} by {difference_text(gain)}.{verdict} This extrapolates an inverse power law through "
+        f"{metric_label(learning.metric)} by {difference_text(gain)}.{verdict} This extrapolates an inverse power law through "
         f"{int(learning.table['measured'].sum())} sizes, with the parameters of {heads} held fixed."
     )

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from ..comparison.result import Comparison, Measured
 from ..estimates.scores import Interval
+from ..metric import METRICS
 from ..storage.atomic import atomic_write
-from ..wording import difference_text, interval_text, words
+from ..wording import difference_text, interval_text
 from .conclusions import conclusions
 from .printing import PlainTable, show
 
@@ -21,7 +22,7 @@ __all__ = ["comparison_table", "render_comparison", "write_comparison"]
 _SHORT = {"balanced_accuracy": "ba", "auc": "auc", "log_loss": "log_loss"}
 _SHOWN_FEW = ("balanced_accuracy", "auc")
 _TIED = "≈"
-_SCORES = ("pipeline", "balanced accuracy", "AUC", "log loss ↓", "seconds")
+_SCORES = ("pipeline", *(METRICS[name].header for name in _SHORT), "seconds")
 
 
 def render_comparison(comparison: Comparison, console: Console) -> None:
@@ -171,7 +172,7 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
 
 
 def _title(metric: str) -> str:
-    return f"{words(metric)} ↓" if metric == "log_loss" else words(metric)
+    return METRICS[metric].header
 
 
 def _seconds(m: Measured) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..comparison.result import Comparison, Measured
-from ..wording import difference_text, interval_text, words
+from ..wording import difference_text, interval_text, metric_label
 
 __all__ = ["conclusions"]
 
@@ -25,8 +25,8 @@ def _about_the_best(comparison: Comparison) -> str:
     best, n = comparison.best, len(comparison.measured)
     score = best.all[comparison.metric].interval()
     sentence = (
-        f"Best by {words(comparison.metric)} is {best.pipeline.name} ({interval_text(score)}), selected among {n} on "
-        "these patients, so its score is optimistic"
+        f"Best by {metric_label(comparison.metric)} is {best.pipeline.name} ({interval_text(score)}), selected among "
+        f"{n} on these patients, so its score is optimistic"
     )
     if not comparison.tied:
         return f"{sentence}; every other pipeline is worse (the interval of the difference excludes zero)."
@@ -77,7 +77,7 @@ def _about_the_images(comparison: Comparison) -> Iterator[str]:
 
 def _against(comparison: Comparison, one: Measured, other: Measured) -> str:
     differences = ", ".join(
-        f"{words(metric)} {difference_text(comparison.difference(one, other, metric))}"
+        f"{metric_label(metric)} {difference_text(comparison.difference(one, other, metric))}"
         for metric in (comparison.metric, _second(comparison))
     )
     return f"the best, {one.pipeline.name}, against {other.pipeline.name}: {differences}"
@@ -94,4 +94,4 @@ def _other_verdict(comparison: Comparison, one: Measured, other: Measured) -> st
     verdict = comparison.verdict(one, other, second)
     if not verdict or verdict == comparison.verdict(one, other):
         return ""
-    return f" (by {words(second)}, it is {verdict})"
+    return f" (by {metric_label(second)}, it is {verdict})"

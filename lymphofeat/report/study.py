@@ -2,16 +2,15 @@
 
 from rich.console import Console
 
-from ..estimates.scores import METRICS
 from ..final.ensemble import Ensemble
 from ..final.handover import FinalModel, handed_over
 from ..final.submit import SubmissionSummary
-from ..scoring.score import DIRECTIONS
+from ..metric import METRICS
 from ..studies.average import Average
 from ..studies.describe import describe_head, describe_heads
 from ..studies.next_step import next_step
 from ..studies.summary import StudySummary, TrialSummary
-from ..wording import compact_difference, compact_interval, words
+from ..wording import compact_difference, compact_interval, metric_label
 from .printing import PlainTable, show
 
 __all__ = ["render_study", "render_submission"]
@@ -31,7 +30,7 @@ def render_study(summary: StudySummary, console: Console) -> None:
     best = summary.best
     show(console, f"Best head (trial {best.number}): {describe_head(best)}")
     shown = ("balanced_accuracy", "auc", "log_loss")
-    deviations = ", ".join(f"{words(metric)} {best.fold_sd[metric]:.3f}" for metric in shown)
+    deviations = ", ".join(f"{metric_label(metric)} {best.fold_sd[metric]:.3f}" for metric in shown)
     show(console, f"Standard deviation over the {best.scores.thresholds.size} folds: {deviations}")
     show(console, summary.threshold_note)
     if len(summary.leaderboard) > 1:
@@ -71,7 +70,8 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
     if model.ensemble is None:
         _render_members(model, fitted, console)
         scores = ", ".join(
-            f"{words(metric)} {compact_interval(model.bootstrap(metric).interval())}" for metric in METRICS
+            f"{metric_label(metric)} {compact_interval(model.bootstrap(metric).interval())}"
+            for metric in METRICS
         )
         show(console, f"In cross-validation: {scores}")
     else:
@@ -103,7 +103,7 @@ _RULE = {"single": "best head alone", "head types": "best of each head type", "g
 def _render_ensemble(ensemble: Ensemble, fitted: str, console: Console) -> None:
     show(console, f"Average of {len(ensemble.members)} heads ({_RULE[ensemble.rule]}); {fitted}:")
     _render_weights(ensemble, console)
-    table = _table(words(ensemble.metric))
+    table = _table(metric_label(ensemble.metric))
     for column in ("heads", "selected", "nested"):
         table.add_column(column, justify="right" if column == "heads" else "left", no_wrap=True)
     for choice in ensemble.choices:
@@ -147,8 +147,7 @@ def _scores_table(summary: StudySummary) -> PlainTable:
         table.add_column(f"{name}\n{_number(trial)}", no_wrap=True)
     for metric in METRICS:
         cells = ("" if t is None else compact_interval(t.interval(metric)) for _, t in columns)
-        arrow = " ↓" if DIRECTIONS[metric] == "minimize" else ""
-        table.add_row(f"{words(metric)}{arrow}", *cells)
+        table.add_row(METRICS[metric].header, *cells)
     return table
 
 
@@ -156,7 +155,7 @@ def _leaderboard(summary: StudySummary) -> PlainTable:
     table = _table("best of each head type")
     table.add_column("trials", justify="right")
     table.add_column("best", justify="right")
-    table.add_column(words(summary.metric), no_wrap=True)
+    table.add_column(metric_label(summary.metric), no_wrap=True)
     table.add_column("difference to the best", no_wrap=True)
     for entry in summary.leaderboard:
         leads = entry.trial is summary.best

@@ -6,20 +6,19 @@ may prune a head before most of the work is done.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cache.reader import Cache
-from ..estimates.scores import METRICS, ClassWeights, score
+from ..estimates.scores import ClassWeights, score
 from ..heads.base import BatchFit, FitCache, Head, fit_predict
+from ..metric import METRICS
 from ..parallel import one_thread
 from .plan import FoldPlan, ScoringPlan
 from .threshold import one_standard_error_threshold, prevalence_threshold
 
 __all__ = [
-    "DIRECTIONS",
     "TrialScores",
     "Watch",
     "decide",
@@ -34,15 +33,6 @@ Floats = NDArray[np.float64]
 # Told of each fold's number in `ScoringPlan.scored` and of its probabilities, in this order; to stop the scoring, it
 # raises.
 Watch = Callable[[int, Floats], None]
-
-# Which way a metric is better, in Optuna's words.
-DIRECTIONS: Mapping[str, Literal["maximize", "minimize"]] = {
-    "balanced_accuracy": "maximize",
-    "auc": "maximize",
-    "average_precision": "maximize",
-    "log_loss": "minimize",
-    "brier": "minimize",
-}
 
 
 @dataclass(frozen=True)
@@ -215,5 +205,6 @@ def _inner(plan: ScoringPlan, fold: FoldPlan, predicted: Mapping[int, Floats]) -
 def _scores(
     y: NDArray[np.int8], p: Floats, decision: NDArray[np.bool_], class_weights: ClassWeights
 ) -> dict[str, float]:
-    judged = {metric: decision if metric == "balanced_accuracy" else p for metric in METRICS}
-    return {metric: score(metric, y, values, class_weights) for metric, values in judged.items()}
+    return {
+        name: score(name, y, metric.judged(p, decision), class_weights) for name, metric in METRICS.items()
+    }

@@ -69,7 +69,7 @@ def one_standard_error_threshold(
         prior: the threshold that needs no predictions, `prevalence_threshold`; by default the share of malignant
             patients.
         class_weights: of a reactive and of a malignant patient; the accuracy under them takes balanced accuracy's
-            place, see `statistics.balanced_accuracy`.
+            place, see `scores.balanced_accuracy_score`.
 
     Returns, Raises: as `best_threshold`.
     """

@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..estimates.scores import METRICS, Bootstrap, bootstrap_of_runs, score
+from ..estimates.scores import Bootstrap, bootstrap_of_runs, score
+from ..metric import METRICS
 from ..scoring.score import decide, weighs_equally
 from ..scoring.threshold import one_standard_error_threshold, prevalence_threshold
 from .space import build_head
@@ -47,7 +48,7 @@ class Average:
         """Per metric, the out-of-fold score averaged over the repeats."""
         first, found = self.members[0][0], {}
         for metric in METRICS:
-            judged = self.decisions if metric == "balanced_accuracy" else self.probabilities
+            judged = METRICS[metric].judged(self.probabilities, self.decisions)
             each = [score(metric, first.y, column, first.class_weights) for column in judged.T]
             found[metric] = float(np.mean(each))
         return found

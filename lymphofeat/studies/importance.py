@@ -3,11 +3,11 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+from ..metric import Direction
 from .rows import Row
 from .store import quiet_optuna
 
@@ -42,7 +42,7 @@ class Importance:
         return f"From {self.n_trials} complete trials (PED-ANOVA, best tenth against all); shares below 0.05 are noise."
 
 
-def importance_of(rows: Sequence[Row], direction: Literal["maximize", "minimize"]) -> Importance:
+def importance_of(rows: Sequence[Row], direction: Direction) -> Importance:
     """Importance over the complete trials; of very many, over as many as suffice, evenly spread."""
     complete = [row for row in rows if row.complete]
     used = complete[:: max(1, -(-len(complete) // _MOST_TRIALS))]

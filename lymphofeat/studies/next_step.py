@@ -1,7 +1,7 @@
 """What a study's numbers suggest to do next, in one sentence."""
 
-from ..scoring.score import DIRECTIONS
-from ..wording import words
+from ..metric import METRICS
+from ..wording import metric_label
 from .summary import StudySummary
 
 __all__ = ["next_step"]
@@ -27,7 +27,7 @@ def next_step(summary: StudySummary) -> str:
     clinical = summary.best_clinical
     if clinical is not None and clinical is not best and not summary.is_worse(clinical):
         return (
-            f"On {summary.n_patients} patients the images add nothing beyond chance by {words(summary.metric)}; more "
+            f"On {summary.n_patients} patients the images add nothing beyond chance by {metric_label(summary.metric)}; more "
             "patients or another encoding would help more than more trials."
         )
     tied = [entry.head_type for entry in summary.leaderboard[1:] if not summary.is_worse(entry.trial)]
@@ -45,7 +45,7 @@ def next_step(summary: StudySummary) -> str:
 
 def _leads(summary: StudySummary, before: int) -> bool:
     """Whether the best trial beats all complete ones with numbers below `before` by about half a standard error."""
-    sign = 1 if DIRECTIONS[summary.metric] == "maximize" else -1
+    sign = METRICS[summary.metric].sign
     earlier = sorted(sign * row.value for row in summary.rows if row.complete and row.number < before)
     if not earlier:
         return True

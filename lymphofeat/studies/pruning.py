@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates.scores import Bootstrap, ClassWeights, bootstrap
+from ..metric import METRICS
 from ..scoring.plan import ScoringPlan
-from ..scoring.score import DIRECTIONS
 from ..scoring.threshold import prevalence_threshold
 
 __all__ = ["FoldPruner", "Incumbent", "TrialPruned"]
@@ -102,7 +102,7 @@ class FoldPruner:
             return
         own, other = self._bootstrap(y, self._own), self._bootstrap(y, self._other)
         self.steps[len(self._rows)] = own.value
-        gain = own - other if DIRECTIONS[self._metric] == "maximize" else other - own
+        gain = other - own if METRICS[self._metric].is_loss else own - other
         if gain.interval(_CONFIDENCE).high < 0:
             raise TrialPruned
 

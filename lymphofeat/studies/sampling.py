@@ -10,7 +10,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import optuna
@@ -19,6 +19,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from ..metric import Direction
 from .grid import GridWalk
 from .space import HEAD_TYPE, Space
 
@@ -64,9 +65,7 @@ class Proposals:
         seed: ≥ 0.
     """
 
-    def __init__(
-        self, space: Space, direction: Literal["maximize", "minimize"], sampler: str, seed: int
-    ) -> None:
+    def __init__(self, space: Space, direction: Direction, sampler: str, seed: int) -> None:
         self._space, self._seed = space, seed
         self._first = space.default_params()
         self._study = optuna.create_study(direction=direction, sampler=RandomSampler(seed=0))

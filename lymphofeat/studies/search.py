@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from ..errors import StudyError
+from ..metric import METRICS
 from ..progress import Progress
 from ..scoring.failures import ERROR, FailedTrial, cause_of, is_unexpected
-from ..scoring.score import DIRECTIONS, weighs_equally
+from ..scoring.score import weighs_equally
 from ..storage.json_arrays import unpack
 from .evaluate import StudySpec, TrialResult, TrialTask
 from .pruning import Incumbent
@@ -163,7 +164,7 @@ class Search:
         complete = list(self._complete(before))
         if not complete:
             return None
-        sign = 1 if DIRECTIONS[self._spec.metric] == "maximize" else -1
+        sign = METRICS[self._spec.metric].sign
         best = max(complete, key=lambda row: (sign * row.value, -row.number))
         if self._incumbent_of is None or self._incumbent_of[0] != best.number:
             probabilities = unpack(self._store.attrs(best)["oof"])[:, 0]

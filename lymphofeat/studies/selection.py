@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..estimates.scores import METRICS
 from ..heads.registry import COSTS
-from ..scoring.score import DIRECTIONS
-from ..wording import words
+from ..metric import METRICS
+from ..wording import metric_label
 from .average import Average
 from .sampling import point_key
 from .space import INPUTS, cost_of
@@ -104,11 +103,11 @@ def ranked(candidates: Sequence[Candidate], metric: str) -> list[Candidate]:
 
     Args:
         candidates: complete trials of one study.
-        metric: one of `statistics.METRICS`.
+        metric: one of `metric.METRICS`.
     """
-    sign = -1 if DIRECTIONS[metric] == "maximize" else 1
+    sign = METRICS[metric].sign
     found: dict[str, Candidate] = {}
-    for one in sorted(candidates, key=lambda one: (sign * one.scores[metric], one.number)):
+    for one in sorted(candidates, key=lambda one: (-sign * one.scores[metric], one.number)):
         found.setdefault(point_key(one.params), one)
     return list(found.values())
 
@@ -139,13 +138,13 @@ def _simplicity(candidate: Candidate) -> tuple[int, int]:
 
 # An average is offered of the two scores that are furthest from one another: whole patients, and probabilities.
 RULES: Mapping[str, Rule] = {
-    **{metric: Rule(f"the best by {words(metric)}", _best(metric, 1)) for metric in METRICS},
+    **{metric: Rule(f"the best by {metric_label(metric)}", _best(metric, 1)) for metric in METRICS},
     "one_standard_error": Rule(
         "the simplest within one standard error of the best log loss", _one_standard_error
     ),
     **{
         f"average_{metric}": Rule(
-            f"the average of the {AVERAGED} best by {words(metric)}", _best(metric, AVERAGED), AVERAGED
+            f"the average of the {AVERAGED} best by {metric_label(metric)}", _best(metric, AVERAGED), AVERAGED
         )
         for metric in ("balanced_accuracy", "log_loss")
     },

@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import StudyError
+from ..metric import Direction
 from ..scoring.failures import ERROR, REASON, FailedTrial
 from ..storage.atomic import atomic_write, check_place, leftovers
 from ..storage.kinds import inspect_path, sqlite_is_locked
@@ -110,7 +111,7 @@ def create_store(
     path: Path,
     provenance: Mapping[str, Any],
     patients: Mapping[str, Any],
-    direction: Literal["maximize", "minimize"],
+    direction: Direction,
 ) -> None:
     """Make a study file without trials; it appears whole or not at all. Call it inside `owned(path)`.
 

@@ -12,9 +12,9 @@ from .. import __version__
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError, StudyError
 from ..estimates.scores import ClassWeights
+from ..metric import METRICS, find_metric
 from ..progress import Progress, Silent
 from ..scoring.plan import ScoringPlan
-from ..scoring.score import DIRECTIONS
 from .evaluate import StudySpec
 from .sampling import SAMPLERS, Proposals
 from .search import Search
@@ -71,9 +71,9 @@ def tune(
         cache_path: a cache that `extract` or `save_cache` made.
         study_path: the study's file, made if it is not there, gone on with if it is.
         trials: finished trials in all, ≥ 1, those of earlier runs included; a pruned trial is finished.
-        metric: one of `statistics.METRICS`.
+        metric: one of `metric.METRICS`.
         class_weights: of a reactive and of a malignant patient, in balanced accuracy and in choosing thresholds; see
-            `statistics.balanced_accuracy`.
+            `scores.balanced_accuracy_score`.
         seed: ≥ 0, for the sampler.
         repeats: how many of the cache's repeats of folds each score averages over.
         encoding: the encoder family to use; the cache's default one if None.
@@ -157,7 +157,7 @@ class Tuning:
             InputError, CacheError, LeakageError: as `StudySpec.plan`; nothing was written.
             StudyError: the study was made from something else, is in use, or cannot be written.
         """
-        provenance, direction = self.provenance(view), DIRECTIONS[self.spec.metric]
+        provenance, direction = self.provenance(view), METRICS[self.spec.metric].direction
         plan = None if self.path.exists() else self.spec.plan(view)
         left_out = {} if plan is None else self._left_out(plan)
         with owned(self.path), quiet_optuna():
@@ -223,8 +223,7 @@ def check_arguments(
     Raises:
         InputError: one of them is outside its range, or not one of the names there are.
     """
-    if metric not in DIRECTIONS:
-        raise InputError(f"There is no metric {metric!r}; choose one of {', '.join(DIRECTIONS)}.")
+    find_metric(metric)
     if trials < 1:
         raise InputError(f"A study needs at least 1 trial, not {trials}.")
     if seed < 0:

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..errors import InputError, StudyError
 from ..estimates.scores import ClassWeights, Interval
+from ..metric import METRICS, Metric
 from ..scoring.failures import FailedTrial, in_words
-from ..scoring.score import DIRECTIONS
-from ..wording import words
+from ..wording import metric_label
 from .average import Average
 from .importance import Importance, importance_of
 from .record import scores_from_attrs
@@ -32,7 +32,6 @@ __all__ = [
     "load_selected",
     "load_study",
     "load_trials",
-    "words",
 ]
 
 # What follows a sentence on a selection.
@@ -133,12 +132,12 @@ class StudySummary:
     def is_worse(self, trial: TrialSummary, other: TrialSummary | None = None) -> bool:
         """Whether the interval of `difference` lies on the worse side of zero."""
         difference = self.difference(trial, other)
-        return difference.high < 0 if DIRECTIONS[self.metric] == "maximize" else difference.low > 0
+        return METRICS[self.metric].is_worse(difference.low, difference.high)
 
     @cached_property
     def importance(self) -> Importance:
         """Which parameters told good trials from the others."""
-        return importance_of(self.rows, DIRECTIONS[self.metric])
+        return importance_of(self.rows, METRICS[self.metric].direction)
 
     @property
     def n_patients(self) -> int:
@@ -169,7 +168,7 @@ class StudySummary:
     def caveat(self) -> str:
         """That the best score was selected, which it must not be quoted without."""
         return (
-            f"Trial {self.best.number} was selected as the best of {self.n_scored} trials by {words(self.metric)}, "
+            f"Trial {self.best.number} was selected as the best of {self.n_scored} trials by {metric_label(self.metric)}, "
             f"on these same folds. {OPTIMISTIC}"
         )
 
@@ -241,13 +240,13 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _summary(store: Store, rows: list[Row]) -> StudySummary:
-    sign = 1 if DIRECTIONS[store.provenance["metric"]] == "maximize" else -1
+    metric = METRICS[store.provenance["metric"]]
     complete = [row for row in rows if row.complete]
     read = _Reader(store)
 
     def best(wanted: Callable[[Row], bool] = lambda _: True) -> Row | None:
         among = (row for row in complete if wanted(row))
-        return max(among, key=lambda row: (sign * row.value, -row.number), default=None)
+        return max(among, key=lambda row: (metric.sign * row.value, -row.number), default=None)
 
     overall = best()
     if overall is None:
@@ -261,7 +260,7 @@ def _summary(store: Store, rows: list[Row]) -> StudySummary:
         best_clinical=None if clinical is None else read.trial(clinical),
         best_image=None if image is None else read.trial(image),
         selected=select([read.candidate(row) for row in complete]),
-        leaderboard=_leaderboard(rows, sign, read),
+        leaderboard=_leaderboard(rows, metric, read),
         ids=tuple(store.patients["ids"]),
         rows=tuple(rows),
         seconds=store.seconds(1 + max(row.number for row in rows)),
@@ -281,7 +280,7 @@ def _without_result(store: Store, rows: list[Row]) -> str:
     )
 
 
-def _leaderboard(rows: Iterable[Row], sign: int, read: "_Reader") -> tuple[HeadTypeBest, ...]:
+def _leaderboard(rows: Iterable[Row], metric: Metric, read: "_Reader") -> tuple[HeadTypeBest, ...]:
     n_trials: Counter[str] = Counter()
     n_pruned: Counter[str] = Counter()
     best: dict[str, Row] = {}
@@ -289,9 +288,9 @@ def _leaderboard(rows: Iterable[Row], sign: int, read: "_Reader") -> tuple[HeadT
         head_type = str(row.params[HEAD_TYPE])
         n_trials[head_type] += 1
         n_pruned[head_type] += row.pruned
-        if row.complete and (head_type not in best or sign * row.value > sign * best[head_type].value):
+        if row.complete and (head_type not in best or metric.better(row.value, best[head_type].value)):
             best[head_type] = row
-    ranked = sorted(best.items(), key=lambda item: (-sign * item[1].value, item[1].number))
+    ranked = sorted(best.items(), key=lambda item: (-metric.sign * item[1].value, item[1].number))
     return tuple(
         HeadTypeBest(head_type, read.trial(row), n_trials[head_type], n_pruned[head_type])
         for head_type, row in ranked

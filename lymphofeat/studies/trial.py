@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..estimates.scores import METRICS, Bootstrap, ClassWeights, Interval, bootstrap_of_runs
+from ..estimates.scores import Bootstrap, ClassWeights, Interval, bootstrap_of_runs
+from ..metric import METRICS
 from ..scoring.score import TrialScores, decide, weighs_equally
 from ..scoring.threshold import one_standard_error_threshold, prevalence_threshold
 from .space import build_head

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from lymphofeat.cache import save_cache
-from lymphofeat.commands.common import METRICS
-from lymphofeat.estimates import scores as statistics
 from lymphofeat.studies.space import Space
 
 from ..helpers.caches import features, frozen_cache, patients
@@ -21,10 +19,6 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     frozen_cache(tmp_path / "c.h5")
 
     return runner(monkeypatch, capsys)
-
-
-def test_metrics_of_the_options_are_those_that_there_are() -> None:
-    assert list(statistics.METRICS) == METRICS
 
 
 def test_a_restricted_search_and_its_report_again_without_the_cache(run: Run, tmp_path: Path) -> None:

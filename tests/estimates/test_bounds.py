@@ -25,8 +25,9 @@ from lymphofeat.estimates import (
 )
 from lymphofeat.estimates.calibration import calibration_error_interval
 from lymphofeat.estimates.intervals import Interval, unseen, widened
-from lymphofeat.estimates.scores import METRICS, bootstrap, bootstrap_interval, bootstrap_of_runs
+from lymphofeat.estimates.scores import bootstrap, bootstrap_interval, bootstrap_of_runs
 from lymphofeat.final.submission_log import expected_range
+from lymphofeat.metric import METRICS
 
 from ..helpers.nested import nested
 

@@ -8,7 +8,6 @@ from sklearn import metrics
 
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import (
-    METRICS,
     auc,
     average_precision,
     balanced_accuracy,
@@ -18,6 +17,7 @@ from lymphofeat.estimates.scores import (
     log_loss,
     score,
 )
+from lymphofeat.metric import METRICS
 
 scored = st.lists(
     st.tuples(st.sampled_from([0, 1]), st.integers(0, 20).map(lambda k: k / 20)), min_size=2, max_size=40
@@ -121,7 +121,7 @@ def test_interval_covers_the_true_auc_about_as_often_as_it_says() -> None:
             ("log_loss", [0, 1], [0.1, 1.2]),
             "Log loss is measured on probabilities; some values are outside 0 to 1",
         ),
-        (("brier", [0, 1], [-0.1, 1.0]), "The Brier score is measured on probabilities"),
+        (("brier", [0, 1], [-0.1, 1.0]), "Brier score is measured on probabilities"),
         (("balanced_accuracy", [0, 1], [0.1, 0.2]), "give `decision`"),
         (("accuracy", [0, 1], [0.1, 0.2]), "no metric 'accuracy'"),
     ],

@@ -8,10 +8,11 @@ import pytest
 
 from lymphofeat.cache import open_cache
 from lymphofeat.errors import InputError
-from lymphofeat.estimates.scores import METRICS, auc, balanced_accuracy
+from lymphofeat.estimates.scores import auc, balanced_accuracy
 from lymphofeat.final import submit
 from lymphofeat.final.ensemble import RULES, _Library, select_ensemble
 from lymphofeat.final.refit import final_fits, fit_final, predict_final
+from lymphofeat.metric import METRICS
 from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.scoring.score import TrialScores
 from lymphofeat.studies import tune

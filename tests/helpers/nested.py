@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from lymphofeat.estimates.scores import METRICS
+from lymphofeat.metric import METRICS
 from lymphofeat.nested.result import Nested, NestedFold
 
 

@@ -14,7 +14,7 @@ from lymphofeat.comparison.compare import compare
 from lymphofeat.comparison.out_of_fold import OutOfFold
 from lymphofeat.comparison.pipelines import Pipeline
 from lymphofeat.comparison.result import Comparison, Measured, Patients
-from lymphofeat.estimates.scores import METRICS
+from lymphofeat.metric import METRICS
 from lymphofeat.report.compare import comparison_table, render_comparison, write_comparison
 from lymphofeat.report.conclusions import conclusions
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from lymphofeat.estimates.scores import METRICS
 from lymphofeat.heads.registry import head_types
+from lymphofeat.metric import METRICS
 
 __all__ = ["ENCODERS", "FEATURES", "KINDS", "CohortPlan"]
 

@@ -12,7 +12,8 @@ from optuna.trial import TrialState, create_trial
 
 from lymphofeat.errors import StudyError
 from lymphofeat.estimates.scores import bootstrap
-from lymphofeat.scoring.score import DIRECTIONS, TrialScores
+from lymphofeat.metric import METRICS
+from lymphofeat.scoring.score import TrialScores
 from lymphofeat.studies import StudySummary, TrialSummary, load_study
 from lymphofeat.studies.importance import importance_of
 from lymphofeat.studies.next_step import next_step
@@ -40,7 +41,7 @@ def trial(
     value = bootstrap("auc", Y, p[:, 0], n_resamples=1).value
     scores = TrialScores(
         p, np.full((1, 5), 0.5), np.ones((1, 5), dtype=bool),
-        {m: np.full((1, 5), value) for m in DIRECTIONS}, dict.fromkeys(DIRECTIONS, value),
+        {m: np.full((1, 5), value) for m in METRICS}, dict.fromkeys(METRICS, value),
     )  # fmt: skip
     params: dict[str, Any] = {"family": encoder_family}
     spaces: dict[str, Any] = {"family": CategoricalDistribution(sorted(TAKES))}
@@ -59,7 +60,7 @@ def study(path: Path, trials: list[Any], metric: str = "auc") -> Path:
     folds = [[i // 2 % 5] for i in range(N)]
     patients = {"ids": [f"P{i}" for i in range(N)], "labels": Y.tolist(), "folds": folds}
     provenance = {"metric": metric, "family": "drawn", "repeats": 1, "takes": TAKES}
-    create_store(path, provenance, patients, DIRECTIONS[metric])
+    create_store(path, provenance, patients, METRICS[metric].direction)
     with quiet_optuna(), open_store(path) as store:
         for one in trials:
             store.add(one)

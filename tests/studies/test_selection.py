@@ -13,9 +13,10 @@ from lymphofeat.cache import open_cache
 from lymphofeat.commands.common import DEFAULT_RULE
 from lymphofeat.commands.common import RULES as RULES_OF_COMMANDS
 from lymphofeat.errors import InputError
-from lymphofeat.estimates.scores import METRICS, score
+from lymphofeat.estimates.scores import score
 from lymphofeat.final import submit
 from lymphofeat.final.handover import final_model, handed_over
+from lymphofeat.metric import METRICS
 from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.scoring.score import TrialScores
 from lymphofeat.studies import load_study, tune

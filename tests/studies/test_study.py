@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score
 
 from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.errors import InputError, StudyError
-from lymphofeat.estimates.scores import METRICS
+from lymphofeat.metric import METRICS
 from lymphofeat.scoring import score_head
 from lymphofeat.studies import StudySummary, load_study, tune
 from lymphofeat.studies import evaluate as evaluate_module
