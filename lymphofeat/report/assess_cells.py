@@ -140,7 +140,8 @@ SHOWN: dict[str, Shown] = {
     ),
     "differences": Shown(
         "Difference to each other pipeline on the same patients; p also adjusted by Holm",
-        {"difference to": _text("other"), "by": lambda r: metric_label(r["metric"]).replace("balanced accuracy", "bal. acc."),
+        {"difference to": _text("other"),
+         "by": lambda r: metric_label(r["metric"]).replace("balanced accuracy", "bal. acc."),
          "difference": _score("difference", signed=True), "p": lambda r: p_value(r["p"]),
          "p (Holm)": lambda r: p_value(r["p_holm"]),
          "correct only\nby this one": lambda r: f"{r['only_main_right']} : {r['only_other_right']}"},
