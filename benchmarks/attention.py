@@ -24,7 +24,7 @@ from torch import nn
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.encoder.frozen import has_fast_bfloat16
-from lymphofeat.estimates.scores import auc
+from lymphofeat.estimates.scores import roc_auc_score
 from lymphofeat.heads import FitCache, Split, fit_predict
 from lymphofeat.heads.neural import GatedAttention
 from lymphofeat.synthetic.features import FeatureCohort, simulate_features
@@ -90,8 +90,8 @@ def interval(y: np.ndarray, p: np.ndarray) -> str:
     """AUC with its percentile interval over 500 resamples of the patients."""
     rng = np.random.default_rng(0)
     simulated = (rng.integers(0, len(y), len(y)) for _ in range(500))
-    low, high = np.percentile([auc(y[i], p[i]) for i in simulated], [2.5, 97.5])
-    return f"{auc(y, p):.3f} [{low:.3f}, {high:.3f}]"
+    low, high = np.percentile([roc_auc_score(y[i], p[i]) for i in simulated], [2.5, 97.5])
+    return f"{roc_auc_score(y, p):.3f} [{low:.3f}, {high:.3f}]"
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ from lymphofeat.estimates import (
     triage,
 )
 from lymphofeat.estimates.calibration import bins_of, calibration_error_interval
-from lymphofeat.estimates.scores import Interval, auc
+from lymphofeat.estimates.scores import Interval, roc_auc_score
 
 Array = np.ndarray
 MALIGNANT = 0.6
@@ -283,7 +283,9 @@ def crossvalidation(args: argparse.Namespace, world: World) -> None:
         for r in range(repeats):
             fold = folds(rng, y, k)
             for j in range(k):
-                table[r, j] = auc(y[fold == j], discriminant(x[fold != j], y[fold != j], x[fold == j]))
+                table[r, j] = roc_auc_score(
+                    y[fold == j], discriminant(x[fold != j], y[fold != j], x[fold == j])
+                )
         scores.append(table)
     truth, tally = float(np.mean(scores)), Tally()
     reach = t.ppf(0.975, repeats * k - 1) / np.sqrt(repeats * k)
@@ -330,7 +332,7 @@ def learning(args: argparse.Namespace, world: World) -> None:
         gains.append(curve.gain(sizes[-1], 2 * sizes[-1]))
         new, truth = features(rng, 4000, world.distance)
         for size, into in ((sizes[-1], once), (2 * sizes[-1], twice)):
-            into.append(auc(truth, discriminant(*features(rng, size, world.distance), new)))
+            into.append(roc_auc_score(truth, discriminant(*features(rng, size, world.distance), new)))
     truth, tally = float(np.mean(twice) - np.mean(once)), Tally()
     for gain in gains:
         tally.add("gain, inverse power law", gain, truth)

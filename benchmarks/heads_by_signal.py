@@ -19,7 +19,7 @@ import numpy as np
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.cohort.folds import assign_folds, persons
-from lymphofeat.estimates.scores import auc
+from lymphofeat.estimates.scores import roc_auc_score
 from lymphofeat.heads import FitCache, Head, Split, fit_predict, pooled
 from lymphofeat.heads.boosting import BoostedTrees
 from lymphofeat.heads.design import ALL_POOLINGS
@@ -107,13 +107,13 @@ def score(simulated: Drawn) -> dict[str, tuple[float, float]]:
     splits = [
         Split(bags, "drawn", np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(N_FOLDS)
     ]
-    fit_cache, scores = FitCache(), {"the truth": (auc(y, cohort.probability), 0.0)}
+    fit_cache, scores = FitCache(), {"the truth": (roc_auc_score(y, cohort.probability), 0.0)}
     for name, head in heads().items():
         start = time.process_time()
         predicted = np.empty(len(y))
         for split, p in zip(splits, fit_predict(head, splits, cohort.table, y, fit_cache), strict=True):
             predicted[split.test] = p
-        scores[name] = (auc(y, predicted), time.process_time() - start)
+        scores[name] = (roc_auc_score(y, predicted), time.process_time() - start)
     return scores
 
 

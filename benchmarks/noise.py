@@ -106,7 +106,7 @@ def measure(task: TrialTask) -> dict[str, Any]:
 
 def _truths(cache: Any, found: Any, y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """What the outer folds' heads reach on the new patients, on average, and what the best prediction reaches."""
-    from lymphofeat.estimates.scores import auc, balanced_accuracy
+    from lymphofeat.estimates.scores import balanced_accuracy_score, roc_auc_score
     from lymphofeat.heads.base import FitCache, fit_predict
     from lymphofeat.studies.space import build_head
 
@@ -118,11 +118,11 @@ def _truths(cache: Any, found: Any, y: np.ndarray, probability: np.ndarray) -> d
             weight * fit_predict(build_head(params), [split], cache.clinical, cache.labels, fit_cache)[0]
             for params, weight in fold.members
         )
-        areas.append(auc(y, p))
-        accuracies.append(balanced_accuracy(y, p >= fold.threshold))
+        areas.append(roc_auc_score(y, p))
+        accuracies.append(balanced_accuracy_score(y, p >= fold.threshold))
     return {
         "procedure": float(np.mean(areas)),
-        "best": auc(y, probability),
+        "best": roc_auc_score(y, probability),
         "decisions": float(np.mean(accuracies)),
     }
 

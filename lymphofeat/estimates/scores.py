@@ -19,16 +19,16 @@ __all__ = [
     "Bootstrap",
     "ClassWeights",
     "Interval",
-    "auc",
-    "average_precision",
-    "balanced_accuracy",
+    "average_precision_score",
+    "balanced_accuracy_score",
     "bootstrap",
     "bootstrap_interval",
     "bootstrap_of_runs",
-    "brier",
+    "brier_loss",
     "judged",
     "log_loss",
     "resample_weights",
+    "roc_auc_score",
     "score",
     "weighted_score",
 ]
@@ -71,7 +71,7 @@ class Bootstrap:
         return widened(Interval(self.value, float(low), float(high)), self.beyond, confidence)
 
 
-def auc(y: ArrayLike, score: ArrayLike) -> float:
+def roc_auc_score(y: ArrayLike, score: ArrayLike) -> float:
     """Area under the ROC curve: the share of (malignant, reactive) pairs ordered rightly, ties as half.
 
     Args:
@@ -85,7 +85,7 @@ def auc(y: ArrayLike, score: ArrayLike) -> float:
     return float(_auc(labels, scores, _once(labels))[0])
 
 
-def balanced_accuracy(y: ArrayLike, decision: ArrayLike, class_weights: ClassWeights = None) -> float:
+def balanced_accuracy_score(y: ArrayLike, decision: ArrayLike, class_weights: ClassWeights = None) -> float:
     """Mean of sensitivity and specificity, or the accuracy under class weights.
 
     With weights (u, v) it is Σ wᵢ [decision right] / Σ wᵢ, wᵢ = u for a reactive patient and v for a malignant one.
@@ -99,12 +99,12 @@ def balanced_accuracy(y: ArrayLike, decision: ArrayLike, class_weights: ClassWei
         class_weights: of a reactive and of a malignant patient, both above 0.
 
     Raises:
-        InputError: as for `auc`, a decision that is neither 0 nor 1, or weights that are not above 0.
+        InputError: as for `roc_auc_score`, a decision that is neither 0 nor 1, or weights that are not above 0.
     """
     return score("balanced_accuracy", y, decision, class_weights)
 
 
-def average_precision(y: ArrayLike, score: ArrayLike) -> float:
+def average_precision_score(y: ArrayLike, score: ArrayLike) -> float:
     """Average precision, Σ (Rₖ − Rₖ₋₁) Pₖ over the distinct scores from the largest down, ties together.
 
     Args:
@@ -112,7 +112,7 @@ def average_precision(y: ArrayLike, score: ArrayLike) -> float:
         score: (n,) floats, larger for label 1.
 
     Raises:
-        InputError: as for `auc`.
+        InputError: as for `roc_auc_score`.
     """
     labels, scores = _checked(y, score, "average_precision")
     return float(_average_precision(labels, scores, _once(labels))[0])
@@ -126,12 +126,12 @@ def log_loss(y: ArrayLike, p: ArrayLike) -> float:
         p: (n,) probabilities of label 1, clipped to [eps, 1 − eps] with float64's eps (2.2e-16).
 
     Raises:
-        InputError: as for `auc`, and a probability outside [0, 1].
+        InputError: as for `roc_auc_score`, and a probability outside [0, 1].
     """
     return score("log_loss", y, p)
 
 
-def brier(y: ArrayLike, p: ArrayLike) -> float:
+def brier_loss(y: ArrayLike, p: ArrayLike) -> float:
     """Mean squared difference of probability and label (Brier, Monthly Weather Review 78, 1950).
 
     Args:
@@ -151,7 +151,7 @@ def score(metric: str, y: ArrayLike, judged: ArrayLike, class_weights: ClassWeig
         metric: one of `METRICS`.
         y: (n,) labels 0 and 1, both present.
         judged: (n,) decisions for "balanced_accuracy", scores or probabilities of label 1 for the others.
-        class_weights: see `balanced_accuracy`; the others do not look at them.
+        class_weights: see `balanced_accuracy_score`; the others do not look at them.
 
     Raises:
         InputError: an unknown metric, or bad values (see the functions above).
@@ -182,7 +182,7 @@ def bootstrap_interval(
         p: (n,) scores ("auc", "average_precision") or probabilities ("log_loss", "brier") of label 1; not looked at
             for "balanced_accuracy".
         decision: (n,) decisions 0 and 1; needed for "balanced_accuracy", not looked at otherwise.
-        class_weights: see `balanced_accuracy`; not looked at otherwise.
+        class_weights: see `balanced_accuracy_score`; not looked at otherwise.
         n_resamples: number of resamples, at least 1.
         confidence: coverage of the interval, in (0, 1).
         seed: the same seed and labels draw the same resamples for every metric and score.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..estimates.scores import balanced_accuracy
+from ..estimates.scores import balanced_accuracy_score
 from .losses import Outputs, patient_loss, probability
 from .networks import PatientHead
 from .recipe import Recipe
@@ -40,7 +40,7 @@ def train_clinical(
             outputs = Outputs(network(scaled[~learns]))
             loss = patient_loss(outputs, labels[~learns], recipe.loss, weights)
             decided = (probability(outputs) >= 0.5).cpu().numpy().astype(int)
-        merit = (balanced_accuracy(labels[~learns].cpu().numpy(), decided), -float(loss))
+        merit = (balanced_accuracy_score(labels[~learns].cpu().numpy(), decided), -float(loss))
         if merit > best_merit:
             best_merit = merit
             best = {key: value.clone() for key, value in network.state_dict().items()}

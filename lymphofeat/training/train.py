@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..estimates.scores import auc, balanced_accuracy
+from ..estimates.scores import balanced_accuracy_score, roc_auc_score
 from ..progress import Progress, Silent
 from .checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from .clinical_network import train_clinical
@@ -260,8 +260,8 @@ class _Run:
         y = self.patients.labels[self.patients.validates]
         return {
             "validation_loss": float(loss),
-            "balanced_accuracy": balanced_accuracy(y, (p >= 0.5).astype(int)),
-            "auc": auc(y, p),
+            "balanced_accuracy": balanced_accuracy_score(y, (p >= 0.5).astype(int)),
+            "auc": roc_auc_score(y, p),
         }
 
 

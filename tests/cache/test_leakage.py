@@ -17,7 +17,7 @@ from lymphofeat.cohort.read import read_cohort
 from lymphofeat.encoder.backbones import backbone_named, untrained
 from lymphofeat.encoder.pixels import Preprocessing, read_block
 from lymphofeat.errors import LeakageError
-from lymphofeat.estimates.scores import auc, bootstrap_interval
+from lymphofeat.estimates.scores import bootstrap_interval, roc_auc_score
 from lymphofeat.heads import FitCache, Split, fit_predict, pooled
 from lymphofeat.heads.linear import Logistic
 from lymphofeat.scoring.plan import ScoringPlan
@@ -98,7 +98,7 @@ def honest(cohort: Cohort, path: Path, seed: int) -> tuple[float, float, bool]:
         cache, lambda fold, _, test: cache.blind_encoding(encoder_family, {fold}).end_to_end[test]
     )
     interval = bootstrap_interval("auc", y, p)
-    return interval.value, auc(y, own), interval.low <= 0.5 <= interval.high
+    return interval.value, roc_auc_score(y, own), interval.low <= 0.5 <= interval.high
 
 
 def test_permuted_labels_are_predicted_by_chance(simulated: Cohort, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_one_encoder_on_all_patients_scores_high_and_is_refused(simulated: Cohor
     save_cache(path, table, {"wrong": features}, n_folds=N_FOLDS, n_repeats=1, blind_to={"wrong": ()})
     cache = open_cache(path)
     y, p = head_on(cache, lambda _: "wrong")
-    assert auc(y, p) > 0.8  # by hand, past every check: labels that mean nothing are "predicted"
+    assert roc_auc_score(y, p) > 0.8  # by hand, past every check: labels that mean nothing are "predicted"
     with pytest.raises(LeakageError, match=r"encoding wrong \(wrong\) has seen labels of fold 0 of repeat 0"):
         cache.split("wrong", {0})
     with pytest.raises(LeakageError, match="has seen labels"):

@@ -8,13 +8,13 @@ from sklearn import metrics
 
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import (
-    auc,
-    average_precision,
-    balanced_accuracy,
+    average_precision_score,
+    balanced_accuracy_score,
     bootstrap,
     bootstrap_interval,
-    brier,
+    brier_loss,
     log_loss,
+    roc_auc_score,
     score,
 )
 from lymphofeat.metric import METRICS
@@ -28,11 +28,11 @@ scored = st.lists(
 @settings(deadline=None)
 def test_scores_equal_scikit_learn(rows: list[tuple[int, float]]) -> None:
     y, p = (np.array(column) for column in zip(*rows, strict=True))
-    assert auc(y, p) == pytest.approx(metrics.roc_auc_score(y, p))
+    assert roc_auc_score(y, p) == pytest.approx(metrics.roc_auc_score(y, p))
     assert log_loss(y, p) == pytest.approx(metrics.log_loss(y, p))
-    assert balanced_accuracy(y, p > 0.5) == pytest.approx(metrics.balanced_accuracy_score(y, p > 0.5))
-    assert average_precision(y, p) == pytest.approx(metrics.average_precision_score(y, p))
-    assert brier(y, p) == pytest.approx(metrics.brier_score_loss(y, p))
+    assert balanced_accuracy_score(y, p > 0.5) == pytest.approx(metrics.balanced_accuracy_score(y, p > 0.5))
+    assert average_precision_score(y, p) == pytest.approx(metrics.average_precision_score(y, p))
+    assert brier_loss(y, p) == pytest.approx(metrics.brier_score_loss(y, p))
 
 
 @given(scored, st.floats(0.1, 10), st.floats(0.1, 10))
@@ -43,11 +43,11 @@ def test_class_weights_are_weights_of_patients(
     y, p = (np.array(column) for column in zip(*rows, strict=True))
     weights = np.where(y == 1, malignant, reactive)
     expected = metrics.accuracy_score(y, p > 0.5, sample_weight=weights)
-    assert balanced_accuracy(y, p > 0.5, (reactive, malignant)) == pytest.approx(expected)
+    assert balanced_accuracy_score(y, p > 0.5, (reactive, malignant)) == pytest.approx(expected)
     # Weights that balance these very patients give balanced accuracy back.
     own = (1 / float((y == 0).sum()), 1 / float((y == 1).sum()))
-    assert balanced_accuracy(y, p > 0.5, own) == pytest.approx(balanced_accuracy(y, p > 0.5))
-    assert score("auc", y, p, (reactive, malignant)) == auc(y, p)
+    assert balanced_accuracy_score(y, p > 0.5, own) == pytest.approx(balanced_accuracy_score(y, p > 0.5))
+    assert score("auc", y, p, (reactive, malignant)) == roc_auc_score(y, p)
 
 
 def naive_interval(name: str, y: np.ndarray, p: np.ndarray, n_resamples: int) -> tuple[float, float]:
@@ -133,12 +133,12 @@ def test_bad_arguments_get_a_sentence(arguments: tuple[str, list[int], list[floa
 
 def test_decisions_must_be_decisions() -> None:
     with pytest.raises(InputError, match="threshold"):
-        balanced_accuracy([0, 1], [0.2, 0.9])
+        balanced_accuracy_score([0, 1], [0.2, 0.9])
     with pytest.raises(InputError, match="confidence"):
         bootstrap_interval("auc", [0, 1], [0.2, 0.9], confidence=1.0)
     for weights in ((1.0, 0.0), (1.0, float("inf")), (1.0,)):
         with pytest.raises(InputError, match="two numbers above 0"):
-            balanced_accuracy([0, 1], [0, 1], weights)  # type: ignore[arg-type]
+            balanced_accuracy_score([0, 1], [0, 1], weights)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -8,7 +8,7 @@ import pytest
 
 from lymphofeat.cache import open_cache
 from lymphofeat.errors import InputError
-from lymphofeat.estimates.scores import auc, balanced_accuracy
+from lymphofeat.estimates.scores import balanced_accuracy_score, roc_auc_score
 from lymphofeat.final import submit
 from lymphofeat.final.ensemble import RULES, _Library, select_ensemble
 from lymphofeat.final.refit import final_fits, fit_final, predict_final
@@ -59,10 +59,10 @@ def test_two_that_complete_one_another_are_both_taken_and_beat_either() -> None:
 def test_greedy_selection_is_the_plain_algorithm() -> None:
     trials = [trial(i, noise(i, 0.6)) for i in range(7)]
     p = np.stack([noise(i, 0.6) for i in range(7)])
-    order = sorted(range(7), key=lambda i: (-auc(Y, p[i]), i))
+    order = sorted(range(7), key=lambda i: (-roc_auc_score(Y, p[i]), i))
     taken: list[int] = []
     for _ in range(6):
-        values = [(auc(Y, p[[*taken, i]].mean(axis=0)), -order.index(i), i) for i in order]
+        values = [(roc_auc_score(Y, p[[*taken, i]].mean(axis=0)), -order.index(i), i) for i in order]
         taken.append(max(values)[2])
     weights = {i: taken.count(i) / 6 for i in set(taken)}
     greedy = next(c for c in select_ensemble(trials, "auc", 6).choices if c.rule == "greedy")
@@ -112,7 +112,7 @@ def test_of_one_trial_the_ensemble_is_the_trial() -> None:
     assert found.members == ((one, 1.0),)
     assert found.threshold == one.threshold
     np.testing.assert_array_equal(found.decisions, one.decisions)
-    value = np.mean([balanced_accuracy(Y, d) for d in one.decisions.T])
+    value = np.mean([balanced_accuracy_score(Y, d) for d in one.decisions.T])
     assert found.nested.value == pytest.approx(value)
     assert (found.difference.low, found.difference.high) == (0, 0)
 

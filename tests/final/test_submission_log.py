@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lymphofeat.errors import InputError, StudyError
-from lymphofeat.estimates.scores import balanced_accuracy
+from lymphofeat.estimates.scores import balanced_accuracy_score
 from lymphofeat.final import submission_log as submissions
 from lymphofeat.final import submit
 from lymphofeat.final.submission_log import check_table, expected_range, log_path, notes_on_sample, read_log
@@ -113,7 +113,7 @@ def test_the_range_is_that_of_samples_of_the_test_sets_size() -> None:
     decisions = np.where(rng.random(160) < 0.85, y, ~y)
     p = decisions * 0.8 + 0.1
     found = expected_range("balanced_accuracy", y, p[:, None], decisions[:, None], 42)
-    assert found.value == pytest.approx(balanced_accuracy(y, decisions))
+    assert found.value == pytest.approx(balanced_accuracy_score(y, decisions))
     sensitivity, specificity = decisions[y].mean(), (~decisions[~y]).mean()
     n1 = round(42 * 0.75)
     error = np.sqrt(sensitivity * (1 - sensitivity) / n1 + specificity * (1 - specificity) / (42 - n1)) / 2

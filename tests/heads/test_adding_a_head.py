@@ -13,7 +13,7 @@ from sklearn.base import clone
 import lymphofeat.heads
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import InputError
-from lymphofeat.estimates.scores import auc
+from lymphofeat.estimates.scores import roc_auc_score
 from lymphofeat.heads import FitCache, Split, fit_predict
 from lymphofeat.heads.registry import HeadType, head_types
 from lymphofeat.synthetic.features import simulate_features
@@ -51,7 +51,7 @@ def test_the_page_adds_a_head(forest: HeadType) -> None:
     plain = clone(head).fit(bags.select(split.train), table.iloc[split.train], y[split.train])
     expected = plain.predict_proba(bags.select(split.test), table.iloc[split.test])[:, 1]
     np.testing.assert_array_equal(p, expected)
-    assert auc(y[split.test], p) > 0.7
+    assert roc_auc_score(y[split.test], p) > 0.7
     with pytest.raises(
         InputError, match=r"design__scale must be True or False, not 1; design__pca must be .*, not 0"
     ):

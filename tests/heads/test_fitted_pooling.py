@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.estimates.scores import auc
+from lymphofeat.estimates.scores import roc_auc_score
 from lymphofeat.heads.fitted_pooling import FITTED_POOLINGS
 from lymphofeat.heads.neural.instances import coordinates_of
 
@@ -71,6 +71,6 @@ def test_second_order_sees_a_correlation_that_no_single_feature_shows() -> None:
         drawn.append(np.hstack([first, partner]).astype(np.float32))
     bags = Bags.from_list(drawn)
     got = pooled("second-order", bags)
-    scores = [max(a, 1 - a) for a in (auc(y, column) for column in got.T)]
+    scores = [max(a, 1 - a) for a in (roc_auc_score(y, column) for column in got.T)]
     assert max(scores[2:]) > 0.99  # variances along the axes (1, ±1)
     assert max(scores[:2]) < 0.75

@@ -11,7 +11,7 @@ import pytest
 
 from lymphofeat.cache.bags import Bags
 from lymphofeat.cohort.folds import assign_folds, persons
-from lymphofeat.estimates.scores import auc, bootstrap
+from lymphofeat.estimates.scores import bootstrap, roc_auc_score
 from lymphofeat.heads import FitCache, Head, Logistic, Split, fit_predict, pooled
 from lymphofeat.heads.boosting import BoostedTrees
 from lymphofeat.heads.fusion import GatedExperts, LateFusion, StackedFusion
@@ -75,7 +75,7 @@ def predicted(signal: str, name: str) -> np.ndarray:
 @pytest.mark.parametrize("signal", BUILT)
 def test_what_is_built_for_a_signal_wins(signal: str) -> None:
     built, others = BUILT[signal]
-    y, truth = drawn(signal).y, auc(drawn(signal).y, drawn(signal).probability)
+    y, truth = drawn(signal).y, roc_auc_score(drawn(signal).y, drawn(signal).probability)
     for name, short in built.items():
         best = bootstrap("auc", y, predicted(signal, name), seed=0)
         assert best.value > truth - short, name
@@ -96,4 +96,6 @@ def test_what_is_not_there_costs_little() -> None:
     """A head that is given more than it needs stays within 0.05 of the one that is given what it needs."""
     for signal, alone, together in (("mean", "mean", "early"), ("clinical", "clinical", "early")):
         y = drawn(signal).y
-        assert auc(y, predicted(signal, together)) > auc(y, predicted(signal, alone)) - 0.05
+        assert (
+            roc_auc_score(y, predicted(signal, together)) > roc_auc_score(y, predicted(signal, alone)) - 0.05
+        )

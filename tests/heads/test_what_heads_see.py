@@ -15,7 +15,7 @@ from lymphofeat.cache import Bags, Cache, open_cache, save_cache
 from lymphofeat.cohort.clinical import CLINICAL_COLUMNS, clinical_frame, person_numbers
 from lymphofeat.cohort.folds import persons
 from lymphofeat.comparison.compare import compare
-from lymphofeat.estimates.scores import auc
+from lymphofeat.estimates.scores import roc_auc_score
 from lymphofeat.explanation import explain
 from lymphofeat.final import submit
 from lymphofeat.heads import FitCache, Split, fit_predict
@@ -84,7 +84,7 @@ def test_not_even_the_order_of_the_rows_says_anything(noise: Path) -> None:
     found = score_head(open_cache(noise), "frozen", Cheat("index"))
     assert 0.25 < found.values["auc"] < 0.75
     cache = open_cache(noise)
-    assert auc(cache.labels[cache.labelled], -cache.labelled.astype(float)) == 1.0
+    assert roc_auc_score(cache.labels[cache.labelled], -cache.labelled.astype(float)) == 1.0
 
 
 def test_everything_that_reaches_heads(noise: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from lymphofeat.assess.evaluate import evaluate, plan_evaluation
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.errors import InputError, LeakageError
-from lymphofeat.estimates.scores import auc
+from lymphofeat.estimates.scores import roc_auc_score
 from lymphofeat.nested.control_experiments import frozen_twin, untrained_twin
 
 from ..helpers.caches import frozen_cache, tuned_cache
@@ -105,8 +105,8 @@ def test_a_search_with_nothing_to_choose_from_has_no_optimism(cache: Cache, tmp_
     assert len({json.dumps(fold.members, sort_keys=True) for fold in found.main.folds_of_runs}) == 1
     table = found.assessment.tables["optimism"].set_index("metric")
     assert table[["optimism", "optimism_low", "optimism_high"]].abs().to_numpy().max() < 1e-9
-    raw = auc(found.main.y, found.main.probabilities[:, 0])
-    assert table.loc["auc", "tuned"] == pytest.approx(auc(found.main.y, found.main.scores[:, 0]))
+    raw = roc_auc_score(found.main.y, found.main.probabilities[:, 0])
+    assert table.loc["auc", "tuned"] == pytest.approx(roc_auc_score(found.main.y, found.main.scores[:, 0]))
     assert table.loc["auc", "tuned"] != pytest.approx(raw)  # or the scales would not matter here
 
 

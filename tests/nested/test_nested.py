@@ -15,7 +15,7 @@ from sklearn.base import clone
 import lymphofeat
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.errors import InputError, StudyError
-from lymphofeat.estimates.scores import auc, score
+from lymphofeat.estimates.scores import roc_auc_score, score
 from lymphofeat.final import submit
 from lymphofeat.nested import Nested, NestedFold, engine, nested
 from lymphofeat.progress import Silent
@@ -208,7 +208,7 @@ import sys
 from pathlib import Path
 from lymphofeat.nested import nested
 from lymphofeat.progress import Silent
-from lymphofeat.estimates.scores import auc
+from lymphofeat.estimates.scores import roc_auc_score
 class Told(Silent):
     def advance(self, n=1): print("trial", flush=True)
 if __name__ == "__main__":
@@ -313,8 +313,8 @@ def test_scores_bring_heads_that_are_not_equally_sure_to_one_scale() -> None:
         inner = np.where(fold_of == k, np.nan, p)
         folds.append(NestedFold(0, 0, 0, k, rows, p[rows], 0.5, inner, (), {}, 1, 0.0))
     found = Nested("x", "e", ("both",), "auc", tuple(map(str, range(n))), y, tuple(folds))
-    true, pooled = auc(y, z), auc(y, found.probabilities[:, 0])
+    true, pooled = roc_auc_score(y, z), roc_auc_score(y, found.probabilities[:, 0])
     assert pooled < true - 0.05
-    assert auc(y, found.scores[:, 0]) == pytest.approx(true, abs=0.003)
+    assert roc_auc_score(y, found.scores[:, 0]) == pytest.approx(true, abs=0.003)
     for fold in folds:
         np.testing.assert_array_equal(np.argsort(found.scores[fold.rows, 0]), np.argsort(fold.probabilities))

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lymphofeat.errors import InputError
-from lymphofeat.estimates.scores import balanced_accuracy
+from lymphofeat.estimates.scores import balanced_accuracy_score
 from lymphofeat.scoring.threshold import best_threshold, one_standard_error_threshold, prevalence_threshold
 
 patients = st.lists(
@@ -20,7 +20,11 @@ patients = st.lists(
 
 def score(y: np.ndarray, p: np.ndarray, threshold: float, metric: str) -> float:
     decision = p >= threshold
-    return balanced_accuracy(y, decision) if metric == "balanced_accuracy" else float(np.mean(decision == y))
+    return (
+        balanced_accuracy_score(y, decision)
+        if metric == "balanced_accuracy"
+        else float(np.mean(decision == y))
+    )
 
 
 @pytest.mark.parametrize("metric", ["balanced_accuracy", "accuracy"])
@@ -103,11 +107,12 @@ def test_class_weights_move_the_cut_to_where_they_score_best(weights: tuple[floa
     prior = prevalence_threshold(y, class_weights=weights)
     assert prior == pytest.approx(weights[0] / sum(weights))
     scores = {
-        threshold: balanced_accuracy(y, p >= threshold, weights) for threshold in np.linspace(0.02, 0.98, 97)
+        threshold: balanced_accuracy_score(y, p >= threshold, weights)
+        for threshold in np.linspace(0.02, 0.98, 97)
     }
     assert prior == pytest.approx(max(scores, key=scores.__getitem__), abs=0.06)
     threshold = one_standard_error_threshold(y, p, prior=0.5, class_weights=weights)
-    assert balanced_accuracy(y, p >= threshold, weights) > max(scores.values()) - 0.01
+    assert balanced_accuracy_score(y, p >= threshold, weights) > max(scores.values()) - 0.01
     # Probabilities of a head that weighs the classes equally, of the same patients, have their threshold at the same
     # place.
     share = float(y.mean())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lymphofeat.cache.bags import Bags
-from lymphofeat.estimates.scores import auc
+from lymphofeat.estimates.scores import roc_auc_score
 from lymphofeat.heads import FitCache, Logistic, Split, fit_predict, pooled
 from lymphofeat.heads.base import Head
 from lymphofeat.heads.neural import AdditiveAttention, AttentionPooling, DeepSets, GatedAttention
@@ -19,7 +19,7 @@ def score(head: Head) -> float:
     bags = Bags.from_list(COHORT.bags)
     splits = [Split(bags, "digest", HALVES[i], HALVES[1 - i]) for i in (0, 1)]
     p = fit_predict(head, splits, COHORT.table, COHORT.y, FitCache())
-    return auc(COHORT.y, np.concatenate(p[::-1]))
+    return roc_auc_score(COHORT.y, np.concatenate(p[::-1]))
 
 
 @pytest.mark.parametrize("make", [AttentionPooling, GatedAttention, DeepSets, AdditiveAttention])
