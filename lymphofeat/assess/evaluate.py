@@ -169,7 +169,7 @@ def _table(permutation: Permutation) -> pd.DataFrame:
 def _sentence(permutation: Permutation) -> str:
     permuted = permutation.permuted
     return (
-        f"Permutation test of the whole pipeline by {metric_label(permutation.metric)}: {permutation.value:.3f} with the "
-        f"true labels, {permuted.mean():.3f} on average over {len(permuted)} shuffles of them; "
+        f"Permutation test of the whole pipeline by {metric_label(permutation.metric)}: {permutation.value:.3f} with "
+        f"the true labels, {permuted.mean():.3f} on average over {len(permuted)} shuffles of them; "
         f"p = {permutation.p_value:.3g}."
     )

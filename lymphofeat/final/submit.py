@@ -143,9 +143,9 @@ def submit(
 
 def _expected_range(expected: Interval, model: FinalModel, n_test: int) -> str:
     return (
-        f"If the out-of-fold {metric_label(model.study.metric)} of {expected.value:.3f} were the true one, 95 of 100 test "
-        f"sets of {n_test} such patients would show {expected.low:.2f} to {expected.high:.2f}. It was selected, so the "
-        "true one is probably worse."
+        f"If the out-of-fold {metric_label(model.study.metric)} of {expected.value:.3f} were the true one, 95 of 100 "
+        f"test sets of {n_test} such patients would show {expected.low:.2f} to {expected.high:.2f}. It was selected, "
+        "so the true one is probably worse."
     )
 
 

@@ -48,6 +48,6 @@ def learning_sentence(learning: Learning) -> str:
     verdict = "" if gain.low > 0.001 else " The gain may be zero."
     return (
         f"Training on {2 * learning.n_now:.0f} patients instead of {learning.n_now:.0f} would change the "
-        f"{metric_label(learning.metric)} by {difference_text(gain)}.{verdict} This extrapolates an inverse power law through "
-        f"{int(learning.table['measured'].sum())} sizes, with the parameters of {heads} held fixed."
+        f"{metric_label(learning.metric)} by {difference_text(gain)}.{verdict} This extrapolates an inverse power law "
+        f"through {int(learning.table['measured'].sum())} sizes, with the parameters of {heads} held fixed."
     )

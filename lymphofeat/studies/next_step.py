@@ -27,8 +27,8 @@ def next_step(summary: StudySummary) -> str:
     clinical = summary.best_clinical
     if clinical is not None and clinical is not best and not summary.is_worse(clinical):
         return (
-            f"On {summary.n_patients} patients the images add nothing beyond chance by {metric_label(summary.metric)}; more "
-            "patients or another encoding would help more than more trials."
+            f"On {summary.n_patients} patients the images add nothing beyond chance by {metric_label(summary.metric)}; "
+            "more patients or another encoding would help more than more trials."
         )
     tied = [entry.head_type for entry in summary.leaderboard[1:] if not summary.is_worse(entry.trial)]
     if tied:

@@ -168,8 +168,8 @@ class StudySummary:
     def caveat(self) -> str:
         """That the best score was selected, which it must not be quoted without."""
         return (
-            f"Trial {self.best.number} was selected as the best of {self.n_scored} trials by {metric_label(self.metric)}, "
-            f"on these same folds. {OPTIMISTIC}"
+            f"Trial {self.best.number} was selected as the best of {self.n_scored} trials by "
+            f"{metric_label(self.metric)}, on these same folds. {OPTIMISTIC}"
         )
 
     @property
