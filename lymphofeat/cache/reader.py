@@ -278,7 +278,7 @@ class Cache:
             encoder = f" or its encoder {split.encoding}" if split.encoding else ""
             raise LeakageError(
                 f"the model{encoder} learns from patient {patient} of {self.path}: a prediction there would measure "
-                "memory; predict patients of a held-out fold or of the test part."
+                "memorisation; predict patients of a held-out fold or of the test part."
             )
         return replace(split, test=rows)
 
@@ -304,7 +304,7 @@ class Cache:
         where = f"fold {folds}" if len(held_out) == 1 else f"folds {folds}"
         raise LeakageError(
             f"encoding {encoder_family} ({', '.join(e.name for e in members)}) has seen labels of {where} "
-            f"of repeat {repeat}: scoring there would measure memory; {_way_to_blindness(len(held_out), repeat)}."
+            f"of repeat {repeat}: scoring there would measure memorisation; {_way_to_blindness(len(held_out), repeat)}."
         )
 
     def _bags(self, features: NDArray[np.float32]) -> Bags:

@@ -80,7 +80,7 @@ def crop_notice(seen: Sequence[Seen], crop: int) -> Notice | None:
         first.path,
         f"is {first.width} × {first.height} pixels, of which the centre crop of {crop} × {crop} leaves out "
         f"{_percent(1 - own)}{others}",
-        "check that the cell lies in the middle and fits, else cut the images or give a larger --crop",
+        "check that the cell lies in the middle and fits, else crop the images around it or give a larger --crop",
     )
 
 

@@ -74,9 +74,7 @@ def patients_for_width(
     for _ in range(_ROUNDS):
         reached = width_with(statistic, y, n, confidence=confidence, n_resamples=n_resamples, seed=seed)
         if not (np.isfinite(reached) and reached > 0):
-            raise InputError(
-                "This score does not vary among these patients; they cannot say how many it needs."
-            )
+            raise InputError("This score does not vary among these patients; no number can be estimated.")
         if abs(reached / width - 1) < _CLOSE:
             break
         n = max(2, round(n * (reached / width) ** 2))
@@ -90,7 +88,7 @@ def patients_to_halve(
     n = len(np.asarray(y))
     now = width_with(statistic, y, n, confidence=confidence, n_resamples=n_resamples, seed=seed)
     if not (np.isfinite(now) and now > 0):
-        raise InputError("This score does not vary among these patients; they cannot say how many it needs.")
+        raise InputError("This score does not vary among these patients; no number can be estimated.")
     return patients_for_width(
         statistic, y, now / 2, confidence=confidence, n_resamples=n_resamples, seed=seed
     )

@@ -139,7 +139,7 @@ _FIRST = {
 
 HEAD_TYPE = HeadType(
     name="xgboost",
-    summary="Boosted trees on pooled features and clinical values, at will rising with age and count.",
+    summary="Boosted trees on pooled features and clinical values, optionally increasing with age and count.",
     source="Chen & Guestrin, XGBoost, KDD 2016",
     cost="moderate",
     space=suggest,

@@ -255,7 +255,7 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
     if recipe.clinical.use != "none" and not recipe.clinical.values:
         yield "[clinical] values is empty; name at least one, or set use to none"
     if recipe.training.folds == 1:
-        yield "[training] folds is 1; it must be 0 (as the command says) or at least 2"
+        yield "[training] folds is 1; it must be 0 (the command decides) or at least 2"
     if recipe.training.train_from != "all" and recipe.network.start == "random":
         yield "[training] train_from must be all where [network] start is random: frozen random layers learn nothing"
     if recipe.training.train_from != "all" and not recipe.network.backbone.startswith("resnet"):

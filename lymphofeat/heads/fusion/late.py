@@ -113,7 +113,7 @@ def suggest(draws: TrialLike) -> dict[str, Any]:
 
 HEAD_TYPE = HeadType(
     name="late",
-    summary="An image head and a clinical head fitted apart, their probabilities or log odds averaged.",
+    summary="An image head and a clinical head, fitted separately; their probabilities or log-odds are averaged.",
     source="Kittler et al., On combining classifiers, IEEE PAMI 20, 1998",
     cost="moderate",
     space=suggest,

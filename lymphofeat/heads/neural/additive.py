@@ -80,7 +80,7 @@ def suggest(draws: TrialLike) -> dict[str, Any]:
 
 HEAD_TYPE = HeadType(
     name="additive",
-    summary="Attention over what each image alone says: the logit is a sum over images, so each one's share is exact.",
+    summary="Attention over scores of single images: the log-odds are a sum over images, so each share is exact.",
     source="Javed et al., NeurIPS 2022",
     cost="expensive",
     space=suggest,

@@ -97,7 +97,7 @@ def train_models(
     for numbers, group in zip(positions, groups, strict=True):
         trained[numbers] = group.best
     if not all(group.learnt for group in groups):
-        raise FloatingPointError("A training went to infinity; a smaller learning rate may help.")
+        raise FloatingPointError("The training diverged; a smaller learning rate may help.")
     return trained
 
 
