@@ -81,7 +81,7 @@ def test_what_is_lacking_is_said(tmp_path: Path) -> None:
     path = tuned_cache(tmp_path / "c.h5", pairs=True)
     plan = plan_evaluation(path)
     assert [p.name for p in plan.controls] == ["clinical only", "images only"]
-    assert "an untrained encoder" in plan.notes[0]
+    assert "no untrained encoder" in plan.notes[0]
     assert "No control experiment with shuffled labels" in plan.notes[1]
     with pytest.raises(LeakageError, match="--finetune --nested"):
         plan_evaluation(tuned_cache(tmp_path / "d.h5", pairs=False))
