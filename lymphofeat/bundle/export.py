@@ -19,8 +19,8 @@ from ..cohort.layout import layout_of
 from ..errors import InputError
 from ..estimates.calibrators import CALIBRATORS
 from ..estimates.conformal import split_conformal
-from ..final.handover import FinalModel, final_model
-from ..final.refit import FinalFit, Member, final_fits, fit_final
+from ..final.handover import FinalModel, fit_model
+from ..final.refit import FinalFit, Member, final_fits
 from ..nested.result import Nested
 from ..progress import Progress, Silent
 from ..scoring.plan import labels_of
@@ -121,12 +121,23 @@ def export_bundle(
     with new_bundle(out, force=force) as folder:
         study = load_study(study_path)
         cache = open_cache(cache_path)
-        model = final_model(cache, study, rule=options.rule, trial=options.trial, ensemble=options.ensemble)
         fits = final_fits(cache, study.encoding)
+        progress.note(
+            f"Fitting the selected heads, each {len(fits)} times"
+            if len(fits) > 1
+            else "Fitting the selected heads"
+        )
+        model, members = fit_model(
+            cache,
+            study,
+            fits,
+            rule=options.rule,
+            trial=options.trial,
+            ensemble=options.ensemble,
+            tell=progress.note,
+        )
         writer = _Writer(cache, model, fits, options, _evidence(cache, model, nested, evaluation), folder)
         encoders = writer.encoders()
-        progress.note(f"Fitting {len(model.members) * len(fits)} heads")
-        members = fit_final(cache, fits, [(trial.params, weight) for trial, weight in model.members])
         writer.write(members, encoders)
         digest = folder.close()
     n_bytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

@@ -15,8 +15,8 @@ import pandas as pd
 
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError
-from ..final.handover import FinalModel, final_model
-from ..final.refit import FinalFit, Member, fit_final, predict_final
+from ..final.handover import FinalModel, fit_model
+from ..final.refit import FinalFit, Member, predict_final
 from ..parallel import one_thread
 from ..scoring.plan import labels_of
 from ..studies.summary import TrialSummary, load_study
@@ -92,11 +92,10 @@ def explain(
             fitted.
     """
     study, cache = load_study(study_path), open_cache(cache_path)
-    model = final_model(cache, study, rule=rule, trial=trial, ensemble=ensemble)
     row = _row_of(cache, patient)
     fold = int(cache.folds[row, 0]) if labels_of(cache)[row] >= 0 else None
     fits = _fits(cache, study.encoding, row, fold)
-    members = fit_final(cache, fits, [(one.params, weight) for one, weight in model.members])
+    model, members = fit_model(cache, study, fits, rule=rule, trial=trial, ensemble=ensemble)
     probability = float(predict_final(cache, fits, members, np.array([row]))[0])
     with one_thread():
         parts = _parts(cache, fits, members, row)

@@ -2,26 +2,27 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cache.reader import Cache
-from ..errors import InputError
+from ..errors import InputError, StudyError
 from ..estimates.scores import Bootstrap, Interval, bootstrap_of_runs
+from ..scoring.failures import reason_of
 from ..studies.average import Average
-from ..studies.selection import DEFAULT, rule_named
+from ..studies.selection import DEFAULT, Candidate, rule_named, select
 from ..studies.store import open_store
 from ..studies.study import check_provenance, provenance_of_cache
 from ..studies.summary import OPTIMISTIC, StudySummary, load_selected, load_trials
 from ..studies.trial import TrialSummary
 from .ensemble import CAVEAT, Ensemble, select_ensemble
-from .refit import FinalFit
+from .refit import FinalFit, Member, fit_final
 from .submission_log import expected_range
 
-__all__ = ["FinalModel", "final_model", "handed_over"]
+__all__ = ["FinalModel", "final_model", "fit_model", "handed_over"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def final_model(
     rule: str | None = None,
     trial: int | None = None,
     ensemble: int | None = None,
+    without: Collection[int] = (),
 ) -> FinalModel:
     """Select the model of a study; `submit` and `export` both ask here.
 
@@ -95,6 +97,7 @@ def final_model(
         rule: a key of `selection.RULES`; by default `selection.DEFAULT`.
         trial: the head of that trial instead.
         ensemble: so many members instead, see `ensemble`.
+        without: trials that a rule passes over.
 
     Raises:
         StudyError: the study is of another cache.
@@ -115,9 +118,63 @@ def final_model(
         reason = f"Selected model: trial {trial}, by --trial {trial}."
         caveat = f"Trial {trial} was chosen after its scores on these same folds were known. {OPTIMISTIC}"
     else:
-        chosen = study.selected if rule is None else load_selected(study.path, rule)
+        chosen = _by_rule(study, rule, without)
         reason, caveat = handed_over(study, chosen, rule), _selected(study, chosen, rule or DEFAULT)
     return FinalModel(study, chosen, reason, caveat, chosen.probabilities, chosen.decisions)
+
+
+def fit_model(
+    cache: Cache,
+    study: StudySummary,
+    fits: Sequence[FinalFit],
+    *,
+    rule: str | None = None,
+    trial: int | None = None,
+    ensemble: int | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> tuple[FinalModel, list[Member]]:
+    """Choose what leaves a study, and fit it.
+
+    A head that cannot be fitted on these patients, although it could on fewer, is passed over by a rule, as in
+    `evaluate`: the next best one takes its place.
+
+    Args:
+        cache, study, rule, trial, ensemble: as for `final_model`.
+        fits: on whom each head is fitted.
+        tell: told of each head that is passed over.
+
+    Returns:
+        The model, and its heads in the order of `FinalModel.members`.
+
+    Raises:
+        StudyError, InputError: as for `final_model`; or a head that was asked for, or every head, cannot be fitted.
+    """
+    failed: set[int] = set()
+    fitted: dict[int, Member] = {}
+    while True:
+        model = final_model(cache, study, rule=rule, trial=trial, ensemble=ensemble, without=failed)
+        for one, weight in model.members:
+            if one.number in fitted:
+                continue
+            try:
+                (fitted[one.number],) = fit_final(cache, fits, [(one.params, weight)])
+            except StudyError as error:
+                failed.add(one.number)
+                if trial is not None or ensemble is not None or len(failed) == study.n_complete:
+                    raise
+                tell(
+                    f"Trial {one.number} is passed over, since its head cannot be fitted: {reason_of(error)}"
+                )
+        if failed.isdisjoint(one.number for one, _ in model.members):
+            return model, [replace(fitted[one.number], weight=weight) for one, weight in model.members]
+
+
+def _by_rule(study: StudySummary, rule: str | None, without: Collection[int]) -> Average:
+    if without:
+        numbers = {row.number for row in study.rows} - set(without)
+        trials = [Candidate.of(one) for one in load_trials(study.path) if one.number in numbers]
+        return select(trials, rule or DEFAULT)
+    return study.selected if rule is None else load_selected(study.path, rule)
 
 
 def handed_over(study: StudySummary, chosen: Average, rule: str | None = None) -> str:

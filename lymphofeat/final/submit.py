@@ -19,8 +19,8 @@ from ..storage.atomic import make_folder, refuse_existing, sync, temporary_for
 from ..studies.summary import StudySummary, load_study
 from ..wording import metric_label
 from .ensemble import Ensemble
-from .handover import FinalModel, final_model
-from .refit import FinalFit, final_fits, fit_final, predict_final
+from .handover import FinalModel, fit_model
+from .refit import FinalFit, final_fits, predict_final
 from .submission_journal import end_interrupted, open_log, pending_path
 from .submission_log import Submission, check_table, log_path, notes_on_sample
 
@@ -120,14 +120,15 @@ def submit(
         refuse_existing(path, overwrite=force)
     study = load_study(study_path)
     cache = open_cache(cache_path)
-    model = final_model(cache, study, rule=rule, trial=trial, ensemble=ensemble)
     test = np.flatnonzero((cache.patients["split"] == "test").to_numpy())
     if not len(test):
         raise InputError(f"{cache.path} holds no test patient, so there is nothing to submit.")
     ids = tuple(str(i) for i in cache.patients["id"].iloc[test])
     notes = notes_on_sample(Path(cache.tables.source), ids) if cache.tables.source else []
     fits = final_fits(cache, study.encoding)
-    members = fit_final(cache, fits, [(trial.params, weight) for trial, weight in model.members])
+    model, members = fit_model(
+        cache, study, fits, rule=rule, trial=trial, ensemble=ensemble, tell=progress.note
+    )
     p = predict_final(cache, fits, members, test)
     tables = {"Predicted": (p >= model.threshold).astype(np.int8), "Probability": p}
     written = _Written(cache, model, fits, ids, out, log_path(study_path))

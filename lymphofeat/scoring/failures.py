@@ -95,6 +95,12 @@ def head_errors(head_type: str) -> Iterator[None]:
         ) from error
 
 
+def reason_of(error: StudyError) -> str:
+    """The reason of an error that `head_errors` raised, in one sentence."""
+    cause = error.__cause__
+    return attrs_of(cause)[REASON] if isinstance(cause, Exception) else str(error)
+
+
 def attrs_of(error: Exception) -> dict[str, str]:
     """What a failed trial keeps of its error, the same in whichever process it was."""
     text = _text(error)

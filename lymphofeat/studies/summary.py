@@ -98,6 +98,11 @@ class StudySummary:
         return self.n_trials - len(self.failed)
 
     @property
+    def n_complete(self) -> int:
+        """Trials that were scored to the end, so that they have a head."""
+        return sum(row.complete for row in self.rows)
+
+    @property
     def failures(self) -> list[str]:
         """How many trials failed, and by cause why; empty where none did."""
         return in_words(self.failed, self.n_trials)

@@ -2,7 +2,7 @@
 
 import math
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import lymphofeat.heads
 from lymphofeat.cache import save_cache
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import CacheError, InputError, LeakageError, StudyError
-from lymphofeat.final import submit
+from lymphofeat.final import refit, submit
 from lymphofeat.heads.base import FitCache, Split, fit_predict
 from lymphofeat.heads.boosting import BoostedTrees
 from lymphofeat.heads.discriminant import ShrunkenLDA
@@ -271,6 +271,34 @@ def test_a_selected_head_that_fails_on_all_patients_gets_a_sentence(
     with pytest.raises(StudyError, match=r"selected head \(lda\) failed on these patients.*singular matrix"):
         submit(cache, tmp_path / "s.db", tmp_path / "out.csv")
     assert not list(tmp_path.glob("*.csv"))
+
+
+def test_a_selected_head_that_fails_on_all_patients_gives_way_to_the_next(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tmp_path / "s.db"
+    tune(cache, study, trials=6, heads=["lda", "logistic"])
+    members = load_study(study).selected.members
+    (dropped, *left) = [one.number for one, _ in members]
+    refuses = next(one.params for one, _ in members if one.number == dropped)
+    build = refit.build_head
+
+    def built(params: Mapping[str, Any]) -> Any:
+        if dict(params) == dict(refuses):
+            raise np.linalg.LinAlgError("singular matrix")
+        return build(params)
+
+    monkeypatch.setattr(refit, "build_head", built)
+    notes = Notes()
+    found = submit(cache, study, tmp_path / "out.csv", progress=notes)
+    assert [one.number for one, _ in found.model.members] == left
+    assert {weight for _, weight in found.model.members} == {1 / len(left)}
+    passed_over = (
+        f"Trial {dropped} is passed over, since its head cannot be fitted: LinAlgError: singular matrix"
+    )
+    assert passed_over in notes.said
+    with pytest.raises(StudyError, match=r"failed on these patients.*singular matrix"):
+        submit(cache, study, tmp_path / "other.csv", trial=dropped)
 
 
 class Notes:
