@@ -21,13 +21,13 @@ class Split:
 
     Attributes:
         bags: all patients of the cohort under one encoding.
-        key: digest of that encoding; equal keys mean equal features.
+        features_digest: of that encoding; equal ones mean equal features.
         train, test: (n_train,), (n_test,) int64 rows of the cohort, disjoint.
         encoding: its name in the cache; "" for features from elsewhere, or none.
     """
 
     bags: Bags
-    key: str
+    features_digest: str
     train: Indices
     test: Indices
     encoding: str = ""

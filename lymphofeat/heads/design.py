@@ -134,7 +134,9 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
         trained_on = split.train.tobytes()
 
         def plainly(pooling: str) -> Floats:
-            return fit_cache.get(("pooled", split.key, pooling), lambda: pool(split.bags, pooling))
+            return fit_cache.get(
+                ("pooled", split.features_digest, pooling), lambda: pool(split.bags, pooling)
+            )
 
         def fitted() -> Floats:
             pooling = FITTED_POOLINGS[self.pooling]
@@ -145,7 +147,7 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
             if coordinates is None:
                 found = plainly(self.pooling)
             else:
-                found = fit_cache.get(("pooled", split.key, self.pooling, trained_on), fitted)
+                found = fit_cache.get(("pooled", split.features_digest, self.pooling, trained_on), fitted)
             return self._axes(found[split.train]).transform(found)
 
         def values() -> Floats:
@@ -154,7 +156,7 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
         image_block = clinical_block = size_block = None
         if self.inputs != "clinical":
             rotated = self.rotate or self.pca is not None
-            key = ("axes", split.key, self.pooling, rotated and ("scale", self.scale), trained_on)
+            key = ("axes", split.features_digest, self.pooling, rotated and ("scale", self.scale), trained_on)
             image_block = fit_cache.get(key, image)
         if self.inputs != "image":
             clinical_block = fit_cache.get(("clinical", self.interaction, self.spline, trained_on), values)

@@ -219,7 +219,7 @@ def test_training_patients_and_oneself_decide_and_nobody_else(name: str, patient
     values.iloc[others, values.columns.get_loc("sex")] = "M"
     hidden[split.train] = y[split.train]
     (found,) = fit_predict(
-        HEADS[name], [replace(split, bags=strange, key="other")], values, hidden, FitCache()
+        HEADS[name], [replace(split, bags=strange, features_digest="other")], values, hidden, FitCache()
     )
     np.testing.assert_allclose(found[0], expected[0], atol=TOLERANCE)
 

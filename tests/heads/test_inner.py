@@ -62,6 +62,6 @@ def test_inner_splits_never_touch_the_outer_fold() -> None:
     inner = inner_splits(outer, table(list(range(1, 31))), y, 4, 0)
     for split in inner:
         assert split.bags is bags
-        assert split.key == "key"
+        assert split.features_digest == "key"
         assert not set(outer.test) & {*split.train, *split.test}
     np.testing.assert_array_equal(np.sort(np.concatenate([s.test for s in inner])), np.arange(20))

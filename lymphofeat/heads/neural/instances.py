@@ -109,23 +109,31 @@ def coordinates_of_splits(splits: Sequence[Split], pca: int | None, fit_cache: F
 
 def _some_coordinates(splits: Sequence[Split], pca: int | None, fit_cache: FitCache) -> list[Coordinates]:
     @once
-    def moments(key: str) -> _Moments:
-        alike = [s for s in splits if s.key == key]
+    def moments(digest: str) -> _Moments:
+        alike = [s for s in splits if s.features_digest == digest]
         return _Moments.of(alike[0].bags, [s.train for s in alike], full=pca is not None)
 
     found = []
     for split in splits:
-        number = [s.train is split.train for s in splits if s.key == split.key].index(True)
+        number = [s.train is split.train for s in splits if s.features_digest == split.features_digest].index(
+            True
+        )
 
         def mean_and_scale(split: Split = split, number: int = number) -> Floats:
-            return moments(split.key).mean_and_scale(number)
+            return moments(split.features_digest).mean_and_scale(number)
 
         def loadings(split: Split = split, number: int = number) -> Floats:
-            return moments(split.key).loadings(number)
+            return moments(split.features_digest).loadings(number)
 
         trained_on = split.train.tobytes()
-        mean, scale = fit_cache.get(("instance scale", split.key, trained_on, pca is None), mean_and_scale)
-        kept = fit_cache.get(("instance axes", split.key, trained_on), loadings)[:pca] if pca else None
+        mean, scale = fit_cache.get(
+            ("instance scale", split.features_digest, trained_on, pca is None), mean_and_scale
+        )
+        kept = (
+            fit_cache.get(("instance axes", split.features_digest, trained_on), loadings)[:pca]
+            if pca
+            else None
+        )
         found.append(Coordinates(mean, scale, kept))
     return found
 
