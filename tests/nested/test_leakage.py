@@ -82,7 +82,7 @@ def test_no_split_sees_the_outer_fold_in_train_test_labels_or_encoding(
         assert not held_out[split.test].any()
         assert not set(split.train) & set(split.test)
         assert kept[split.train].all()
-        seen_by = by_digest[split.key].blind_to
+        seen_by = by_digest[split.features_digest].blind_to
         tested = {int(k) for k in folds[split.test, repeat]}
         if seen_by is not None:
             assert repeat == 0
