@@ -1,4 +1,4 @@
-"""`export`: the heads that a study hands over, refitted, with its encoders, as a folder that stands alone."""
+"""`export`: the selected heads of a study, refitted, with their encoders, as a folder that stands alone."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field

@@ -236,7 +236,7 @@ class Cache:
         return {int(k): self.split(encoder_family, {int(k)}, repeat=repeat) for k in folds}
 
     def final_splits(self, encoder_family: str, new: Indices | None = None) -> list[Split]:
-        """The fits of a model that is handed over; their probabilities are averaged.
+        """The fits of a selected model; their probabilities are averaged.
 
         Under encoders that saw no labels, one fit on all labelled patients. Under encoders trained per fold, one fit
         for each encoder, on the encoder's training folds as in cross-validation.

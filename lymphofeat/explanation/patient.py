@@ -1,4 +1,4 @@
-"""Why the heads that a study hands over say what they say of one patient.
+"""Why the selected heads of a study predict one patient as they do.
 
 Of several heads whose probabilities are averaged, the log-odds, their parts and the images' contributions are the means
 of the heads' own, weighted as the probabilities are: sums stay sums, so that the parts still add up. The log-odds of
@@ -28,7 +28,7 @@ __all__ = ["Explanation", "explain"]
 
 @dataclass(frozen=True)
 class Explanation:
-    """One patient under the heads that a study hands over.
+    """One patient under the selected heads of a study.
 
     Attributes:
         id: the patient's.
@@ -74,7 +74,7 @@ def explain(
     trial: int | None = None,
     ensemble: int | None = None,
 ) -> Explanation:
-    """Explain the heads that a study hands over on one patient, by models that did not see the patient.
+    """Explain the selected heads of a study on one patient, by models that did not see the patient.
 
     A labelled patient is explained by the heads fitted without the patient's fold (of the first repeat), under an
     encoding that is blind to it, and under the average of the heads' thresholds of that fold; a test patient by what

@@ -91,7 +91,7 @@ def submit(
     force: bool = False,
     progress: Progress | None = None,
 ) -> SubmissionSummary:
-    """Refit the heads that a study hands over, and predict the test patients.
+    """Refit the selected heads of a study, and predict the test patients.
 
     Under encoders that saw no labels, each head is fitted once on all labelled patients. Under encoders trained per
     fold, each encoder has its own fit, on the encoder's training folds as in cross-validation, and the probabilities

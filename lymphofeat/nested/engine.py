@@ -277,7 +277,7 @@ def _refitted(
 def _selected_that_fits(
     summary: StudySummary, split: Split, view: Cache, labels: NDArray[np.int8], fit_cache: FitCache
 ) -> tuple[Average, NDArray[np.float64]]:
-    """What is handed over, and its (n_test,) probabilities."""
+    """The selected model, and its (n_test,) probabilities."""
     failed: set[int] = set()
     predicted: dict[int, NDArray[np.float64]] = {}  # by heads of averages of which another one failed
     for chosen in _selections(summary, failed):
