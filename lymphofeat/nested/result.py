@@ -17,7 +17,7 @@ _FINEST = 1e-12
 
 @dataclass(frozen=True)
 class NestedFold:
-    """One outer fold of one run: a whole search without the fold's patients, and the selected model's predictions of them.
+    """One outer fold of one run: a whole search without the fold's patients, and the selected model on them.
 
     Attributes:
         run: which run it belongs to: 0 … n_runs − 1.
