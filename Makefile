@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests run in two processes; without this, each would start a thread per core in every library.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test slow soak lint types format clean
+.PHONY: demo test slow soak lint types format api clean
 
 demo: $(VENV)/installed
 	rm -rf demo && mkdir demo
@@ -35,6 +35,10 @@ types: $(VENV)/installed-dev
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# docs/api.md from the docstrings; a test holds the page to them.
+api: $(VENV)/installed-dev
+	$(BIN)/python docs/make_api.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

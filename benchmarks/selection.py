@@ -156,7 +156,7 @@ def record_of(unit: Unit, trials: int, head_types: Sequence[str]) -> dict[str, A
     with tempfile.TemporaryDirectory() as folder:
         path, study = Path(folder) / "c.h5", Path(folder) / "s.db"
         save_cache(path, unit.table, {"given": unit.features}, n_repeats=1 + MORE_REPEATS)
-        tune(path, study, trials=trials, heads=head_types)
+        tune(path, study, n_trials=trials, heads=head_types)
         found, cache = load_trials(study), open_cache(path)
         searched = time.perf_counter() - start
         rows = np.flatnonzero((cache.patients["split"] == "test").to_numpy())

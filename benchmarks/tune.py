@@ -66,7 +66,7 @@ def search(cache: Path, study: Path, trials: int, heads: Sequence[str], jobs: in
 
     evaluate.Evaluator.__call__ = timed  # type: ignore[method-assign]
     start, cpu = time.perf_counter(), time.process_time()
-    summary = tune(cache, study, trials=trials, heads=heads, jobs=jobs)
+    summary = tune(cache, study, n_trials=trials, heads=heads, jobs=jobs)
     wall = time.perf_counter() - start
     return {
         "trials": summary.n_trials,
@@ -92,7 +92,7 @@ def points(caches: Sequence[Path], study: Path, trials: int) -> list[dict[str, l
         return evaluator_call(self, task)
 
     evaluate.Evaluator.__call__ = noted  # type: ignore[method-assign]
-    tune(caches[0], study, trials=trials)
+    tune(caches[0], study, n_trials=trials)
     found = []
     for cache in caches:
         evaluator, by_head_type = evaluate.Evaluator(), defaultdict(list)

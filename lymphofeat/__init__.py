@@ -1,3 +1,78 @@
-"""Patient-level diagnosis from bags of blood-cell images and a few clinical values."""
+"""Patient-level diagnosis from bags of blood-cell images and a few clinical values.
+
+The public functions are the names in `__all__`; each is loaded when it is first asked for, so that `import lymphofeat`
+costs nothing. docs/python.md shows them at work, docs/api.md describes each. Everything else is private and may change.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:  # what `_HOMES` says, for type checkers and editors
+    from .assess.evaluate import evaluate as evaluate
+    from .bundle.export import export as export
+    from .bundle.load import load_bundle as load_bundle
+    from .cache.bags import Bags as Bags
+    from .cache.imported import save_cache as save_cache
+    from .cache.passes import extract as extract
+    from .cache.passes import finetune as finetune
+    from .cache.reader import open_cache as open_cache
+    from .cohort.read import read_cohort as read_cohort
+    from .comparison.compare import compare as compare
+    from .explanation.patient import explain as explain
+    from .final.submit import submit as submit
+    from .heads.base import Head as Head
+    from .scoring.classifier import HeadClassifier as HeadClassifier
+    from .studies.study import tune as tune
+    from .studies.summary import load_study as load_study
+
+# Where each public name lives, in the order of the work.
+_HOMES = {
+    "read_cohort": ".cohort.read",
+    "extract": ".cache.passes",
+    "finetune": ".cache.passes",
+    "open_cache": ".cache.reader",
+    "save_cache": ".cache.imported",
+    "tune": ".studies.study",
+    "load_study": ".studies.summary",
+    "evaluate": ".assess.evaluate",
+    "explain": ".explanation.patient",
+    "export": ".bundle.export",
+    "load_bundle": ".bundle.load",
+    "submit": ".final.submit",
+    "compare": ".comparison.compare",
+    "Bags": ".cache.bags",
+    "Head": ".heads.base",
+    "HeadClassifier": ".scoring.classifier",
+}
+
+__all__ = [
+    "Bags",
+    "Head",
+    "HeadClassifier",
+    "compare",
+    "evaluate",
+    "explain",
+    "export",
+    "extract",
+    "finetune",
+    "load_bundle",
+    "load_study",
+    "open_cache",
+    "read_cohort",
+    "save_cache",
+    "submit",
+    "tune",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -46,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """A cache, a study made from it, and the cache whose encoders have seen a fold."""
     folder = tmp_path_factory.mktemp("blindness")
     cache = tuned_cache(folder / "c.h5", pairs=True)
-    tune(cache, folder / "study.db", trials=2, heads=HEADS)
+    tune(cache, folder / "study.db", n_trials=2, heads=HEADS)
     return cache, folder / "study.db", seen_cache(folder / "seen.h5", cache)
 
 
@@ -61,9 +61,9 @@ def _learning(cache: Path, study: Path, _: Path) -> object:
 
 
 DOORS: dict[str, Callable[[Path, Path, Path], object]] = {
-    "tune": lambda cache, _, out: tune(cache, out / "new.db", trials=1, heads=HEADS),
+    "tune": lambda cache, _, out: tune(cache, out / "new.db", n_trials=1, heads=HEADS),
     "nested": lambda cache, _, out: nested(cache, out / "searches", trials=1, heads=HEADS),
-    "evaluate": lambda cache, _, __: plan_evaluation(cache, trials=1, heads=HEADS),
+    "evaluate": lambda cache, _, __: plan_evaluation(cache, n_trials=1, heads=HEADS),
     "compare": lambda cache, _, out: compare(cache, out / "record.jsonl", pipelines=["tuned"]),
     "submit": lambda cache, study, out: submit(cache, study, out / "s.csv"),
     "export": lambda cache, study, out: export_bundle(cache, study, out / "model"),

@@ -34,7 +34,7 @@ def test_the_study_holds_its_trials_and_goes_on(old: Path) -> None:
     assert before.n_trials == 14
     assert before.best.number == 8
     after = tune(
-        old / "features.h5", old / "study.db", trials=16,
+        old / "features.h5", old / "study.db", n_trials=16,
         heads=("logistic", "lda", "mixture", "svm"), prune=False,
     )  # fmt: skip
     assert after.n_trials == 16

@@ -88,6 +88,9 @@ class OneStandardError:
     error: float
     table: pd.DataFrame
 
+    def __repr__(self) -> str:
+        return f"<OneStandardError by {self.metric}: simplest {self.simplest}, best {self.best} of {len(self.table)}>"
+
 
 def role_of(nested: Nested, main: Nested | None = None) -> str:
     """What a pipeline is to the main one: "clinical", "image", "untrained", "shuffled" or "whole".

@@ -59,6 +59,12 @@ class Assessment:
     tables: Mapping[str, pd.DataFrame]
     notes: tuple[str, ...] = field(default=())
 
+    def __repr__(self) -> str:
+        return (
+            f"<Assessment of {self.name} on {self.n} patients ({self.n_malignant} malignant), {self.n_runs} × "
+            f"{self.n_folds} folds; {len(self.tables)} tables: {', '.join(list(self.tables)[:6])} …>"
+        )
+
     def with_table(self, name: str, table: pd.DataFrame, *notes: str) -> "Assessment":
         """The same with one more table, such as the learning curve's, and notes on it."""
         return replace(self, tables={**self.tables, name: table}, notes=(*self.notes, *notes))

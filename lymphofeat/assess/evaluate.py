@@ -15,6 +15,7 @@ from ..nested.pipeline import Pipeline, Run, check_label_free, folds_of, runs_of
 from ..nested.result import Nested
 from ..progress import Progress, Silent
 from ..storage.journal import open_ledger
+from ..storage.paths import AnyPath
 from ..studies.space import Space
 from ..studies.study import check_arguments, encoding_in
 from ..studies.summary import StudySummary
@@ -23,7 +24,7 @@ from ..wording import metric_label
 from .assessment import Assessment, assess
 from .optimism import SelectedModels
 
-__all__ = ["Evaluation", "EvaluationPlan", "evaluate", "plan_evaluation"]
+__all__ = ["Evaluation", "EvaluationPlan", "carry_out", "evaluate", "plan_evaluation", "searches_folder"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class EvaluationPlan:
     runs: tuple[Run, ...]
     permute: int
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<EvaluationPlan of {self.main.name} on {self.cache.path.name}: {self.n_searches} searches>"
 
     @property
     def n_searches(self) -> int:
@@ -83,13 +87,76 @@ class Evaluation:
     permutation: Permutation | None
     assessment: Assessment
 
+    def __repr__(self) -> str:
+        return f"<Evaluation {self.main!r}, beside {len(self.others)} control experiments>"
 
-def plan_evaluation(
-    cache_path: Path,
+
+def evaluate(
+    cache: AnyPath,
+    study: AnyPath,
     *,
     encoding: str | None = None,
     heads: Sequence[str] = (),
-    trials: int = 50,
+    n_trials: int = 50,
+    repeats: int = 1,
+    seeds: int = 1,
+    seed: int = 0,
+    metric: str = "balanced_accuracy",
+    permute: int = 0,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score the whole tuning by nested cross-validation, beside its control experiments: the number to quote.
+
+    The search is repeated inside every outer fold, and what `submit` would hand over predicts the fold. Given again
+    after a kill, it goes on at the single trial. What it takes is said first (`progress.note`).
+
+    Args:
+        cache: a cache that `extract` or `save_cache` made.
+        study: the study's file, as of `tune`; it need not be there. The searches are kept beside it, in NAME-nested.
+        encoding: the encoder family; the cache's default one if None.
+        heads: head types to search; all if empty.
+        n_trials: finished trials of each search, ≥ 1.
+        repeats: repeats of the folds. Encoders that were trained on the first one give more seeds instead.
+        seeds: searches with different seeds for each repeat.
+        seed: the first one, ≥ 0.
+        metric: what is searched for: "balanced_accuracy", "auc", "average_precision", "log_loss" or "brier".
+        permute: shuffles of the labels, each a nested cross-validation of its own; 0: no permutation test.
+        jobs: processes that score trials; see `tune`.
+        progress: told of every trial.
+
+    Raises:
+        InputError: a bad argument, or folds that leave one class or no inner folds.
+        CacheError: no usable cache or no such encoder family.
+        LeakageError: encoders were trained per fold but not per two folds (`extract --finetune --nested`).
+        StudyError: a search was made from something else, is in use, or cannot be written.
+
+    Example:
+        >>> found = evaluate("cache/features.h5", "studies/study.db", n_trials=1, heads=["logistic"])
+        >>> found.main
+        <Nested image + clinical: 40 patients, 1 run, 4 outer folds, ...>
+    """
+    plan = plan_evaluation(
+        cache, encoding=encoding, heads=heads, n_trials=n_trials, repeats=repeats, seeds=seeds, seed=seed,
+        metric=metric, permute=permute, jobs=jobs,
+    )  # fmt: skip
+    if progress is not None:
+        progress.note(plan.sentence)
+    return carry_out(plan, searches_folder(study), jobs=jobs, progress=progress)
+
+
+def searches_folder(study: AnyPath) -> Path:
+    """Where the searches inside outer folds are kept, beside the study: NAME-nested."""
+    folder = Path(study).with_suffix("")
+    return folder.with_name(f"{folder.name}-nested")
+
+
+def plan_evaluation(
+    cache: AnyPath,
+    *,
+    encoding: str | None = None,
+    heads: Sequence[str] = (),
+    n_trials: int = 50,
     repeats: int = 1,
     seeds: int = 1,
     seed: int = 0,
@@ -100,27 +167,26 @@ def plan_evaluation(
     """Check everything that can be checked before work begins; writes nothing.
 
     Args:
-        cache_path, encoding, heads, trials, repeats, seeds, seed, metric, jobs: as of `nested`.
-        permute: shuffles of the labels, each a nested cross-validation of its own; 0: no permutation test.
+        cache, encoding, heads, n_trials, repeats, seeds, seed, metric, permute, jobs: as of `evaluate`.
 
     Raises:
         InputError, CacheError, LeakageError: as `nested`.
     """
-    check_arguments(trials, metric, None, seed, "tpe", jobs)
-    space, cache = Space.of(heads), open_cache(cache_path)
-    chosen = encoding_in(cache, encoding)
-    runs, note = runs_of(cache, chosen, repeats, seeds, seed)
-    main = Pipeline(WHOLE, cache_path, chosen, space, trials, metric)
-    controls, notes = controls_of(main, cache, heads)
+    check_arguments(n_trials, metric, None, seed, "tpe", jobs)
+    space, view = Space.of(heads), open_cache(cache)
+    chosen = encoding_in(view, encoding)
+    runs, note = runs_of(view, chosen, repeats, seeds, seed)
+    main = Pipeline(WHOLE, view.path, chosen, space, n_trials, metric)
+    controls, notes = controls_of(main, view, heads)
     if permute > 0:
-        check_label_free(cache, chosen)
+        check_label_free(view, chosen)
     for pipeline in (main, *controls):
-        pipeline.check(cache, runs)
+        pipeline.check(view, runs)
     notes = [note, *notes] if note else notes
-    return EvaluationPlan(cache, main, tuple(controls), tuple(runs), permute, tuple(notes))
+    return EvaluationPlan(view, main, tuple(controls), tuple(runs), permute, tuple(notes))
 
 
-def evaluate(
+def carry_out(
     plan: EvaluationPlan, folder: Path, *, jobs: int = 1, progress: Progress | None = None
 ) -> Evaluation:
     """Carry a plan out; given again after a kill, it goes on at the single trial.

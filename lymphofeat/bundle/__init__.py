@@ -2,8 +2,9 @@
 
 from .encoders import WhereWeights
 from .export import ExportOptions, ExportSummary, export_bundle
-from .load import Bundle, load_bundle
-from .predict import PredictSummary, predict_folder, predict_patients
+from .load import load_bundle
+from .model import Bundle
+from .predict import PredictSummary, predict_folder
 
 __all__ = [
     "Bundle",
@@ -14,5 +15,4 @@ __all__ = [
     "export_bundle",
     "load_bundle",
     "predict_folder",
-    "predict_patients",
 ]

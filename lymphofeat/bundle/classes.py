@@ -16,23 +16,29 @@ A model keeps what the class that keeps most does.
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any, Literal, get_args
 
+from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process._gpc import _BinaryGaussianProcessClassifierLaplace
 from sklearn.gaussian_process.kernels import ConstantKernel, Product
 from sklearn.impute import SimpleImputer
 from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from ..estimates.calibrators import CALIBRATORS
 from ..estimates.conformal import Conformal
+from ..heads.registry import foreign_heads
 
 __all__ = ["FORMS_KEEP", "Keeps", "Known", "known_classes", "most_of", "name_of", "unknown_class"]
 
@@ -83,30 +89,57 @@ _LIBRARIES = (
     Known(StandardScaler, "statistics"),
     Known(_BinaryGaussianProcessClassifierLaplace, "rows", frozenset({"rng"})),
     Known(Conformal, "values"),
+    # What heads of one's own are most often made of; what a tree keeps of single patients is in its form "tree".
+    *(
+        Known(forest, "statistics", frozenset({"_sample_weight"}))
+        for forest in (RandomForestClassifier, ExtraTreesClassifier)
+    ),
+    *(
+        Known(one, "statistics")
+        for one in (DecisionTreeClassifier, ExtraTreeClassifier, GaussianNB, LogisticRegression, PCA)
+    ),
     *(Known(calibrator, "statistics") for calibrator in CALIBRATORS.values()),
 )
 
 # The same of the codec's forms that are no objects of these classes.
-FORMS_KEEP: Mapping[str, Keeps] = {"spline": "values", "trees": "values"}
+FORMS_KEEP: Mapping[str, Keeps] = {"spline": "values", "tree": "values", "trees": "values"}
+
+
+def known_classes() -> Mapping[str, Known]:
+    """By the name that bundles use: "<module>.<class>" of this package and of heads that were added to it,
+    "<library>.<class>" of a library.
+    """
+    foreign = {module for _, module in foreign_heads().values()}
+    return {
+        **_own_classes(),
+        **{name_of(k.type): k for module in sorted(foreign) for k in _answering(module)},
+    }
+
+
+def _answering(module: str) -> Iterator[Known]:
+    """The classes of a module that say what they keep."""
+    for one in vars(import_module(module)).values():
+        if inspect.isclass(one) and one.__module__ == module and "keeps" in vars(one):
+            yield Known(one, vars(one)["keeps"])
 
 
 @cache
-def known_classes() -> Mapping[str, Known]:
-    """By the name that bundles use: "<module>.<class>" of this package, "<library>.<class>" of another."""
+def _own_classes() -> Mapping[str, Known]:
     found = {name_of(known.type): known for known in _LIBRARIES}
     for module in pkgutil.walk_packages(import_module(_HEADS).__path__, f"{_HEADS}."):
         if not module.ispkg:
-            for one in vars(import_module(module.name)).values():
-                if inspect.isclass(one) and one.__module__ == module.name and "keeps" in vars(one):
-                    found[name_of(one)] = Known(one, vars(one)["keeps"])
+            found |= {name_of(known.type): known for known in _answering(module.name)}
     return found
 
 
 def unknown_class(one: type) -> str:
     """What to do so that objects of a class have a form; for the developer of a head."""
-    if one.__module__.startswith(f"{_HEADS}."):
+    if one.__module__.startswith(f"{_HEADS}.") or one.__module__ in {m for _, m in foreign_heads().values()}:
         return f"say in `{one.__name__}.keeps` what it keeps of the training patients (lymphofeat/bundle/classes.py)"
-    return "add the class to lymphofeat/bundle/classes.py if its attributes are numbers and arrays"
+    return (
+        "give the head the methods to_arrays and from_arrays (docs/adding-a-head.md), or add the class to "
+        "lymphofeat/bundle/classes.py if its attributes are numbers and arrays"
+    )
 
 
 def most_of(answers: Iterable[Keeps]) -> Keeps:
@@ -116,5 +149,6 @@ def most_of(answers: Iterable[Keeps]) -> Keeps:
 
 def name_of(one: type) -> str:
     """What bundles call a class; a library may move a class from module to module."""
-    module = one.__module__ if one.__module__.startswith("lymphofeat.") else one.__module__.partition(".")[0]
+    kept = one.__module__.startswith("lymphofeat.") or "keeps" in vars(one)
+    module = one.__module__ if kept else one.__module__.partition(".")[0]
     return f"{module}.{one.__qualname__}"

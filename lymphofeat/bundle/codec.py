@@ -10,6 +10,8 @@ JSON values stand for themselves; what JSON lacks is an object with the key "$":
     {"$": "dtype", "name": "float64"}             {"$": "texts", "items": […], "shape": […]}
     {"$": "spline", …}                            scipy's BSpline: t, c, k, extrapolate, axis
     {"$": "trees", "key": k, "jobs": 1}           an XGBoost classifier, stored apart (its own UBJSON)
+    {"$": "tree", "features": p, …}               a decision tree of scikit-learn: its nodes as arrays, checked
+    {"$": "arrays", "class": name, "arrays": {…}} what a known class gives by `to_arrays`, for its `from_arrays`
     {"$": "object", "class": name, "state": {…}}  an object of a class in `known_classes`, its attributes
 
 Floats are written by `repr` and come back bit by bit; arrays keep dtype, shape and bits.
@@ -24,11 +26,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
+from sklearn.tree._tree import Tree
 
 from ..errors import BundleError
 from ..storage.arrays import STORED, storable
 from .before_composition import FORMER
 from .classes import FORMS_KEEP, Keeps, known_classes, name_of, unknown_class
+from .trees import tree_from_arrays, tree_to_arrays
 
 __all__ = ["Packed", "kept_in", "pack_object", "unpack_object"]
 
@@ -83,7 +87,7 @@ def kept_in(tree: Any) -> dict[str, Keeps]:
         return {}
     found = kept_in(list(tree.values()))
     form = str(tree.get("$"))
-    if form == "object":
+    if form in ("object", "arrays"):
         found[str(tree["class"])] = known_classes()[tree["class"]].keeps
     elif form in FORMS_KEEP:
         found[form] = FORMS_KEEP[form]
@@ -144,6 +148,8 @@ class _Packer:
             key = str(len(self.packed.trees))
             self.packed.trees[key] = bytes(value.get_booster().save_raw("ubj"))
             return {"$": "trees", "key": key, "jobs": value.n_jobs}
+        if type(value) is Tree:
+            return {**self.pack(tree_to_arrays(value), path, depth + 1), "$": "tree"}
         name = name_of(type(value))
         known = known_classes().get(name)
         if known is None or known.type is not type(value):
@@ -151,6 +157,10 @@ class _Packer:
                 f"{path or 'the head'} is a {type(value).__name__}, which bundles have no form for; "
                 f"{unknown_class(type(value))}, or export another head."
             )
+        if hasattr(known.type, "to_arrays"):
+            given: Mapping[str, Any] = getattr(value, "to_arrays")()  # noqa: B009 - narrowed to `object` above
+            arrays = {str(key): np.asarray(array) for key, array in given.items()}
+            return {"$": "arrays", "class": name, "arrays": self.pack(arrays, path, depth + 1)}
         state = {key: self.pack(part, f"{path}.{key}", depth + 1)
                  for key, part in vars(value).items() if key not in known.dropped}  # fmt: skip
         return {"$": "object", "class": name, "state": state}
@@ -217,6 +227,15 @@ class _Unpacker:
             ) from error
         return classifier
 
+    def _tree(self, tree: dict[str, Any], depth: int) -> Any:
+        return tree_from_arrays(self._dict(tree, depth))
+
+    def _arrays(self, tree: dict[str, Any], depth: int) -> Any:
+        known = known_classes().get(tree["class"])
+        if known is None or not hasattr(known.type, "from_arrays"):
+            raise BundleError(f"it holds arrays of the class {tree['class']!r}, which is not known here")
+        return known.type.from_arrays(self.unpack(tree["arrays"], depth + 1))
+
     def _object(self, tree: dict[str, Any], depth: int) -> Any:
         known, former = known_classes().get(tree["class"]), FORMER.get(tree["class"])
         state = {str(key): self.unpack(part, depth + 1) for key, part in tree["state"].items()}
@@ -242,6 +261,7 @@ def _as_array(tensor: torch.Tensor, path: str) -> NDArray[Any]:
 
 _FORMS = frozenset(
     {
-        "array", "tensor", "scalar", "float", "tuple", "dict", "dtype", "texts", "spline", "trees", "object",
+        "array", "tensor", "scalar", "float", "tuple", "dict", "dtype", "texts", "spline", "tree", "trees", "arrays",
+        "object",
     }
 )  # fmt: skip

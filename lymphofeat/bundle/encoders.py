@@ -13,7 +13,8 @@ from torch import nn
 
 from ..cache.control_experiments import is_colour
 from ..cache.encoder_trainer import encoders_folder
-from ..cache.reader import Cache, Encoding
+from ..cache.encoding import Encoding
+from ..cache.reader import Cache
 from ..encoder.backbones import backbone_named
 from ..encoder.channel_statistics import ColourStatistics
 from ..encoder.colour import ColourPreprocessing

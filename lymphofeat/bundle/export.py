@@ -1,6 +1,6 @@
 """`export`: the selected heads of a study, refitted, with their encoders, as a folder that stands alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -21,21 +21,25 @@ from ..estimates.calibrators import CALIBRATORS
 from ..estimates.conformal import split_conformal
 from ..final.handover import FinalModel, fit_model
 from ..final.refit import FinalFit, Member, final_fits
+from ..heads.registry import foreign_heads
 from ..nested.result import Nested
 from ..progress import Progress, Silent
 from ..scoring.plan import labels_of
 from ..storage.arrays import save_tensors
+from ..storage.paths import AnyPath
+from ..studies.space import HEAD_TYPE
 from ..studies.summary import load_study
 from .card import Evidence, model_card
 from .classes import Keeps
 from .codec import pack_object
 from .encoders import EncoderRecord, WhereWeights, find_network, record_of
 from .evaluation import read_evaluation
-from .load import DISTANCES, MODEL, PROBE, TRAINING, encoder_file, head_stem, mixed
+from .load import DISTANCES, MODEL, PROBE, TRAINING, head_stem
 from .manifest import BundleFolder, new_bundle
+from .model import encoder_file, mixed
 from .out_of_distribution import ImageDistribution, TrainingRanges, patient_means
 
-__all__ = ["ExportOptions", "ExportSummary", "export_bundle"]
+__all__ = ["ExportOptions", "ExportSummary", "export", "export_bundle"]
 
 _PROBES, _PROBE_IMAGES = 8, 5
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "torch", "torchvision", "xgboost")
@@ -83,6 +87,64 @@ class ExportSummary:
     n_fits: int
     encoders: tuple[EncoderRecord, ...]
     nested: bool
+
+    def __repr__(self) -> str:
+        return f"<ExportSummary {self.path.name}: {self.model!r} × {self.n_fits} fits, {self.n_bytes / 1e6:.1f} MB>"
+
+
+def export(
+    cache: AnyPath,
+    study: AnyPath,
+    out: AnyPath,
+    *,
+    select: str | None = None,
+    trial: int | None = None,
+    ensemble: int | None = None,
+    weights: AnyPath | None = None,
+    encoders: AnyPath | None = None,
+    refer_error: float | None = None,
+    calibrate: str | None = None,
+    evaluation: AnyPath | None = None,
+    nested: Nested | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ExportSummary:
+    """Write the heads that the study hands over and their encoders to a folder that stands alone.
+
+    It holds no ID, date of birth or image, and no file that could run code. `load_bundle` opens it.
+
+    Args:
+        cache: the cache that the study was made from.
+        study: the study's file.
+        out: the folder to make.
+        select, trial, ensemble: which heads; as of `submit`.
+        weights: of the frozen encoder, if it is no longer where `extract` found it.
+        encoders: the folder of the fine-tuned encoders, if they are no longer beside the cache.
+        refer_error: target error in (0, 1): patients who cannot be decided at it are referred; None: all are decided.
+        calibrate: "platt", "beta" or "isotonic", for a calibrated probability beside the raw one; None: without.
+        evaluation: `evaluate.json` of the same pipeline, whose nested scores go on the model card.
+        nested: nested cross-validation of the pipeline (`evaluate(…).main`): prediction sets and calibration are
+            fitted on its predictions, and its scores go on the card.
+        force: replace a bundle that exists.
+        progress: told of the steps.
+
+    Raises:
+        InputError: `out` exists, a bad option, or `nested` or `evaluation` of something else.
+        CacheError, StudyError: no usable cache or study, or they do not belong together.
+        WeightsError: an encoder is not found, or has other weights.
+        BundleError: something that bundles have no form for.
+
+    Example:
+        >>> done = export("cache/features.h5", "studies/study.db", "another-model", trial=0)
+        >>> done.n_fits
+        1
+    """
+    where = WhereWeights(*(None if given is None else Path(given) for given in (weights, encoders)))
+    options = ExportOptions(ensemble, where, refer_error, calibrate, rule=select, trial=trial)
+    return export_bundle(
+        Path(cache), Path(study), Path(out), options, nested=nested,
+        evaluation=None if evaluation is None else Path(evaluation), force=force, progress=progress,
+    )  # fmt: skip
 
 
 def export_bundle(
@@ -287,11 +349,19 @@ class _Writer:
             "reference_date": reference.isoformat(),
             "reference_date_verified": certain,
             "training": asdict(table),
+            "head_modules": _modules_of([member.params for member in members]),
             "metric": self.model.study.metric,
             "encoding": self.model.study.encoding,
             "model_digest": self.model.digest(self.cache, list(self.fits)),
             "versions": {"python": python_version(), **{name: _version(name) for name in _PACKAGES}},
         }
+
+
+def _modules_of(points: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Per head type of another package, the module that it comes with."""
+    foreign = foreign_heads()
+    names = {str(params[HEAD_TYPE]) for params in points}
+    return {name: foreign[name][1] for name in sorted(names & foreign.keys())}
 
 
 def _version(package: str) -> str:

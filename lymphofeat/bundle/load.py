@@ -1,26 +1,22 @@
 """A bundle in memory: checked file by file, put together, and asked for answers that are known."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from numpy.typing import NDArray
 
 from ..cache.bags import Bags
-from ..cohort.clinical import clinical_frame
-from ..encoder.frozen import BlockEncoder
 from ..errors import BundleError
-from ..estimates.conformal import Conformal
 from ..final.refit import Member
-from ..parallel import one_thread
+from ..heads.registry import foreign_heads
+from ..storage.paths import AnyPath
 from .codec import unpack_object
-from .encoders import EncoderRecord, rebuild
+from .encoders import EncoderRecord
 from .manifest import BundleFiles
+from .model import Bundle
 from .out_of_distribution import ImageDistribution, TrainingRanges, patient_means
 
 __all__ = [
@@ -28,14 +24,9 @@ __all__ = [
     "MODEL",
     "PROBE",
     "TRAINING",
-    "Bundle",
-    "encoder_file",
     "head_stem",
     "load_bundle",
-    "mixed",
 ]
-
-Floats = NDArray[np.float64]
 
 MODEL, TRAINING, PROBE = "model.json", "training.safetensors", "probe.safetensors"
 DISTANCES = (
@@ -44,86 +35,7 @@ DISTANCES = (
 _AGREED = 1e-6  # between the probabilities here and those at the export
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """An exported model.
-
-    Attributes:
-        files: its files.
-        about: `model.json`.
-        encoders: one per fit; none where the model looks at no image.
-        members: fitted heads, one per fit, with their shares.
-        threshold: malignant at this probability or above.
-        conformal: prediction sets, if asked for at the export.
-        calibrator: of the probability, likewise.
-        reference: the day on which ages are counted.
-        table: ranges of the training patients.
-        images: per encoder, what their images were like; None where that was stored in a way that cannot be read.
-        notes: what has to be known of this bundle, in sentences.
-    """
-
-    files: BundleFiles
-    about: Mapping[str, Any]
-    encoders: tuple[EncoderRecord, ...]
-    members: tuple[Member, ...]
-    threshold: float
-    conformal: Conformal | None
-    calibrator: Any
-    reference: date
-    table: TrainingRanges
-    images: tuple[ImageDistribution, ...] | None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """Of the manifest, and so of every file."""
-        return self.files.digest
-
-    @property
-    def sees_images(self) -> bool:
-        return bool(self.encoders)
-
-    @property
-    def sees_clinical(self) -> bool:
-        return bool(self.about["sees_clinical"])
-
-    @property
-    def n_fits(self) -> int:
-        return len(self.members[0].heads)
-
-    def encoder(self, number: int, device: torch.device) -> BlockEncoder:
-        """The encoder of a fit, at work.
-
-        Raises:
-            BundleError: its file is not of its backbone.
-        """
-        record, name = self.encoders[number], encoder_file(number)
-        content = self.files.read(name) if record.kind == "network" else None
-        return rebuild(record, content, self.files.root / name, device)
-
-    def probabilities(self, bags: Sequence[Bags], clinical: pd.DataFrame) -> Floats:
-        """(n,) float64 of malignant.
-
-        Args:
-            bags: per fit, the patients under its encoder; without images, bags of no features.
-            clinical: (n,) rows: age (years), sex ("M", "F", ""), count (10⁹/l).
-        """
-        return mixed(self.members, bags, clinical)
-
-
-def mixed(members: Sequence[Member], bags: Sequence[Bags], clinical: pd.DataFrame) -> Floats:
-    """(n,) float64: averaged over the fits, weighted over the members."""
-    clinical = clinical_frame(clinical)
-    total = np.zeros(len(clinical))
-    with one_thread():
-        for member in members:
-            for head, seen in zip(member.heads, bags, strict=True):
-                p = head.predict_proba(seen, clinical)[:, 1]
-                total += member.weight * np.asarray(p, dtype=np.float64) / len(member.heads)
-    return total
-
-
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: AnyPath) -> Bundle:
     """Load a bundle.
 
     Every file is compared with the manifest before anything is parsed. Then the heads must give, on made-up patients
@@ -131,9 +43,24 @@ def load_bundle(path: Path) -> Bundle:
 
     Raises:
         BundleError: no bundle, a newer format, damaged or changed, or the installed libraries compute otherwise.
+
+    Example:
+        >>> bundle = load_bundle("model")
+        >>> cache = open_cache("cache/features.h5")
+        >>> new = cache.patients["split"] == "test"
+        >>> bags = cache.bags(cache.label_free().name).select(new.to_numpy())
+        >>> list(bundle.predict(bags, cache.patients[new]))
+        ['id', 'probability', 'decision', 'warnings']
     """
+    path = Path(path)
     files = BundleFiles.open(path)
     about = files.read_json(MODEL)
+    for name, module in about.get("head_modules", {}).items():
+        if name not in foreign_heads():
+            raise BundleError(
+                f"{path} holds heads {name!r} of the package {module.partition('.')[0]}; install it, or import "
+                f"{module}, which registers them, before the bundle is loaded."
+            )
     try:
         bundle = _bundle(files, about)
         _check_answers(bundle)
@@ -143,11 +70,6 @@ def load_bundle(path: Path) -> Bundle:
             "or export again."
         ) from error
     return bundle
-
-
-def encoder_file(number: int) -> str:
-    """Of a fit's encoder, in the bundle."""
-    return f"encoders/encoder-{number}.safetensors"
 
 
 def head_stem(member: int, fit: int) -> str:

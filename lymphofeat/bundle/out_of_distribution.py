@@ -22,8 +22,8 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import KFold
 
 from ..cache.bags import Bags
+from ..cache.pooling import pool
 from ..estimates.conformal import calibration_rank
-from ..heads.pooling import pool
 
 __all__ = ["WARNED", "ImageDistribution", "TrainingRanges", "out_of_distribution", "patient_means"]
 

@@ -15,6 +15,14 @@ class Bags:
         features: (n_images, D) float32, possibly mapped from a file.
         starts: (n_bags,) int64, first row of each bag.
         lengths: (n_bags,) int64, rows of each bag, all ≥ 1.
+
+    Example:
+        >>> import numpy as np
+        >>> bags = Bags.from_list([np.zeros((3, 4), np.float32), np.ones((2, 4), np.float32)])
+        >>> bags
+        <Bags 2 patients, 5 images × 4 features>
+        >>> bags[1].shape
+        (2, 4)
     """
 
     features: NDArray[np.float32]
@@ -27,6 +35,9 @@ class Bags:
         lengths = np.array([len(b) for b in bags], dtype=np.int64)
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
         return cls(np.concatenate(bags).astype(np.float32, copy=False), starts, lengths)
+
+    def __repr__(self) -> str:
+        return f"<Bags {len(self)} patients, {int(self.lengths.sum()):,} images × {self.dim} features>"
 
     def __len__(self) -> int:
         return len(self.starts)

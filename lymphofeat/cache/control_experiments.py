@@ -9,9 +9,10 @@ from ..encoder.backbones import BACKBONES
 from ..encoder.channel_statistics import ColourStatistics
 from ..encoder.pixels import recorded_depth
 from ..progress import Progress, Silent
+from .encoding import Encoding
 from .extract import ExtractSettings, encode_frozen, fill, start_of, whole_seconds, writer_for
 from .layout import EncodingSpec
-from .reader import Cache, Encoding, open_cache
+from .reader import Cache, open_cache
 from .writer import CacheWriter
 
 __all__ = [

@@ -29,6 +29,7 @@ from ..encoder.pixels import Preprocessing, read_block, recorded_depth
 from ..encoder.weights import LoadedWeights, load_weights
 from ..errors import InputError, printable
 from ..progress import Progress, Silent
+from ..storage.paths import AnyPath
 from ..training.pixel_store import PixelStore
 from .layout import CohortTables, EncodingSpec, make_folds
 from .partial import PartialEncoding
@@ -93,6 +94,9 @@ class ExtractSummary:
     bfloat16_error: float = float("nan")
     slow_bfloat16: bool = False
 
+    def __repr__(self) -> str:
+        return f"<ExtractSummary {self.encoding}: {self.n_images:,} images × {self.dim} features in {self.cache.name}>"
+
     @property
     def rate(self) -> float:
         """Images per second of this run; 0 if there was nothing left to do."""
@@ -126,7 +130,7 @@ def cohort_tables(cohort: Cohort, settings: ExtractSettings, progress: Progress)
 
 def extract_frozen(
     cohort: Cohort,
-    cache: Path,
+    cache: AnyPath,
     settings: ExtractSettings | None = None,
     *,
     force: bool = False,
@@ -157,7 +161,7 @@ def extract_frozen(
     """
     progress = progress or Silent()
     start = start_of(settings or ExtractSettings(), progress)
-    with writer_for(cohort, cache, start.settings, force=force, progress=progress) as writer:
+    with writer_for(cohort, Path(cache), start.settings, force=force, progress=progress) as writer:
         return encode_frozen(writer, cohort, start, default=default, workers=workers, progress=progress)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from ..cohort.model import Cohort
 from ..parallel import disable_malloc_trim
 from ..progress import Progress, Silent
+from ..storage.paths import AnyPath
 from ..training.recipe import Recipe
 from ..training.recipe_file import change_recipe, find_recipe
 from .encoder_family import EncoderFamily, encoder_family_of
@@ -72,6 +73,9 @@ class FinetuneSummary:
     n_before: int
     seconds: float
 
+    def __repr__(self) -> str:
+        return f"<FinetuneSummary {self.encoder_family}: {len(self.best)} encoders in {self.cache.name}>"
+
 
 def settings_from(
     *,
@@ -125,7 +129,7 @@ def settings_from(
 
 def extract_finetuned(
     cohort: Cohort,
-    cache: Path,
+    cache: AnyPath,
     settings: FinetuneSettings | None = None,
     *,
     force: bool = False,
@@ -155,7 +159,7 @@ def extract_finetuned(
     """
     settings, progress = settings or FinetuneSettings(), progress or Silent()
     recipe_of(settings)  # before any file is read
-    with writer_for(cohort, cache, settings.extract, force=force, progress=progress) as writer:
+    with writer_for(cohort, Path(cache), settings.extract, force=force, progress=progress) as writer:
         return encode_finetuned(writer, cohort, settings, workers=workers, progress=progress)
 
 

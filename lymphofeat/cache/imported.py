@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..cohort.model import TABLE_COLUMNS
 from ..errors import CacheError
+from ..storage.paths import AnyPath
 from .layout import CohortTables, EncodingSpec, make_folds
 from .partial import refuse_bad
 from .writer import CacheWriter, own_probabilities
@@ -23,7 +24,7 @@ _Read = Callable[[Any], Any]
 
 
 def save_cache(
-    path: Path,
+    path: AnyPath,
     patients: pd.DataFrame,
     features: Mapping[str, ArrayLike],
     *,
@@ -62,7 +63,16 @@ def save_cache(
             `features` does not hold.
         StaleCacheError: `path` holds encodings of other patients, labels or folds.
         InputError: a class has fewer persons than there are folds.
+
+    Example:
+        >>> import numpy as np
+        >>> patients = open_cache("cache/features.h5").patients
+        >>> features = np.random.default_rng(0).normal(size=(patients["n_images"].sum(), 8))
+        >>> save_cache("cache/mine.h5", patients, {"mine": features})
+        >>> open_cache("cache/mine.h5").encodings["mine"]
+        <Encoding mine: 115 images × 8, blind to all>
     """
+    path = Path(path)
     table = _checked_table(patients)
     rows = int(table["n_images"].sum())
     names = [f"{i}/{k}" for i, n in zip(table["id"], table["n_images"], strict=True) for k in range(n)]

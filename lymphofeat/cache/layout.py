@@ -67,6 +67,9 @@ class CohortTables:
     source: str = ""
     reference: str = ""
 
+    def __repr__(self) -> str:
+        return f"<CohortTables {len(self.patients)} patients, {self.n_images:,} images, {self.folds.shape[1]} repeats>"
+
     @property
     def n_images(self) -> int:
         return int(self.patients["n_images"].sum())

@@ -1,75 +1,26 @@
 """Reading a cache: tables in memory, features mapped."""
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..cohort.clinical import clinical_frame
+from ..cohort.clinical import clinical_frame, person_numbers
 from ..cohort.clinical_values import clinical_digest, clinical_values
 from ..errors import CacheError, InputError, LeakageError, StaleCacheError
+from ..storage.paths import AnyPath
 from .bags import Bags
-from .layout import (
-    CohortTables,
-    EncodingSpec,
-    blind_to_all,
-    blindness_text,
-    map_dataset,
-    open_checked,
-    read_tables,
-)
-from .refusal import damaged, incomplete
+from .encoding import Encoding, read_encoding
+from .layout import CohortTables, blind_to_all, open_checked, read_tables
+from .pooling import pool
+from .refusal import damaged
 from .split import Split
 
 Indices = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """The features of every image of the cohort under one frozen encoder.
-
-    Attributes:
-        spec: name, encoder family, width, and the folds that the encoder is blind to.
-        digest: hex digest of the features.
-        features: (n_images, D) float32, mapped read-only.
-        end_to_end: (n_patients,) float64, the fine-tuned network's own probabilities of malignant; None where
-            the encoder has no head of its own.
-        made: what became known when it was made: `seconds` it took, `history` of the training, …; may be empty.
-    """
-
-    spec: EncodingSpec
-    digest: str
-    features: NDArray[np.float32]
-    end_to_end: NDArray[np.float64] | None = None
-    made: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return self.spec.name
-
-    @property
-    def encoder_family(self) -> str:
-        return self.spec.encoder_family
-
-    @property
-    def dim(self) -> int:
-        return self.spec.dim
-
-    @property
-    def blind_to(self) -> frozenset[int] | None:
-        """The folds whose labels the encoder never saw; None: it saw no labels at all."""
-        return self.spec.blind_to
-
-    @property
-    def attrs(self) -> dict[str, Any]:
-        """Backbone, weights and their digest, preprocessing, recipe, dtype, torch version, device."""
-        return self.spec.about
 
 
 @dataclass(frozen=True)
@@ -94,6 +45,15 @@ class Cache:
     encodings: dict[str, Encoding]
     default_encoder_family: str
     stale: dict[str, Encoding] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        labelled = self.labels[self.labelled]
+        names = self.encoder_families
+        more = "" if len(names) <= 3 else f" and {len(names) - 3} more"
+        return (
+            f"<Cache {self.path.name}: {len(self.labels)} patients ({len(labelled)} labelled, {int(labelled.sum())} "
+            f"malignant), {self.tables.n_images:,} images; encodings {', '.join(names[:3])}{more}>"
+        )
 
     @cached_property
     def patients(self) -> pd.DataFrame:
@@ -130,6 +90,84 @@ class Cache:
         """Rows of the patients of the labelled part whose label is known."""
         train = (self.tables.patients["split"] == "train").to_numpy()
         return np.flatnonzero(train & (self.labels >= 0))
+
+    @cached_property
+    def ids(self) -> pd.Index:
+        """(n_patients,) the patients' IDs."""
+        return pd.Index(self.tables.patients["id"].astype(str), name="id")
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """(n_patients,) int64, equal where two records may be of one person: scikit-learn's `groups`."""
+        return person_numbers(self.clinical)
+
+    def X_y(self) -> tuple[pd.DataFrame, NDArray[np.int8]]:
+        """The labelled patients as scikit-learn takes them: their clinical values with the IDs as index, their labels.
+
+        `HeadClassifier` finds the bags by the index; `to_frame().loc[X.index]` has the same patients' pooled features.
+        """
+        X = self.clinical.set_axis(self.ids, axis=0).iloc[self.labelled]
+        return X, self.labels[self.labelled]
+
+    def to_frame(self, pooling: str = "mean", encoding: str | None = None) -> pd.DataFrame:
+        """Patients × features: every patient's bag as one row.
+
+        Args:
+            pooling: a key of `lymphofeat.cache.pooling.POOLINGS`: "mean", "max", "std", "mean+std", "quantiles",
+                "top-mean".
+            encoding: an encoder family whose encoder saw no labels; the cache's default one if None.
+
+        Returns:
+            (n_patients, widths × D) float64 with the IDs as index, labelled patients and others in the cache's order.
+
+        Raises:
+            InputError: no such pooling.
+            CacheError: no such encoder family.
+            LeakageError: encoders were trained on labels, so that no single table of features is blind to every fold.
+        """
+        found = self.label_free(encoding)
+        columns = pool(self.bags(found.name), pooling)
+        names = [f"{found.name}-{pooling}-{k}" for k in range(columns.shape[1])]
+        return pd.DataFrame(columns, index=self.ids, columns=names)
+
+    def label_free(self, encoding: str | None = None) -> Encoding:
+        """The encoding of an encoder family that saw no labels.
+
+        Args:
+            encoding: an encoder family; the cache's default one if None.
+
+        Raises:
+            CacheError: no such encoder family.
+            LeakageError: its encoders were trained on labels.
+        """
+        name = self.default_encoder_family if encoding is None else encoding
+        found = next((e for e in self.members(name) if e.blind_to is None), None)
+        if found is None:
+            raise LeakageError(
+                f"the encoders of {name} learnt from labels of {self.path}, so no single table of features is blind to "
+                "every fold; name a frozen encoding, or use `lymphofeat.HeadClassifier`, which takes each fold's own."
+            )
+        return found
+
+    def cv(self, n_repeats: int = 1, *, repeat: int = 0) -> list[tuple[Indices, Indices]]:
+        """The folds as scikit-learn's `cv`: pairs of train and test positions among the labelled patients.
+
+        Args:
+            n_repeats: how many repeats, one behind the other.
+            repeat: the first of them; encoders are trained on repeat 0.
+
+        Raises:
+            InputError: the cache has fewer repeats.
+        """
+        there = self.folds.shape[1]
+        if not (repeat >= 0 and 1 <= n_repeats <= there - repeat):
+            raise InputError(f"{self.path} holds {there} repeats of the folds, from 0 to {there - 1}.")
+        return [pair for column in range(repeat, repeat + n_repeats) for pair in self._folds(column)]
+
+    def _folds(self, column: int) -> Iterator[tuple[Indices, Indices]]:
+        fold_of = self.folds[self.labelled, column]
+        for fold in np.unique(fold_of):
+            yield np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
 
     @property
     def encoder_families(self) -> list[str]:
@@ -322,15 +360,23 @@ def _way_to_blindness(n_folds: int, repeat: int) -> str:
     )
 
 
-def open_cache(path: Path) -> Cache:
+def open_cache(path: AnyPath) -> Cache:
     """Open a cache for reading.
 
     Raises:
         CacheError: no file, not a cache, another format, truncated, or an encoding that is not complete.
+
+    Example:
+        >>> cache = open_cache("cache/features.h5")
+        >>> cache
+        <Cache features.h5: 46 patients (40 labelled, 20 malignant), 115 images; encodings resnet18-random0-crop32>
+        >>> cache.to_frame(pooling="mean").shape
+        (46, 512)
     """
+    path = Path(path)
     with open_checked(path) as file:
         tables = read_tables(file)
-        encodings = {name: _read_encoding(path, group) for name, group in file["encodings"].items()}
+        encodings = {name: read_encoding(path, group) for name, group in file["encodings"].items()}
         stale = _stale(tables, encodings)
         if not encodings:
             raise CacheError(f"{path} holds no encoding; run `lymphofeat extract`.")
@@ -364,37 +410,3 @@ def _stale(tables: CohortTables, encodings: Mapping[str, Encoding]) -> set[str]:
         if seen != now[names]:
             stale.add(encoding.encoder_family)
     return stale
-
-
-def _read_encoding(path: Path, group: Any) -> Encoding:
-    if not group.attrs["complete"] or not group["done"][:].all():
-        raise CacheError(incomplete(path, group.name.rsplit("/", 1)[-1]))
-    try:
-        spec = EncodingSpec.from_json(str(group.attrs["spec"]))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise CacheError(damaged(path, f"{group.name} has no description that can be read")) from error
-    _check_blindness(path, spec, group.attrs.get("blind_to"))
-    features = np.asarray(map_dataset(path, group["features"], "r"))  # a plain array over the mapped pages
-    own = group["end_to_end"][:] if "end_to_end" in group else None
-    made = json.loads(group.attrs.get("made", "{}"))
-    return Encoding(spec, str(group.attrs["digest"]), features, own, made)
-
-
-def _check_blindness(path: Path, spec: EncodingSpec, stated: str | None) -> None:
-    """Refuse an encoding of which the file says two different things about the labels that its encoder saw.
-
-    Args:
-        stated: the group's attribute `blind_to`; None in a file without it.
-    """
-    if stated is not None and stated != blindness_text(spec.blind_to):
-        problem = (
-            f"the attribute blind_to of its group says {stated}, its spec {blindness_text(spec.blind_to)}"
-        )
-    elif spec.blind_to is None and isinstance(spec.about.get("recipe"), dict):
-        problem = "it was fine-tuned by a recipe, which takes labels, and says that it saw none"
-    else:
-        return
-    raise CacheError(
-        f"{path}: what labels the encoder of {spec.name} saw is not certain: {problem}; the file was changed after it "
-        "was written, so use an unchanged copy, or run `lymphofeat extract` with another --cache."
-    )

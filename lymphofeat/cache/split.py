@@ -32,6 +32,9 @@ class Split:
     test: Indices
     encoding: str = ""
 
+    def __repr__(self) -> str:
+        return f"<Split {self.encoding or 'no encoding'}: {len(self.train)} to learn from, {len(self.test)} to predict>"
+
     def learning_from(self, rows: Indices) -> "Split":
         """The same split with fewer patients to learn from.
 

@@ -27,6 +27,15 @@ class Patient:
     age: float = float("nan")  # years at the reference date
     count: float = float("nan")  # lymphocytes, 10⁹/l
 
+    def __repr__(self) -> str:
+        label = {0: "reactive", 1: "malignant"}.get(self.label, "no label")
+        known = [
+            f"{self.age:.1f} years" if self.age == self.age else "",
+            self.sex,
+            f"count {self.count:g}" if self.count == self.count else "",
+        ]
+        return f"<Patient {', '.join([self.id, label, f'{len(self.images)} images', *filter(None, known)])}>"
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -35,6 +44,14 @@ class Cohort:
     root: Path
     patients: tuple[Patient, ...]
     reference: date = REFERENCE_DATE  # the day that ages are counted to
+
+    def __repr__(self) -> str:
+        known = self.labels[[p.split == "train" for p in self.patients]]
+        n, malignant = int((known >= 0).sum()), int((known == 1).sum())
+        return (
+            f"<Cohort {self.root.name}: {n} labelled patients ({malignant} malignant), "
+            f"{len(self.patients) - len(known)} of the test part, {len(self.images):,} images>"
+        )
 
     @property
     def labels(self) -> "np.ndarray[tuple[int], np.dtype[np.int8]]":

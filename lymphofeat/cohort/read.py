@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..storage.paths import AnyPath
 from .alike import apart, look_alike
 from .folders import list_part
 from .layout import Layout, layout_of
@@ -27,7 +28,7 @@ __all__ = ["read_cohort", "scan_cohort"]
 Images = tuple[Path, ...]
 
 
-def read_cohort(root: Path, *, layout: Layout | None = None) -> Cohort:
+def read_cohort(root: AnyPath, *, layout: Layout | None = None) -> Cohort:
     """Read the cohort at `root`.
 
     Patients come in the order of the training table, then of the test table; where such a table is absent,
@@ -39,8 +40,13 @@ def read_cohort(root: Path, *, layout: Layout | None = None) -> Cohort:
 
     Raises:
         InputError: one line for every error of tables and folders.
+
+    Example:
+        >>> cohort = read_cohort("data")
+        >>> cohort
+        <Cohort data: 12 labelled patients (6 malignant), 4 of the test part, 32 images>
     """
-    cohort, problems = scan_cohort(root, layout)
+    cohort, problems = scan_cohort(Path(root), layout)
     raise_errors(problems)
     assert cohort is not None, "a cohort without patients has an error"
     return cohort
@@ -56,7 +62,6 @@ def scan_cohort(root: Path, layout: Layout | None = None) -> tuple[Cohort | None
     Raises:
         InputError: the cohort's `lymphofeat.toml` cannot be used, so that nothing else can be judged.
     """
-    root = Path(root)
     problems = Problems()
     if not root.is_dir():
         problems.error(

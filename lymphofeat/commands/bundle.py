@@ -1,6 +1,7 @@
 """Commands for a model that leaves the building: `export` and `predict`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,30 +33,16 @@ def export(
     out: Path,
     cache: Path,
     study: str,
-    *,
-    rule: str | None,
-    trial: int | None,
-    ensemble: int | None,
-    weights: Path | None,
-    encoders: Path | None,
-    refer_error: float | None,
-    calibrate: str | None,
-    evaluation: Path | None,
-    force: bool,
+    **options: Any,
 ) -> None:
     """Export the selected heads and their encoders as the folder OUT, which stands alone.
 
     The folder holds no ID, no date of birth, no image, and no file that could run code.
     """
-    from ..bundle import ExportOptions, WhereWeights, export_bundle
+    from ..bundle.export import export as write_bundle
     from ..report.bundle import render_export
 
-    options = ExportOptions(
-        ensemble, WhereWeights(weights, encoders), refer_error, calibrate, rule=rule, trial=trial
-    )
-    summary = export_bundle(
-        cache, study_path(study), out, options, evaluation=evaluation, force=force, progress=output.progress()
-    )
+    summary = write_bundle(cache, study_path(study), out, progress=output.progress(), **options)
     render_export(summary, output.console)
 
 

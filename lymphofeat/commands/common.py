@@ -202,7 +202,7 @@ def handed_over_options(command: Command) -> Command:
         click.option("--ensemble", type=click.IntRange(1), metavar="N",
                      help="Average of N heads, chosen by the study's metric and folds."),
         click.option("--trial", type=click.IntRange(0), metavar="NUMBER", help="Head of this trial."),
-        click.option("--select", "rule", type=click.Choice(RULES),
+        click.option("--select", type=click.Choice(RULES),
                      help=f"Rule that selects the heads (default: {DEFAULT_RULE})."),
     ):  # fmt: skip
         command = option(command)

@@ -43,24 +43,17 @@ def compare(
     Given a cohort, first adds to --cache what it lacks: control experiments, --weights, recipes in --pipelines. Given a
     cache (default: --cache, if it exists), scores what it holds. An interrupted run continues where it stopped.
     """
-    from ..comparison.compare import compare as compare_cache
-    from ..comparison.compare import compare_cohort
+    from ..comparison.compare import compare as compare_pipelines
     from ..report.compare import render_comparison, write_comparison
 
-    chosen = names(pipelines)
-    record, progress = STUDIES / "compare.jsonl", output.progress()
     if source is None and cache.exists():
         source = cache
-    if source is not None and (source.is_file() or source.suffix == ".h5"):
-        comparison = compare_cache(source, record, pipelines=chosen, metric=metric, progress=progress)
-    else:
-        from ..cache.extract import ExtractSettings
-        from ..cohort.read import read_cohort
-
-        comparison = compare_cohort(
-            read_cohort(cohort_folder(source)), cache, record, settings=ExtractSettings(**settings),
-            weights=weights, pipelines=chosen, metric=metric, progress=progress,
-        )  # fmt: skip
+    given = source is not None and (source.is_file() or source.suffix == ".h5")
+    comparison = compare_pipelines(
+        source if source is not None and given else cache, STUDIES / "compare.jsonl",
+        cohort=None if given else cohort_folder(source), pipelines=names(pipelines), metric=metric, weights=weights,
+        progress=output.progress(), **settings,
+    )  # fmt: skip
     render_comparison(comparison, output.console)
     if out is not None:
         output.line("Wrote " + " and ".join(map(str, write_comparison(comparison, out))))

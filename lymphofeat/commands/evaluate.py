@@ -17,7 +17,9 @@ from .paths import GivenText, NewFile, OutFolder
 @click.option(
     "--encoding", type=GivenText(), help="Encoder family in the cache (default: the one computed last)."
 )
-@click.option("--trials", default=50, show_default=True, type=click.IntRange(1), help="Trials per search.")
+@click.option(
+    "--trials", "n_trials", default=50, show_default=True, type=click.IntRange(1), help="Trials per search."
+)
 @click.option("--repeats", default=1, show_default=True, type=click.IntRange(1),
               help="Repeats of the folds; 5 show how stable the choices are, at 5 times the cost.")  # fmt: skip
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1),
@@ -65,8 +67,7 @@ def evaluate(
     minutes a pipeline on two cores. An interrupted run continues where it stopped; the searches are kept in
     studies/NAME-nested.
     """
-    from ..assess.evaluate import evaluate as carry_out
-    from ..assess.evaluate import plan_evaluation
+    from ..assess.evaluate import carry_out, plan_evaluation, searches_folder
     from ..report.assess import render_assessment, write_assessment, write_json
 
     for path in (record, None if out is None else out / "evaluate.md"):
@@ -74,10 +75,7 @@ def evaluate(
             raise InputError(f"{path} exists already; give --force to replace it, or another place.")
     plan = plan_evaluation(cache, encoding=encoding, heads=names(heads), jobs=jobs, **options)
     output.line(plan.sentence, wrap=False)
-    folder = study_path(study).with_suffix("")
-    evaluation = carry_out(
-        plan, folder.with_name(f"{folder.name}-nested"), jobs=jobs, progress=output.progress()
-    )
+    evaluation = carry_out(plan, searches_folder(study_path(study)), jobs=jobs, progress=output.progress())
     found = evaluation.assessment
     if learning_curve:
         from ..report.assess_learning import measured_learning_curve

@@ -24,7 +24,7 @@ def explain(
     cache: Path,
     study: str,
     *,
-    rule: str | None,
+    select: str | None,
     trial: int | None,
     ensemble: int | None,
     top: int,
@@ -43,7 +43,7 @@ def explain(
     if out is not None:
         refuse_existing(out, overwrite=force)
     explanation = explain_patient(
-        cache, study_path(study), patient, rule=rule, trial=trial, ensemble=ensemble
+        cache, study_path(study), patient, select=select, trial=trial, ensemble=ensemble
     )
     render_explanation(explanation, output.console, top=top)
     if out is not None:

@@ -46,7 +46,7 @@ def info(output: Output, file: Path) -> None:
 @command(example="lymphofeat tune --trials 200 --jobs 2", resumes=always)
 @cache_option
 @study_option
-@click.option("--trials", default=200, show_default=True, type=click.IntRange(1),
+@click.option("--trials", "n_trials", default=200, show_default=True, type=click.IntRange(1),
               help="Finished trials in the study, earlier runs included.")  # fmt: skip
 @click.option("--metric", default="balanced_accuracy", show_default=True,
               type=click.Choice(METRICS), help="Metric to optimise.")  # fmt: skip

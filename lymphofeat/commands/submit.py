@@ -24,7 +24,7 @@ def submit(
     out: Path,
     *,
     probabilities: bool,
-    rule: str | None,
+    select: str | None,
     trial: int | None,
     ensemble: int | None,
     force: bool,
@@ -38,7 +38,7 @@ def submit(
     from ..report.study import render_submission
 
     summary = final.submit(
-        cache, study_path(study), out, probabilities=probabilities, rule=rule, trial=trial, ensemble=ensemble,
+        cache, study_path(study), out, probabilities=probabilities, select=select, trial=trial, ensemble=ensemble,
         force=force, progress=output.progress(),
     )  # fmt: skip
     render_submission(summary, output.console)

@@ -11,12 +11,14 @@ from ..cache.extract import ExtractSettings, extract_frozen
 from ..cache.finetune import FinetuneSettings, extract_finetuned
 from ..cache.reader import Cache, open_cache
 from ..cohort.model import Cohort
+from ..cohort.read import read_cohort
 from ..errors import InputError, LeakageError, StudyError
 from ..metric import find_metric
 from ..progress import Progress, Silent
 from ..scoring.failures import REASON, attrs_of, raise_if_all
 from ..scoring.plan import labels_of
 from ..storage.journal import Ledger, open_ledger
+from ..storage.paths import AnyPath
 from ..training.recipe_file import find_recipe, recipe_names
 from .out_of_fold import OutOfFold, encoder_seconds, identity, predict
 from .pipelines import Pipeline, pipelines_of, select
@@ -26,21 +28,32 @@ __all__ = ["compare", "compare_cohort"]
 
 
 def compare(
-    cache_path: Path,
-    record: Path,
+    cache: AnyPath,
+    record: AnyPath,
     *,
+    cohort: Cohort | AnyPath | None = None,
     pipelines: Sequence[str] = (),
     metric: str = "balanced_accuracy",
+    weights: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    emulate_bfloat16: bool = False,
+    seed: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Measure the pipelines of a cache on its first repeat of folds, the one that encoders are trained on.
+    """Measure every pipeline on the same folds, beside control experiments that know nothing of cells.
+
+    The folds are the cache's first repeat, the one that encoders are trained on. Given a cohort, first adds what the
+    cache lacks; see `compare_cohort`.
 
     Args:
-        cache_path: a cache that `extract` or `save_cache` made.
+        cache: a cache that `extract` or `save_cache` made.
         record: a file that keeps what is measured, so that an interrupted comparison goes on; made if need be.
+        cohort: what the cache was made from, or its folder, to add what the cache lacks; None: only what it holds.
         pipelines: names of pipelines, encodings, recipes, heads or kinds of encoder; everything if empty. The controls
             are always measured.
         metric: what "best" means: "balanced_accuracy", "auc" or "log_loss".
+        weights, device, dtype, emulate_bfloat16, seed: of what is added, with a cohort only; as of `extract`.
         progress: told of every pipeline.
 
     Raises:
@@ -51,22 +64,33 @@ def compare(
         StaleCacheError: an encoding that `pipelines` names was trained on clinical values that were corrected since;
             likewise.
         StudyError: `record` is in use, damaged, or cannot be written.
+
+    Example:
+        >>> found = compare("cache/features.h5", "studies/compare.jsonl", pipelines=["both"])
+        >>> list(found.table)[:4]
+        ['pipeline', 'balanced_accuracy', 'balanced_accuracy_low', 'balanced_accuracy_high']
     """
     find_metric(metric)
-    cache = open_cache(cache_path)
+    if cohort is not None:
+        settings = ExtractSettings(device=device, dtype=dtype, emulate_bfloat16=emulate_bfloat16, seed=seed)
+        return compare_cohort(
+            cohort if isinstance(cohort, Cohort) else read_cohort(cohort), Path(cache), Path(record),
+            settings=settings, weights=weights, pipelines=pipelines, metric=metric, progress=progress,
+        )  # fmt: skip
+    opened = open_cache(cache)
     for name in pipelines:
-        cache.check_not_stale(name)
-    there = pipelines_of(cache)
+        opened.check_not_stale(name)
+    there = pipelines_of(opened)
     chosen = select(there, pipelines, recipe_names())
-    _check_there(there, pipelines, cache_path)
-    patients = _patients(cache)
-    with open_ledger(record) as ledger:
-        measured, left_out = _measure(cache, chosen, set(pipelines), patients, ledger, progress or Silent())
+    _check_there(there, pipelines, opened.path)
+    patients = _patients(opened)
+    with open_ledger(Path(record)) as ledger:
+        measured, left_out = _measure(opened, chosen, set(pipelines), patients, ledger, progress or Silent())
     stale = [
-        f"Left out: {cache.why_stale(encoder_family)}"
-        for encoder_family in sorted({e.encoder_family for e in cache.stale.values()})
+        f"Left out: {opened.why_stale(encoder_family)}"
+        for encoder_family in sorted({e.encoder_family for e in opened.stale.values()})
     ]
-    return Comparison.of(measured, patients, metric, str(cache_path), [*left_out, *stale, *_missing(cache)])
+    return Comparison.of(measured, patients, metric, str(opened.path), [*left_out, *stale, *_missing(opened)])
 
 
 def compare_cohort(

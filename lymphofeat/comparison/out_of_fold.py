@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..cache.encoding import Encoding
 from ..cache.partial import features_digest
-from ..cache.reader import Cache, Encoding
+from ..cache.reader import Cache
 from ..errors import CacheError
 from ..heads.base import FitCache, Head, Split, fit_predict
 from ..parallel import one_thread

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from ..cache.control_experiments import is_colour, is_untrained
-from ..cache.reader import Cache, Encoding
+from ..cache.encoding import Encoding
+from ..cache.reader import Cache
 from ..errors import InputError
 from ..heads import Head, Logistic, pooled
 from .control_experiments import BagSize, MajorityClass

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ..estimates.scores import Bootstrap, Interval, bootstrap
@@ -30,6 +31,9 @@ class Patients:
     y: Labels
     folds: NDArray[np.int8]
     counts: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return f"<Patients {len(self.y)}, {int(self.y.sum())} malignant>"
 
     @property
     def median_count(self) -> float:
@@ -62,6 +66,10 @@ class Measured:
         self.all = _scores(patients.y, found, order, np.ones(len(patients.y), dtype=bool))
         few = patients.ambiguous
         self.ambiguous = _scores(patients.y, found, order, few) if len(set(patients.y[few])) == 2 else {}
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{metric} {found.value:.3f}" for metric, found in self.all.items())
+        return f"<Measured {self.pipeline.name}: {values}>"
 
     @property
     def seconds(self) -> float:
@@ -129,6 +137,21 @@ class Comparison:
         sign = find_metric(metric).sign
         ranked = sorted(measured, key=lambda m: (-sign * m.all[metric].value, m.pipeline.name))
         return cls(tuple(ranked), patients, metric, source, tuple(left_out))
+
+    def __repr__(self) -> str:
+        n, patients = len(self.measured), len(self.patients.y)
+        return f"<Comparison of {n} pipelines by {self.metric} on {patients} patients; best {self.best!r}>"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per pipeline, the best first: pipeline, and per metric its score and the bounds of its interval."""
+        rows = []
+        for one in self.measured:
+            row: dict[str, object] = {"pipeline": one.pipeline.name}
+            for metric, found in one.all.items():
+                row[metric], row[f"{metric}_low"], row[f"{metric}_high"] = found.interval()
+            rows.append(row)
+        return pd.DataFrame(rows)
 
     @property
     def best(self) -> Measured:

@@ -8,7 +8,6 @@ the mean probability are another number, which differs the more, the more the he
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from ..final.handover import FinalModel, fit_model
 from ..final.refit import FinalFit, Member, predict_final
 from ..parallel import one_thread
 from ..scoring.plan import labels_of
+from ..storage.paths import AnyPath
 from ..studies.summary import TrialSummary, load_study
 from .images import ImageContributions, Method, image_contributions
 from .parts import PatientParts, patient_parts
@@ -64,13 +64,19 @@ class Explanation:
     n_attending: int
     images: pd.DataFrame
 
+    def __repr__(self) -> str:
+        return (
+            f"<Explanation of {self.id}: probability {self.probability:.3f} of malignant (threshold "
+            f"{self.threshold:.3f}), {len(self.images)} images, {len(self.members)} heads>"
+        )
+
 
 def explain(
-    cache_path: Path,
-    study_path: Path,
+    cache: AnyPath,
+    study: AnyPath,
     patient: str,
     *,
-    rule: str | None = None,
+    select: str | None = None,
     trial: int | None = None,
     ensemble: int | None = None,
 ) -> Explanation:
@@ -81,21 +87,33 @@ def explain(
     `submit` predicts with.
 
     Args:
-        cache_path: the cache that the study was made from.
-        study_path: the study.
+        cache: the cache that the study was made from.
+        study: the study's file.
         patient: the ID.
-        rule, trial, ensemble: which heads; see `final_model`.
+        select, trial, ensemble: which heads; as of `submit`.
 
     Raises:
         InputError: no such patient, or heads that cannot be chosen.
         CacheError, StudyError, LeakageError: no usable cache or study, they do not belong together, or a head cannot be
             fitted.
+
+    Example:
+        >>> why = explain("cache/features.h5", "studies/study.db", "P3")
+        >>> why.label, list(why.images)
+        (1, ['image', 'contribution', 'attention'])
     """
-    study, cache = load_study(study_path), open_cache(cache_path)
+    found, opened = load_study(study), open_cache(cache)
+    row = _row_of(opened, patient)
+    fold = int(opened.folds[row, 0]) if labels_of(opened)[row] >= 0 else None
+    fits = _fits(opened, found.encoding, row, fold)
+    model, members = fit_model(opened, found, fits, rule=select, trial=trial, ensemble=ensemble)
+    return _explained(opened, model, fits, members, patient, fold)
+
+
+def _explained(
+    cache: Cache, model: FinalModel, fits: list[FinalFit], members: list[Member], patient: str, fold: int | None
+) -> Explanation:
     row = _row_of(cache, patient)
-    fold = int(cache.folds[row, 0]) if labels_of(cache)[row] >= 0 else None
-    fits = _fits(cache, study.encoding, row, fold)
-    model, members = fit_model(cache, study, fits, rule=rule, trial=trial, ensemble=ensemble)
     probability = float(predict_final(cache, fits, members, np.array([row]))[0])
     with one_thread():
         parts = _parts(cache, fits, members, row)

@@ -59,7 +59,7 @@ class Choice:
     nested: Interval
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # `Average` has one
 class Ensemble(Average):
     """The average that was chosen.
 

@@ -45,6 +45,9 @@ class FinalModel:
     probabilities: NDArray[np.float64]
     decisions: NDArray[np.bool_]
 
+    def __repr__(self) -> str:
+        return f"<FinalModel of {self.study.path.name}: {self.chosen!r}, threshold {self.threshold:.3f}>"
+
     @property
     def ensemble(self) -> Ensemble | None:
         """How the heads were chosen, if an ensemble was asked for."""

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from ..cache.reader import Cache, Encoding
+from ..cache.encoding import Encoding
+from ..cache.reader import Cache
 from ..cache.split import Split
 from ..heads.base import Head, check_probabilities
 from ..parallel import one_thread

@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..estimates.scores import Interval
 from ..progress import Progress, Silent
 from ..storage.atomic import make_folder, refuse_existing, sync, temporary_for
+from ..storage.paths import AnyPath
 from ..studies.summary import StudySummary, load_study
 from ..wording import metric_label
 from .ensemble import Ensemble
@@ -58,6 +59,12 @@ class SubmissionSummary:
     n_of_study: int
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return (
+            f"<SubmissionSummary {self.path.name}: {len(self.ids)} test patients, {int(self.predicted.sum())} called "
+            f"malignant (probability ≥ {self.threshold:.3f})>"
+        )
+
     @property
     def study(self) -> StudySummary:
         """The study that the model comes from."""
@@ -80,12 +87,12 @@ class SubmissionSummary:
 
 
 def submit(
-    cache_path: Path,
-    study_path: Path,
-    out: Path,
+    cache: AnyPath,
+    study: AnyPath,
+    out: AnyPath,
     *,
     probabilities: bool = False,
-    rule: str | None = None,
+    select: str | None = None,
     trial: int | None = None,
     ensemble: int | None = None,
     force: bool = False,
@@ -98,11 +105,13 @@ def submit(
     are averaged. The threshold comes from the out-of-fold predictions. A line is added to the log of submissions.
 
     Args:
-        cache_path: the cache that the study was made from.
-        study_path: the study.
+        cache: the cache that the study was made from.
+        study: the study's file.
         out: the CSV to write, `Id,Predicted`, one row per test patient in the test table's order.
         probabilities: also write `Id,Probability` beside it, as `<stem>-probabilities.csv`.
-        rule, trial, ensemble: which heads; see `final_model`.
+        select: the rule that chooses the heads, one of `lymphofeat tune`'s metrics among them; see docs/bundle.md.
+        trial: the head of this trial instead.
+        ensemble: the average of so many heads instead.
         force: replace files that exist.
         progress: told, before anything is written, what a test set of this size would show.
 
@@ -111,34 +120,37 @@ def submit(
             other patients.
         CacheError, StudyError: no usable cache or study, they do not belong together, or the log cannot be written
             (nothing was).
+
+    Example:
+        >>> submit("cache/features.h5", "studies/study.db", "submission.csv")
+        <SubmissionSummary submission.csv: 6 test patients, ...>
     """
-    progress = progress or Silent()
-    end_interrupted(log_path(study_path), progress.note)
+    progress, cache, study, out = progress or Silent(), Path(cache), Path(study), Path(out)
+    end_interrupted(log_path(study), progress.note)
     temporary = probabilities_path(out) if probabilities else None
     targets = [path for path in (out, temporary) if path is not None]
     for path in targets:
         refuse_existing(path, overwrite=force)
-    study = load_study(study_path)
-    cache = open_cache(cache_path)
-    test = np.flatnonzero((cache.patients["split"] == "test").to_numpy())
+    found, opened = load_study(study), open_cache(cache)
+    test = np.flatnonzero((opened.patients["split"] == "test").to_numpy())
     if not len(test):
-        raise InputError(f"{cache.path} holds no test patient, so there is nothing to submit.")
-    ids = tuple(str(i) for i in cache.patients["id"].iloc[test])
-    notes = notes_on_sample(Path(cache.tables.source), ids) if cache.tables.source else []
-    fits = final_fits(cache, study.encoding)
+        raise InputError(f"{opened.path} holds no test patient, so there is nothing to submit.")
+    ids = tuple(str(i) for i in opened.patients["id"].iloc[test])
+    notes = notes_on_sample(Path(opened.tables.source), ids) if opened.tables.source else []
+    fits = final_fits(opened, found.encoding)
     model, members = fit_model(
-        cache, study, fits, rule=rule, trial=trial, ensemble=ensemble, tell=progress.note
+        opened, found, fits, rule=select, trial=trial, ensemble=ensemble, tell=progress.note
     )
-    p = predict_final(cache, fits, members, test)
+    p = predict_final(opened, fits, members, test)
     tables = {"Predicted": (p >= model.threshold).astype(np.int8), "Probability": p}
-    written = _Written(cache, model, fits, ids, out, log_path(study_path))
+    written = _Written(opened, model, fits, ids, out, log_path(study))
     progress.note(_expected_range(written.expected, model, len(ids)))
     lines = written.write(dict(zip(targets, tables.items(), strict=False)), force=force, tell=progress.note)
-    same = [line for line in lines if line.cohort == cache.fingerprint]
+    same = [line for line in lines if line.cohort == opened.fingerprint]
     return SubmissionSummary(
         out, temporary, model, ids, p, len(fits), written.expected, written.log,
         n_submissions=len(same), n_files=len({line.sha256 for line in same}),
-        n_of_study=sum(line.study == study_path.name for line in same), notes=tuple(notes),
+        n_of_study=sum(line.study == study.name for line in same), notes=tuple(notes),
     )  # fmt: skip
 
 

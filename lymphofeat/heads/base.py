@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import ClassifierMixin, clone
 
 from ..cache.bags import Bags
 from ..cache.split import Split
@@ -21,6 +21,7 @@ __all__ = [
     "ExplainsImages",
     "FitCache",
     "Head",
+    "HeadMixin",
     "Split",
     "check_probabilities",
     "fit_predict",
@@ -46,6 +47,15 @@ class Head(Protocol):
 
     def get_params(self, *, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments."""
+
+
+class HeadMixin(ClassifierMixin):  # type: ignore[misc]
+    """What every head of this package has beside what it must have."""
+
+    def predict(self, bags: Bags, clinical: pd.DataFrame) -> NDArray[np.int64]:
+        """(n,) int64 1 where malignant is at least as probable as reactive; `tune` chooses better thresholds."""
+        p: Floats = self.predict_proba(bags, clinical)[:, 1]
+        return (p >= 0.5).astype(np.int64)
 
 
 class FitCache:

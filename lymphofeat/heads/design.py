@@ -17,13 +17,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from ..cache.bags import Bags
+from ..cache.pooling import POOLINGS, pool
 from .axes import PrincipalAxes, check_finite
 from .base import FitCache, Split
 from .checks import Constrained, Legal, is_whole
 from .clinical import SPLINES, ClinicalFeatures
 from .contributions import Contributions
 from .fitted_pooling import FITTED_POOLINGS
-from .pooling import POOLINGS, pool
 
 __all__ = ["ALL_POOLINGS", "CROSSED_AXES", "CROSSED_VALUES", "INPUTS", "Design"]
 

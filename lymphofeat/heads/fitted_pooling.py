@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cache.bags import Bags
-from .pooling import bag_means, pool, runs_of_bags
+from ..cache.pooling import bag_means, pool, runs_of_bags
 
 if TYPE_CHECKING:  # it needs torch, which takes a second to import
     from .neural.instances import Coordinates

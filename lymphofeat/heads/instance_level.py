@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,11 +19,11 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
 from ..cache.bags import Bags
-from .base import FitCache, Split, map_splits
+from ..cache.pooling import POOLINGS, pool
+from .base import FitCache, HeadMixin, Split, map_splits
 from .checks import check_both_classes, check_params, is_above, is_whole
 from .clinical import ClinicalFeatures
 from .inner import inner_folds
-from .pooling import POOLINGS, pool
 from .registry import HeadType, TrialLike
 from .regression import exact_regression
 
@@ -39,7 +39,7 @@ _MOST_AXES = 128  # as many as instances have coordinates
 _INNER_FOLDS = 3
 
 
-class InstanceLevel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class InstanceLevel(HeadMixin, BaseEstimator):  # type: ignore[misc]
     """Logistic regression of images, and one of patients on the pooled probabilities of their images.
 
     The images' regression sees principal axes of the instances; each patient weighs the same, however many images it

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from ..cache.bags import Bags
 from ..cohort.clinical import person_numbers
 from ..errors import InputError
-from .base import FitCache, Split, map_splits
+from .base import FitCache, HeadMixin, Split, map_splits
 from .checks import Constrained, Legal, check_both_classes, check_params
 from .clinical import SPLINES
 from .contributions import Contributions
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 _SAME = 1e-6  # two probabilities that differ by rounding
 
 
-class PooledHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class PooledHead(HeadMixin, BaseEstimator):  # type: ignore[misc]
     """A table of pooled features and clinical values, and any classifier of it.
 
     Everything that is learnt is learnt in `fit`. Beside the table and the labels, the classifier's `fit` is given those

@@ -1,14 +1,17 @@
 """The head types that `tune` draws from: each head file declares its own, this module finds them.
 
 A head file holds the estimator, a function that draws its parameters, and at the bottom a `HEAD_TYPE`. Nothing else has
-to be edited to add one; see docs/adding-a-head.md.
+to be edited to add one; see docs/adding-a-head.md. Head types of other packages come by an entry point of the group
+`lymphofeat.heads`, or are registered by `register`.
 """
 
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,12 +21,29 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .base import Head
 
-__all__ = ["COSTS", "HeadType", "PrefixedTrial", "TrialLike", "head_types"]
+__all__ = [
+    "COSTS",
+    "GROUP",
+    "HeadType",
+    "PrefixedTrial",
+    "TrialLike",
+    "foreign_heads",
+    "head_types",
+    "register",
+    "register_again",
+    "registered",
+]
 
 # Of scoring one point of the space on 163 patients of 100 images, 5 folds with inner thresholds, one core: tenths of a
 # second, about a second, several seconds.
 COSTS = ("cheap", "moderate", "expensive")
 _INPUTS = ("image", "both")
+GROUP = "lymphofeat.heads"  # of entry points
+_NOTEBOOK = "__main__"
+
+_registered: dict[
+    str, tuple["HeadType", str]
+] = {}  # by name: the head type and the module that registered it
 
 
 class TrialLike(Protocol):
@@ -130,7 +150,116 @@ class HeadType:
 def head_types() -> Mapping[str, HeadType]:
     """Every head type by name, sorted by cost, then by name.
 
-    Looks for a `HEAD_TYPE` in each module of this package and of its parts; importing them takes a second or two.
+    Looks for a `HEAD_TYPE` in each module of this package and of its parts, in the entry points of the group
+    `lymphofeat.heads`, and among what was registered; importing them takes a second or two.
+
+    Raises:
+        InputError: a package that a head file needs is not installed, two files declare one name, or an entry point
+            names no head type.
+    """
+    found = dict(_own_head_types())
+    for name, (head_type, where) in foreign_heads().items():
+        if name in found:
+            raise InputError(
+                f"{where} declares the head type {name!r}, which lymphofeat has already; rename it."
+            )
+        found[name] = head_type
+    return dict(sorted(found.items(), key=lambda item: (COSTS.index(item[1].cost), item[0])))
+
+
+def register(head_type: HeadType, module: str | None = None) -> None:
+    """Add a head type of one's own to those that `tune` searches.
+
+    With several jobs, the worker processes import the module that registered it, so it lies in a file that can be
+    imported; from a notebook, jobs=1. A package that is installed names its head types in an entry point instead,
+    `[project.entry-points."lymphofeat.heads"]`, and everything finds them.
+
+    Args:
+        head_type: it; one that was registered under the same name before is replaced.
+        module: the name of the module that registers it, by default the caller's.
+
+    Raises:
+        InputError: lymphofeat has a head type of that name.
+    """
+    if not isinstance(head_type, HeadType):
+        raise InputError(f"A head type is a lymphofeat.heads.HeadType, not {type(head_type).__name__}.")
+    if head_type.name in _own_head_types():
+        raise InputError(f"lymphofeat has heads {head_type.name!r} already; give yours another name.")
+    where = module or str(sys._getframe(1).f_globals.get("__name__", _NOTEBOOK))
+    _registered[head_type.name] = head_type, where
+    head_types.cache_clear()
+
+
+def registered() -> tuple[tuple[str, str], ...]:
+    """Name and module of each head type that was registered: what a worker process must know.
+
+    Raises:
+        InputError: one was registered in a notebook or at a prompt, which no other process can import.
+    """
+    for name, (_, module) in _registered.items():
+        if module == _NOTEBOOK and not hasattr(sys.modules.get(_NOTEBOOK), "__file__"):
+            raise InputError(
+                f"The heads {name!r} were registered in a notebook, which worker processes cannot import; put them "
+                "into a file beside it and import that, or give jobs=1."
+            )
+    return tuple((name, module) for name, (_, module) in _registered.items())
+
+
+def register_again(what: Sequence[tuple[str, str]]) -> None:
+    """In another process: import the modules of `registered`, so that they register their head types here, too.
+
+    Raises:
+        InputError: a module cannot be imported, or registers no such head type when it is imported.
+    """
+    for name, module in what:
+        if module not in (_NOTEBOOK, "__mp_main__"):  # multiprocessing runs the main script again by itself
+            try:
+                found = getattr(import_module(module), "HEAD_TYPE", None)
+            except ImportError as error:
+                raise InputError(
+                    f"A worker process cannot import {module}, which registers {name!r}: {error}"
+                ) from error
+            if name not in _registered and isinstance(found, HeadType) and found.name == name:
+                register(found, module)
+        if name not in _registered:
+            raise InputError(
+                f"{module} does not register the heads {name!r} when it is imported, as worker processes do; call "
+                "lymphofeat.heads.register at its top level, or give jobs=1."
+            )
+
+
+def foreign_heads() -> Mapping[str, tuple[HeadType, str]]:
+    """The head types of other packages by name, each with the name of its module.
+
+    Raises:
+        InputError: an entry point that cannot be loaded, or is no head type.
+    """
+    return {**_installed_heads(), **_registered}
+
+
+@cache
+def _installed_heads() -> Mapping[str, tuple[HeadType, str]]:
+    found: dict[str, tuple[HeadType, str]] = {}
+    for point in entry_points(group=GROUP):
+        of = f" of {point.dist.name}" if point.dist is not None else ""
+        try:
+            head_type = point.load()
+        except (ImportError, AttributeError) as error:
+            raise InputError(
+                f"The entry point {point.name}{of} in the group {GROUP} cannot be loaded ({error}); mend or remove the "
+                "package."
+            ) from error
+        if not isinstance(head_type, HeadType):
+            raise InputError(
+                f"The entry point {point.name}{of} in the group {GROUP} is no HeadType; mend the package."
+            )
+        found[head_type.name] = head_type, point.module
+    return found
+
+
+@cache
+def _own_head_types() -> Mapping[str, HeadType]:
+    """Those of this package.
 
     Raises:
         InputError: a package that a head file needs is not installed, or two files declare one name.
@@ -151,7 +280,7 @@ def head_types() -> Mapping[str, HeadType]:
                 f"Two head files declare the head type {head_type.name!r}, the second is {name}; rename one."
             )
         found[head_type.name] = head_type
-    return dict(sorted(found.items(), key=lambda item: (COSTS.index(item[1].cost), item[0])))
+    return found
 
 
 def _modules() -> list[str]:

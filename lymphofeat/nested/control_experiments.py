@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..cache.control_experiments import is_colour, is_untrained
-from ..cache.reader import Cache, Encoding
+from ..cache.encoding import Encoding
+from ..cache.reader import Cache
 from ..studies.space import Space
 from .pipeline import Pipeline, sees_labels
 

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
@@ -49,6 +50,9 @@ class NestedFold:
     n_trials: int
     seconds: float
 
+    def __repr__(self) -> str:
+        return f"<NestedFold {self.fold} of run {self.run}: {len(self.members)} heads, {len(self.rows)} patients>"
+
 
 @dataclass(frozen=True)
 class Nested:
@@ -71,6 +75,33 @@ class Nested:
     ids: tuple[str, ...]
     y: NDArray[np.int8]
     folds_of_runs: tuple[NestedFold, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"<Nested {self.name}: {len(self.ids)} patients, {self.n_runs} run{'s' if self.n_runs > 1 else ''}, "
+            f"{len(self.folds_of_runs)} outer folds, encodings {self.encoding}, searched for {self.metric}>"
+        )
+
+    def predictions(self) -> pd.DataFrame:
+        """One row per patient and run, runs one behind the other.
+
+        Returns:
+            id, label, run, fold, probability (of malignant), decision (1 where it reaches the fold's threshold).
+        """
+        n = len(self.ids)
+        folds = np.empty((n, self.n_runs), dtype=np.int64)
+        for fold in self.folds_of_runs:
+            folds[fold.rows, fold.run] = fold.fold
+        return pd.DataFrame(
+            {
+                "id": np.tile(np.asarray(self.ids, dtype=object), self.n_runs),
+                "label": np.tile(self.y, self.n_runs),
+                "run": np.repeat(np.arange(self.n_runs), n),
+                "fold": folds.T.reshape(-1),
+                "probability": self.probabilities.T.reshape(-1),
+                "decision": self.decisions.T.reshape(-1).astype(np.int8),
+            }
+        )
 
     @property
     def n_runs(self) -> int:

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from ..cache.encoding import Encoding
 from ..cache.extract import ExtractSummary
-from ..cache.reader import Cache, Encoding
+from ..cache.reader import Cache
 from ..training.checkpoint import TrainingState
 from .printing import PlainTable, show
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.text import Text
 
+from ..cache.pooling import POOLINGS
 from ..heads.fitted_pooling import FITTED_POOLINGS
-from ..heads.pooling import POOLINGS
 from ..heads.registry import HeadType
 from .printing import PlainTable, show
 

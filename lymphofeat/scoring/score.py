@@ -54,6 +54,11 @@ class TrialScores:
     folds: dict[str, Floats]
     values: dict[str, float]
 
+    def __repr__(self) -> str:
+        n, repeats = self.probabilities.shape
+        values = ", ".join(f"{metric} {value:.3f}" for metric, value in self.values.items())
+        return f"<TrialScores of {n} patients, {repeats} × {self.thresholds.shape[1]} folds: {values}>"
+
 
 def decide(probabilities: Floats, thresholds: Floats, folds: NDArray[np.int8]) -> NDArray[np.bool_]:
     """(n, repeats) decisions for malignant: p ≥ the threshold of the patient's fold.

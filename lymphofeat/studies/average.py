@@ -1,5 +1,6 @@
 """Heads of one study averaged; of one head, that head as the search scored it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +28,9 @@ class Average:
     """
 
     members: tuple[tuple[TrialSummary, float], ...]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {_trials([trial.number for trial, _ in self.members])}>"
 
     @cached_property
     def probabilities(self) -> Floats:
@@ -75,3 +79,8 @@ class Average:
         """The out-of-fold score averaged over the repeats, on all patients and on resamples of them."""
         first = self.members[0][0]
         return bootstrap_of_runs(metric, first.y, self.probabilities, self.decisions, first.class_weights)
+
+
+def _trials(numbers: Sequence[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:10])
+    return f"trial{'' if len(numbers) == 1 else 's'} {shown}{' …' if len(numbers) > 10 else ''}"

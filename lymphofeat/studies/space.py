@@ -52,6 +52,7 @@ class Space:
         Raises:
             InputError: a name that nothing has, or a head type that takes none of the inputs.
         """
+        names, inputs = ((one,) if isinstance(one, str) else one for one in (names, inputs))
         known = head_types()
         for given, there, what in ((names, list(known), "head type"), (inputs, list(INPUTS), "input")):
             for name in given:

@@ -15,6 +15,7 @@ from ..estimates.scores import ClassWeights
 from ..metric import METRICS, find_metric
 from ..progress import Progress, Silent
 from ..scoring.plan import ScoringPlan
+from ..storage.paths import AnyPath
 from .evaluate import StudySpec
 from .sampling import SAMPLERS, Proposals
 from .search import Search
@@ -45,10 +46,10 @@ _IDENTITY = {
 
 
 def tune(
-    cache_path: Path,
-    study_path: Path,
+    cache: AnyPath,
+    study: AnyPath,
     *,
-    trials: int = 200,
+    n_trials: int = 200,
     metric: str = "balanced_accuracy",
     class_weights: ClassWeights = None,
     seed: int = 0,
@@ -61,16 +62,19 @@ def tune(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> StudySummary:
-    """Search heads until the study holds the trials 0 to `trials` − 1.
+    """Search heads until the study holds the trials 0 to `n_trials` − 1.
 
     It begins with the points that the heads' files call sensible, then the sampler draws. Proposals are made in
     batches of a fixed size from the finished trials before the batch (see `sampling`), so that a study that was
     killed and gone on with holds the same trials as an unbroken one, whatever the number of jobs.
 
+    The file is Optuna's own: `optuna.load_study(study_name="lymphofeat", storage="sqlite:///studies/study.db")` opens
+    it, for Optuna's plots and its dashboard.
+
     Args:
-        cache_path: a cache that `extract` or `save_cache` made.
-        study_path: the study's file, made if it is not there, gone on with if it is.
-        trials: finished trials in all, ≥ 1, those of earlier runs included; a pruned trial is finished.
+        cache: a cache that `extract` or `save_cache` made.
+        study: the study's file, made if it is not there, gone on with if it is.
+        n_trials: finished trials in all, ≥ 1, those of earlier runs included; a pruned trial is finished.
         metric: one of `metric.METRICS`.
         class_weights: of a reactive and of a malignant patient, in balanced accuracy and in choosing thresholds; see
             `scores.balanced_accuracy_score`.
@@ -91,18 +95,23 @@ def tune(
         CacheError: no usable cache or no such encoder family.
         LeakageError: a fold has no encoding that is blind to it.
         StudyError: the study was made from something else, is in use, or cannot be written.
+
+    Example:
+        >>> summary = tune("cache/features.h5", "studies/short.db", n_trials=2, heads=["logistic"])
+        >>> list(summary.trials["head_type"])
+        ['logistic', 'logistic']
     """
-    check_arguments(trials, metric, class_weights, seed, sampler, jobs)
+    check_arguments(n_trials, metric, class_weights, seed, sampler, jobs)
     space = Space.of(heads, inputs)
-    cache = open_cache(cache_path)
-    spec = StudySpec(cache_path, encoding_in(cache, encoding), repeats, metric, class_weights)
-    tuning = Tuning(study_path, spec, space, seed, sampler, prune)
+    view = open_cache(cache)
+    spec = StudySpec(view.path, encoding_in(view, encoding), repeats, metric, class_weights)
+    tuning = Tuning(Path(study), spec, space, seed, sampler, prune)
     told = progress or Silent()
-    with tuning.search(cache) as search, workers(jobs, {spec: spec.plan(cache)}) as scorers:
+    with tuning.search(view) as search, workers(jobs, {spec: spec.plan(view)}) as scorers:
         for sentence in search.left_out.values():
             told.note(sentence)
-        search.run(trials, scorers, told)
-    return load_study(study_path)
+        search.run(n_trials, scorers, told)
+    return load_study(study)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..errors import InputError, StudyError
 from ..estimates.scores import ClassWeights, Interval
 from ..metric import METRICS, Metric
 from ..scoring.failures import FailedTrial, in_words
+from ..storage.paths import AnyPath
 from ..wording import metric_label
 from .average import Average
+from .frames import inputs_of, predictions_frame, trials_frame
 from .importance import Importance, importance_of
 from .record import scores_from_attrs
 from .rows import Row
@@ -86,6 +89,46 @@ class StudySummary:
     rows: tuple[Row, ...]
     seconds: float = 0.0
     failed: tuple[FailedTrial, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"<StudySummary {self.path.name}: {self.n_trials} trials on {self.n_patients} patients, encodings "
+            f"{self.encoding}; best {self.best!r}, selected>"
+        )
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row per finished trial, by number; see `frames.trials_frame`."""
+        return trials_frame(self.rows, self.provenance["takes"])
+
+    def trial(self, number: int) -> TrialSummary:
+        """A complete trial with what it was scored on, read from the file.
+
+        Raises:
+            InputError: no such trial, or one that was stopped or failed.
+            StudyError: as `load_study`.
+        """
+        with open_store(self.path) as store, _readable(self.path):
+            found = next((row for row in self.rows if row.number == number and row.complete), None)
+            if found is not None:
+                return _Reader(store).trial(found)
+        raise InputError(
+            f"{self.path} has no complete trial {number}; those are the rows of `trials` with state COMPLETE."
+        )
+
+    def predictions(self, trial: int | None = None) -> pd.DataFrame:
+        """Out-of-fold predictions of a trial: each patient by models that saw neither them nor anyone of their fold.
+
+        Args:
+            trial: its number; None: the best one, whose scores are optimistic since it was selected on them.
+
+        Returns:
+            One row per labelled patient and repeat; see `frames.predictions_frame`.
+
+        Raises:
+            InputError, StudyError: as `trial`.
+        """
+        return predictions_frame(self.best if trial is None else self.trial(trial), self.ids)
 
     @property
     def n_trials(self) -> int:
@@ -192,18 +235,24 @@ class StudySummary:
         )
 
 
-def load_study(path: Path, trials: int | None = None) -> StudySummary:
+def load_study(path: AnyPath, n_trials: int | None = None) -> StudySummary:
     """Read a study's file.
 
     Args:
         path: the file.
-        trials: read the first so many only, as if the search had ended there.
+        n_trials: read the first so many only, as if the search had ended there.
 
     Raises:
         StudyError: no file, not a study of `tune`, without a trial that was scored to its end, or damaged.
+
+    Example:
+        >>> summary = load_study("studies/study.db")
+        >>> list(summary.predictions(summary.best.number))
+        ['id', 'label', 'fold', 'repeat', 'probability', 'decision']
     """
+    path = Path(path)
     with open_store(path) as store:
-        rows = [row for row in store.rows() if trials is None or row.number < trials]
+        rows = [row for row in store.rows() if n_trials is None or row.number < n_trials]
         if not any(row.complete for row in rows):
             raise StudyError(_without_result(store, rows))
         with _readable(path):
@@ -315,9 +364,8 @@ class _Reader:
         self._read: dict[int, TrialSummary] = {}
 
     def inputs(self, row: Row) -> str:
-        """What the row's head is given; head types that take one thing only do not sample it."""
-        head_type = str(row.params[HEAD_TYPE])
-        return str(row.params.get(f"{head_type}.inputs", self._takes[head_type][0]))
+        """What the row's head is given."""
+        return inputs_of(row, self._takes)
 
     def candidate(self, row: Row) -> Candidate:
         """A complete trial, which is read when a rule asks for it."""

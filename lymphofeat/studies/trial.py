@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates.scores import Bootstrap, ClassWeights, Interval, bootstrap_of_runs
+from ..heads.base import Head
 from ..metric import METRICS
 from ..scoring.score import TrialScores, decide, weighs_equally
 from ..scoring.threshold import one_standard_error_threshold, prevalence_threshold
-from .space import build_head
+from .space import HEAD_TYPE, build_head
 
 __all__ = [
     "TrialSummary",
@@ -39,6 +40,19 @@ class TrialSummary:
     y: NDArray[np.int8]
     folds: NDArray[np.int8]
     class_weights: ClassWeights = None
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{metric} {value:.3f}" for metric, value in self.scores.values.items())
+        return f"<TrialSummary {self.number}: {self.head_type} on {self.inputs}; {values}>"
+
+    @property
+    def head_type(self) -> str:
+        """The name of its head type."""
+        return str(self.params[HEAD_TYPE])
+
+    def head(self) -> Head:
+        """Its head, not fitted."""
+        return build_head(self.params)
 
     @cached_property
     def decisions(self) -> NDArray[np.bool_]:

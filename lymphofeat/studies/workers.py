@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ..errors import StudyError
+from ..heads.registry import register_again, registered
 from ..parallel import cores_each, hold_threads
 from ..scoring.plan import ScoringPlan
 from .evaluate import Evaluator, StudySpec, TrialResult, TrialTask
@@ -164,7 +165,7 @@ class _Member:
         # Not forked: BLAS, OpenMP and torch hold threads and locks that a fork would leave behind.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, jobs), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, jobs, registered()), daemon=True)
         process.start()
         theirs.close()  # so that the pipe ends with the process
         return cls(process, ours)
@@ -188,7 +189,7 @@ class _Member:
             self.process.join()
 
 
-def _serve(pipe: Connection, jobs: int) -> None:
+def _serve(pipe: Connection, jobs: int, heads: Sequence[tuple[str, str]]) -> None:
     """The life of a process: score what comes until nothing can come any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the user started
     evaluator: Evaluator | None = None
@@ -197,6 +198,7 @@ def _serve(pipe: Connection, jobs: int) -> None:
         nonlocal evaluator
         if evaluator is None:
             hold_threads(cores_each(jobs))
+            register_again(heads)
             evaluator = Evaluator(processes=jobs)
         return evaluator(task)
 

@@ -148,7 +148,7 @@ def test_the_simplest_head_type_is_the_cheapest_of_equals() -> None:
 
 def test_selected_models_take_a_study(tmp_path: Path) -> None:
     cache = frozen_cache(tmp_path / "f.h5", n_folds=3)
-    study = tune(cache, tmp_path / "s.db", trials=7, heads=["logistic", "lda"])
+    study = tune(cache, tmp_path / "s.db", n_trials=7, heads=["logistic", "lda"])
     found = SelectedModels.of(study)
     assert found.ids == study.ids
     assert found.n_trials == 7

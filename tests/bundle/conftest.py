@@ -54,12 +54,12 @@ def studies(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
         tune(
             cache,
             folder / f"{name}.db",
-            trials=4,
+            n_trials=4,
             encoding=encoder_family,
             heads=["logistic", "svm"],
             inputs=["both", "image"],
         )
-    tune(cache, folder / "clinical.db", trials=3, encoding="tuned", heads=["logistic"], inputs=["clinical"])
+    tune(cache, folder / "clinical.db", n_trials=3, encoding="tuned", heads=["logistic"], inputs=["clinical"])
     return {path.stem: path for path in folder.glob("*.db")}
 
 

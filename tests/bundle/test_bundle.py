@@ -225,7 +225,7 @@ def test_weights_from_a_file_are_found_again(cohort: Path, tmp_path: Path) -> No
     cache, study, out = tmp_path / "c.h5", tmp_path / "s.db", tmp_path / "m"
     weights = tmp_path / "mine.safetensors"
     extract_frozen(read_cohort(cohort), cache, replace(SETTINGS, weights=str(weights), seed=None))
-    tune(cache, study, trials=2, heads=["logistic"], inputs=["image"])
+    tune(cache, study, n_trials=2, heads=["logistic"], inputs=["image"])
     export_bundle(cache, study, out)
     weights.rename(tmp_path / "moved.safetensors")
     with pytest.raises(WeightsError, match="are not there any more; name their file with --weights FILE"):
@@ -240,10 +240,10 @@ def test_weights_from_a_file_are_found_again(cohort: Path, tmp_path: Path) -> No
 
 def test_features_from_elsewhere_have_no_encoder(tmp_path: Path) -> None:
     cache, study = frozen_cache(tmp_path / "c.h5"), tmp_path / "s.db"
-    tune(cache, study, trials=2, heads=["logistic"], inputs=["image"])
+    tune(cache, study, n_trials=2, heads=["logistic"], inputs=["image"])
     with pytest.raises(BundleError, match="came from elsewhere"):
         export_bundle(cache, study, tmp_path / "m")
-    tune(cache, tmp_path / "t.db", trials=2, heads=["logistic"], inputs=["clinical"])
+    tune(cache, tmp_path / "t.db", n_trials=2, heads=["logistic"], inputs=["clinical"])
     export_bundle(cache, tmp_path / "t.db", tmp_path / "m")
     card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "not verified" in card  # simulated ages that no date of birth gives

@@ -46,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.unlink()
     for kind in ("eight", "twelve"):
         extract_frozen(read_cohort(folder / kind), folder / f"{kind}.h5", SETTINGS)
-    tune(folder / "twelve.h5", folder / "s.db", trials=1, heads=["logistic"], inputs=["image"])
+    tune(folder / "twelve.h5", folder / "s.db", n_trials=1, heads=["logistic"], inputs=["image"])
     export_bundle(folder / "twelve.h5", folder / "s.db", folder / "model")
     return folder
 

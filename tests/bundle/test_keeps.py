@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
 
 from lymphofeat.bundle import export_bundle
-from lymphofeat.bundle.classes import Keeps, Known, known_classes, most_of
+from lymphofeat.bundle.classes import Keeps, Known, _own_classes, known_classes, most_of
 from lymphofeat.bundle.codec import kept_in, pack_object
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import BundleError
@@ -104,14 +104,14 @@ def test_an_inherited_answer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Quiet.__module__ = svm.__name__
     monkeypatch.setattr(svm, "Quiet", Quiet, raising=False)
-    known_classes.cache_clear()  # type: ignore[attr-defined]
+    _own_classes.cache_clear()
     try:
         with pytest.raises(
             BundleError, match=r"say in `Quiet\.keeps` what it keeps of the training patients"
         ):
             pack_object(Quiet())
     finally:
-        known_classes.cache_clear()  # type: ignore[attr-defined]
+        _own_classes.cache_clear()
 
 
 def test_the_whole_keeps_what_its_parts_keep() -> None:
@@ -123,7 +123,7 @@ def test_the_whole_keeps_what_its_parts_keep() -> None:
 @pytest.mark.parametrize(("head", "rows"), [("svm", True), ("gp", True), ("logistic", False)])
 def test_card_model_and_manifest_agree(cache: Path, tmp_path: Path, head: str, *, rows: bool) -> None:
     study = tmp_path / "s.db"
-    tune(cache, study, trials=1, encoding="tuned", heads=[head], inputs=["clinical"])
+    tune(cache, study, n_trials=1, encoding="tuned", heads=[head], inputs=["clinical"])
     export_bundle(cache, study, tmp_path / "m")
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
     about = json.loads((tmp_path / "m" / "model.json").read_text())

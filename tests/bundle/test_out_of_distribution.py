@@ -62,7 +62,7 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("larger")
     cohort = tiny_cohort(folder / "data", 60, images=3, side=80, seed=1)
     extract_frozen(read_cohort(cohort), folder / "c.h5", SETTINGS)
-    tune(folder / "c.h5", folder / "s.db", trials=1, heads=["logistic"], inputs=["image"])
+    tune(folder / "c.h5", folder / "s.db", n_trials=1, heads=["logistic"], inputs=["image"])
     export_bundle(folder / "c.h5", folder / "s.db", folder / "model")
     return folder / "model"
 

@@ -35,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         backbone="small-cnn", weights="none", seed=0, crop=CROP, n_folds=3, n_repeats=1, device="cpu"
     )
     extract_frozen(read_cohort(cohort), folder / "c.h5", extraction)
-    tune(folder / "c.h5", folder / "s.db", trials=1, heads=["late"])
+    tune(folder / "c.h5", folder / "s.db", n_trials=1, heads=["late"])
     export_bundle(folder / "c.h5", folder / "s.db", folder / "model")
     return folder / "model"
 
@@ -43,7 +43,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def clinical_model(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     made, out = model.parent, tmp_path_factory.mktemp("clinical") / "model"
-    tune(made / "c.h5", out.parent / "s.db", trials=1, heads=["logistic"], inputs=["clinical"])
+    tune(made / "c.h5", out.parent / "s.db", n_trials=1, heads=["logistic"], inputs=["clinical"])
     export_bundle(made / "c.h5", out.parent / "s.db", out)
     return out
 

@@ -78,7 +78,7 @@ def test_nothing_is_computed_with_it(path: Path, tmp_path: Path) -> None:
     correct(path, TABLE.assign(lymphocyte_count=TABLE["lymphocyte_count"] + 1))
     study = tmp_path / "s.db"
     with pytest.raises(StaleCacheError, match=WAY_OUT):
-        tune(path, study, trials=2, encoding="moe-good", heads=["logistic"])
+        tune(path, study, n_trials=2, encoding="moe-good", heads=["logistic"])
     with pytest.raises(StaleCacheError, match=WAY_OUT):
         compare(path, tmp_path / "r.jsonl", pipelines=["moe-good"])
     assert not study.exists()
@@ -91,8 +91,8 @@ def test_a_default_that_is_stale_is_named_not_replaced(path: Path, tmp_path: Pat
     with CacheWriter(path, replace(open_cache(path).tables, patients=TABLE.assign(age=40.0))) as writer:
         writer.correct_values()
     with pytest.raises(StaleCacheError, match=WAY_OUT):
-        tune(path, tmp_path / "s.db", trials=2, heads=["logistic"])
-    assert tune(path, tmp_path / "s.db", trials=2, heads=["logistic"], encoding="frozen").n_trials == 2
+        tune(path, tmp_path / "s.db", n_trials=2, heads=["logistic"])
+    assert tune(path, tmp_path / "s.db", n_trials=2, heads=["logistic"], encoding="frozen").n_trials == 2
 
 
 def test_info_shows_it_and_what_encodings_were_computed_with(path, monkeypatch, capsys) -> None:

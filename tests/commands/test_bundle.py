@@ -27,7 +27,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     extract_frozen(cohort, folder / "cache" / "features.h5", settings)
     tune(
-        folder / "cache" / "features.h5", folder / "studies" / "study.db", trials=4, heads=["logistic", "lda"]
+        folder / "cache" / "features.h5",
+        folder / "studies" / "study.db",
+        n_trials=4,
+        heads=["logistic", "lda"],
     )
     return folder
 

@@ -26,7 +26,7 @@ from ..helpers.caches import frozen_cache, tuned_cache
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("explain")
     cache = frozen_cache(folder / "c.h5")
-    tune(cache, folder / "studies" / "s.db", trials=5, heads=["logistic"], inputs=["both", "image"])
+    tune(cache, folder / "studies" / "s.db", n_trials=5, heads=["logistic"], inputs=["both", "image"])
     return cache, folder / "studies" / "s.db"
 
 
@@ -76,7 +76,7 @@ def test_a_test_patient_has_the_probability_that_is_submitted(
 
 def test_encoders_trained_per_fold_explain_by_the_blind_one_and_by_their_mean(tmp_path: Path) -> None:
     path, study = tuned_cache(tmp_path / "c.h5", pairs=True), tmp_path / "s.db"
-    tune(path, study, trials=3, heads=["logistic"], inputs=["image"])
+    tune(path, study, n_trials=3, heads=["logistic"], inputs=["image"])
     cache = open_cache(path)
     labelled = explain(path, study, str(cache.patients["id"].iloc[4]))
     assert labelled.n_models == 1
@@ -116,7 +116,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("mixed")
     cache = frozen_cache(folder / "c.h5", n=30)
     heads = ["logistic", "xgboost", "attention"]
-    tune(cache, folder / "s.db", trials=7, heads=heads, prune=False)
+    tune(cache, folder / "s.db", n_trials=7, heads=heads, prune=False)
     return cache, folder / "s.db"
 
 

@@ -126,7 +126,7 @@ def test_bad_sizes_are_refused() -> None:
 def test_a_submission_averages_the_members_refitted(tmp_path: Path, kind: str) -> None:
     make = frozen_cache if kind == "frozen" else lambda path: tuned_cache(path, pairs=True)
     path, study = make(tmp_path / "c.h5"), tmp_path / "s.db"
-    tune(path, study, trials=8, heads=["lda", "logistic"])
+    tune(path, study, n_trials=8, heads=["lda", "logistic"])
     summary = submit(path, study, tmp_path / "sub.csv", ensemble=3)
     cache, found = open_cache(path), summary.ensemble
     assert found is not None

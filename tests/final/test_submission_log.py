@@ -35,7 +35,7 @@ class Told:
 @pytest.fixture
 def made(tmp_path: Path) -> tuple[Path, Path]:
     cache = frozen_cache(tmp_path / "c.h5")
-    tune(cache, tmp_path / "s.db", trials=3, heads=["logistic"])
+    tune(cache, tmp_path / "s.db", n_trials=3, heads=["logistic"])
     return cache, tmp_path / "s.db"
 
 
@@ -60,7 +60,7 @@ def test_every_submission_has_its_line_and_is_counted(made: tuple[Path, Path], t
 def test_another_cohort_is_counted_apart(made: tuple[Path, Path], tmp_path: Path) -> None:
     submit(*made, tmp_path / "a.csv")
     other = frozen_cache(tmp_path / "other.h5", seed=4)
-    tune(other, tmp_path / "t.db", trials=2, heads=["logistic"])
+    tune(other, tmp_path / "t.db", n_trials=2, heads=["logistic"])
     assert submit(other, tmp_path / "t.db", tmp_path / "b.csv").n_submissions == 1
     assert len(read_log(tmp_path / "submissions.csv")) == 2
 

@@ -22,7 +22,7 @@ from ..helpers.caches import frozen_cache, relabelled, tuned_cache
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("made")
     cache = frozen_cache(folder / "c.h5")
-    tune(cache, folder / "s.db", trials=6, repeats=2, heads=["logistic"])
+    tune(cache, folder / "s.db", n_trials=6, repeats=2, heads=["logistic"])
     return cache, folder / "s.db"
 
 
@@ -64,7 +64,7 @@ def test_equals_the_mean_of_the_best_heads_refitted_on_all_labelled_patients(
 def test_encoders_trained_per_fold_predict_together(tmp_path: Path, *, pairs: bool) -> None:
     """Those blind to two folds serve nested cross-validation; they take no part in a submission."""
     path = tuned_cache(tmp_path / "c.h5", pairs=pairs)
-    tune(path, tmp_path / "s.db", trials=5, heads=["logistic"])
+    tune(path, tmp_path / "s.db", n_trials=5, heads=["logistic"])
     summary = submit(path, tmp_path / "s.db", tmp_path / "sub.csv")
     cache, chosen = open_cache(path), load_study(tmp_path / "s.db").selected.members
     test = np.flatnonzero(cache.patients["split"] == "test")
@@ -122,7 +122,7 @@ def test_a_study_of_another_cache_is_refused(made: tuple[Path, Path], tmp_path: 
 
 def test_no_test_patient_no_submission(tmp_path: Path) -> None:
     cache = frozen_cache(tmp_path / "c.h5", n_test=0)
-    tune(cache, tmp_path / "s.db", trials=2, heads=["logistic"])
+    tune(cache, tmp_path / "s.db", n_trials=2, heads=["logistic"])
     with pytest.raises(InputError, match="no test patient"):
         submit(cache, tmp_path / "s.db", tmp_path / "sub.csv")
     assert not (tmp_path / "sub.csv").exists()

@@ -113,7 +113,7 @@ def test_everything_that_reaches_heads(noise: Path, tmp_path: Path, monkeypatch:
 
     cache, study = open_cache(noise), tmp_path / "study.db"
     ids = cache.patients["id"].astype(str)
-    best = tune(noise, study, trials=2, heads=["late"]).best
+    best = tune(noise, study, n_trials=2, heads=["late"]).best
     assert used()
     submit(noise, study, tmp_path / "s.csv")
     assert used()
@@ -126,7 +126,7 @@ def test_everything_that_reaches_heads(noise: Path, tmp_path: Path, monkeypatch:
     assert used()
     nested(noise, tmp_path / "searches", trials=1, heads=["logistic"], inputs=["clinical"])
     assert used()
-    tune(noise, tmp_path / "values.db", trials=1, heads=["logistic"], inputs=["clinical"])
+    tune(noise, tmp_path / "values.db", n_trials=1, heads=["logistic"], inputs=["clinical"])
     export_bundle(noise, tmp_path / "values.db", tmp_path / "model")
     assert used()
     bundle = load_bundle(tmp_path / "model")

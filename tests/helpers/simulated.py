@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lymphofeat import extract
 from lymphofeat.cohort.model import Cohort, Patient
 
 
@@ -38,3 +39,10 @@ def noise_cohort(root: Path, n_train: int = 12, n_test: int = 3, images: int = 4
             )
         )
     return Cohort(root, tuple(patients))
+
+
+def extracted_cache(path: Path, images: Path, n: int = 40) -> Path:
+    """A cache of `n` labelled patients and 6 others under an untrained encoder, so that its encoder can be exported."""
+    cohort = noise_cohort(images, n, 6, images=2)
+    extract(cohort, path, frozen=True, weights="none", seed=0, crop=32, n_folds=4)
+    return path

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lymphofeat.assess.evaluate import evaluate, plan_evaluation
+from lymphofeat.assess.evaluate import carry_out, plan_evaluation
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.estimates.scores import roc_auc_score
@@ -100,8 +100,8 @@ def test_heads_that_take_images_only_leave_clinical_values_to_logistic_regressio
 
 def test_a_search_with_nothing_to_choose_from_has_no_optimism(cache: Cache, tmp_path: Path) -> None:
     """One trial: every search takes the same head, so what is selected and what is nested are the same predictions."""
-    plan = plan_evaluation(cache.path, encoding="good", heads=["logistic"], trials=1)
-    found = evaluate(plan, tmp_path)
+    plan = plan_evaluation(cache.path, encoding="good", heads=["logistic"], n_trials=1)
+    found = carry_out(plan, tmp_path)
     assert len({json.dumps(fold.members, sort_keys=True) for fold in found.main.folds_of_runs}) == 1
     table = found.assessment.tables["optimism"].set_index("metric")
     assert table[["optimism", "optimism_low", "optimism_high"]].abs().to_numpy().max() < 1e-9
@@ -111,8 +111,8 @@ def test_a_search_with_nothing_to_choose_from_has_no_optimism(cache: Cache, tmp_
 
 
 def test_evaluation_holds_all_pipelines_and_goes_on_with_what_it_has(cache: Cache, tmp_path: Path) -> None:
-    plan = plan_evaluation(cache.path, encoding="good", heads=["logistic"], trials=2, permute=1)
-    found = evaluate(plan, tmp_path)
+    plan = plan_evaluation(cache.path, encoding="good", heads=["logistic"], n_trials=2, permute=1)
+    found = carry_out(plan, tmp_path)
     assert [n.name for n in (found.main, *found.others)] == [p.name for p in (plan.main, *plan.controls)]
     assert found.others[2].encoding == "resnet18-random0"
     for other in found.others[:3]:
@@ -131,6 +131,6 @@ def test_evaluation_holds_all_pipelines_and_goes_on_with_what_it_has(cache: Cach
     assert optimism["tuned"] == pytest.approx(best)
     assert optimism["optimism"] == pytest.approx(best - optimism["nested"])
     before = (tmp_path / "folds.jsonl").read_bytes()
-    again = evaluate(plan, tmp_path)
+    again = carry_out(plan, tmp_path)
     np.testing.assert_array_equal(again.main.probabilities, found.main.probabilities)
     assert (tmp_path / "folds.jsonl").read_bytes() == before

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lymphofeat.cache import Cache, open_cache, save_cache
+from lymphofeat.cache.encoding import Encoding
 from lymphofeat.cache.layout import EncodingSpec
-from lymphofeat.cache.reader import Encoding
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.nested import nested
 from lymphofeat.scoring.plan import ScoringPlan

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lymphofeat.cache.pooling import POOLINGS
 from lymphofeat.heads.fitted_pooling import FITTED_POOLINGS
-from lymphofeat.heads.pooling import POOLINGS
 from lymphofeat.heads.registry import head_types
 from lymphofeat.report.heads import render_heads
 

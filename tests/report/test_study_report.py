@@ -26,7 +26,7 @@ def text(width: int = 80) -> tuple[Console, io.StringIO]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("made")
     cache = frozen_cache(folder / "c.h5")
-    tune(cache, folder / "s.db", trials=8, heads=["lda", "logistic"])
+    tune(cache, folder / "s.db", n_trials=8, heads=["lda", "logistic"])
     return cache, folder / "s.db"
 
 
@@ -57,7 +57,7 @@ def test_study(made: tuple[Path, Path]) -> None:
 
 def test_controls_not_tried_are_said_to_be_so(made: tuple[Path, Path], tmp_path: Path) -> None:
     console, buffer = text(400)
-    render_study(tune(made[0], tmp_path / "one.db", trials=1, heads=["logistic"]), console)
+    render_study(tune(made[0], tmp_path / "one.db", n_trials=1, heads=["logistic"]), console)
     assert "1 finished trial\n" in buffer.getvalue()
     assert "not tried" in buffer.getvalue()
 

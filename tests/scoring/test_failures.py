@@ -125,7 +125,7 @@ def states_of(path: Path) -> dict[str, int]:
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
 def test_a_search_goes_on_and_keeps_why_each_head_failed(cache: Path, tmp_path: Path, sampler: str) -> None:
     study, trials = tmp_path / "s.db", 3 * BATCH
-    summary = tune(cache, study, trials=trials, heads=("brittle", "lda"), sampler=sampler, seed=1)
+    summary = tune(cache, study, n_trials=trials, heads=("brittle", "lda"), sampler=sampler, seed=1)
     rows = trials_of(study)
     assert [number for number, *_ in rows] == list(range(trials))
     failed = {number: attrs for number, value, _, attrs in rows if value is None}
@@ -157,20 +157,20 @@ def test_given_again_no_failed_trial_is_repeated_and_the_end_is_the_same(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heads = ("brittle", "lda")
-    whole = tune(cache, tmp_path / "whole.db", trials=4 * BATCH, heads=heads, seed=2)
+    whole = tune(cache, tmp_path / "whole.db", n_trials=4 * BATCH, heads=heads, seed=2)
     for trials in (1, 5, 6, 7, 11, 19, 4 * BATCH):
-        tune(cache, tmp_path / "parts.db", trials=trials, heads=heads, seed=2)
+        tune(cache, tmp_path / "parts.db", n_trials=trials, heads=heads, seed=2)
     assert trials_of(tmp_path / "parts.db") == trials_of(tmp_path / "whole.db")
     assert whole.failed == load_study(tmp_path / "parts.db").failed
     monkeypatch.setattr(Evaluator, "__call__", None)  # nothing is scored any more
-    again = tune(cache, tmp_path / "whole.db", trials=4 * BATCH, heads=heads, seed=2)
+    again = tune(cache, tmp_path / "whole.db", n_trials=4 * BATCH, heads=heads, seed=2)
     assert again.failed == whole.failed
     assert submit(cache, tmp_path / "whole.db", tmp_path / "s.csv", ensemble=3).ensemble is not None
 
 
 @pytest.mark.usefixtures("brittle")
 def test_the_sampler_leaves_what_fails(cache: Path, tmp_path: Path) -> None:
-    tune(cache, tmp_path / "s.db", trials=8 * BATCH, heads=("brittle",), seed=0)
+    tune(cache, tmp_path / "s.db", n_trials=8 * BATCH, heads=("brittle",), seed=0)
     late = [value is None for _, value, _, _ in trials_of(tmp_path / "s.db")[4 * BATCH :]]
     assert np.mean(late) < 0.6  # of random points, six in seven fail
 
@@ -187,7 +187,7 @@ def test_heads_that_cannot_be_fitted_on_these_folds_are_left_out(tmp_path: Path)
     """Three malignant patients in three folds: two are left to train on, one in the folds of thresholds."""
     cache, notes = single_class_cache(tmp_path / "c.h5"), Notes()
     heads = ("instances", "lda", "logistic", "stacked", "svm", "xgboost")
-    summary = tune(cache, tmp_path / "s.db", trials=12, heads=heads, progress=notes)
+    summary = tune(cache, tmp_path / "s.db", n_trials=12, heads=heads, progress=notes)
     assert (
         set(summary.left_out)
         == {"instances", "lda", "stacked", "svm"}
@@ -196,9 +196,9 @@ def test_heads_that_cannot_be_fitted_on_these_folds_are_left_out(tmp_path: Path)
     assert "lda needs two of each for a covariance" in summary.left_out["lda"]
     assert {params["family"] for _, _, params, _ in trials_of(tmp_path / "s.db")} == {"logistic", "xgboost"}
     assert not summary.failed
-    assert tune(cache, tmp_path / "s.db", trials=20, heads=heads).n_trials == 20
+    assert tune(cache, tmp_path / "s.db", n_trials=20, heads=heads).n_trials == 20
     with pytest.raises(InputError, match=r"No heads are left to search\.\nThe heads 'lda' are left out"):
-        tune(cache, tmp_path / "none.db", trials=2, heads=["lda"])
+        tune(cache, tmp_path / "none.db", n_trials=2, heads=["lda"])
     assert not (tmp_path / "none.db").exists()
 
 
@@ -208,9 +208,9 @@ def test_a_study_that_was_begun_with_such_heads_goes_on(
     """Earlier versions left none out, and ended at the first of their trials."""
     cache = single_class_cache(tmp_path / "c.h5")
     monkeypatch.setattr(Space, "unfit", lambda *_: {})
-    tune(cache, tmp_path / "s.db", trials=3, heads=QUICK)
+    tune(cache, tmp_path / "s.db", n_trials=3, heads=QUICK)
     monkeypatch.undo()
-    summary = tune(cache, tmp_path / "s.db", trials=16, heads=QUICK)
+    summary = tune(cache, tmp_path / "s.db", n_trials=16, heads=QUICK)
     assert summary.n_trials == 16
     assert summary.failed
     assert {one.head_type for one in summary.failed} == {"lda"}
@@ -220,7 +220,7 @@ def test_a_study_that_was_begun_with_such_heads_goes_on(
 def test_two_processes_keep_the_same_failures_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = single_class_cache(tmp_path / "c.h5")
     monkeypatch.setattr(Space, "unfit", lambda *_: {})
-    one, two = (tune(cache, tmp_path / f"{jobs}.db", trials=12, heads=QUICK, jobs=jobs) for jobs in (1, 2))
+    one, two = (tune(cache, tmp_path / f"{jobs}.db", n_trials=12, heads=QUICK, jobs=jobs) for jobs in (1, 2))
     assert one.failed
     assert one.failed == two.failed
     assert trials_of(tmp_path / "1.db") == trials_of(tmp_path / "2.db")
@@ -262,7 +262,7 @@ def test_a_selected_head_that_cannot_be_fitted_on_the_outer_fold_gives_way_to_th
 def test_a_selected_head_that_fails_on_all_patients_gets_a_sentence(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tune(cache, tmp_path / "s.db", trials=2, heads=["lda"])
+    tune(cache, tmp_path / "s.db", n_trials=2, heads=["lda"])
 
     def breaks(*_: Any) -> None:
         raise np.linalg.LinAlgError("singular matrix")
@@ -352,10 +352,10 @@ def test_what_concerns_all_ends_the_search_and_is_tried_again(
 ) -> None:  # fmt: skip
     failing(monkeypatch, lambda n: error if n == 3 else None)
     with pytest.raises(raised, match=sentence):
-        tune(cache, tmp_path / "s.db", trials=10, heads=QUICK)
+        tune(cache, tmp_path / "s.db", n_trials=10, heads=QUICK)
     assert states_of(tmp_path / "s.db") == {"COMPLETE": BATCH - 1}
     monkeypatch.undo()
-    summary = tune(cache, tmp_path / "s.db", trials=10, heads=QUICK)
+    summary = tune(cache, tmp_path / "s.db", n_trials=10, heads=QUICK)
     assert summary.n_trials == 10
     assert not summary.failed
 
@@ -366,10 +366,10 @@ def test_the_same_unexpected_error_in_most_of_a_batch_ends_the_search(
 ) -> None:
     failing(monkeypatch, lambda n: RuntimeError(f"no. {n} broke") if first <= n < first + 5 else None)
     with pytest.raises(StudyError, match=r"5 trials of 8 failed alike.*RuntimeError: no\. \d+ broke"):
-        tune(cache, tmp_path / "s.db", trials=3 * BATCH, heads=QUICK)
+        tune(cache, tmp_path / "s.db", n_trials=3 * BATCH, heads=QUICK)
     assert states_of(tmp_path / "s.db") == {"COMPLETE": first + 3}
     monkeypatch.undo()
-    assert not tune(cache, tmp_path / "s.db", trials=3 * BATCH, heads=QUICK).failed
+    assert not tune(cache, tmp_path / "s.db", n_trials=3 * BATCH, heads=QUICK).failed
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_fewer_or_different_or_foreseen_errors_do_not(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], Exception | None]
 ) -> None:
     failing(monkeypatch, fails)
-    summary = tune(cache, tmp_path / "s.db", trials=2 * BATCH, heads=QUICK)
+    summary = tune(cache, tmp_path / "s.db", n_trials=2 * BATCH, heads=QUICK)
     assert summary.n_trials == 2 * BATCH
     assert len(summary.failed) in (4, 7)
 
@@ -398,7 +398,7 @@ def test_a_study_of_failures_alone_says_so(
         with pytest.raises(
             StudyError, match=r"no trial that was scored to its end.*\n3 of 3 trials failed: log"
         ):
-            tune(cache, tmp_path / "s.db", trials=3, heads=["logistic"])
+            tune(cache, tmp_path / "s.db", n_trials=3, heads=["logistic"])
 
 
 def test_a_watched_head_that_fails_is_a_failed_trial(
@@ -406,7 +406,7 @@ def test_a_watched_head_that_fails_is_a_failed_trial(
 ) -> None:
     """Heads that take a second are watched fold by fold; they may fail at any fold."""
     calls = failing_folds(monkeypatch, after=9)
-    summary = tune(cache, tmp_path / "s.db", trials=BATCH + 4, heads=["logistic", "xgboost"], seed=3)
+    summary = tune(cache, tmp_path / "s.db", n_trials=BATCH + 4, heads=["logistic", "xgboost"], seed=3)
     assert len(calls) > 9
     assert {one.head_type for one in summary.failed} <= {"xgboost"}
     assert summary.n_trials == BATCH + 4

@@ -35,7 +35,7 @@ if __name__ == "__main__":
     print("ready", flush=True)
     cache, study, trials, jobs = sys.argv[1:]
     tune(
-        Path(cache), Path(study), trials=int(trials), jobs=int(jobs), seed=4, progress=Told(),
+        Path(cache), Path(study), n_trials=int(trials), jobs=int(jobs), seed=4, progress=Told(),
         heads=("deepsets", "lda", "logistic"),
     )
     print("done", flush=True)
@@ -129,7 +129,7 @@ def kills(cache: Path, folder: Path, times: int, trials: int) -> None:
     assert broken == times
     assert 0 < len(trials_of(folder / "broken.db")) < trials  # some were kept, and some left to do
     for name in ("broken", "whole"):
-        tune(cache, folder / f"{name}.db", trials=trials, seed=4, heads=HEADS)
+        tune(cache, folder / f"{name}.db", n_trials=trials, seed=4, heads=HEADS)
     check_whole(folder / "broken.db", folder / "whole.db", trials)
 
 
@@ -183,7 +183,7 @@ def test_a_killed_process_is_replaced_and_all_end_with_the_one_that_started_them
     kept = [number for number, *_ in trials_of(study)]
     assert 17 <= len(kept) < 40
     for path in (study, tmp_path / "whole.db"):  # gone on with by one process, what two began
-        tune(cache, path, trials=max(kept) + 2, seed=4, heads=HEADS)
+        tune(cache, path, n_trials=max(kept) + 2, seed=4, heads=HEADS)
     check_whole(study, tmp_path / "whole.db", max(kept) + 2)
 
 
@@ -203,7 +203,7 @@ def test_processes_that_are_killed_again_and_again(cache: Path, tmp_path: Path) 
         output, _ = process.communicate()
     assert len(killed) == 4
     assert output.endswith("done\n")
-    tune(cache, tmp_path / "whole.db", trials=80, seed=4, heads=HEADS)
+    tune(cache, tmp_path / "whole.db", n_trials=80, seed=4, heads=HEADS)
     check_whole(study, tmp_path / "whole.db", 80)
 
 
@@ -220,5 +220,5 @@ def test_all_are_killed_at_random(cache: Path, tmp_path: Path) -> None:
     with search(cache, study, trials=64, jobs=2) as process:
         output, _ = process.communicate()
     assert output.endswith("done\n")
-    tune(cache, tmp_path / "whole.db", trials=64, seed=4, heads=HEADS)
+    tune(cache, tmp_path / "whole.db", n_trials=64, seed=4, heads=HEADS)
     check_whole(study, tmp_path / "whole.db", 64)

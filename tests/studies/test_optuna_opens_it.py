@@ -21,7 +21,7 @@ TRIALS = 9
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("study")
     cache, study = frozen_cache(folder / "c.h5"), folder / "s.db"
-    tune(cache, study, trials=TRIALS, heads=["lda", "logistic"])
+    tune(cache, study, n_trials=TRIALS, heads=["lda", "logistic"])
     return cache, study
 
 
@@ -38,10 +38,10 @@ def test_predictions_of_a_trial_that_never_came_are_replaced(made: tuple[Path, P
     """As a kill leaves them between the two transactions: scored again, and whole."""
     cache, whole = made
     study = tmp_path / "s.db"
-    tune(cache, study, trials=TRIALS - 1, heads=["lda", "logistic"])
+    tune(cache, study, n_trials=TRIALS - 1, heads=["lda", "logistic"])
     with closing(sqlite3.connect(study)) as file, file:
         file.execute("INSERT INTO lymphofeat_predictions VALUES (?, ?)", (TRIALS - 1, '{"oof": "torn"}'))
-    tune(cache, study, trials=TRIALS, heads=["lda", "logistic"])
+    tune(cache, study, n_trials=TRIALS, heads=["lda", "logistic"])
     for one, other in zip(load_trials(study), load_trials(whole), strict=True):
         assert one.params == other.params
         np.testing.assert_array_equal(one.scores.probabilities, other.scores.probabilities)
@@ -60,7 +60,7 @@ def test_a_study_with_predictions_in_its_attributes_goes_on(made: tuple[Path, Pa
     for trial in now.trials[: TRIALS - 1]:
         trial.user_attrs = rows[trial.user_attrs["number"]]
         old.add_trial(trial)
-    tune(cache, study, trials=TRIALS, heads=["lda", "logistic"])
+    tune(cache, study, n_trials=TRIALS, heads=["lda", "logistic"])
     for one, other in zip(load_trials(study), load_trials(whole), strict=True):
         assert one.params == other.params
         np.testing.assert_array_equal(one.scores.probabilities, other.scores.probabilities)

@@ -117,7 +117,7 @@ def test_a_pruned_trial_is_a_finished_one(tmp_path: Path) -> None:
     table = patients(80, signal=3.0)  # clinical values tell, images do not
     save_cache(tmp_path / "c.h5", table, {"frozen": features(table, signal=0.0)})
     study = tmp_path / "s.db"
-    summary = tune(tmp_path / "c.h5", study, trials=24, heads=("logistic", "instances"), metric="auc")
+    summary = tune(tmp_path / "c.h5", study, n_trials=24, heads=("logistic", "instances"), metric="auc")
     assert summary.n_trials == 24
     assert summary.n_pruned > 0
     with open_store(study) as store:

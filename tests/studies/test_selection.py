@@ -133,7 +133,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("made")
     cache = frozen_cache(folder / "c.h5", n=60)
     tune(
-        cache, folder / "s.db", trials=16, heads=["logistic", "lda"], inputs=["clinical"]
+        cache, folder / "s.db", n_trials=16, heads=["logistic", "lda"], inputs=["clinical"]
     )  # no encoder to export
     return cache, folder / "s.db"
 
@@ -168,7 +168,7 @@ def test_the_default_is_what_a_study_says_that_it_hands_over(made: tuple[Path, P
     assert model.caveat.startswith(
         "This is the average of the 10 best by log loss of 16 trials, selected on these same folds. The scores are"
     )
-    named = submit(*made, tmp_path / "named.csv", rule="auc").model
+    named = submit(*made, tmp_path / "named.csv", select="auc").model
     assert "the best by AUC of 16 trials (--select auc)" in named.reason
     assert "selected as the best by AUC of 16 trials, on these same folds" in named.caveat
 
@@ -191,7 +191,7 @@ def test_the_default_is_what_a_study_says_that_it_hands_over(made: tuple[Path, P
 def test_a_study_with_fewer_heads_gives_all_it_has_and_says_so(
     made: tuple[Path, Path], tmp_path: Path, trials: int, which: str, caveat: str
 ) -> None:
-    tune(made[0], tmp_path / "s.db", trials=trials, heads=["logistic", "lda"], inputs=["clinical"])
+    tune(made[0], tmp_path / "s.db", n_trials=trials, heads=["logistic", "lda"], inputs=["clinical"])
     model = submit(made[0], tmp_path / "s.db", tmp_path / "sub.csv").model
     assert [weight for _, weight in model.members] == [1 / trials] * trials
     assert which in model.reason

@@ -66,9 +66,9 @@ class Counting:
 
 def test_n_means_n_finished_trials_in_all(cache: Path, tmp_path: Path) -> None:
     progress = Counting()
-    whole = quick(cache, tmp_path / "whole.db", trials=LEARNT, seed=4)
+    whole = quick(cache, tmp_path / "whole.db", n_trials=LEARNT, seed=4)
     for asked in (1, 10, LEARNT - 3, LEARNT, 5):
-        summary = quick(cache, tmp_path / "parts.db", trials=asked, seed=4, progress=progress)
+        summary = quick(cache, tmp_path / "parts.db", n_trials=asked, seed=4, progress=progress)
     assert whole.n_trials == summary.n_trials == LEARNT
     assert trials_of(tmp_path / "parts.db") == trials_of(tmp_path / "whole.db")
     assert [(total, done) for _, total, _, done in progress.started] == [
@@ -79,14 +79,14 @@ def test_n_means_n_finished_trials_in_all(cache: Path, tmp_path: Path) -> None:
 
 def test_another_seed_searches_elsewhere(cache: Path, tmp_path: Path) -> None:
     for seed in (0, 1):
-        quick(cache, tmp_path / f"{seed}.db", trials=N_FIRST + 2, seed=seed)
+        quick(cache, tmp_path / f"{seed}.db", n_trials=N_FIRST + 2, seed=seed)
     one, other = ([params for _, params, _, _ in trials_of(tmp_path / f"{seed}.db")] for seed in (0, 1))
     assert one[:N_FIRST] == other[:N_FIRST] == Space.of(QUICK).default_params()
     assert one[-2:] != other[-2:]
 
 
 def test_a_trial_keeps_what_it_was_scored_on(cache: Path, tmp_path: Path) -> None:
-    summary = quick(cache, tmp_path / "s.db", trials=10, repeats=2, metric="auc")
+    summary = quick(cache, tmp_path / "s.db", n_trials=10, repeats=2, metric="auc")
     opened = open_cache(cache)
     again = score_head(opened, "frozen", build_head(summary.best.params), repeats=2)
     np.testing.assert_array_equal(summary.best.scores.probabilities, again.probabilities)
@@ -106,7 +106,7 @@ def test_a_trial_keeps_what_it_was_scored_on(cache: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_best_is_best_in_the_metric_s_direction(cache: Path, tmp_path: Path, metric: str) -> None:
-    summary = quick(cache, tmp_path / "s.db", trials=14, metric=metric)
+    summary = quick(cache, tmp_path / "s.db", n_trials=14, metric=metric)
     rows = trials_of(tmp_path / "s.db")
     values = [value for _, _, value, _ in rows]
     assert values == [attrs["values"][metric] for *_, attrs in rows]
@@ -122,7 +122,7 @@ def test_best_is_best_in_the_metric_s_direction(cache: Path, tmp_path: Path, met
 
 def test_class_weights_from_outside(cache: Path, tmp_path: Path) -> None:
     plain, weighted = (
-        quick(cache, tmp_path / f"{name}.db", trials=2, class_weights=weights)
+        quick(cache, tmp_path / f"{name}.db", n_trials=2, class_weights=weights)
         for name, weights in (("plain", None), ("weighted", (1.0, 6.0)))
     )
     trial = weighted.best
@@ -133,7 +133,7 @@ def test_class_weights_from_outside(cache: Path, tmp_path: Path) -> None:
     assert trial.threshold < plain.best.threshold
     assert "a reactive patient weighs 1 and a malignant one 6" in weighted.measured_on
     with pytest.raises(StudyError, match=r"class weights \(1,6, now none\); give --class-weights 1,6"):
-        quick(cache, tmp_path / "weighted.db", trials=2)
+        quick(cache, tmp_path / "weighted.db", n_trials=2)
 
 
 def test_a_point_that_was_scored_is_not_scored_again(
@@ -144,8 +144,8 @@ def test_a_point_that_was_scored_is_not_scored_again(
     scored: list[Any] = []
     score_plan = evaluate_module.score_plan
     monkeypatch.setattr(evaluate_module, "score_plan", lambda *a: scored.append(a) or score_plan(*a))
-    quick(cache, tmp_path / "s.db", trials=3)
-    quick(cache, tmp_path / "s.db", trials=5)  # known from the file as well
+    quick(cache, tmp_path / "s.db", n_trials=3)
+    quick(cache, tmp_path / "s.db", n_trials=5)  # known from the file as well
     rows = trials_of(tmp_path / "s.db")
     assert len(scored) == 2
     assert [attrs.get("same_as") for *_, attrs in rows] == [None, None, 0, 1, 0]
@@ -167,11 +167,11 @@ def test_a_failure_of_the_search_is_raised_and_without_influence(
 
     monkeypatch.setattr(evaluate_module, "score_plan", fails_once)
     with pytest.raises(OSError, match="made to fail"):
-        quick(cache, tmp_path / "failed.db", trials=LEARNT, seed=4)
+        quick(cache, tmp_path / "failed.db", n_trials=LEARNT, seed=4)
     assert [number for number, *_ in trials_of(tmp_path / "failed.db")] == [*range(17), *range(18, LEARNT)]
-    quick(cache, tmp_path / "failed.db", trials=LEARNT, seed=4)
+    quick(cache, tmp_path / "failed.db", n_trials=LEARNT, seed=4)
     monkeypatch.setattr(evaluate_module, "score_plan", score_plan)
-    quick(cache, tmp_path / "whole.db", trials=LEARNT, seed=4)
+    quick(cache, tmp_path / "whole.db", n_trials=LEARNT, seed=4)
     assert trials_of(tmp_path / "failed.db") == trials_of(tmp_path / "whole.db")
 
 
@@ -179,7 +179,7 @@ def test_a_full_disk_ends_in_a_sentence_and_keeps_what_is_there(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = tmp_path / "s.db"
-    quick(cache, study, trials=2)
+    quick(cache, study, n_trials=2)
     connect = sqlite3.connect
 
     def small(*arguments: Any, **options: Any) -> sqlite3.Connection:
@@ -192,11 +192,11 @@ def test_a_full_disk_ends_in_a_sentence_and_keeps_what_is_there(
     monkeypatch.setattr(sqlite3, "connect", small)
     monkeypatch.setattr("optuna.storages._rdb.storage.time.sleep", lambda _: None)
     with pytest.raises(StudyError, match=r"cannot be written \(database or disk is full\); free disk space"):
-        quick(cache, study, trials=40)
+        quick(cache, study, n_trials=40)
     monkeypatch.setattr(sqlite3, "connect", connect)
     kept = load_study(study).n_trials
     assert 2 <= kept < 40
-    assert quick(cache, study, trials=kept + 1).n_trials == kept + 1
+    assert quick(cache, study, n_trials=kept + 1).n_trials == kept + 1
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_study_of_something_else_is_refused_and_kept(
     cache: Path, tmp_path: Path, changed: dict[str, Any], sentence: str
 ) -> None:
     study = tmp_path / "s.db"
-    quick(cache, study, trials=2)
+    quick(cache, study, n_trials=2)
     before = study.read_bytes()
     kind = changed.pop("cache", None)
     other = cache if kind is None else tmp_path / "other.h5"
@@ -236,7 +236,7 @@ def test_a_study_of_something_else_is_refused_and_kept(
         table = patients()
         save_cache(other, table, {"frozen": features(table, seed=77)})
     with pytest.raises(StudyError) as caught:
-        tune(other, study, trials=4, **({"heads": QUICK} | changed))
+        tune(other, study, n_trials=4, **({"heads": QUICK} | changed))
     assert sentence in str(caught.value)
     assert "or begin a new study with --study NAME" in str(caught.value)
     assert study.read_bytes() == before
@@ -244,20 +244,20 @@ def test_a_study_of_something_else_is_refused_and_kept(
 
 def test_one_process_at_a_time(cache: Path, tmp_path: Path) -> None:
     study = tmp_path / "s.db"
-    quick(cache, study, trials=2)
+    quick(cache, study, n_trials=2)
     with owned(study):
         with pytest.raises(StudyError, match="being tuned by another process"):
-            quick(cache, study, trials=3)
+            quick(cache, study, n_trials=3)
         assert load_study(study).n_trials == 2  # reading is free
-    assert quick(cache, study, trials=3).n_trials == 3
+    assert quick(cache, study, n_trials=3).n_trials == 3
 
 
 def test_odd_paths_are_only_paths(cache: Path, tmp_path: Path) -> None:
     study = tmp_path / "a b{c}%20?d#e" / "s'x.db"
-    assert quick(cache, study, trials=2).n_trials == 2
+    assert quick(cache, study, n_trials=2).n_trials == 2
     assert sorted(p.name for p in study.parent.iterdir()) == [".s'x.db.lock", "s'x.db"]
     moved = study.rename(tmp_path / "moved.db")
-    assert quick(cache, moved, trials=3).n_trials == 3
+    assert quick(cache, moved, n_trials=3).n_trials == 3
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_what_is_no_study_is_refused_and_left_alone(
         assert isinstance(content, bytes)
         study.write_bytes(content)
     before = study.read_bytes()
-    for read in (lambda: load_study(study), lambda: tune(cache, study, trials=2)):
+    for read in (lambda: load_study(study), lambda: tune(cache, study, n_trials=2)):
         with pytest.raises(StudyError, match=r"s\.db is (not a study .*: it is an? |damaged)"):
             read()
     assert study.read_bytes() == before
@@ -309,7 +309,7 @@ def test_bad_arguments_get_a_sentence_and_nothing_is_written(cache: Path, tmp_pa
 
 def test_optuna_says_nothing(cache: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = optuna.logging.get_verbosity()
-    quick(cache, tmp_path / "s.db", trials=3)
+    quick(cache, tmp_path / "s.db", n_trials=3)
     assert optuna.logging.get_verbosity() == before
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""

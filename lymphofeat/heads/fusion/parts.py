@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, clone
 
 from ...cache.bags import Bags
-from ..base import ExplainsImages, FitCache, Head, Split
+from ..base import ExplainsImages, FitCache, Head, HeadMixin, Split
 from ..checks import check_params
 from ..contributions import Contributions
 from ..linear import Logistic
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 _LARGEST_LOG_ODDS = 1e-7
 
 
-class FusedHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class FusedHead(HeadMixin, BaseEstimator):  # type: ignore[misc]
     """A head made of two.
 
     Args:

@@ -11,13 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
 from ...cache.bags import Bags
+from ...cache.pooling import POOLINGS
 from ..base import FitCache, Head, Split, fit_predict
 from ..checks import check_both_classes, is_above, is_whole
 from ..contributions import Contributions
 from ..gaussian_process import HEAD_TYPE as GP
 from ..inner import inner_folds, inner_splits
 from ..linear import HEAD_TYPE as LOGISTIC
-from ..pooling import POOLINGS
 from ..registry import HeadType, TrialLike
 from ..regression import exact_regression
 from .parts import FIRST_PARTS, FusedHead, build_fused, log_odds, suggest_parts, sum_of_parts

@@ -9,14 +9,14 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from ...cache.bags import Bags
 from ...cohort.clinical import person_numbers
-from ..base import FitCache, Split
+from ..base import FitCache, HeadMixin, Split
 from ..checks import check_both_classes, check_params, is_above, is_whole
 from ..clinical import ClinicalFeatures
 from ..registry import TrialLike
@@ -40,7 +40,7 @@ FIRST: Mapping[str, Any] = {
 _HELD_BYTES = 1 << 29
 
 
-class NeuralHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class NeuralHead(HeadMixin, BaseEstimator):  # type: ignore[misc]
     """A network over the instances of a bag, trained by AdamW on the cross-entropy of patients.
 
     All models of a call (splits × members) are trained together; how many threads share the work is

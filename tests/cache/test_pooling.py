@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from lymphofeat.cache import pooling
 from lymphofeat.cache.bags import Bags
+from lymphofeat.cache.pooling import POOLINGS, QUANTILES, pool
 from lymphofeat.errors import InputError
-from lymphofeat.heads import pooling
-from lymphofeat.heads.pooling import POOLINGS, QUANTILES, pool
 
 NAIVE = {
     "mean": lambda bag: bag.mean(axis=0),

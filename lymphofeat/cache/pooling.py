@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cache.bags import Bags
 from ..errors import InputError
+from .bags import Bags
 
 __all__ = ["POOLINGS", "QUANTILES", "TOP_SHARE", "Pooling", "bag_means", "pool", "runs_of_bags"]
 

@@ -1,0 +1,302 @@
+"""A bundle in memory, and what it answers: new patients in, a table of probabilities, decisions and warnings out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from ..cache.bags import Bags
+from ..cohort.clinical import clinical_frame
+from ..cohort.decoding import bit_depth
+from ..cohort.model import Patient
+from ..encoder.frozen import Block, BlockEncoder, choose_device, encode_blocks
+from ..encoder.pixels import read_block
+from ..errors import InputError
+from ..estimates.conformal import REFER, Conformal
+from ..final.refit import Member
+from ..parallel import one_thread
+from ..progress import Progress, Silent
+from ..storage.paths import AnyPath
+from .encoders import EncoderRecord, rebuild
+from .manifest import BundleFiles
+from .out_of_distribution import ImageDistribution, TrainingRanges, out_of_distribution, patient_means
+from .patients import NewPatients, check_images, read_patients
+
+__all__ = ["COLUMNS", "Bundle", "encoder_file", "mixed"]
+
+Floats = NDArray[np.float64]
+
+COLUMNS = ("id", "probability", "calibrated", "decision", "set", "warnings")
+_WORDS = ("reactive", "malignant")
+_NOT_COMPARED = "not compared with the training images"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An exported model.
+
+    Attributes:
+        files: its files.
+        about: `model.json`.
+        encoders: one per fit; none where the model looks at no image.
+        members: fitted heads, one per fit, with their shares.
+        threshold: malignant at this probability or above.
+        conformal: prediction sets, if asked for at the export.
+        calibrator: of the probability, likewise.
+        reference: the day on which ages are counted.
+        table: ranges of the training patients.
+        images: per encoder, what their images were like; None where that was stored in a way that cannot be read.
+        notes: what has to be known of this bundle, in sentences.
+    """
+
+    files: BundleFiles
+    about: Mapping[str, Any]
+    encoders: tuple[EncoderRecord, ...]
+    members: tuple[Member, ...]
+    threshold: float
+    conformal: Conformal | None
+    calibrator: Any
+    reference: date
+    table: TrainingRanges
+    images: tuple[ImageDistribution, ...] | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Of the manifest, and so of every file."""
+        return self.files.digest
+
+    @property
+    def sees_images(self) -> bool:
+        return bool(self.encoders)
+
+    @property
+    def sees_clinical(self) -> bool:
+        return bool(self.about["sees_clinical"])
+
+    @property
+    def n_fits(self) -> int:
+        return len(self.members[0].heads)
+
+    def encoder(self, number: int, device: torch.device) -> BlockEncoder:
+        """The encoder of a fit, at work.
+
+        Raises:
+            BundleError: its file is not of its backbone.
+        """
+        record, name = self.encoders[number], encoder_file(number)
+        content = self.files.read(name) if record.kind == "network" else None
+        return rebuild(record, content, self.files.root / name, device)
+
+    def probabilities(self, bags: Sequence[Bags], clinical: pd.DataFrame) -> Floats:
+        """(n,) float64 of malignant.
+
+        Args:
+            bags: per fit, the patients under its encoder; without images, bags of no features.
+            clinical: (n,) rows: age (years), sex ("M", "F", ""), count (10⁹/l).
+        """
+        return mixed(self.members, bags, clinical)
+
+    def __repr__(self) -> str:
+        seen = [
+            name
+            for name, sees in (("images", self.sees_images), ("clinical values", self.sees_clinical))
+            if sees
+        ]
+        return (
+            f"<Bundle {self.files.root.name}: {len(self.members)} head{'s' if len(self.members) > 1 else ''} × "
+            f"{self.n_fits} fits on {' and '.join(seen)}, threshold {self.threshold:.3f}>"
+        )
+
+    def predict(
+        self,
+        patients: AnyPath | Bags | Sequence[Bags] | None = None,
+        clinical: AnyPath | pd.DataFrame | None = None,
+        *,
+        device: str = "auto",
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """Predict new patients, from their images or from features.
+
+        Args:
+            patients: a folder with one folder of images per patient, or a cohort; or bags of features under the
+                bundle's encoder, one `Bags` per encoder where it has several; None for a model of clinical values.
+            clinical: with a folder, the CSV with ID, GENDER, DOB or AGE, LYMPH_COUNT. With bags, a table with a row per
+                patient and the columns age (years), sex ("M", "F", ""), lymphocyte_count (10⁹/l), NaN or "" where a
+                value is missing; its column `id`, else its index, names the patients. None: no clinical values.
+            device, workers: of encoding images; "auto", "cpu", "cuda" or "mps"; threads, by default one per core.
+            progress: told of images.
+
+        Returns:
+            One row per patient: id, probability (of malignant), calibrated and set (where the bundle has them),
+            decision ("reactive", "malignant" or "refer"), warnings (joined by "; ").
+
+        Raises:
+            InputError: patients, tables or images that cannot be used (all are listed), or bags that are not of the
+                bundle's encoders.
+        """
+        if isinstance(patients, str | PathLike):
+            if isinstance(clinical, pd.DataFrame):
+                raise InputError("With a folder of images, clinical values come from a CSV; give its path.")
+            csv = None if clinical is None else Path(clinical)
+            new = read_patients(Path(patients), csv, self.reference, images=self.sees_images)
+            told = progress or Silent()
+            for note in (*self.notes, *new.notes):
+                told.note(note)
+            return self.predict_patients(new, device=device, workers=workers, progress=progress)
+        bags = self._given(patients, len(clinical) if isinstance(clinical, pd.DataFrame) else 0)
+        return self._table(bags, _clinical_table(bags[0].lengths, clinical))
+
+    def predict_patients(
+        self,
+        new: NewPatients,
+        *,
+        device: str = "auto",
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """As `predict`, for patients that were read already."""
+        bags = _bags(self, new.patients, device, workers, progress or Silent())
+        return self._table(bags, new.table)
+
+    def _given(self, patients: Bags | Sequence[Bags] | None, n: int) -> list[Bags]:
+        """Per fit, the bags that a caller hands over; for a model of clinical values, n bags of nothing.
+
+        Raises:
+            InputError: they are not of the bundle's encoders.
+        """
+        if not self.sees_images:
+            one = np.ones(n, dtype=np.int64)
+            nothing = Bags(np.empty((n, 0), dtype=np.float32), np.arange(n), one)
+            return [patients if isinstance(patients, Bags) else nothing] * self.n_fits
+        bags = [patients] if isinstance(patients, Bags) else list(patients or ())
+        widths = [self.encoder_width(number) for number in range(self.n_fits)]
+        if [bag.dim if width else None for bag, width in zip(bags, widths, strict=False)] != widths:
+            raise InputError(
+                f"{self.files.root} takes the bags of {self.n_fits} encoder{'s' if self.n_fits > 1 else ''} with "
+                f"{widths[0]} features of an image, not {bags}."
+            )
+        return bags
+
+    def encoder_width(self, fit: int) -> int | None:
+        """Features of an image under the encoder of a fit; None where it is not known or no image is looked at."""
+        return len(self.images[fit].mean) if self.images else None
+
+    def _table(self, bags: Sequence[Bags], clinical: pd.DataFrame) -> pd.DataFrame:
+        p = self.probabilities(bags, clinical)
+        columns: dict[str, object] = {"id": clinical["id"], "probability": p}
+        if self.calibrator is not None:
+            columns["calibrated"] = self.calibrator.transform(np.clip(p, 0, 1))
+        decided = (p >= self.threshold).astype(np.int8)
+        if self.conformal is not None:
+            inside = self.conformal.sets(np.clip(p, 0, 1))
+            decided = self.conformal.decide(np.clip(p, 0, 1))
+            columns["set"] = [" ".join(np.array(_WORDS)[row]) for row in inside]
+        columns["decision"] = ["refer" if d == REFER else _WORDS[d] for d in decided]
+        columns["warnings"] = _warnings(self, bags, clinical)
+        return pd.DataFrame({name: columns[name] for name in COLUMNS if name in columns})
+
+
+def _clinical_table(n_images: NDArray[np.int64], given: AnyPath | pd.DataFrame | None) -> pd.DataFrame:
+    """The table of patients that came as bags: id, n_images, sex, age, lymphocyte_count.
+
+    Raises:
+        InputError: not a DataFrame with a row for each of them.
+    """
+    table = pd.DataFrame(index=range(len(n_images))) if given is None else given
+    if not isinstance(table, pd.DataFrame) or len(table) != len(n_images):
+        raise InputError(
+            f"With bags of {len(n_images)} patients, clinical values are a DataFrame of as many rows."
+        )
+    missing = {"sex": "", "age": np.nan, "lymphocyte_count": np.nan}
+    values = {name: table[name].to_numpy() if name in table else value for name, value in missing.items()}
+    return pd.DataFrame({"id": list(table.get("id", table.index)), "n_images": n_images, **values})
+
+
+def mixed(members: Sequence[Member], bags: Sequence[Bags], clinical: pd.DataFrame) -> Floats:
+    """(n,) float64: averaged over the fits, weighted over the members."""
+    clinical = clinical_frame(clinical)
+    total = np.zeros(len(clinical))
+    with one_thread():
+        for member in members:
+            for head, seen in zip(member.heads, bags, strict=True):
+                p = head.predict_proba(seen, clinical)[:, 1]
+                total += member.weight * np.asarray(p, dtype=np.float64) / len(member.heads)
+    return total
+
+
+def encoder_file(number: int) -> str:
+    """Of a fit's encoder, in the bundle."""
+    return f"encoders/encoder-{number}.safetensors"
+
+
+def _bags(
+    bundle: Bundle, patients: Sequence[Patient], device: str, workers: int | None, progress: Progress
+) -> list[Bags]:
+    """Per fit, the patients' bags under its encoder."""
+    lengths = np.array([len(p.images) for p in patients], dtype=np.int64)
+    starts = np.cumsum(lengths) - lengths
+    images = [image for patient in patients for image in patient.images]
+    if not bundle.sees_images:
+        nothing = Bags(np.empty((len(images), 0), dtype=np.float32), starts, lengths)
+        return [nothing] * bundle.n_fits
+    target, found = choose_device(device), bit_depth(images)
+    progress.start("encoding", len(images) * len(bundle.encoders), "images")
+    try:
+        encoded = (
+            _encoded(bundle.encoder(number, target), images, record, record.bits or found, workers, progress)
+            for number, record in enumerate(bundle.encoders)
+        )
+        return [Bags(features, starts, lengths) for features in encoded]
+    except InputError:
+        check_images(patients, max(record.crop for record in bundle.encoders))  # all of them at once
+        raise
+    finally:
+        progress.stop()
+
+
+def _encoded(
+    encoder: BlockEncoder,
+    images: Sequence[Path],
+    record: EncoderRecord,
+    bits: int,
+    workers: int | None,
+    progress: Progress,
+) -> NDArray[np.float32]:
+    """(n_images, D) features."""
+    size = record.block
+    blocks: list[Block] = [(first, images[first : first + size]) for first in range(0, len(images), size)]
+    parts: dict[int, NDArray[np.float32]] = {}
+    lock = Lock()
+
+    def sink(first: int, features: NDArray[np.float32]) -> None:
+        with lock:
+            parts[first] = features
+            progress.advance(len(features))
+
+    encode_blocks(encoder, blocks, sink, workers=workers, read=partial(read_block, bits=bits))
+    return np.concatenate([parts[first] for first, _ in blocks])
+
+
+def _warnings(bundle: Bundle, bags: Sequence[Bags], clinical: pd.DataFrame) -> list[str]:
+    strange = np.zeros(len(clinical), dtype=bool)
+    said = [] if bundle.images is not None else [_NOT_COMPARED]
+    if bundle.images:
+        distances = [one.distances(patient_means(bag)) for one, bag in zip(bundle.images, bags, strict=True)]
+        strange = out_of_distribution(distances, bundle.images)
+    texts = []
+    for row, far in zip(clinical.to_dict("records"), strange, strict=True):
+        values = {str(key): value for key, value in row.items()}
+        found = bundle.table.warnings(values, images=bundle.sees_images, clinical=bundle.sees_clinical)
+        texts.append("; ".join([*said, *["unlike the training images"] * int(far), *found]))
+    return texts

@@ -1,0 +1,160 @@
+"""`extract` and `finetune`: both passes over a cohort's images as one call each, with the command's options."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from ..cohort.model import Cohort
+from ..cohort.read import read_cohort
+from ..cohort.reading import reading_notes
+from ..errors import InputError
+from ..progress import Progress, Silent
+from ..storage.paths import AnyPath
+from .extract import ExtractSummary, encode_frozen, start_of, writer_for
+from .finetune import FinetuneSummary, encode_finetuned, settings_from
+
+__all__ = ["ExtractOptions", "Extraction", "extract", "finetune"]
+
+
+class ExtractOptions(TypedDict, total=False):
+    """What both passes take; see `extract`."""
+
+    recipe: str
+    epochs: int | None
+    train_from: str | None
+    nested: bool
+    name: str | None
+    weights: str
+    backbone: str | None
+    seed: int | None
+    crop: int | None
+    batch_size: int
+    device: str
+    dtype: str
+    emulate_bfloat16: bool
+    n_folds: int | None
+    fold_seed: int
+    force: bool
+    workers: int | None
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What `extract` did.
+
+    Attributes:
+        frozen: the pass of the encoder as it is; None without.
+        finetuned: the encoders that were fine-tuned; None without.
+    """
+
+    frozen: ExtractSummary | None
+    finetuned: FinetuneSummary | None
+
+
+def extract(
+    cohort: Cohort | AnyPath,
+    cache: AnyPath,
+    *,
+    frozen: bool = False,
+    finetune: bool = False,
+    recipe: str = "default",
+    epochs: int | None = None,
+    train_from: str | None = None,
+    nested: bool = False,
+    name: str | None = None,
+    weights: str = "imagenet",
+    backbone: str | None = None,
+    seed: int | None = None,
+    crop: int | None = None,
+    batch_size: int = 64,
+    device: str = "auto",
+    dtype: str = "float32",
+    emulate_bfloat16: bool = False,
+    n_folds: int | None = None,
+    fold_seed: int = 0,
+    force: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Extraction:
+    """Compute the features of every image and keep them in the cache; goes on where an earlier run was stopped.
+
+    First by the encoder as it is (frozen), then by encoders that are fine-tuned on the cohort, one per fold and without
+    that fold, so that heads can be scored on it.
+
+    Args:
+        cohort: of `read_cohort`, or its folder.
+        cache: the HDF5 file, made if need be; its other encodings stay.
+        frozen: only the encoder as it is: no labels used, minutes.
+        finetune: only the fine-tuned encoders.
+        recipe: how to fine-tune: a name that `lymphofeat recipes` lists, or a file.
+        epochs, train_from, backbone, crop, n_folds: instead of the recipe's; see `lymphofeat extract --help`.
+        nested: also encoders that are blind to two folds, for nested cross-validation.
+        name: of the fine-tuned encoder family.
+        weights: "imagenet", "none" (untrained: a control experiment, needs `seed`), or a file.
+        seed: of random weights and of training; 0 if None.
+        batch_size: images that go through the network together.
+        device: "auto", "cpu", "cuda" or "mps".
+        dtype, emulate_bfloat16: of the arithmetic, "float32" or "bfloat16"; see `ExtractSettings`.
+        fold_seed: of the folds.
+        force: replace what is there and does not fit; train anew.
+        workers: threads that decode and encode, by default one per core.
+        progress: told of images and epochs.
+
+    Raises:
+        InputError: both `frozen` and `finetune`, or a cohort, an image, a recipe or a setting that cannot be used.
+        WeightsError: the weights cannot be had.
+        LeakageError: the start weights were fine-tuned on a cohort's labels.
+        StaleCacheError: the cache was made from other images, labels or settings.
+        CacheError: another process is writing, the disk is full, or features are NaN, infinite or all zero.
+
+    Example:
+        >>> done = extract("data", "cache/small.h5", frozen=True, weights="none", seed=0, crop=32, n_folds=3)
+        >>> done.frozen
+        <ExtractSummary resnet18-random0-crop32: 32 images × 512 features in small.h5>
+    """
+    if frozen and finetune:
+        raise InputError("frozen and finetune exclude each other; leave both out for both encodings.")
+    settings = settings_from(
+        recipe=recipe, epochs=epochs, train_from=train_from, nested=nested, name=name, weights=weights,
+        backbone=backbone, seed=seed, crop=crop, batch_size=batch_size, device=device, dtype=dtype,
+        emulate_bfloat16=emulate_bfloat16, n_folds=n_folds, fold_seed=fold_seed,
+    )  # fmt: skip
+    found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
+    told = progress or Silent()
+    for note in reading_notes(found.images, settings.extract.crop):
+        told.note(note)
+    start = None if finetune else start_of(settings.extract, told)
+    first = second = None
+    with writer_for(found, Path(cache), settings.extract, force=force, progress=told) as writer:
+        if start is not None:
+            first = encode_frozen(writer, found, start, workers=workers, progress=told)
+        if not frozen:
+            second = encode_finetuned(writer, found, settings, workers=workers, progress=told)
+    return Extraction(first, second)
+
+
+def finetune(cohort: Cohort | AnyPath, cache: AnyPath, **options: Unpack[ExtractOptions]) -> FinetuneSummary:
+    """Fine-tune one encoder per fold without that fold, and put their features into the cache.
+
+    `extract(cohort, cache, finetune=True, …)`: what is there already is left as it is, and what was interrupted goes on
+    from its last whole epoch.
+
+    Args:
+        cohort: of `read_cohort`, or its folder.
+        cache: the HDF5 file, made if need be; its other encodings stay.
+        options: as of `extract`.
+
+    Raises:
+        LymphofeatError: as `extract`.
+
+    Example:
+        >>> done = finetune(
+        ...     "data", "cache/tuned.h5", recipe="pooled", epochs=1, weights="none", seed=0, crop=32, n_folds=2
+        ... )
+        >>> len(done.best)
+        2
+    """
+    found = extract(cohort, cache, finetune=True, **options).finetuned
+    assert found is not None, "fine-tuning was asked for"
+    return found
