@@ -111,7 +111,12 @@ def explain(
 
 
 def _explained(
-    cache: Cache, model: FinalModel, fits: list[FinalFit], members: list[Member], patient: str, fold: int | None
+    cache: Cache,
+    model: FinalModel,
+    fits: list[FinalFit],
+    members: list[Member],
+    patient: str,
+    fold: int | None,
 ) -> Explanation:
     row = _row_of(cache, patient)
     probability = float(predict_final(cache, fits, members, np.array([row]))[0])

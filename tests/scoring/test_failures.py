@@ -277,7 +277,7 @@ def test_a_selected_head_that_fails_on_all_patients_gives_way_to_the_next(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = tmp_path / "s.db"
-    tune(cache, study, trials=6, heads=["lda", "logistic"])
+    tune(cache, study, n_trials=6, heads=["lda", "logistic"])
     members = load_study(study).selected.members
     (dropped, *left) = [one.number for one, _ in members]
     refuses = next(one.params for one, _ in members if one.number == dropped)
