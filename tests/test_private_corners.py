@@ -7,7 +7,6 @@ names; when `test_no_other_private_corner_is_used` fails, use a public way, or a
 import ast
 import errno
 import fcntl
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from sklearn.gaussian_process import GaussianProcessClassifier
 from torch import nn
 
 import lymphofeat
+from lymphofeat.storage.kinds import inspect_path
 
 ROOT = Path(lymphofeat.__file__).parent
 # Where → the private module, name or attribute of a library that is used there.
@@ -152,23 +152,11 @@ def test_efficientnet_lite_ends_in_the_layer_that_is_taken_off() -> None:
     )
 
 
-def test_optuna_keeps_trials_in_the_tables_that_are_read(tmp_path: Path) -> None:
-    """The schema of its SQLite files is nobody's promise; `read_rows` reads columns of it."""
-    rows = pytest.importorskip("lymphofeat.studies.rows")
-    if "SELECT" not in inspect.getsource(rows):
-        pytest.skip("studies are read through Optuna alone")
-    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 's.db'}")
-    study = optuna.create_study(storage=storage)
-    trial = study.ask()
-    trial.suggest_categorical("x", ["a", "b"])
-    trial.set_user_attr(rows.NUMBER, 0)
-    trial.report(0.25, 3)
-    study.tell(trial, 0.5)
-    said = changed("studies/rows.py", "Optuna's schema of SQLite files")
-    found = rows.read_rows(storage, storage.get_study_id_from_name(study.study_name))
-    assert len(found) == 1, said
-    assert found[0].value == 0.5, said
-    assert found[0].params == trial.params, said
+def test_optuna_names_its_tables_as_they_are_recognised_by(tmp_path: Path) -> None:
+    """A study's file is told from another SQLite database by the names of Optuna's tables."""
+    path = tmp_path / "s.db"
+    optuna.create_study(storage=f"sqlite:///{path}")
+    assert inspect_path(path).name == "study", changed("storage/kinds.py", "a table of Optuna's SQLite files")
 
 
 def test_hdf5_says_a_locked_file_s_error_number_in_its_text(tmp_path: Path) -> None:
