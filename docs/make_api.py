@@ -68,6 +68,9 @@ def signature(name: str, one: Any) -> str:
     kept = [p for key, p in found.parameters.items() if key != "self"]
     short = f"{name}{found.replace(parameters=kept)}".replace("NoneType", "None")
     short = re.sub(r"\*<class '([^']+)'>", r"Unpack[\1]", short)
+    short = re.sub(
+        r"<function (\w+) at 0x[0-9a-f]+>", r"\1", short
+    )  # a default; its address is another every time
     short = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])", "", short)  # names without their modules
     if len(short) <= 100:
         return short
