@@ -14,10 +14,10 @@ from scipy.special import expit
 
 from ..errors import InputError
 from ..estimates import DESCRIBED, corrected_t, describe, paired_bootstrap, statistic
-from ..estimates.bca import Weighted, bca_interval
+from ..estimates.bootstrap import Weighted, bca_interval
 from ..estimates.intervals import Interval, Unseen, unseen, widened
 from ..estimates.paired import Compared
-from ..estimates.scores import score
+from ..estimates.scores import mean_of, score
 from ..metric import METRICS, NAMED
 from ..nested.result import Nested
 
@@ -83,7 +83,7 @@ class Runs:
     def weighted(self, name: str) -> Weighted:
         """A metric of `estimates.DESCRIBED`, averaged over the runs, as a function of (B, n) weights."""
         each = [self._weighted_in(name, run) for run in range(self.n_runs)]
-        return lambda weights: np.asarray(np.mean([of_run(weights) for of_run in each], axis=0))
+        return mean_of(each)
 
     def value(self, name: str) -> float:
         """The metric on all patients, averaged over the runs."""

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..estimates.scores import ClassWeights, Interval, bootstrap_of_runs
+from ..estimates.scores import ClassWeights, Interval, bootstrap
 from ..estimates.subgroups import FEWEST, describe_subgroups
 from ..final.handover import FinalModel
 from ..metric import METRICS
@@ -51,8 +51,8 @@ class Evidence:
     def scores(self, class_weights: ClassWeights) -> dict[str, Interval]:
         """Per metric, averaged over the runs, with the bootstrap interval by patient."""
         return {
-            metric: bootstrap_of_runs(
-                metric, self.y, self.probabilities, self.decisions, class_weights
+            metric: bootstrap(
+                metric, self.y, self.probabilities, decision=self.decisions, class_weights=class_weights
             ).interval()
             for metric in METRICS
         }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..estimates.scores import Interval, bootstrap_interval
+from ..estimates.scores import Interval, bootstrap
 from .images import ImageFacts
 from .model import Cohort, Patient
 
@@ -98,7 +98,7 @@ def _quantities(
 def _shortcut(
     name: str, consequence: str, labels: NDArray[np.integer], values: NDArray[np.float64], seed: int
 ) -> Shortcut:
-    interval = bootstrap_interval("auc", labels, values, seed=seed)
+    interval = bootstrap("auc", labels, values, seed=seed).interval()
     higher_in = "malignant"
     if interval.value < 0.5:
         interval = Interval(1 - interval.value, 1 - interval.high, 1 - interval.low)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..estimates.scores import Bootstrap, Interval, bootstrap
+from ..estimates.bootstrap import Resampled
+from ..estimates.scores import Interval, bootstrap
 from ..metric import METRICS, find_metric
 from .out_of_fold import OutOfFold
 from .pipelines import Pipeline
@@ -90,7 +91,7 @@ def _ordering(probabilities: NDArray[np.float64], folds: NDArray[np.int8]) -> ND
 
 def _scores(
     y: Labels, found: OutOfFold, order: NDArray[np.float64], who: NDArray[np.bool_]
-) -> dict[str, Bootstrap]:
+) -> dict[str, Resampled]:
     return {
         name: bootstrap(
             name,
@@ -160,7 +161,7 @@ class Comparison:
     def difference(self, one: Measured, other: Measured, metric: str | None = None) -> Interval:
         """`one` − `other` with its 95 % interval, on the same resamples of the patients."""
         metric = metric or self.metric
-        return (one.all[metric] - other.all[metric]).interval()
+        return (one.all[metric] - other.all[metric]).percentile()
 
     def verdict(self, one: Measured, other: Measured, metric: str | None = None) -> str:
         """ "better", "worse" or "": whether the difference's interval leaves zero out."""

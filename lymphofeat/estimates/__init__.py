@@ -5,7 +5,7 @@ The methods with their sources: docs/method.md; their measured coverage: docs/co
 """
 
 from .agreement import Agreement, agreement
-from .bca import Resampled, bca_interval, resample
+from .bootstrap import Resampled, bca_interval, resample
 from .calibration import error_if_calibrated
 from .calibrators import CALIBRATORS, BetaCalibrator, IsotonicCalibrator, PlattCalibrator
 from .conformal import REFER, Conformal, split_conformal

@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._checks import Floats, Labels, labels_and_probabilities, share
 from ._logistic import fit_logistic, log_odds
-from .bca import Weighted
+from .bootstrap import Weighted, resample_weights
 from .exact import errors_unseen
-from .scores import Interval, resample_weights
+from .scores import Interval
 
 __all__ = [
     "N_BINS",

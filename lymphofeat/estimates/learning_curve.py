@@ -66,7 +66,7 @@ def fit_learning_curve(
         sizes: (S,) numbers of training patients, at least three different ones.
         scores: (S,) the score with each, larger is better (give a loss its minus sign).
         draws: (B, S) what the scores might as well have been, a row per draw: the scores on resampled patients
-            (`bca.resample` with one seed for all sizes, so that a row is one resample), or of repeats. Their variances
+            (`bootstrap.resample` with one seed for all sizes, a row is one resample), or of repeats. Their variances
             are the weights of the fit, their fits the interval.
         bounds: of a, the score with infinitely many patients.
 

@@ -1,8 +1,8 @@
 """All metrics of a set of predictions, each with its interval, ready for a table.
 
 Each metric is a function of patients' weights, so that bootstrap and jackknife are a few array operations. The
-intervals are stratified BCa (`bca`), those of sensitivity and specificity Clopper–Pearson (`exact`), that of the AUC
-DeLong's on the logit scale (`delong`), that of the calibration error its own (`calibration`). They hold for the
+intervals are stratified BCa (`bootstrap`), those of sensitivity and specificity Clopper–Pearson (`exact`), that of the
+calibration error its own (`calibration`). They hold for the
 classes' shares of these patients.
 """
 
@@ -14,16 +14,15 @@ from numpy.typing import ArrayLike
 from ..errors import InputError
 from ..metric import METRICS
 from ._checks import Floats, Labels, labels_and_decisions, labels_and_probabilities, share
-from .bca import Weighted, bca_interval
+from .bootstrap import Weighted, resample
 from .calibration import (
     calibration_error,
     calibration_error_interval,
     calibration_intercept,
     calibration_slope,
 )
-from .delong import delong_interval
-from .exact import flawless_balanced_accuracy, share_interval
-from .scores import Interval, judged, weighted_score
+from .exact import share_interval
+from .scores import Interval, bootstrap, judged, weighted_score
 
 __all__ = ["DESCRIBED", "FEWEST_AT_95", "describe", "sensitivity_at", "specificity_at", "statistic"]
 
@@ -129,28 +128,27 @@ def describe(
             members = labels if name == "sensitivity" else ~labels
             right = int((decided == labels)[members].sum())
             return share_interval(right, int(members.sum()), confidence)
-        if name == "auc":
-            return delong_interval(labels, probabilities, confidence)
         if name == "calibration_error":
             return calibration_error_interval(
                 labels, probabilities, confidence=confidence, n_resamples=n_resamples, seed=seed
             )
-        score = statistic(name, labels, probabilities, decided)
-        found = bca_interval(score, labels, n_resamples=n_resamples, confidence=confidence, seed=seed)
-        return _seen_beyond(name, found, labels, confidence)
+        options = {"n_resamples": n_resamples, "seed": seed}
+        if name in METRICS:
+            found = bootstrap(name, labels, probabilities, decision=decided, **options)
+        else:
+            found = resample(statistic(name, labels, probabilities), labels, **options)
+        return _known(name, found.interval(confidence), labels)
 
     return [(name, measured(name)) for name in names]
 
 
-def _seen_beyond(name: str, found: Interval, labels: Labels, confidence: float) -> Interval:
+def _known(name: str, found: Interval, labels: Labels) -> Interval:
     """The interval, or what can be said where the bootstrap cannot give one."""
     limiting = {"sensitivity_at_95_specificity": ~labels, "specificity_at_95_sensitivity": labels}.get(name)
     if limiting is not None and int(limiting.sum()) < FEWEST_AT_95:
         return Interval(found.value, float("nan"), float("nan"))
     if found.low < found.high or np.isinf(found.value):
         return found
-    if name == "balanced_accuracy" and found.value == 1:
-        return flawless_balanced_accuracy(int((~labels).sum()), int(labels.sum()), confidence)
     return Interval(found.value, float("nan"), float("nan"))
 
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ._checks import Floats, Labels, labels_and_probabilities, share
-from .scores import resample_weights
+from .bootstrap import resample_weights
 
 __all__ = ["TREAT_ALL", "TREAT_NONE", "Curve", "decision_curves", "net_benefit", "net_benefit_difference"]
 

@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 
 from ..errors import InputError
 from ._checks import labels_and_decisions
-from .bca import Weighted, resample
+from .bootstrap import Weighted, resample
 from .scores import Interval
 
 __all__ = ["Compared", "McNemar", "mcnemar", "paired_bootstrap"]
@@ -66,7 +66,7 @@ def paired_bootstrap(
         seed: of the resamples.
 
     Raises:
-        InputError: as `bca.resample`.
+        InputError: as `bootstrap.resample`.
     """
     difference = resample(first, y, n_resamples=n_resamples, seed=seed) - resample(
         second, y, n_resamples=n_resamples, seed=seed

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ._checks import Labels, share
-from .bca import Weighted
+from .bootstrap import Weighted
 
 __all__ = ["patients_for_width", "patients_to_halve", "width_with"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._checks import Floats, labels_and_probabilities, share
-from .bca import Weighted, bca_interval
+from .bootstrap import Weighted, bca_interval
 from .exact import errors_unseen
 from .scores import Interval
 from .triage import certainty

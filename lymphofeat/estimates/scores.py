@@ -1,33 +1,31 @@
 """Scores over patients and their uncertainty: five metrics and their bootstrap intervals.
 
-The interval is the percentile bootstrap (Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993,
-chapter 13), stratified by class: every resample draws as many patients of each class as there are. A
-resample is a row of integer weights, so that all resamples of a score are a few array operations.
+Each score is a function of the patients' weights, so all resamples of it are a few array operations. The resamples and
+the intervals are those of `bootstrap`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..metric import METRICS, find_metric
-from .intervals import SEEN, Interval, Unseen, unseen, widened
+from ._checks import Floats, Labels
+from .bootstrap import Resampled, Weighted, resample
+from .intervals import Interval, unseen
 
 __all__ = [
-    "Bootstrap",
     "ClassWeights",
     "Interval",
     "average_precision_score",
     "balanced_accuracy_score",
     "bootstrap",
-    "bootstrap_interval",
-    "bootstrap_of_runs",
     "brier_loss",
     "judged",
     "log_loss",
-    "resample_weights",
+    "mean_of",
     "roc_auc_score",
     "score",
     "weighted_score",
@@ -36,39 +34,6 @@ __all__ = [
 # What a reactive and what a malignant patient weighs in the accuracy, from outside; None: such that both classes
 # weigh the same.
 ClassWeights = tuple[float, float] | None
-
-Floats = NDArray[np.float64]
-Labels = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """A score on all patients and on every resample of them.
-
-    Attributes:
-        value: on all patients.
-        resampled: (B,) float64, on each resample. The same seed and labels draw the same resamples, so two
-            pipelines' scores on the same patients may be subtracted resample by resample.
-        beyond: what a sample without any error, or without any success, cannot see (`intervals`).
-    """
-
-    value: float
-    resampled: Floats
-    beyond: Unseen = SEEN
-
-    def __sub__(self, other: "Bootstrap") -> "Bootstrap":
-        """The paired difference of two scores on the same patients, metric and seed."""
-        beyond = SEEN if other is self else self.beyond.less(other.beyond)
-        return Bootstrap(self.value - other.value, self.resampled - other.resampled, beyond)
-
-    def interval(self, confidence: float = 0.95) -> Interval:
-        """The value with its percentile interval of that coverage, in (0, 1).
-
-        Where no resample differs from a score of 0 or 1, the bounds are the exact ones of `intervals`, or NaN.
-        """
-        tail = (1 - confidence) / 2
-        low, high = np.quantile(self.resampled, [tail, 1 - tail])
-        return widened(Interval(self.value, float(low), float(high)), self.beyond, confidence)
 
 
 def roc_auc_score(y: ArrayLike, score: ArrayLike) -> float:
@@ -160,44 +125,6 @@ def score(metric: str, y: ArrayLike, judged: ArrayLike, class_weights: ClassWeig
     return float(_statistic(metric, class_weights)(labels, values, _once(labels))[0])
 
 
-def bootstrap_interval(
-    metric: str,
-    y: ArrayLike,
-    p: ArrayLike,
-    *,
-    decision: ArrayLike | None = None,
-    class_weights: ClassWeights = None,
-    n_resamples: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """The score on all patients with its stratified percentile bootstrap interval.
-
-    At a perfect AUC or balanced accuracy (1.0) every resample is perfect too: the bounds are then exact ones, see
-    `intervals`; for average precision and log loss they are NaN, not known.
-
-    Args:
-        metric: one of `METRICS`.
-        y: (n,) labels 0 and 1, both present.
-        p: (n,) scores ("auc", "average_precision") or probabilities ("log_loss", "brier") of label 1; not looked at
-            for "balanced_accuracy".
-        decision: (n,) decisions 0 and 1; needed for "balanced_accuracy", not looked at otherwise.
-        class_weights: see `balanced_accuracy_score`; not looked at otherwise.
-        n_resamples: number of resamples, at least 1.
-        confidence: coverage of the interval, in (0, 1).
-        seed: the same seed and labels draw the same resamples for every metric and score.
-
-    Raises:
-        InputError: an unknown metric, no `decision` where it is needed, bad values (see the scores above).
-    """
-    if not 0 < confidence < 1:
-        raise InputError(f"The confidence of an interval must lie between 0 and 1, not be {confidence}.")
-    resampled = bootstrap(
-        metric, y, p, decision=decision, class_weights=class_weights, n_resamples=n_resamples, seed=seed
-    )
-    return resampled.interval(confidence)
-
-
 def bootstrap(
     metric: str,
     y: ArrayLike,
@@ -207,43 +134,44 @@ def bootstrap(
     class_weights: ClassWeights = None,
     n_resamples: int = 2000,
     seed: int = 0,
-) -> Bootstrap:
-    """The score on all patients and on stratified resamples of them; arguments as of `bootstrap_interval`.
+) -> Resampled:
+    """The score on all patients, on stratified resamples of them, and without each of them.
+
+    Its `interval()` is BCa, that of a difference of two is `percentile()`. At a perfect AUC or balanced accuracy (1.0)
+    every resample is perfect too: the bounds are then exact ones, see `intervals`; for average precision and log loss
+    they are NaN, not known.
+
+    Args:
+        metric: one of `METRICS`.
+        y: (n,) labels 0 and 1, both present.
+        p: (n,) scores ("auc", "average_precision") or probabilities ("log_loss", "brier") of label 1; not looked at
+            for "balanced_accuracy". Or (n, runs): the score is then averaged over the runs, on the same resamples.
+        decision: decisions 0 and 1 in the shape of p; needed for "balanced_accuracy", not looked at otherwise.
+        class_weights: see `balanced_accuracy_score`; not looked at otherwise.
+        n_resamples: number of resamples, at least 1.
+        seed: the same seed and labels draw the same resamples for every metric and score.
 
     Raises:
         InputError: an unknown metric, no `decision` where it is needed, bad values (see the scores above).
     """
-    statistic = _statistic(metric, class_weights)
-    if n_resamples < 1:
-        raise InputError(f"The bootstrap needs at least 1 resample, not {n_resamples}.")
-    labels, values = _checked(y, judged(metric, p, decision), metric)
-    resampled = statistic(labels, values, _resampled(labels, n_resamples, seed))
-    value = float(statistic(labels, values, _once(labels))[0])
-    beyond = unseen(metric, value, int((~labels).sum()), int(labels.sum()), class_weights)
-    return Bootstrap(value, resampled, beyond)
+    values = np.asarray(judged(metric, p, decision), dtype=np.float64)
+    runs = values.T if values.ndim == 2 else [values]
+    found = resample(
+        mean_of([weighted_score(metric, y, run, class_weights) for run in runs]),
+        y,
+        n_resamples=n_resamples,
+        seed=seed,
+    )
+    n_malignant = int(found.malignant.sum())
+    beyond = unseen(metric, found.value, len(found.malignant) - n_malignant, n_malignant, class_weights)
+    return replace(found, beyond=beyond)
 
 
-def bootstrap_of_runs(
-    metric: str,
-    y: ArrayLike,
-    p: NDArray[np.float64],
-    decisions: NDArray[np.bool_],
-    class_weights: ClassWeights = None,
-) -> Bootstrap:
-    """The score averaged over runs, on all patients and on resamples of them, the same in every run.
-
-    Args:
-        metric, y, class_weights: as of `bootstrap`.
-        p, decisions: (n, runs), each column as of `bootstrap`.
-    """
-    each = [
-        bootstrap(metric, y, one, decision=decision, class_weights=class_weights)
-        for one, decision in zip(p.T, decisions.T, strict=True)
-    ]
-    value = float(np.mean([b.value for b in each]))
-    malignant = int((np.asarray(y) == 1).sum())
-    beyond = unseen(metric, value, len(np.asarray(y)) - malignant, malignant, class_weights)
-    return Bootstrap(value, np.mean([b.resampled for b in each], axis=0), beyond)
+def mean_of(each: Sequence[Weighted]) -> Weighted:
+    """The mean of several scores as one function of the patients' weights."""
+    if len(each) == 1:
+        return each[0]
+    return lambda weights: np.asarray(np.mean([one(weights) for one in each], axis=0))
 
 
 def judged(metric: str, p: ArrayLike, decision: ArrayLike | None) -> ArrayLike:
@@ -278,14 +206,6 @@ def weighted_score(
     return lambda weights: statistic(labels, judged, weights)
 
 
-def resample_weights(y: ArrayLike, n_resamples: int, seed: int) -> Floats:
-    """(n_resamples, n) float64: how often each resample drew each patient, within the classes of y.
-
-    The same arguments give the same resamples, here and in `bootstrap`.
-    """
-    return _resampled(np.asarray(y) == 1, n_resamples, seed)
-
-
 def _checked(y: ArrayLike, values: ArrayLike, metric: str) -> tuple[Labels, Floats]:
     takes, labels = find_metric(metric).takes, np.asarray(y)
     given = np.asarray(values, dtype=np.float64)
@@ -313,19 +233,6 @@ def _what(metric: str) -> str:
 def _once(labels: Labels) -> Floats:
     """(1, n) weights: every patient once."""
     return np.ones((1, len(labels)))
-
-
-def _resampled(labels: Labels, n_resamples: int, seed: int) -> Floats:
-    """(n_resamples, n) weights: how often each resample drew each patient, within the classes."""
-    rng = np.random.default_rng(seed)
-    weights = np.empty((n_resamples, len(labels)))
-    for members in (np.flatnonzero(~labels), np.flatnonzero(labels)):
-        size = len(members)
-        drawn = rng.integers(size, size=(n_resamples, size))
-        drawn += np.arange(n_resamples)[:, None] * size  # one range of numbers per resample: a single count
-        counts = np.bincount(drawn.ravel(), minlength=n_resamples * size)
-        weights[:, members] = counts.reshape(n_resamples, size)
-    return weights
 
 
 def _auc(labels: Labels, scores: Floats, weights: Floats) -> Floats:

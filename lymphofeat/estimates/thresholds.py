@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from ..errors import InputError
 from ._checks import Floats, Labels, labels_and_decisions, labels_and_probabilities, share
-from .bca import bca_interval
+from .bootstrap import bca_interval
 from .exact import errors_unseen, lower_bound, share_interval
 from .scores import Interval
 

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..estimates.scores import Bootstrap, Interval, bootstrap_of_runs, score
+from ..estimates.bootstrap import Resampled
+from ..estimates.scores import Interval, bootstrap, score
 from ..metric import METRICS
 from ..studies.average import Average
 from ..studies.space import HEAD_TYPE
@@ -113,7 +114,7 @@ def select_ensemble(trials: Sequence[TrialSummary], metric: str, size: int) -> E
     found = library.bootstrap(*outer)
     heaviest = np.argsort(-weights[rule], kind="stable")
     members = tuple((trials[i], float(weights[rule][i])) for i in heaviest if weights[rule][i])
-    difference = (found - library.bootstrap(*nested["single"])).interval()
+    difference = (found - library.bootstrap(*nested["single"])).percentile()
     return Ensemble(members, metric, rule, choices, found.interval(), difference, *outer)
 
 
@@ -181,9 +182,9 @@ class _Library:
             self._better[key] = "greedy" if values["greedy"] > values["head types"] + _TIE else "head types"
         return self._better[key]
 
-    def bootstrap(self, p: Floats, decisions: NDArray[np.bool_]) -> Bootstrap:
+    def bootstrap(self, p: Floats, decisions: NDArray[np.bool_]) -> Resampled:
         """The score of all patients, averaged over the repeats, and on resamples."""
-        return bootstrap_of_runs(self.metric.name, self.y, p, decisions, self.class_weights)
+        return bootstrap(self.metric.name, self.y, p, decision=decisions, class_weights=self.class_weights)
 
 
 _Rule = Callable[[_Library, Rows], Floats]

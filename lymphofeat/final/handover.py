@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..cache.reader import Cache
 from ..errors import InputError, StudyError
-from ..estimates.scores import Bootstrap, Interval, bootstrap_of_runs
+from ..estimates.bootstrap import Resampled
+from ..estimates.scores import Interval, bootstrap
 from ..scoring.failures import reason_of
 from ..studies.average import Average
 from ..studies.selection import DEFAULT, Candidate, rule_named, select
@@ -63,10 +64,12 @@ class FinalModel:
         """Malignant at this probability or above."""
         return self.chosen.threshold
 
-    def bootstrap(self, metric: str) -> Bootstrap:
+    def bootstrap(self, metric: str) -> Resampled:
         """The score of `probabilities` and `decisions`, averaged over the repeats, and on resamples of the patients."""
         best = self.study.best
-        return bootstrap_of_runs(metric, best.y, self.probabilities, self.decisions, best.class_weights)
+        return bootstrap(
+            metric, best.y, self.probabilities, decision=self.decisions, class_weights=best.class_weights
+        )
 
     def expected(self, n_test: int) -> Interval:
         """What a test set of that size would show by the study's metric; see `submissions.expected_range`."""

@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..estimates.scores import Bootstrap, bootstrap_of_runs, score
+from ..estimates.bootstrap import Resampled
+from ..estimates.scores import bootstrap, score
 from ..metric import METRICS
 from ..scoring.score import decide, weighs_equally
 from ..scoring.threshold import one_standard_error_threshold, prevalence_threshold
@@ -75,10 +76,12 @@ class Average:
         ]
         return float(np.mean(thresholds))
 
-    def bootstrap(self, metric: str) -> Bootstrap:
+    def bootstrap(self, metric: str) -> Resampled:
         """The out-of-fold score averaged over the repeats, on all patients and on resamples of them."""
         first = self.members[0][0]
-        return bootstrap_of_runs(metric, first.y, self.probabilities, self.decisions, first.class_weights)
+        return bootstrap(
+            metric, first.y, self.probabilities, decision=self.decisions, class_weights=first.class_weights
+        )
 
 
 def _trials(numbers: Sequence[int]) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..estimates.scores import Bootstrap, ClassWeights, bootstrap
+from ..estimates.bootstrap import Resampled
+from ..estimates.scores import ClassWeights, bootstrap
 from ..metric import METRICS
 from ..scoring.plan import ScoringPlan
 from ..scoring.threshold import prevalence_threshold
@@ -103,10 +104,10 @@ class FoldPruner:
         own, other = self._bootstrap(y, self._own), self._bootstrap(y, self._other)
         self.steps[len(self._rows)] = own.value
         gain = other - own if METRICS[self._metric].is_loss else own - other
-        if gain.interval(_CONFIDENCE).high < 0:
+        if gain.percentile(_CONFIDENCE).high < 0:
             raise TrialPruned
 
-    def _bootstrap(self, y: NDArray[np.int8], folds: list[tuple[Floats, NDArray[np.bool_]]]) -> Bootstrap:
+    def _bootstrap(self, y: NDArray[np.int8], folds: list[tuple[Floats, NDArray[np.bool_]]]) -> Resampled:
         probabilities, decisions = (np.concatenate(parts) for parts in zip(*folds, strict=True))
         return bootstrap(
             self._metric, y, probabilities, decision=decisions, class_weights=self._weights

@@ -175,7 +175,7 @@ class StudySummary:
     def difference(self, trial: TrialSummary, other: TrialSummary | None = None) -> Interval:
         """`trial` − `other` (the best one if None) by the study's metric, on the same resamples of the patients."""
         other = self.best if other is None else other
-        return (trial.bootstrap(self.metric) - other.bootstrap(self.metric)).interval()
+        return (trial.bootstrap(self.metric) - other.bootstrap(self.metric)).percentile()
 
     def is_worse(self, trial: TrialSummary, other: TrialSummary | None = None) -> bool:
         """Whether the interval of `difference` lies on the worse side of zero."""

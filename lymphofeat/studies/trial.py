@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..estimates.scores import Bootstrap, ClassWeights, Interval, bootstrap_of_runs
+from ..estimates.bootstrap import Resampled
+from ..estimates.scores import ClassWeights, Interval, bootstrap
 from ..heads.base import Head
 from ..metric import METRICS
 from ..scoring.score import TrialScores, decide, weighs_equally
@@ -77,16 +78,20 @@ class TrialSummary:
         """The score over all labelled patients with its 95 % bootstrap interval by patient."""
         return self.bootstrap(metric).interval()
 
-    def bootstrap(self, metric: str) -> Bootstrap:
+    def bootstrap(self, metric: str) -> Resampled:
         """The score averaged over the repeats, on all patients and on resamples of them, the same in every repeat."""
         if metric not in self._bootstraps:
-            self._bootstraps[metric] = bootstrap_of_runs(
-                metric, self.y, self.scores.probabilities, self.decisions, self.class_weights
+            self._bootstraps[metric] = bootstrap(
+                metric,
+                self.y,
+                self.scores.probabilities,
+                decision=self.decisions,
+                class_weights=self.class_weights,
             )
         return self._bootstraps[metric]
 
     @cached_property
-    def _bootstraps(self) -> dict[str, Bootstrap]:
+    def _bootstraps(self) -> dict[str, Resampled]:
         return {}
 
     @property

@@ -17,7 +17,7 @@ from lymphofeat.cohort.read import read_cohort
 from lymphofeat.encoder.backbones import backbone_named, untrained
 from lymphofeat.encoder.pixels import Preprocessing, read_block
 from lymphofeat.errors import LeakageError
-from lymphofeat.estimates.scores import bootstrap_interval, roc_auc_score
+from lymphofeat.estimates.scores import bootstrap, roc_auc_score
 from lymphofeat.heads import FitCache, Split, fit_predict, pooled
 from lymphofeat.heads.linear import Logistic
 from lymphofeat.scoring.plan import ScoringPlan
@@ -97,7 +97,7 @@ def honest(cohort: Cohort, path: Path, seed: int) -> tuple[float, float, bool]:
     _, own = out_of_fold(
         cache, lambda fold, _, test: cache.blind_encoding(encoder_family, {fold}).end_to_end[test]
     )
-    interval = bootstrap_interval("auc", y, p)
+    interval = bootstrap("auc", y, p).interval()
     return interval.value, roc_auc_score(y, own), interval.low <= 0.5 <= interval.high
 
 

@@ -9,7 +9,8 @@ from sklearn import metrics
 
 from lymphofeat.errors import InputError
 from lymphofeat.estimates import bca_interval, resample, statistic
-from lymphofeat.estimates.scores import Interval, resample_weights
+from lymphofeat.estimates.bootstrap import resample_weights
+from lymphofeat.estimates.scores import Interval
 
 
 def simulated(n0: int, n1: int, seed: int = 0, distance: float = 1.5) -> tuple[np.ndarray, np.ndarray]:

@@ -18,9 +18,9 @@ from lymphofeat.estimates import (
     risk_coverage,
     sensitive_threshold,
 )
+from lymphofeat.estimates.bootstrap import resample_weights
 from lymphofeat.estimates.exact import lower_bound
 from lymphofeat.estimates.net_benefit import TREAT_ALL, TREAT_NONE
-from lymphofeat.estimates.scores import resample_weights
 
 rows_of = st.lists(
     st.tuples(st.sampled_from([0, 1]), st.integers(0, 10).map(lambda k: k / 10)), min_size=2, max_size=30

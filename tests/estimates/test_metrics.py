@@ -10,8 +10,8 @@ from sklearn import metrics
 
 from lymphofeat.errors import InputError
 from lymphofeat.estimates import DESCRIBED, describe, describe_subgroups, error_if_calibrated, statistic
+from lymphofeat.estimates.bootstrap import resample_weights
 from lymphofeat.estimates.calibration import bins_of, calibration_error
-from lymphofeat.estimates.scores import resample_weights
 
 rows_of = st.lists(
     st.tuples(st.sampled_from([0, 1]), st.integers(0, 10).map(lambda k: k / 10)), min_size=2, max_size=30

@@ -11,7 +11,6 @@ from lymphofeat.estimates.scores import (
     average_precision_score,
     balanced_accuracy_score,
     bootstrap,
-    bootstrap_interval,
     brier_loss,
     log_loss,
     roc_auc_score,
@@ -76,8 +75,8 @@ def test_interval_equals_a_loop_over_resamples(metric: str) -> None:
     y = rng.permutation(np.repeat([0, 1], [25, 45]))
     p = np.round(1 / (1 + np.exp(-(2 * y - 1 + rng.normal(size=70)))), 2)  # rounded: ties
     name, weights = ("balanced_accuracy", (1.0, 3.0)) if metric == "weighted" else (metric, None)
-    interval = bootstrap_interval(
-        name, y, p, decision=p > 0.5, class_weights=weights, n_resamples=4000, confidence=0.9
+    interval = bootstrap(name, y, p, decision=p > 0.5, class_weights=weights, n_resamples=4000).percentile(
+        0.9
     )
     low, high = naive_interval(metric, y, p, 1500)
     width = high - low
@@ -88,15 +87,15 @@ def test_interval_equals_a_loop_over_resamples(metric: str) -> None:
 
 def test_interval_is_a_function_of_its_seed() -> None:
     y, p = np.array([0, 0, 0, 1, 1, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8, 0.3, 0.6, 0.9])
-    assert bootstrap_interval("auc", y, p, seed=4) == bootstrap_interval("auc", y, p, seed=4)
-    assert bootstrap_interval("log_loss", y, p, seed=4) != bootstrap_interval("log_loss", y, p, seed=5)
+    assert bootstrap("auc", y, p, seed=4).interval() == bootstrap("auc", y, p, seed=4).interval()
+    assert bootstrap("log_loss", y, p, seed=4).interval() != bootstrap("log_loss", y, p, seed=5).interval()
 
 
 def test_interval_does_not_depend_on_the_order_of_scores_within_ties() -> None:
     y = np.array([1, 0, 1, 0, 1, 0])
-    flat = bootstrap_interval("auc", y, np.full(6, 0.5))
+    flat = bootstrap("auc", y, np.full(6, 0.5)).interval()
     assert flat == (0.5, 0.5, 0.5)
-    assert bootstrap_interval("auc", y, y.astype(float)) == pytest.approx((1.0, 0.025 ** (1 / 3), 1.0))
+    assert bootstrap("auc", y, y.astype(float)).interval() == pytest.approx((1.0, 0.025 ** (1 / 3), 1.0))
 
 
 def test_interval_covers_the_true_auc_about_as_often_as_it_says() -> None:
@@ -105,7 +104,7 @@ def test_interval_covers_the_true_auc_about_as_often_as_it_says() -> None:
     hits = 0
     for trial in range(200):
         y = np.repeat([0, 1], [40, 60])
-        interval = bootstrap_interval("auc", y, rng.normal(size=100) + y, n_resamples=400, seed=trial)
+        interval = bootstrap("auc", y, rng.normal(size=100) + y, n_resamples=400, seed=trial).interval()
         hits += interval.low <= true <= interval.high
     assert 180 <= hits <= 199  # 95 % of 200 is 190, and the binomial's 3 deviations are 9
 
@@ -128,14 +127,14 @@ def test_interval_covers_the_true_auc_about_as_often_as_it_says() -> None:
 )
 def test_bad_arguments_get_a_sentence(arguments: tuple[str, list[int], list[float]], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        bootstrap_interval(*arguments)
+        bootstrap(*arguments).interval()
 
 
 def test_decisions_must_be_decisions() -> None:
     with pytest.raises(InputError, match="threshold"):
         balanced_accuracy_score([0, 1], [0.2, 0.9])
     with pytest.raises(InputError, match="confidence"):
-        bootstrap_interval("auc", [0, 1], [0.2, 0.9], confidence=1.0)
+        bootstrap("auc", [0, 1], [0.2, 0.9]).interval(1.0)
     for weights in ((1.0, 0.0), (1.0, float("inf")), (1.0,)):
         with pytest.raises(InputError, match="two numbers above 0"):
             balanced_accuracy_score([0, 1], [0, 1], weights)  # type: ignore[arg-type]
@@ -148,17 +147,10 @@ def test_differences_are_taken_on_the_same_resamples(metric: str) -> None:
     a = np.clip(0.5 + 0.2 * (y - 0.5) + rng.normal(0, 0.2, 60), 0.01, 0.99)
     b = np.clip(a + rng.normal(0, 0.03, 60), 0.01, 0.99)
     one, other = (bootstrap(metric, y, p, decision=p >= 0.5, n_resamples=300, seed=5) for p in (a, b))
-    paired = (one - other).interval()
+    paired = (one - other).percentile()
     assert paired.value == pytest.approx(one.value - other.value)
     differences = one.resampled - other.resampled
     assert (paired.low, paired.high) == pytest.approx(tuple(np.quantile(differences, [0.025, 0.975])))
     # Two systems that err alike differ more surely than either is known.
     assert paired.high - paired.low < min(s.interval().high - s.interval().low for s in (one, other))
-    assert (one - one).interval() == (0.0, 0.0, 0.0)
-
-
-def test_an_interval_is_that_of_its_bootstrap() -> None:
-    y, p = np.arange(40) % 2, np.random.default_rng(0).random(40)
-    assert bootstrap("auc", y, p, seed=4).interval(0.9) == bootstrap_interval(
-        "auc", y, p, confidence=0.9, seed=4
-    )
+    assert (one - one).percentile() == (0.0, 0.0, 0.0)

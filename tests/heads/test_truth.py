@@ -81,7 +81,7 @@ def test_what_is_built_for_a_signal_wins(signal: str) -> None:
         assert best.value > truth - short, name
         for other in others:
             difference = best - bootstrap("auc", y, predicted(signal, other), seed=0)
-            assert difference.interval(0.95).low > 0, (name, other)
+            assert difference.percentile(0.95).low > 0, (name, other)
 
 
 def test_where_nothing_is_nothing_wins() -> None:

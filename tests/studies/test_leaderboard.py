@@ -100,7 +100,7 @@ def test_differences_are_paired(summary: StudySummary) -> None:
     expected = bootstrap("auc", Y, other.scores.probabilities[:, 0]) - bootstrap(
         "auc", Y, best.scores.probabilities[:, 0]
     )
-    assert difference == expected.interval()
+    assert difference == expected.percentile()
     assert difference.high < 0
     assert summary.is_worse(other)
     assert not summary.is_worse(best)

@@ -1,4 +1,7 @@
-"""Bias-corrected and accelerated bootstrap intervals, by patient and stratified by class.
+"""The bootstrap by patient, stratified by class, and its bias-corrected and accelerated (BCa) intervals.
+
+Every resample draws as many patients of each class as there are. It is a row of integer weights, so that all resamples
+of a score are a few array operations.
 
 Efron, *Better bootstrap confidence intervals*, JASA 82 (1987). With θ̂ the score, θ*ᵦ its resamples, Φ the normal
 distribution function and α the tail,
@@ -21,9 +24,9 @@ from scipy.special import ndtr, ndtri
 
 from ..errors import InputError
 from ._checks import Floats, Labels, share
-from .scores import Interval, resample_weights
+from .intervals import SEEN, Interval, Unseen, widened
 
-__all__ = ["Resampled", "Weighted", "bca_interval", "resample"]
+__all__ = ["Resampled", "Weighted", "bca_interval", "resample", "resample_weights"]
 
 # (B, n) weights, each row with some weight in both classes → (B,) scores.
 Weighted = Callable[[Floats], Floats]
@@ -39,21 +42,25 @@ class Resampled:
             same patients may be subtracted.
         jackknife: (n,) float64, without that patient; NaN for the only one of its class.
         malignant: (n,) bool, the strata.
+        beyond: what a sample without any error, or without any success, cannot see (`intervals`).
     """
 
     value: float
     resampled: Floats
     jackknife: Floats
     malignant: Labels
+    beyond: Unseen = SEEN
 
     def __sub__(self, other: "Resampled") -> "Resampled":
         """The paired difference of two scores on the same patients, with the same seed."""
+        beyond = SEEN if other is self else self.beyond.less(other.beyond)
         with np.errstate(invalid="ignore"):  # ∞ − ∞ is not a number, and shows as such
             return Resampled(
                 self.value - other.value,
                 self.resampled - other.resampled,
                 self.jackknife - other.jackknife,
                 self.malignant,
+                beyond,
             )
 
     @property
@@ -73,14 +80,15 @@ class Resampled:
     def interval(self, confidence: float = 0.95) -> Interval:
         """The value with its BCa interval of that coverage, in (0, 1).
 
-        Where all resamples score alike the interval has no width: the bootstrap cannot see beyond the sample. An
-        infinite bound says that the sample sets none.
+        Where all resamples score alike the interval has no width, or that of `beyond`: the bootstrap cannot see beyond
+        the sample. An infinite bound says that the sample sets none.
         """
         tail = (1 - share("confidence of an interval", confidence)) / 2
         if (self.resampled == self.value).all():
-            return Interval(self.value, self.value, self.value)
-        low, high = (self._quantile(self._level(z)) for z in (ndtri(tail), -ndtri(tail)))
-        return Interval(self.value, low, high)
+            low = high = self.value
+        else:
+            low, high = (self._quantile(self._level(z)) for z in (ndtri(tail), -ndtri(tail)))
+        return widened(Interval(self.value, low, high), self.beyond, confidence)
 
     def percentile(self, confidence: float = 0.95) -> Interval:
         """The value with its percentile interval: for paired differences, which are nearly symmetric.
@@ -88,7 +96,8 @@ class Resampled:
         There is little for z₀ and a to correct in them, and their own noise costs coverage (docs/coverage.md).
         """
         tail = (1 - share("confidence of an interval", confidence)) / 2
-        return Interval(self.value, self._quantile(tail), self._quantile(1 - tail))
+        found = Interval(self.value, self._quantile(tail), self._quantile(1 - tail))
+        return widened(found, self.beyond, confidence)
 
     def _level(self, z: float) -> float:
         n = len(self.resampled)
@@ -129,6 +138,23 @@ def resample(statistic: Weighted, y: ArrayLike, *, n_resamples: int = 2000, seed
         jackknife[replaceable] = statistic(1 - np.eye(len(malignant))[replaceable])
     value = float(statistic(np.ones((1, len(malignant))))[0])
     return Resampled(value, statistic(resample_weights(y, n_resamples, seed)), jackknife, malignant)
+
+
+def resample_weights(y: ArrayLike, n_resamples: int, seed: int) -> Floats:
+    """(n_resamples, n) float64: how often each resample drew each patient, within the classes of y.
+
+    The same arguments give the same resamples, here and in `resample`.
+    """
+    labels = np.asarray(y) == 1
+    rng = np.random.default_rng(seed)
+    weights = np.empty((n_resamples, len(labels)))
+    for members in (np.flatnonzero(~labels), np.flatnonzero(labels)):
+        size = len(members)
+        drawn = rng.integers(size, size=(n_resamples, size))
+        drawn += np.arange(n_resamples)[:, None] * size  # one range of numbers per resample: a single count
+        counts = np.bincount(drawn.ravel(), minlength=n_resamples * size)
+        weights[:, members] = counts.reshape(n_resamples, size)
+    return weights
 
 
 def bca_interval(
