@@ -132,11 +132,14 @@ def describe(
             return calibration_error_interval(
                 labels, probabilities, confidence=confidence, n_resamples=n_resamples, seed=seed
             )
-        options = {"n_resamples": n_resamples, "seed": seed}
         if name in METRICS:
-            found = bootstrap(name, labels, probabilities, decision=decided, **options)
+            found = bootstrap(
+                name, labels, probabilities, decision=decided, n_resamples=n_resamples, seed=seed
+            )
         else:
-            found = resample(statistic(name, labels, probabilities), labels, **options)
+            found = resample(
+                statistic(name, labels, probabilities), labels, n_resamples=n_resamples, seed=seed
+            )
         return _known(name, found.interval(confidence), labels)
 
     return [(name, measured(name)) for name in names]

@@ -85,12 +85,17 @@ _RULES: tuple[_Rule, ...] = (
         r"nested cross-validation needs three",
         lambda f: f.plan.folds < 3,
     ),
-    ("no encoder is blind to two folds", r"blind to both", lambda f: f.plan.encoders == "per fold"),
+    (
+        "no encoder is blind to two folds",
+        r"blind to both",
+        lambda f: f.plan.encoders == "per fold" or f.plan.kind == "images",
+    ),
     ("no test patient", r"holds no test patient", lambda f: f.plan.test == 0),
     (
         "an ensemble's fold lacks a class",
         r"the patients left to choose an ensemble on lack a class",
-        lambda f: f.scarce or f.mixed,
+        # The rule is chosen without one fold within another, which leaves nobody of two folds.
+        lambda f: f.scarce or f.mixed or f.plan.folds < 3,
     ),
     (
         "features from another toolkit",
