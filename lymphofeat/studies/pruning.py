@@ -78,7 +78,7 @@ class FoldPruner:
         """Take in the probabilities of the test patients of `plan.scored[number]`.
 
         Raises:
-            Hopeless: the head should be stopped.
+            TrialPruned: the head should be stopped.
         """
         fold = self._plan.scored[number]
         if fold.repeat > 0:
