@@ -16,6 +16,7 @@ from lymphofeat.cache import save_cache
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import CacheError, InputError, LeakageError, StudyError
 from lymphofeat.final import refit, submit
+from lymphofeat.heads import registry
 from lymphofeat.heads.base import FitCache, Split, fit_predict
 from lymphofeat.heads.boosting import BoostedTrees
 from lymphofeat.heads.discriminant import ShrunkenLDA
@@ -101,9 +102,11 @@ def brittle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     folder.mkdir()
     (folder / "brittle.py").write_text(BRITTLE, encoding="utf-8")
     monkeypatch.setattr(lymphofeat.heads, "__path__", [*lymphofeat.heads.__path__, str(folder)])
-    head_types.cache_clear()
+    for kept in (registry._own_head_types, head_types):
+        kept.cache_clear()
     yield
-    head_types.cache_clear()
+    for kept in (registry._own_head_types, head_types):
+        kept.cache_clear()
 
 
 def trials_of(path: Path) -> list[tuple[int, Any, dict[str, Any], dict[str, Any]]]:
@@ -144,7 +147,7 @@ def test_a_search_goes_on_and_keeps_why_each_head_failed(cache: Path, tmp_path: 
     assert {params.get("brittle.way") for _, _, params, _ in rows} >= set(WAYS)
     assert summary.best.number not in failed
     assert {trial.number for trial in load_trials(study)} == set(range(trials)) - set(failed)
-    assert f"best of {trials - len(failed)} by" in summary.caveat
+    assert f"best of {trials - len(failed)} trials by" in summary.caveat
     assert summary.failures[0] == f"{len(failed)} of {trials} trials failed:"
     assert any(
         line.endswith("brittle: There are too few patients for this head; add patients.")
