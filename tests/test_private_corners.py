@@ -25,6 +25,8 @@ ROOT = Path(lymphofeat.__file__).parent
 # Where → the private module, name or attribute of a library that is used there.
 USED = {
     ("bundle/classes.py", "sklearn.gaussian_process._gpc"),
+    ("bundle/codec.py", "sklearn.tree._tree"),
+    ("bundle/trees.py", "sklearn.tree._tree"),
     ("encoder/optional_backbones.py", "_fc"),
     ("encoder/frozen.py", "torch.fx.experimental.optimization"),
     ("training/activations.py", "torch.fx.experimental.optimization"),
@@ -97,6 +99,22 @@ def test_scikit_learn_keeps_the_binary_gaussian_process_in_its_place() -> None:
     assert type(fitted).__module__ == "sklearn.gaussian_process._gpc", said
     kept = {"X_train_", "y_train_", "classes_", "kernel_", "pi_", "W_sr_", "L_", "f_cached"}
     assert kept - set(vars(fitted)) <= {"f_cached"}, said
+
+
+def test_scikit_learn_tells_a_tree_as_a_table_of_nodes() -> None:
+    from sklearn.tree import DecisionTreeClassifier
+    from sklearn.tree._tree import Tree
+
+    said = changed("bundle/trees.py", "sklearn.tree._tree.Tree")
+    fitted = DecisionTreeClassifier(max_depth=2).fit(np.arange(12.0)[:, None], np.arange(12) % 3).tree_
+    state, (kind, arguments, _) = fitted.__getstate__(), fitted.__reduce__()
+    assert kind is Tree, said
+    assert {"max_depth", "nodes", "values"} <= set(state), said
+    assert {"left_child", "right_child", "feature", "threshold"} <= set(state["nodes"].dtype.names), said
+    again = Tree(*arguments)
+    again.__setstate__(state)
+    points = np.linspace(-1, 13, 20, dtype=np.float32)[:, None]
+    np.testing.assert_array_equal(again.predict(points), fitted.predict(points), err_msg=said)
 
 
 def test_torch_folds_batch_norm_into_convolutions() -> None:

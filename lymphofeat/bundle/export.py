@@ -55,14 +55,14 @@ class ExportOptions:
         refer_error: ε of prediction sets, in (0, 1): patients whose set holds both classes are referred; None: every
             patient is decided by the threshold.
         calibrate: a key of `estimates.CALIBRATORS`, for a calibrated probability beside the raw one; None: without.
-        rule, trial: which heads instead; see `final_model`.
+        select, trial: which heads instead; see `final_model`.
     """
 
     ensemble: int | None = None
     where: WhereWeights = field(default_factory=WhereWeights)
     refer_error: float | None = None
     calibrate: str | None = None
-    rule: str | None = None
+    select: str | None = None
     trial: int | None = None
 
 
@@ -140,7 +140,7 @@ def export(
         1
     """
     where = WhereWeights(*(None if given is None else Path(given) for given in (weights, encoders)))
-    options = ExportOptions(ensemble, where, refer_error, calibrate, rule=select, trial=trial)
+    options = ExportOptions(ensemble, where, refer_error, calibrate, select=select, trial=trial)
     return export_bundle(
         Path(cache), Path(study), Path(out), options, nested=nested,
         evaluation=None if evaluation is None else Path(evaluation), force=force, progress=progress,
@@ -193,7 +193,7 @@ def export_bundle(
             cache,
             study,
             fits,
-            rule=options.rule,
+            rule=options.select,
             trial=options.trial,
             ensemble=options.ensemble,
             tell=progress.note,

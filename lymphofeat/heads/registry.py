@@ -5,6 +5,7 @@ to be edited to add one; see docs/adding-a-head.md. Head types of other packages
 `lymphofeat.heads`, or are registered by `register`.
 """
 
+import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -185,9 +186,17 @@ def register(head_type: HeadType, module: str | None = None) -> None:
         raise InputError(f"A head type is a lymphofeat.heads.HeadType, not {type(head_type).__name__}.")
     if head_type.name in _own_head_types():
         raise InputError(f"lymphofeat has heads {head_type.name!r} already; give yours another name.")
-    where = module or str(sys._getframe(1).f_globals.get("__name__", _NOTEBOOK))
+    where = module or _caller()
     _registered[head_type.name] = head_type, where
     head_types.cache_clear()
+
+
+def _caller() -> str:
+    """The module that called the function that asks."""
+    frame = inspect.currentframe()
+    for _ in range(2):
+        frame = None if frame is None else frame.f_back
+    return _NOTEBOOK if frame is None else str(frame.f_globals.get("__name__", _NOTEBOOK))
 
 
 def registered() -> tuple[tuple[str, str], ...]:

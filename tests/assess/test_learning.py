@@ -168,7 +168,7 @@ def test_every_fold_is_predicted_under_what_is_blind_to_it(
     cache = open_cache(tuned_cache(tmp_path / "t.h5", pairs=False))
     for splits in splits_of(cache, "tuned", monkeypatch, n_sizes=3, n_draws=1, n_resamples=50):
         for k, split in enumerate(splits):
-            assert split.key == cache.encodings[f"tuned-{k}"].digest
+            assert split.features_digest == cache.encodings[f"tuned-{k}"].digest
     table = patients()
     save_cache(
         tmp_path / "w.h5",
@@ -183,7 +183,7 @@ def test_every_fold_is_predicted_under_what_is_blind_to_it(
 
 
 def test_bad_arguments_are_refused(cache: Cache, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="of auc or balanced_accuracy, not of 'brier'"):
+    with pytest.raises(InputError, match="needs the metric auc or balanced_accuracy, not 'brier'"):
         learning_curve(cache, "frozen", PARAMS, metric="brier")
     with pytest.raises(InputError, match="three sizes or more"):
         learning_curve(cache, "frozen", PARAMS, n_sizes=2)

@@ -71,7 +71,7 @@ def test_a_split_is_blind_or_refused(
     kept = (fold >= 0) & ~np.isin(fold, list(held_out | without))
     np.testing.assert_array_equal(split.train, np.flatnonzero(kept))
     encoding = cache.encodings[split.encoding]
-    assert split.key == encoding.digest
+    assert split.features_digest == encoding.digest
     assert encoding.blind_to in usable
     assert not learnt_from(cache, encoding)[np.isin(fold, list(held_out | without))].any()
 
@@ -127,7 +127,7 @@ def test_cross_validation_predicts_everybody_once(plain: Cache, tuned: Cache) ->
 def test_without_a_family_bags_have_no_features(plain: Cache) -> None:
     split = plain.split(None, {0})
     assert split.bags.dim == 0
-    assert split.key == split.encoding == ""
+    assert split.features_digest == split.encoding == ""
 
 
 def test_final_splits_of_encoders_trained_per_fold(tuned: Cache) -> None:
@@ -179,9 +179,8 @@ def test_a_fine_tuned_encoder_that_says_it_saw_no_label_is_refused(tmp_path: Pat
     path, table = frozen_cache(tmp_path / "c.h5", n_folds=N_FOLDS), patients()
     add_encoding(path, "x", features(table), RECIPE, blind_to=[0])
     assert open_cache(path).encodings["x"].blind_to == {0}
-    add_encoding(path, "y", features(table), RECIPE)
     with pytest.raises(CacheError, match="fine-tuned by a recipe, which takes labels"):
-        open_cache(path)
+        add_encoding(path, "y", features(table), RECIPE)
 
 
 def test_pairs_serve_nested_cross_validation(tmp_path: Path) -> None:

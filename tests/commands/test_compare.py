@@ -51,7 +51,7 @@ def test_a_cohort_without_a_cache(
     said = capsys.readouterr().out
     for name in ("majority", "bag-size", "clinical", "colour/image", "resnet18-random0/average"):
         assert f"\n{name} " in said
-    assert "No pipeline on a trained encoder was compared" in said
+    assert "No pipeline with a trained encoder was compared" in said
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_several_heads_are_explained_by_the_weighted_mean_of_each(mixed: tuple[P
         (patients["n_images"] > 2) & (patients["label"] >= 0 if row >= 0 else patients["label"] < 0)
     ]
     patient = str(many["id"].iloc[0])
-    for options in ({}, {"rule": "average_balanced_accuracy"}, {"ensemble": 5}):
+    for options in ({}, {"select": "average_balanced_accuracy"}, {"ensemble": 5}):
         found = explain(*mixed, patient, **options)
         weights = [weight for _, weight in found.members]
         assert sum(weights) == pytest.approx(1)

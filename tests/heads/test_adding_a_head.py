@@ -14,7 +14,7 @@ import lymphofeat.heads
 from lymphofeat.cache.bags import Bags
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import roc_auc_score
-from lymphofeat.heads import FitCache, Split, fit_predict
+from lymphofeat.heads import FitCache, Split, fit_predict, registry
 from lymphofeat.heads.registry import HeadType, head_types
 from lymphofeat.synthetic.features import simulate_features
 
@@ -31,9 +31,11 @@ def forest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeadType
     (tmp_path / name).write_text(code, encoding="utf-8")
     assert "forest" not in head_types()
     monkeypatch.setattr(lymphofeat.heads, "__path__", [*lymphofeat.heads.__path__, str(tmp_path)])
-    head_types.cache_clear()
+    for kept in (registry._own_head_types, head_types):
+        kept.cache_clear()
     yield head_types()["forest"]
-    head_types.cache_clear()
+    for kept in (registry._own_head_types, head_types):
+        kept.cache_clear()
     del sys.modules["lymphofeat.heads.forest"]
 
 

@@ -144,7 +144,7 @@ def test_constant_features_and_identical_images_give_a_result(patients: tuple) -
 
 def test_all_clinical_values_missing(patients: tuple) -> None:
     bags, clinical, y = patients
-    empty = clinical.assign(age=np.nan, sex="", count=np.nan)
+    empty = clinical.assign(age=np.nan, sex="", lymphocyte_count=np.nan)
     head = pooled(Logistic, inputs="clinical").fit(bags, empty, y)
     np.testing.assert_allclose(head.predict_proba(bags, empty)[:, 1], y.mean(), atol=1e-6)
 

@@ -145,7 +145,7 @@ def test_rules_find_in_the_file_what_they_find_in_memory(made: tuple[Path, Path]
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"rule": "average_log_loss"}, {"rule": "auc"}, {"trial": 3}, {"ensemble": 3}], ids=str
+    "options", [{}, {"select": "average_log_loss"}, {"select": "auc"}, {"trial": 3}, {"ensemble": 3}], ids=str
 )
 def test_a_submission_and_a_bundle_take_the_same_heads(
     made: tuple[Path, Path], tmp_path: Path, options: dict[str, Any]

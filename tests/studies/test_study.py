@@ -117,7 +117,7 @@ def test_best_is_best_in_the_metric_s_direction(cache: Path, tmp_path: Path, met
         among = [value for _, params, value, _ in rows if params[f"{params['family']}.inputs"] == inputs]
         assert control.inputs == inputs
         assert control.scores.values[metric] == best(among)
-    assert "best of 14 by " in summary.caveat
+    assert "best of 14 trials by " in summary.caveat
 
 
 def test_class_weights_from_outside(cache: Path, tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_bad_arguments_get_a_sentence_and_nothing_is_written(cache: Path, tmp_pa
     study = tmp_path / "s.db"
     for arguments, sentence in (
         ({"metric": "f1"}, "no metric 'f1'"),
-        ({"trials": 0}, "at least 1 trial"),
+        ({"n_trials": 0}, "at least 1 trial"),
         ({"seed": -1}, "0 or above"),
         ({"encoding": "frozzen"}, "did you mean 'frozen'"),
         ({"heads": ["logistics"]}, "no head type 'logistics'; did you mean 'logistic'"),

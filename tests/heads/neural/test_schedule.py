@@ -63,5 +63,9 @@ def test_ctrl_c_ends_all() -> None:
             return super().step()
 
     trainings = [Recorded(10**9), Interrupting(10**9)]
-    with pytest.raises(KeyboardInterrupt):
-        run_all(trainings, 2)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # processes of xdist ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_all(trainings, 2)
+    finally:
+        signal.signal(signal.SIGINT, before)
