@@ -32,31 +32,21 @@ def training_estimate(
         recipe: that the encoders are trained by.
         dtype: of the arithmetic.
         encoders: whom each encoder learns from and is validated on.
-        crew: how many are trained at once, and with how many threads each.
+        layout: how many are trained at once, and with how many threads each.
     """
     with torch_threads(layout.threads):
-        return _training_estimate(backbone, recipe, dtype, encoders, layout)
-
-
-def _training_estimate(
-    backbone: nn.Module,
-    recipe: Recipe,
-    dtype: torch.dtype,
-    encoders: Sequence[LearningPatients],
-    layout: WorkerLayout,
-) -> str:
-    crop = recipe.training.crop
-    batch = torch.zeros(_SAMPLE, 3, crop, crop).contiguous(memory_format=torch.channels_last)
-    if recipe.training.train_from == "all":
-        pace, below = measure_pace(backbone, batch, dtype), 0.0
-    else:
-        pace, below = pace_from(backbone, recipe.training.train_from, batch, dtype)
-    seconds = _total(recipe, pace, below, encoders, layout)
-    text = (
-        f"Training {len(encoders)} encoders for {recipe.training.epochs} epochs each takes about {duration(seconds)} "
-        "on this processor."
-    )
-    return f"{text} {_quicker(backbone, recipe, dtype, encoders, layout, batch, seconds)}"
+        crop = recipe.training.crop
+        batch = torch.zeros(_SAMPLE, 3, crop, crop).contiguous(memory_format=torch.channels_last)
+        if recipe.training.train_from == "all":
+            pace, below = measure_pace(backbone, batch, dtype), 0.0
+        else:
+            pace, below = pace_from(backbone, recipe.training.train_from, batch, dtype)
+        seconds = _total(recipe, pace, below, encoders, layout)
+        text = (
+            f"Training {len(encoders)} encoders for {recipe.training.epochs} epochs each takes about "
+            f"{duration(seconds)} on this processor."
+        )
+        return f"{text} {_quicker(backbone, recipe, dtype, encoders, layout, batch, seconds)}"
 
 
 def _quicker(

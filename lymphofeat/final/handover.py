@@ -14,7 +14,7 @@ from ..estimates.bootstrap import Resampled
 from ..estimates.scores import Interval, bootstrap
 from ..scoring.failures import reason_of
 from ..studies.average import Average
-from ..studies.selection import DEFAULT, Candidate, rule_named, select
+from ..studies.selection import DEFAULT, rule_named
 from ..studies.store import open_store
 from ..studies.study import check_provenance, provenance_of_cache
 from ..studies.summary import OPTIMISTIC, StudySummary, load_selected, load_trials
@@ -120,7 +120,7 @@ def final_model(
         reason = f"Selected model: {_heads(found)}, by --ensemble {ensemble}."
         return FinalModel(study, found, reason, CAVEAT, found.nested_probabilities, found.nested_decisions)
     if trial is not None:
-        chosen = Average(((_trial(study, trial), 1.0),))
+        chosen = Average(((study.trial(trial), 1.0),))
         reason = f"Selected model: trial {trial}, by --trial {trial}."
         caveat = f"Trial {trial} was chosen after its scores on these same folds were known. {OPTIMISTIC}"
     else:
@@ -176,11 +176,9 @@ def fit_model(
 
 
 def _by_rule(study: StudySummary, rule: str | None, without: Collection[int]) -> Average:
-    if without:
-        numbers = {row.number for row in study.rows} - set(without)
-        trials = [Candidate.of(one) for one in load_trials(study.path) if one.number in numbers]
-        return select(trials, rule or DEFAULT)
-    return study.selected if rule is None else load_selected(study.path, rule)
+    if rule is None and not without:
+        return study.selected
+    return load_selected(study.path, rule or DEFAULT, without=without)
 
 
 def handed_over(study: StudySummary, chosen: Average, rule: str | None = None) -> str:
@@ -216,13 +214,3 @@ def _heads(chosen: Average) -> str:
     if len(numbers) == 1:
         return f"trial {numbers[0]}"
     return f"trials {', '.join(numbers[:-1])} and {numbers[-1]}"
-
-
-def _trial(study: StudySummary, number: int) -> TrialSummary:
-    for trial in load_trials(study.path):
-        if trial.number == number:
-            return trial
-    raise InputError(
-        f"{study.path} holds no complete trial {number}; it has {study.n_trials} finished trials, numbered from 0, and "
-        "those that were stopped early or failed have no head."
-    )

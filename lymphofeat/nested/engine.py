@@ -7,7 +7,7 @@ the fold as well as to the inner one. Inner folds are the repeat's other folds.
 import contextlib
 import json
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -29,10 +29,9 @@ from ..storage.journal import Ledger, open_ledger
 from ..storage.json_arrays import pack, unpack
 from ..studies.average import Average
 from ..studies.search import Search, run_together
-from ..studies.selection import Candidate, select
 from ..studies.space import Space, build_head
 from ..studies.study import Tuning, check_arguments, encoding_in
-from ..studies.summary import StudySummary, load_study, load_trials
+from ..studies.summary import StudySummary, load_selected, load_study
 from ..studies.workers import Workers, workers
 from .pipeline import Pipeline, Run, folds_of, runs_of
 from .result import Nested, NestedFold
@@ -260,7 +259,7 @@ def _refitted(
     labelled = np.flatnonzero(labels >= 0)
     split = view.split(pipeline.encoder_family, {fold}, repeat=run.repeat)
     labels[split.test] = -1
-    chosen, probabilities = _selected_that_fits(summary, split, view, labels, fit_cache)
+    chosen, probabilities = _selected_that_fits(summary, pipeline.trials, split, view, labels, fit_cache)
     inner = np.full(len(labelled), np.nan)
     inner[np.isin(labelled, split.train)] = chosen.probabilities[:, 0]
     return {
@@ -275,12 +274,18 @@ def _refitted(
 
 
 def _selected_that_fits(
-    summary: StudySummary, split: Split, view: Cache, labels: NDArray[np.int8], fit_cache: FitCache
+    summary: StudySummary,
+    trials: int,
+    split: Split,
+    view: Cache,
+    labels: NDArray[np.int8],
+    fit_cache: FitCache,
 ) -> tuple[Average, NDArray[np.float64]]:
     """The selected model, and its (n_test,) probabilities."""
     failed: set[int] = set()
     predicted: dict[int, NDArray[np.float64]] = {}  # by heads of averages of which another one failed
-    for chosen in _selections(summary, failed):
+    while len(failed) < summary.n_complete:
+        chosen = load_selected(summary.path, n_trials=trials, without=failed) if failed else summary.selected
         for trial, _ in chosen.members:
             if trial.number in predicted:
                 continue
@@ -299,15 +304,6 @@ def _selected_that_fits(
     raise StudyError(
         f"None of the heads of {summary.path} can be fitted on all patients outside the outer fold."
     )
-
-
-def _selections(summary: StudySummary, failed: Container[int]) -> Iterator[Average]:
-    """What the rule takes, and again of the trials outside `failed`, as long as there are any."""
-    yield summary.selected
-    numbers = {row.number for row in summary.rows}
-    trials = [Candidate.of(trial) for trial in load_trials(summary.path) if trial.number in numbers]
-    while left := [candidate for candidate in trials if candidate.number not in failed]:
-        yield select(left)
 
 
 def _read(ledger: Ledger, key: str, view: Cache, run: Run, fold: int) -> NestedFold:

@@ -158,7 +158,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return rows, own.assign(**{name: X[name].to_numpy() for name in X.columns})
 
     @property
-    def _family(self) -> str:
+    def _encoder_family(self) -> str:
         return self.cache_.default_encoder_family if self.encoding is None else self.encoding
 
     def _held_out(self, rows: Indices) -> set[int]:
@@ -175,12 +175,12 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         held_out = self._held_out(rows)
         if held_out:
-            return self.cache_.split(self._family, held_out, repeat=self.repeat).learning_from(rows)
-        splits = self.cache_.final_splits(self._family)
+            return self.cache_.split(self._encoder_family, held_out, repeat=self.repeat).learning_from(rows)
+        splits = self.cache_.final_splits(self._encoder_family)
         if len(splits) > 1:
             raise InputError(
-                f"The encoders of {self._family} were trained per fold, so one head cannot learn from patients of all "
-                "folds; leave a fold out (with GridSearchCV, refit=False), or use `submit` or `export`."
+                f"The encoders of {self._encoder_family} were trained per fold, so one head cannot learn from patients "
+                "of all folds; leave a fold out (with GridSearchCV, refit=False), or use `submit` or `export`."
             )
         return splits[0].learning_from(rows)
 
@@ -202,7 +202,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if len(np.unique(y[kept])) < 2:
                 return None
             try:
-                split = self.cache_.split(self._family, {fold}, repeat=self.repeat, without=without)
+                split = self.cache_.split(self._encoder_family, {fold}, repeat=self.repeat, without=without)
             except LeakageError:  # fine-tuned without encoders blind to two folds
                 return None
             learnt, predicted = split.learning_from(rows[kept]), rows[mine]

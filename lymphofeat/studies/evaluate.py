@@ -75,7 +75,7 @@ class TrialTask:
     """One point to score.
 
     Attributes:
-        setting: the study's.
+        spec: the study's.
         number: of the trial.
         params: as of an Optuna trial.
         incumbent: the head that it must not be clearly worse than; None: it is scored to the end.

@@ -26,7 +26,7 @@ class Search:
 
     Args:
         store: the study's file.
-        setting: what its trials have in common.
+        spec: what its trials have in common.
         proposals: of a fresh memory; it is told of the trials that the file holds.
         prune: whether heads that are clearly worse than the best are stopped.
         left_out: head types that are not searched, with a sentence each.

@@ -120,7 +120,7 @@ class Tuning:
 
     Attributes:
         path: the study's file.
-        setting: what its trials have in common.
+        spec: what its trials have in common.
         space: what is drawn from.
         seed, sampler, prune: as of `tune`.
     """
@@ -136,7 +136,7 @@ class Tuning:
         """What the file must agree on with whoever goes on with it.
 
         Args:
-            view: the cache as the setting sees it.
+            view: the cache as the spec sees it.
         """
         spec, weights = self.spec, self.spec.class_weights
         without = None if spec.without is None else list(spec.without)
@@ -160,7 +160,7 @@ class Tuning:
         """The search on the file, which is made if need be and held until the block ends.
 
         Args:
-            view: the cache as the setting sees it.
+            view: the cache as the spec sees it.
 
         Raises:
             InputError, CacheError, LeakageError: as `StudySpec.plan`; nothing was written.

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from .frames import inputs_of, predictions_frame, trials_frame
 from .importance import Importance, importance_of
 from .record import scores_from_attrs
 from .rows import Row
-from .selection import Candidate, rule_named, select
+from .selection import DEFAULT, Candidate, rule_named, select
 from .space import HEAD_TYPE, LEFT_OUT
 from .store import Store, open_store
 from .trial import TrialSummary
@@ -113,7 +113,8 @@ class StudySummary:
             if found is not None:
                 return _Reader(store).trial(found)
         raise InputError(
-            f"{self.path} has no complete trial {number}; those are the rows of `trials` with state COMPLETE."
+            f"{self.path} holds no complete trial {number}; it has {self.n_trials} finished trials, numbered from 0, "
+            "and those that were stopped early or failed have no head."
         )
 
     def predictions(self, trial: int | None = None) -> pd.DataFrame:
@@ -259,8 +260,16 @@ def load_study(path: AnyPath, n_trials: int | None = None) -> StudySummary:
             return _summary(store, rows)
 
 
-def load_selected(path: Path, rule: str) -> Average:
+def load_selected(
+    path: Path, rule: str = DEFAULT, *, n_trials: int | None = None, without: Collection[int] = ()
+) -> Average:
     """What a rule of `selection.RULES` takes of a study.
+
+    Args:
+        path: the file.
+        rule: its key.
+        n_trials: as of `load_study`.
+        without: numbers of trials that it passes over; some complete trial is not among them.
 
     Raises:
         StudyError: as `load_study`.
@@ -269,7 +278,10 @@ def load_selected(path: Path, rule: str) -> Average:
     rule_named(rule)
     with open_store(path) as store, _readable(path):
         read = _Reader(store)
-        return select([read.candidate(row) for row in store.rows() if row.complete], rule)
+        rows = (row for row in store.rows() if row.complete and row.number not in without)
+        return select(
+            [read.candidate(row) for row in rows if n_trials is None or row.number < n_trials], rule
+        )
 
 
 def load_trials(path: Path) -> list[TrialSummary]:
