@@ -73,8 +73,15 @@ def save_cache(
         <Encoding mine: 115 images × 8, blind to all>
     """
     path = Path(path)
+    encoder_families, blind_to, end_to_end = encoder_families or {}, blind_to or {}, end_to_end or {}
     table = _checked_table(patients)
-    rows = int(table["n_images"].sum())
+    _check_names(
+        features, n_folds, encoder_families=encoder_families, blind_to=blind_to, end_to_end=end_to_end
+    )
+    # Before anything is made of the counts: one that a slip made 10¹² would fill the memory. Python's own sum, since
+    # NumPy's wraps.
+    rows = sum(table["n_images"].tolist())
+    arrays = {name: _checked_features(name, array, rows) for name, array in features.items()}
     names = [f"{i}/{k}" for i, n in zip(table["id"], table["n_images"], strict=True) for k in range(n)]
     tables = CohortTables(
         patients=table,
@@ -86,11 +93,6 @@ def save_cache(
         digests=[""] * rows,
         reference="" if reference is None else reference.isoformat(),
     )
-    encoder_families, blind_to, end_to_end = encoder_families or {}, blind_to or {}, end_to_end or {}
-    _check_names(
-        features, n_folds, encoder_families=encoder_families, blind_to=blind_to, end_to_end=end_to_end
-    )
-    arrays = {name: _checked_features(name, array, rows) for name, array in features.items()}
     specs = [_spec(name, array, encoder_families, blind_to) for name, array in arrays.items()]
     for name, array in arrays.items():
         refuse_bad(tables, array)
@@ -259,9 +261,9 @@ def _birth(value: Any) -> str:
 
 
 def _n_images(value: Any) -> int:
-    if _whole(value) < 1:
+    if not 1 <= (number := _whole(value)) <= np.iinfo(np.int64).max:
         raise ValueError(value)
-    return int(value)
+    return number
 
 
 def _number(value: Any) -> float:

@@ -41,6 +41,7 @@ def with_values(column: str, values: dict[int, Any]) -> pd.DataFrame:
         ("n_images", {3: 2.5}, "n_images is 2.5"),
         ("n_images", {3: np.nan}, "n_images is nan"),
         ("n_images", {3: True}, "n_images is True"),
+        ("n_images", {3: 10**400}, "n_images is 1000"),
         ("id", {3: ""}, "id is ''"),
         ("id", {3: " P3"}, "id is ' P3'"),
         ("id", {3: None}, "id is None"),
@@ -185,6 +186,15 @@ def test_the_reference_date_is_kept(tmp_path: Path) -> None:
     saved(tmp_path, TABLE, reference=date(2022, 5, 1))
     with h5py.File(tmp_path / "c.h5") as file:
         assert file.attrs["age_reference"] == "2022-05-01"
+
+
+@pytest.mark.parametrize("counts", [{3: 1e13}, {3: 2**62, 4: 2**62}])
+def test_a_count_that_memory_could_not_hold_is_compared_first(tmp_path: Path, counts: dict[int, Any]) -> None:
+    with pytest.raises(
+        CacheError, match=r"features of a have .* rows, and n_images of the table adds up to "
+    ):
+        saved(tmp_path, with_values("n_images", counts))
+    assert not list(tmp_path.iterdir())
 
 
 odd = st.one_of(
