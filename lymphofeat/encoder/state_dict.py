@@ -2,7 +2,7 @@
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -81,9 +81,9 @@ def _refuse_trained(path: Path) -> None:
         )
 
 
-def _unwrapped(path: Path, raw: Any) -> dict[str, Tensor]:
+def _unwrapped(path: Path, raw: Any, wrappers: Sequence[str] = WRAPPERS) -> dict[str, Tensor]:
     while isinstance(raw, Mapping):
-        wrapper = next((w for w in WRAPPERS if isinstance(raw.get(w), Mapping)), None)
+        wrapper = next((w for w in wrappers if isinstance(raw.get(w), Mapping)), None)
         if wrapper is None:
             break
         raw = raw[wrapper]

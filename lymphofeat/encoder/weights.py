@@ -3,7 +3,7 @@
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.error import URLError
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ..errors import WeightsError
 from .backbone import Backbone
 from .backbones import untrained
-from .state_dict import OWN_PREFIXES, _read, _unwrapped, _without_own_prefixes, state_digest
+from .layouts import TEACHER, refuse_other_network, translated
+from .state_dict import OWN_PREFIXES, WRAPPERS, _read, _unwrapped, _without_own_prefixes, state_digest
 
 _MOST_FAULTS = 5  # that are listed one by one
 DOWNLOAD_PATIENCE = 30.0  # seconds without a byte
@@ -30,7 +31,7 @@ class LoadedWeights:
         label: "imagenet", "random<seed>", or the file's stem; names the encoding.
         origin: one phrase for people.
         digest: hex digest of all tensors, independent of the file that carried them.
-        note: what was done to the names in the file, as a sentence; "" if nothing was.
+        note: what was done to the names in the file, as sentences; "" if nothing was.
     """
 
     network: nn.Module
@@ -58,23 +59,34 @@ def load_weights(backbone: Backbone, weights: str, seed: int | None = None) -> L
         if seed is None:
             raise WeightsError("--weights none makes random weights and needs a --seed to be reproducible.")
         return _loaded(untrained(backbone, seed), f"random{seed}", f"untrained, random from seed {seed}")
-    network = backbone.build()
     if weights == "imagenet":
+        network = backbone.build()
         state = backbone.imagenet_state() if backbone.imagenet_state else _download(backbone)
         network.load_state_dict(_without_classifier(state, backbone))
         origin = backbone.imagenet if backbone.imagenet_state else f"torchvision {backbone.imagenet}"
         return _loaded(network, "imagenet", origin)
-    path = Path(weights)
-    named = _unwrapped(path, _read(path))
-    state = _without_own_prefixes(named)
-    _fit(network, _without_classifier(state, backbone), path, backbone)
-    loaded = _loaded(network, re.sub(r"[^A-Za-z0-9._+-]", "_", path.stem), f"file {path.name}")
+    return _of_file(backbone, Path(weights))
+
+
+def _of_file(backbone: Backbone, path: Path) -> LoadedWeights:
+    raw = _read(path)
+    if isinstance(raw, Mapping) and isinstance(raw.get(TEACHER), Mapping):
+        refuse_other_network(path, raw[TEACHER], backbone)
+    named = _unwrapped(path, raw, (*WRAPPERS, TEACHER) if backbone.layouts else WRAPPERS)
+    found = translated(path, _without_own_prefixes(named), backbone)
+    with torch.device("meta") if backbone.layouts else nullcontext():
+        network = backbone.build()  # without numbers where it may hold a billion, which take minutes to draw
+    _fit(network, _without_classifier(found.state, backbone), path, backbone)
+    published = f", {found.published} as published" if found.published else ""
+    label = re.sub(r"[^A-Za-z0-9._+-]", "_", found.label)
+    loaded = _loaded(network, label, f"file {path.name}{published}")
     removed = [prefix for prefix in OWN_PREFIXES if any(key.startswith(prefix) for key in named)]
-    if not removed:
-        return loaded
-    return replace(
-        loaded, note=f"{path}: the names of its weights are read without {removed[0]}, which torch added."
+    own = (
+        [f"{path}: the names of its weights are read without {removed[0]}, which torch added."]
+        if removed
+        else []
     )
+    return replace(loaded, note=" ".join([*own, *found.notes]))
 
 
 def _loaded(network: nn.Module, label: str, origin: str) -> LoadedWeights:
@@ -136,10 +148,13 @@ def _fit(network: nn.Module, state: dict[str, Tensor], path: Path, backbone: Bac
         shown = faults[:_MOST_FAULTS] if len(faults) > _MOST_FAULTS + 1 else faults
         more = [f"and {len(faults) - len(shown)} more"] if len(shown) < len(faults) else []
         raise WeightsError(
-            f"{path} is not a {backbone.name} (torchvision's names): {len(faults)} keys do not fit; "
+            f"{path} is not a {backbone.name} ({backbone.named_by}'s names): {len(faults)} keys do not fit; "
             "give the weights of this network, or its --backbone.\n  " + "\n  ".join(shown + more)
         )
-    network.load_state_dict(state, strict=False)
+    if backbone.layouts:
+        network.load_state_dict({key: value.to(torch.float32) for key, value in state.items()}, assign=True)
+    else:
+        network.load_state_dict(state, strict=False)
 
 
 def _refuse_prefix(
