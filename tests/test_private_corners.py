@@ -28,8 +28,6 @@ USED = {
     ("bundle/codec.py", "sklearn.tree._tree"),
     ("bundle/trees.py", "sklearn.tree._tree"),
     ("encoder/optional_backbones.py", "_fc"),
-    ("encoder/frozen.py", "torch.fx.experimental.optimization"),
-    ("training/activations.py", "torch.fx.experimental.optimization"),
     ("heads/neural/batched.py", "torch.optim.adamw"),
 }
 OF_NAMEDTUPLES = {"_fields", "_asdict", "_replace", "_make"}  # documented, in spite of their names
@@ -115,31 +113,6 @@ def test_scikit_learn_tells_a_tree_as_a_table_of_nodes() -> None:
     again.__setstate__(state)
     points = np.linspace(-1, 13, 20, dtype=np.float32)[:, None]
     np.testing.assert_array_equal(again.predict(points), fitted.predict(points), err_msg=said)
-
-
-def test_torch_folds_batch_norm_into_convolutions() -> None:
-    """`fuse` lies among the experiments of torch.fx."""
-    from torch.fx.experimental.optimization import fuse
-
-    said = changed("encoder/frozen.py and training/activations.py", "torch.fx.experimental.optimization.fuse")
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
-    fused = fuse(network)
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules()), said
-    x = torch.rand(2, 3, 8, 8)
-    with torch.no_grad():
-        torch.testing.assert_close(fused(x), network(x), msg=lambda text: f"{said} {text}")
-
-
-def test_torch_names_what_fx_cannot_follow() -> None:
-    """When this is not so any more, mend `folded` in lymphofeat/encoder/frozen.py, which catches it."""
-
-    class Shaped(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x if x.shape[0] > 1 else x + 1
-
-    with pytest.raises(torch.fx.proxy.TraceError):
-        torch.fx.symbolic_trace(Shaped())
 
 
 def test_torch_takes_the_step_of_adamw_as_a_function() -> None:

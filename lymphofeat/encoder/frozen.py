@@ -6,7 +6,6 @@ computed alone by one thread, its features are the same bits whatever the number
 earlier run was interrupted. On an accelerator, threads decode ahead and one stream computes.
 """
 
-import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,13 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
 
 from ..errors import InputError
 from ..parallel import disable_malloc_trim, thread_pool, usable_cores
+from .folding import folded
 from .pixels import Preprocessing, read_block
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# Images that pass together through a network of depthwise convolutions on a CPU: these wait for memory, and the
+# activations of so many stay in a core's cache from layer to layer.
+_FEW = 8
 Block = tuple[int, Any]  # its number, and what its images are read from: by default, their files
 Read = Callable[[Any, int], Tensor]  # that, and the crop → (B, crop, crop, 3) uint8
 Sink = Callable[[int, NDArray[np.float32]], None]
@@ -77,24 +79,29 @@ class FrozenEncoder:
     def __init__(
         self, network: nn.Module, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype
     ) -> None:
-        fused = folded(network)
-        self._network = fused.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lean = folded(network, _example(network, preprocessing))
+        self._network = lean.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.preprocessing, self.device, self.dtype = preprocessing, device, dtype
+        self._together = _FEW if device.type == "cpu" and _is_depthwise(lean) else None
 
     def __call__(self, pixels: Tensor) -> NDArray[np.float32]:
         with torch.inference_mode():
             images = self.preprocessing.normalise(pixels.to(self.device, non_blocking=True), self.dtype)
-            features: Tensor = self._network(images)
+            parts = torch.split(images, self._together or max(len(images), 1))
+            features = torch.cat([self._network(part) for part in parts])
             return features.to(torch.float32).cpu().numpy()
 
 
-def folded(network: nn.Module) -> nn.Module:
-    """A copy in evaluation mode, batch norm folded into the convolutions where torch.fx can follow the network."""
-    try:
-        fused: nn.Module = fuse(network.eval())
-    except (torch.fx.proxy.TraceError, TypeError):  # its Python depends on the shapes: as it is, only slower
-        fused = copy.deepcopy(network).eval()
-    return fused
+def _example(network: nn.Module, preprocessing: Preprocessing) -> Tensor:
+    """An image of noise, as the network gets images, on its device."""
+    shape = (1, preprocessing.crop, preprocessing.crop, 3)
+    noise = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    some = next(network.parameters(), noise)
+    return preprocessing.normalise(noise.to(some.device), torch.float32)
+
+
+def _is_depthwise(network: nn.Module) -> bool:
+    return any(isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in network.modules())
 
 
 def encode_blocks(

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
 from torchvision.models import ResNet
 
+from ..encoder.folding import folded
 from ..encoder.frozen import has_fast_bfloat16
 from ..errors import InputError
 from ..parallel import disable_malloc_trim
@@ -204,12 +204,12 @@ class _Lower:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        fused: nn.Module = fuse(lower.eval())
-        self._network = fused.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        one = augmenter.plain(store.read([0]))
+        lean = folded(lower, one)
+        self._network = lean.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._store, self._augmenter, self._draws = store, augmenter, draws
         self._device, self._dtype = device, dtype
-        one = augmenter.plain(store.read([0]).to(device))
-        self.shape = tuple(self._through(one).shape[1:])
+        self.shape = tuple(self._through(one.to(device)).shape[1:])
 
     def __call__(self, rows: range) -> NDArray[np.uint16]:
         variants = self._draws.shape[1]
