@@ -26,6 +26,8 @@ class Encoding:
         end_to_end: (n_patients,) float64, the fine-tuned network's own probabilities of malignant; None where
             the encoder has no head of its own.
         made: what became known when it was made: `seconds` it took, `history` of the training, …; may be empty.
+        quality: (n_images,) uint8, how far each cell could be measured, keys of
+            `lymphofeat.encoder.morphology.quality.QUALITIES`; None of a network's features.
     """
 
     spec: EncodingSpec
@@ -33,6 +35,7 @@ class Encoding:
     features: NDArray[np.float32]
     end_to_end: NDArray[np.float64] | None = None
     made: dict[str, Any] = field(default_factory=dict)
+    quality: NDArray[np.uint8] | None = None
 
     def __repr__(self) -> str:
         n, width = self.features.shape
@@ -49,6 +52,11 @@ class Encoding:
     @property
     def dim(self) -> int:
         return self.spec.dim
+
+    @property
+    def names(self) -> list[str] | None:
+        """(D,) names of the features, where each has one; None of a network's."""
+        return self.spec.names
 
     @property
     def blind_to(self) -> frozenset[int] | None:
@@ -77,7 +85,8 @@ def read_encoding(path: Path, group: Any) -> Encoding:
     features = np.asarray(map_dataset(path, group["features"], "r"))  # a plain array over the mapped pages
     own = group["end_to_end"][:] if "end_to_end" in group else None
     made = json.loads(group.attrs.get("made", "{}"))
-    return Encoding(spec, str(group.attrs["digest"]), features, own, made)
+    quality = group["quality"][:] if "quality" in group else None
+    return Encoding(spec, str(group.attrs["digest"]), features, own, made, quality)
 
 
 def _check_blindness(path: Path, spec: EncodingSpec, stated: str | None) -> None:

@@ -36,6 +36,7 @@ from .partial import PartialEncoding
 from .writer import CacheWriter
 
 FLUSH_EVERY = 30.0  # seconds of work that a power cut may cost
+Write = Callable[[int, np.ndarray], None]  # a block's number, and what the encoder made of it
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class ExtractSummary:
         untrained: the features are random projections.
         bfloat16_error: ‖bfloat16 − float32‖ / ‖float32‖ over the first block; NaN with float32.
         slow_bfloat16: bfloat16 was emulated, so that float32 would be faster.
+        quality: of a morphology encoding, how many images could be measured how far, by the keys of
+            `lymphofeat.encoder.morphology.quality.QUALITIES`; None of a network's.
     """
 
     cache: Path
@@ -93,6 +96,7 @@ class ExtractSummary:
     untrained: bool
     bfloat16_error: float = float("nan")
     slow_bfloat16: bool = False
+    quality: Mapping[int, int] | None = None
 
     def __repr__(self) -> str:
         return f"<ExtractSummary {self.encoding}: {self.n_images:,} images × {self.dim} features in {self.cache.name}>"
@@ -322,14 +326,24 @@ def fill(
     workers: int | None,
     progress: Progress,
     pixels: PixelStore | None = None,
+    *,
+    read: Read | None = None,
+    write: Write | None = None,
 ) -> float:
-    """Encode the missing blocks, from the stored pixels where there are some; seconds it took."""
+    """Encode the missing blocks, from the stored pixels where there are some; seconds it took.
+
+    Args:
+        partial: the encoding.
+        cohort, encoder, workers, progress, pixels: with what.
+        read: how a block's files become pixels, instead of by `read_block`.
+        write: how a block's features are stored, instead of by `partial.write`.
+    """
     images, total = cohort.images, partial.tables.n_images
     if partial.note:
         progress.note(f"{partial.note}.")
     blocks: list[Block]
     if pixels is None:
-        read: Read = partial_of(read_block, bits=bits_of(partial.spec))
+        read = read or partial_of(read_block, bits=bits_of(partial.spec))
         blocks = [(b, images[partial.rows(b)]) for b in partial.pending]
     else:
         read = pixels.centre
@@ -337,18 +351,20 @@ def fill(
     progress.start("encoding", total, "images", partial.n_done)
     start = time.perf_counter()
     try:
-        encode_blocks(encoder, blocks, _sink(partial, progress), workers=workers, read=read)
+        encode_blocks(
+            encoder, blocks, _sink(partial, write or partial.write, progress), workers=workers, read=read
+        )
     finally:
         progress.stop()
         partial.flush()
     return time.perf_counter() - start
 
 
-def _sink(partial: PartialEncoding, progress: Progress) -> Callable[[int, np.ndarray], None]:
+def _sink(partial: PartialEncoding, write: Write, progress: Progress) -> Callable[[int, np.ndarray], None]:
     lock, flushed = threading.Lock(), [time.monotonic()]
 
     def sink(block: int, features: np.ndarray) -> None:
-        partial.write(block, features)
+        write(block, features)
         with lock:
             progress.advance(len(features))
             if time.monotonic() - flushed[0] > FLUSH_EVERY:

@@ -38,7 +38,7 @@ _IN_FILE = {"lymphocyte_count": "count"}  # columns of the table → their names
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 # How the features came about, kept and shown but never compared: another device, another torch or another path to the
 # same weights (whose digest is compared) gives the same features up to rounding.
-PROVENANCE = ("device", "torch", "weights")
+PROVENANCE = ("device", "libraries", "torch", "weights")
 _GROUP_BYTES = 1 << 14  # HDF5's own structures of an encoding
 EVERY_FOLD = "all"  # `blind_to` of an encoding whose encoder saw no labels at all
 
@@ -115,6 +115,12 @@ class EncodingSpec:
         return raw | {"about": {k: v for k, v in raw["about"].items() if k not in self.provenance}}
 
     @property
+    def names(self) -> list[str] | None:
+        """(D,) names of the features, where each has one; None of a network's."""
+        names: list[str] | None = self.about.get("features")
+        return names
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """Where and with what the features were computed."""
         known = PROVENANCE if "weights_digest" in self.about else PROVENANCE[:-1]
@@ -175,7 +181,7 @@ def create_file(path: Path, tables: CohortTables, room: int) -> None:
 def encoding_size(spec: EncodingSpec, n_images: int) -> int:
     """Bytes that an encoding may take in a file, its description included."""
     n_blocks = -(-n_images // spec.block)
-    return 4 * n_images * spec.dim + 5 * n_blocks + 4 * len(spec.to_json()) + _GROUP_BYTES
+    return (4 * spec.dim + 1) * n_images + 5 * n_blocks + 4 * len(spec.to_json()) + _GROUP_BYTES
 
 
 def _write_tables(file: h5py.File, tables: CohortTables) -> None:
@@ -212,7 +218,8 @@ def _write_tables(file: h5py.File, tables: CohortTables) -> None:
 def create_encoding(file: h5py.File, spec: EncodingSpec, n_images: int) -> None:
     """Add an empty, incomplete encoding to an open file, its space allocated and zeroed.
 
-    `checks` is for the time of growing only: the CRC-32 of each block, so that what a power cut tore is found.
+    Named features have their `quality` beside them: how far each image could be measured. `checks` is for the time of
+    growing only: the CRC-32 of each block, so that what a power cut tore is found.
     """
     group = file["encodings"].create_group(spec.name)
     group.attrs.update({"spec": spec.to_json(), "complete": False, "digest": ""})
@@ -221,6 +228,8 @@ def create_encoding(file: h5py.File, spec: EncodingSpec, n_images: int) -> None:
         group.attrs[key] = value if isinstance(value, str | int | float) else json.dumps(value)
     n_blocks = -(-n_images // spec.block)
     _allocate(group, "features", (n_images, spec.dim), h5py.h5t.IEEE_F32LE)
+    if spec.names is not None:
+        _allocate(group, "quality", (n_images,), h5py.h5t.STD_U8LE)
     _allocate(group, "done", (n_blocks,), h5py.h5t.STD_U8LE)
     _allocate(group, "checks", (n_blocks,), h5py.h5t.STD_U32LE)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..encoder.identity import difference
+from ..encoder.morphology.quality import NO_NUCLEUS
 from ..errors import CacheError, StaleCacheError
 from ..storage.atomic import atomic_write
 from .changes import check_fresh, same_images
@@ -53,7 +54,9 @@ class PartialEncoding:
             self.path.unlink(missing_ok=True)
         self.spec = self._resumed(spec) if self.path.exists() else self._created(spec)
         with open_checked(self.path) as file:
-            self._features, self._done, self._checks = _mapped(self.path, file["encodings"][spec.name], "r+")
+            group = file["encodings"][spec.name]
+            self._features, self._done, self._checks = _mapped(self.path, group, "r+")
+            self._quality = map_dataset(self.path, group["quality"], "r+") if "quality" in group else None
         if torn := [b for b in np.flatnonzero(self._done) if not self._is_as_written(int(b))]:
             self._done[torn] = 0
             self.note = (
@@ -94,7 +97,9 @@ class PartialEncoding:
     def _carry_over(self, old: Path, new: h5py.Group, spec: EncodingSpec) -> None:
         with open_checked(old) as file:
             digests = read_tables(file).digests
-            features, done, checks = _mapped(old, file["encodings"][spec.name], "r")
+            group = file["encodings"][spec.name]
+            features, done, checks = _mapped(old, group, "r")
+            quality = group["quality"][:] if "quality" in group else None
         wanted = {tuple(self.tables.digests[self._rows(spec, b)]): b for b in range(len(new["done"]))}
         kept = 0
         for b in np.flatnonzero(done):
@@ -104,6 +109,8 @@ class PartialEncoding:
                 features[rows], None if checks is None else int(checks[b])
             ):
                 new["features"][self._rows(spec, target)] = features[rows]
+                if quality is not None:
+                    new["quality"][self._rows(spec, target)] = quality[rows]
                 new["checks"][target], new["done"][target] = _check(features[rows]), 1
                 kept += 1
         lost = int(np.count_nonzero(done)) - kept
@@ -132,8 +139,19 @@ class PartialEncoding:
     def _rows(self, spec: EncodingSpec, block: int, n_images: int | None = None) -> slice:
         return slice(block * spec.block, min((block + 1) * spec.block, n_images or self.tables.n_images))
 
-    def write(self, block: int, features: NDArray[np.float32]) -> None:
+    @property
+    def quality(self) -> NDArray[np.uint8]:
+        """(n_images,) uint8 of named features, see `write`; 0 where nothing was written yet."""
+        assert self._quality is not None, "the features have names"
+        return np.asarray(self._quality)
+
+    def write(
+        self, block: int, features: NDArray[np.float32], quality: NDArray[np.uint8] | None = None
+    ) -> None:
         """Store a block's features, (rows, D) float32, then their checksum, then the block's flag.
+
+        Named features come with their quality, (rows,) uint8. Those of images without a nucleus may be NaN; until
+        `replace_rows` gives them other values.
 
         A kill leaves what was written so far, in this order. A power cut may leave the pages in any order, so that a
         block may be flagged whose rows are lost; its checksum tells, when the file is opened again.
@@ -142,11 +160,21 @@ class PartialEncoding:
             CacheError: an image's features are NaN, infinite or all zero; nothing of the block is stored.
         """
         rows = self.rows(block)
-        refuse_bad(self.tables, features, rows.start)
+        measured = features if quality is None else np.where(quality[:, None] == NO_NUCLEUS, 1, features)
+        refuse_bad(self.tables, measured, rows.start)
+        if quality is not None:
+            self.quality[rows] = quality
         self._features[rows] = features
         if self._checks is not None:
             self._checks[block] = _check(self._features[rows])
         self._done[block] = 1
+
+    def replace_rows(self, images: NDArray[np.int64], features: NDArray[np.float32]) -> None:
+        """Store other features, (n, D) float32, of some images of blocks that were written."""
+        self._features[images] = features
+        for block in np.unique(images // self.spec.block).tolist():
+            if self._checks is not None:
+                self._checks[block] = _check(self._features[self.rows(block)])
 
     def _is_as_written(self, block: int) -> bool:
         return _is_as_written(
@@ -155,7 +183,7 @@ class PartialEncoding:
 
     def flush(self) -> None:
         """Bring what was written to the disk (a kill needs no flush; a power cut does)."""
-        for part in (self._features, self._checks, self._done):  # no flag before its rows
+        for part in (self._features, self._quality, self._checks, self._done):  # no flag before its rows
             if part is not None:
                 part.flush()  # type: ignore[attr-defined]
 
@@ -173,7 +201,7 @@ class PartialEncoding:
 
     def remove(self) -> None:
         """Unmap and remove the file."""
-        del self._features, self._done, self._checks
+        del self._features, self._done, self._checks, self._quality
         self.path.unlink()
 
 

@@ -1,5 +1,6 @@
 """`extract` and `finetune`: both passes over a cohort's images as one call each, with the command's options."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -7,11 +8,13 @@ from typing import TypedDict, Unpack
 from ..cohort.model import Cohort
 from ..cohort.read import read_cohort
 from ..cohort.reading import reading_notes
+from ..encoder.morphology.features import DEFAULT_GROUPS, MORPHOLOGY, SIDE, parse_groups
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
-from .extract import ExtractSummary, encode_frozen, start_of, writer_for
+from .extract import ExtractSettings, ExtractSummary, encode_frozen, start_of, writer_for
 from .finetune import FinetuneSummary, encode_finetuned, settings_from
+from .morphology import check_morphology, extract_morphology
 
 __all__ = ["ExtractOptions", "Extraction", "extract", "finetune"]
 
@@ -26,6 +29,7 @@ class ExtractOptions(TypedDict, total=False):
     name: str | None
     weights: str
     backbone: str | None
+    features: str | Sequence[str] | None
     seed: int | None
     crop: int | None
     batch_size: int
@@ -65,6 +69,7 @@ def extract(
     name: str | None = None,
     weights: str = "imagenet",
     backbone: str | None = None,
+    features: str | Sequence[str] | None = None,
     seed: int | None = None,
     crop: int | None = None,
     batch_size: int = 64,
@@ -92,6 +97,8 @@ def extract(
         nested: also encoders that are blind to two folds, for nested cross-validation.
         name: of the fine-tuned encoder family.
         weights: "imagenet", "none" (untrained: a control experiment, needs `seed`), or a file.
+        features: with backbone "morphology", which has no weights and is not trained: the groups that are measured,
+            some of "shape", "chromatin", "colour", "background"; "shape,chromatin" if None.
         seed: of random weights and of training; 0 if None.
         batch_size: images that go through the network together.
         device: "auto", "cpu", "cuda" or "mps".
@@ -115,13 +122,30 @@ def extract(
     """
     if frozen and finetune:
         raise InputError("frozen and finetune exclude each other; leave both out for both encodings.")
+    told = progress or Silent()
+    if backbone == MORPHOLOGY:
+        check_morphology(
+            finetune=finetune,
+            given={"weights": weights != "imagenet", "seed": seed is not None, "epochs": epochs is not None},
+        )
+        found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
+        own = ExtractSettings(
+            crop=crop or SIDE,
+            batch_size=batch_size,
+            fold_seed=fold_seed,
+            n_folds=n_folds or ExtractSettings.n_folds,
+        )
+        groups = DEFAULT_GROUPS if features is None else parse_groups(features)
+        done = extract_morphology(found, cache, groups, own, force=force, workers=workers, progress=told)
+        return Extraction(done, None)
+    if features is not None:
+        raise InputError(f"features are named for backbone {MORPHOLOGY!r} only.")
     settings = settings_from(
         recipe=recipe, epochs=epochs, train_from=train_from, nested=nested, name=name, weights=weights,
         backbone=backbone, seed=seed, crop=crop, batch_size=batch_size, device=device, dtype=dtype,
         emulate_bfloat16=emulate_bfloat16, n_folds=n_folds, fold_seed=fold_seed,
     )  # fmt: skip
     found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
-    told = progress or Silent()
     for note in reading_notes(found.images, settings.extract.crop):
         told.note(note)
     start = None if finetune else start_of(settings.extract, told)

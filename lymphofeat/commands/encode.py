@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from ..errors import InputError
 from .common import Output, cache_option, cohort_argument, cohort_folder, command
 from .paths import GivenText
 
@@ -34,7 +36,12 @@ from .paths import GivenText
 @click.option("--weights", type=GivenText(), default="imagenet", show_default=True, metavar="imagenet|none|FILE",
               help="Weights to start from: imagenet (torchvision's), none (untrained, a control experiment; "
               "needs --seed), or a file.")  # fmt: skip
-@click.option("--backbone", type=GivenText(), help="Network (default: from the recipe, else resnet18).")
+@click.option("--backbone", type=GivenText(),
+              help="Network (default: from the recipe, else resnet18), or morphology: cells measured, no "
+              "weights.")  # fmt: skip
+@click.option("--features", type=GivenText(), metavar="GROUPS",
+              help="Groups that morphology measures: shape, chromatin, colour, background (default: "
+              "shape,chromatin).")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), help="Seed of random weights and of training (default: 0).")
 @click.option(
     "--crop",
@@ -64,6 +71,7 @@ def extract(
     frozen: bool,
     finetune: bool,
     force: bool,
+    features: str | None,
     **options: Any,
 ) -> None:
     """Compute the features of every image and keep them in the cache.
@@ -75,6 +83,7 @@ def extract(
     from ..cache.finetune import encode_finetuned, settings_from
     from ..cohort.read import read_cohort
     from ..cohort.reading import reading_notes
+    from ..encoder.morphology.features import MORPHOLOGY
     from ..report.cache import render_extract
     from ..report.finetune import render_finetune
 
@@ -82,6 +91,11 @@ def extract(
         raise click.UsageError(
             "--frozen and --finetune exclude each other; leave both out for both encodings."
         )
+    if options["backbone"] == MORPHOLOGY:
+        _extract_morphology(output, cohort, cache, features, finetune=finetune, force=force, options=options)
+        return
+    if features is not None:
+        raise click.UsageError(f"--features belongs to --backbone {MORPHOLOGY}; leave one out or give both.")
     settings = settings_from(**options)
     found, progress = read_cohort(cohort_folder(cohort)), output.progress()
     for note in reading_notes(found.images, settings.extract.crop):
@@ -92,6 +106,49 @@ def extract(
             render_extract(encode_frozen(writer, found, start, progress=progress), output.console)
         if not frozen:
             render_finetune(encode_finetuned(writer, found, settings, progress=progress), output.console)
+
+
+_FOR_NETWORKS = (
+    "weights", "seed", "recipe", "epochs", "train_from", "nested", "name", "dtype", "emulate_bfloat16",
+)  # fmt: skip
+
+
+def _extract_morphology(
+    output: Output,
+    cohort: Path | None,
+    cache: Path,
+    features: str | None,
+    *,
+    finetune: bool,
+    force: bool,
+    options: dict[str, Any],
+) -> None:
+    from ..cache.extract import ExtractSettings
+    from ..cache.morphology import check_morphology, extract_morphology
+    from ..cohort.read import read_cohort
+    from ..cohort.reading import reading_notes
+    from ..encoder.morphology.features import DEFAULT_GROUPS, SIDE, check_installed, parse_groups
+    from ..report.cache import render_extract
+
+    context = click.get_current_context()
+    given = {
+        name: context.get_parameter_source(name) is not ParameterSource.DEFAULT for name in _FOR_NETWORKS
+    }
+    try:
+        check_morphology(finetune=finetune, given=given)
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
+    groups = DEFAULT_GROUPS if features is None else parse_groups(features)
+    check_installed()
+    settings = ExtractSettings(
+        crop=options["crop"] or SIDE, batch_size=options["batch_size"], fold_seed=options["fold_seed"],
+        n_folds=options["n_folds"] or ExtractSettings.n_folds,
+    )  # fmt: skip
+    found, progress = read_cohort(cohort_folder(cohort)), output.progress()
+    for note in reading_notes(found.images, settings.crop):
+        progress.note(note)
+    summary = extract_morphology(found, cache, groups, settings, force=force, progress=progress)
+    render_extract(summary, output.console)
 
 
 @command(example="lymphofeat recipes pooled")

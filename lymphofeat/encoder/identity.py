@@ -11,6 +11,7 @@ __all__ = ["difference", "identity_key"]
 _WORDS = {
     "clinical": "the clinical values that it is trained on were corrected",
     "cohort": "images or labels changed",
+    "features": "other features are measured",
     "folds": "the patients are divided into other folds",
     "weights_digest": "the start weights differ",
 }

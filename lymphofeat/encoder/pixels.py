@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -48,10 +49,13 @@ def read_crop(path: Path, crop: int, bits: int = 16) -> NDArray[np.uint8]:
     return read_centre(path, crop, crop, bits)
 
 
-def read_centre(path: Path, side: int, crop: int, bits: int = 16) -> NDArray[np.uint8]:
-    """Decode an image file and cut or mirror-pad it to `side` around its centre: (side, side, 3) uint8 RGB.
+def read_centre(
+    path: Path, side: int, crop: int, bits: int = 16, *, padding: Literal["reflect", "constant"] = "reflect"
+) -> NDArray[np.uint8]:
+    """Decode an image file and cut or pad it to `side` around its centre: (side, side, 3) uint8 RGB.
 
-    With `side` − `crop` even, the centre crop of the result is `read_crop` of the file.
+    A smaller image is padded with its mirror image, or, with `padding` "constant", with black. With `side` − `crop`
+    even, the centre crop of the result is `read_crop` of the file.
 
     Raises:
         InputError: not an image, damaged, of 32-bit values, or smaller than `crop`.
@@ -69,7 +73,7 @@ def read_centre(path: Path, side: int, crop: int, bits: int = 16) -> NDArray[np.
         return pixels
     rows = (max(-top, 0), max(top + side - height, 0))
     columns = (max(-left, 0), max(left + side - width, 0))
-    return np.pad(pixels, (rows, columns, (0, 0)), mode="reflect")
+    return np.pad(pixels, (rows, columns, (0, 0)), mode=padding)
 
 
 def recorded_depth(images: Sequence[Path]) -> dict[str, int]:

@@ -9,8 +9,15 @@ from rich.console import Console
 from ..cache.encoding import Encoding
 from ..cache.extract import ExtractSummary
 from ..cache.reader import Cache
+from ..encoder.morphology.quality import BORDER, GOOD, NO_CYTOPLASM, NO_NUCLEUS, counts_of
 from ..training.checkpoint import TrainingState
 from .printing import PlainTable, show
+
+_FLAWS = {
+    BORDER: "a nucleus that touches the border of the image",
+    NO_CYTOPLASM: "without visible cytoplasm",
+    NO_NUCLEUS: "without a nucleus, given the median of the patient's other cells",
+}
 
 
 def render_extract(summary: ExtractSummary, console: Console) -> None:
@@ -23,6 +30,8 @@ def render_extract(summary: ExtractSummary, console: Console) -> None:
         f", {s.n_images:,} images × {s.dim} features",
     )
     show(console, f"  weights: {s.origin}")
+    if s.quality is not None:
+        show(console, f"  {quality_text(s.quality)}")
     if s.n_before == s.n_images:
         show(console, "  already complete; nothing to do")
         return
@@ -42,6 +51,18 @@ def render_extract(summary: ExtractSummary, console: Console) -> None:
         )
     if s.slow_bfloat16:
         show(console, "  This machine has no bfloat16 instructions; --dtype float32 is faster here.")
+
+
+def quality_text(quality: Mapping[int, int]) -> str:
+    """How many cells could be measured how far, in one sentence."""
+    total = sum(quality.values())
+    said = [f"{quality[GOOD]:,} of {total:,} cells measured as wished"]
+    for key in (BORDER, NO_CYTOPLASM, NO_NUCLEUS):
+        if quality[key]:
+            said.append(
+                f"{quality[key]:,} with {_FLAWS[key]}" if key == BORDER else f"{quality[key]:,} {_FLAWS[key]}"
+            )
+    return "; ".join(said)
 
 
 def render_cache(cache: Cache, console: Console) -> None:
@@ -80,6 +101,9 @@ def render_cache(cache: Cache, console: Console) -> None:
             name + mark, str(encoding.dim), str(about.get("weights", "")), str(about.get("dtype", "")), blind
         )
     show(console, table)
+    for name, encoding in sorted(encodings.items()):
+        if encoding.quality is not None:
+            show(console, f"  {name}: {quality_text(counts_of(encoding.quality))}")
     for with_what, names in _computed_with(encodings).items():
         which = "" if len(names) == len(encodings) else f": {', '.join(names)}"
         show(console, f"  computed with {with_what}{which}")

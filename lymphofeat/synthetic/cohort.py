@@ -32,8 +32,8 @@ def simulate_cohort(out: Path, spec: SimulationSettings, *, progress: Progress |
     """Draw patients, paint their cells and write the folder; the same spec gives the same bytes.
 
     Beside the challenge's files stand `truth_patients.csv` (per record: label, true probability of y = 1, person,
-    birth, and what else `simulate_patients` names) and `truth_cells.csv` (per image: type, whether of the clone, and
-    morphology).
+    birth, and what else `simulate_patients` names) and `truth_cells.csv` (per image: type, whether of the clone,
+    morphology, and the areas of nucleus and cell in pixels of the image).
     The folder is written beside `out` and renamed into place, so that it is whole or absent.
 
     Returns:
@@ -74,12 +74,15 @@ def _paint_patient(
     types, morphology, clonal = simulate_cells(rng, row.n_images, row.clone_fraction, row.n_rare)
     slide = simulate_slide(rng, spec.size)
     names = [f"{i:06d}.{row.format}" for i in range(row.n_images)]
+    areas = []
     for name, kind, values in zip(names, types, morphology, strict=True):
         cell = dict(zip(MORPHOLOGY, values.tolist(), strict=True))
-        pixels = paint_cell(slide, cell, rng, smudged=bool(kind == _SMUDGE))
-        Image.fromarray(pixels).save(folder / name, **_SAVE[row.format])
+        painted = paint_cell(slide, cell, rng, smudged=bool(kind == _SMUDGE))
+        areas.append((int(painted.nucleus.sum()), int(painted.cell.sum())))
+        Image.fromarray(painted.pixels).save(folder / name, **_SAVE[row.format])
         progress.advance()
     truth = pd.DataFrame(morphology.round(4), columns=list(MORPHOLOGY))
+    truth[["nucleus_area", "cell_area"]] = np.array(areas)
     truth.insert(0, "patient", row.id)
     truth.insert(1, "file", names)
     truth.insert(2, "type", [CELL_TYPES[t] for t in types])

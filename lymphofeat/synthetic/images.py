@@ -71,10 +71,25 @@ def simulate_slide(rng: np.random.Generator, size: int = 224) -> Slide:
     )
 
 
+@dataclass(frozen=True)
+class PaintedCell:
+    """A picture and what is true of it.
+
+    Attributes:
+        pixels: (size, size, 3) uint8 RGB.
+        nucleus, cell: (size, size) bool; the nucleus lies inside the cell. Granules, and a nucleus that has burst,
+            are painted beyond them.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    nucleus: npt.NDArray[np.bool_]
+    cell: npt.NDArray[np.bool_]
+
+
 def paint_cell(
     slide: Slide, morphology: Mapping[str, float], rng: np.random.Generator, *, smudged: bool = False
-) -> npt.NDArray[np.uint8]:
-    """(size, size, 3) uint8 RGB of one cell near the centre.
+) -> PaintedCell:
+    """One cell near the centre, with its true masks.
 
     Args:
         morphology: the values named in `cells.MORPHOLOGY`.
@@ -86,7 +101,7 @@ def paint_cell(
     centre = np.round(size / 2 + rng.normal(0, 3 * scale, 2)).astype(int)
     _scatter_red_cells(layers[0], slide, centre, radius, rng)
     _scatter_platelets(layers[2], slide, centre, radius, rng)
-    _add_cell(layers, slide, morphology, radius, centre, rng, smudged=smudged)
+    nucleus, cell = _add_cell(layers, slide, morphology, radius, centre, rng, smudged=smudged)
     picture = np.empty((size, size, 3), dtype=np.float32)
     noise = _crop(slide.noise, (size, size), rng)
     for colour in range(3):
@@ -97,7 +112,7 @@ def paint_cell(
         density *= slide.background[..., colour]
         density += noise
         picture[..., colour] = density
-    return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
+    return PaintedCell(np.clip(picture, 0, 255, out=picture).astype(np.uint8), nucleus, cell)
 
 
 def _add_cell(
@@ -109,8 +124,8 @@ def _add_cell(
     rng: np.random.Generator,
     *,
     smudged: bool,
-) -> None:
-    """Cytoplasm and nucleus into `layers`, in the square around the cell."""
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Cytoplasm and nucleus into `layers`, in the square around the cell; the masks of nucleus and cell."""
     size = slide.size
     half = int(radius * (1.75 + 2.2 * m["irregularity"])) + 4
     low, high = np.maximum(centre - half, 0), np.minimum(centre + half, size)
@@ -144,6 +159,10 @@ def _add_cell(
     layers[2][box] *= 1 - inside
     layers[2][box] += nucleus * np.maximum(body, 0.1)
     _scatter_granules(layers[2], centre + shift, nuclear, radius, round(m["granules"]), rng)
+    masks = np.zeros((2, size, size), dtype=bool)
+    masks[1][box] = depth > 0
+    masks[0][box] = (nucleus_depth > 0) & (depth > 0)
+    return masks[0], masks[1]
 
 
 def _outline(rng: np.random.Generator, irregularity: float, corners: float) -> Plane:

@@ -28,7 +28,7 @@ PLAIN = {
 def painted(seed: int = 0, size: int = 224, *, smudged: bool = False, **changes: float) -> np.ndarray:
     """Float RGB of a plain cell with some values changed, on one slide, with one stream."""
     slide = simulate_slide(np.random.default_rng(1), size)
-    picture = paint_cell(slide, PLAIN | changes, np.random.default_rng(seed), smudged=smudged)
+    picture = paint_cell(slide, PLAIN | changes, np.random.default_rng(seed), smudged=smudged).pixels
     return picture.astype(float)
 
 
@@ -118,7 +118,7 @@ def test_a_smudge_has_no_sharp_edge() -> None:
 def test_slides_differ_in_stain_and_a_slide_does_not() -> None:
     def nucleus(slide_seed: int, seed: int) -> np.ndarray:
         slide = simulate_slide(np.random.default_rng(slide_seed), 96)
-        return paint_cell(slide, PLAIN, np.random.default_rng(seed))[42:54, 42:54].mean(axis=(0, 1))
+        return paint_cell(slide, PLAIN, np.random.default_rng(seed)).pixels[42:54, 42:54].mean(axis=(0, 1))
 
     within = np.std([nucleus(0, k) for k in range(12)], axis=0)
     between = np.std([nucleus(k, 0) for k in range(12)], axis=0)
@@ -143,7 +143,7 @@ def test_any_morphology_within_bounds_can_be_painted(
     values = LOWEST + np.array(share) * (HIGHEST - LOWEST)
     rng = np.random.default_rng(seed)
     cell = dict(zip(MORPHOLOGY, values.tolist(), strict=True))
-    picture = paint_cell(simulate_slide(rng, size), cell, rng, smudged=smudged)
+    picture = paint_cell(simulate_slide(rng, size), cell, rng, smudged=smudged).pixels
     assert picture.shape == (size, size, 3)
     assert picture.dtype == np.uint8
     assert picture.std() > 5
