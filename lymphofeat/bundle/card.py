@@ -117,8 +117,9 @@ def _heads(model: FinalModel, about: Mapping[str, Any]) -> str:
         else f"fitted {fits} times, each without one fold; averaged"
     )
     lines.append(f"- each {often}")
-    for record in about["encoders"][:1]:
-        several = f", {len(about['encoders'])} of them" if len(about["encoders"]) > 1 else ""
+    alike = not about.get("seen")  # one encoder per fit
+    for record in about["encoders"][:1] if alike else about["encoders"]:
+        several = f", {len(about['encoders'])} of them" if alike and len(about["encoders"]) > 1 else ""
         lines.append(
             f"- encoder: {record['backbone']} ({record['origin']}), centre crop of {record['crop']} pixels{several}"
         )

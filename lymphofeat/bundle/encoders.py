@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +108,16 @@ def record_of(cache: Cache, encoding: Encoding, network: nn.Module | None) -> En
     )
 
 
-def find_network(cache: Cache, encoding: Encoding, where: WhereWeights) -> nn.Module | None:
+def find_network(
+    cache: Cache, encoding: Encoding, where: WhereWeights, *, only: bool = True
+) -> nn.Module | None:
     """The encoder behind an encoding, with the very weights; None for colour statistics.
+
+    Args:
+        cache: the encoding's.
+        encoding: its features.
+        where: the files may lie.
+        only: whether `where.weights` is meant for this encoding; else it serves if its own are not where they were.
 
     Raises:
         BundleError: the features came from elsewhere.
@@ -121,6 +129,11 @@ def find_network(cache: Cache, encoding: Encoding, where: WhereWeights) -> nn.Mo
         raise BundleError(_foreign(cache, encoding))
     if encoding.blind_to is not None:
         return _trained(cache, encoding, where)
+    if not only and where.weights is not None:
+        try:
+            return _frozen(encoding, replace(where, weights=None))
+        except WeightsError:  # not where they were
+            pass
     return _frozen(encoding, where)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..cache.bags import Bags
+from ..cache.bags import JoinedBags
 from ..cache.reader import Cache, open_cache
 from ..cohort.dates import REFERENCE_DATE, age_at
 from ..cohort.layout import layout_of
@@ -38,6 +38,7 @@ from .load import DISTANCES, MODEL, PROBE, TRAINING, head_stem
 from .manifest import BundleFolder, new_bundle
 from .model import encoder_file, mixed
 from .out_of_distribution import ImageDistribution, TrainingRanges, patient_means
+from .seen import Seen, SeenEncoding, bags_of_fits, needed_of, seen_to_json
 
 __all__ = ["ExportOptions", "ExportSummary", "export", "export_bundle"]
 
@@ -76,7 +77,7 @@ class ExportSummary:
         n_bytes: of all files.
         model: what was chosen.
         n_fits: fits of each head.
-        encoders: one per fit; none where no image is looked at.
+        encoders: one per fit, or one per encoding where heads were given several; none where no image is looked at.
         nested: whether the card has nested scores.
     """
 
@@ -198,14 +199,26 @@ def export_bundle(
             ensemble=options.ensemble,
             tell=progress.note,
         )
-        writer = _Writer(cache, model, fits, options, _evidence(cache, model, nested, evaluation), folder)
-        encoders = writer.encoders()
-        writer.write(members, encoders)
+        evidence = _evidence(cache, model, nested, evaluation)
+        writer = _Writer(cache, model, _needed(fits, model), options, evidence, folder)
+        encoders, seen = writer.encoders()
+        writer.write(members, encoders, seen)
         digest = folder.close()
     n_bytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     return ExportSummary(
         out, digest, n_bytes, model, len(fits), encoders, nested is not None or evaluation is not None
     )
+
+
+def _needed(fits: Sequence[FinalFit], model: FinalModel) -> list[FinalFit]:
+    """The fits with those of their encodings that some head asks for."""
+    names = sorted({name for trial, _ in model.members for name in trial.encodings})
+    if not names:
+        return list(fits)
+    return [
+        FinalFit(tuple(e for e in fit.encodings if e.encoder_family in names), needed_of(fit.split, names))
+        for fit in fits
+    ]
 
 
 def _check(options: ExportOptions) -> None:
@@ -251,19 +264,34 @@ class _Writer:
     evidence: Evidence
     folder: BundleFolder
 
-    def encoders(self) -> tuple[EncoderRecord, ...]:
-        """Write the encoders' files, one per fit; none where no head looks at images."""
+    def encoders(self) -> tuple[tuple[EncoderRecord, ...], Seen]:
+        """Write the encoders' files.
+
+        Returns:
+            The encoders, none where no head looks at images. And what each fit is given of them; empty where that is
+            one encoding, of the fit's own encoder.
+        """
         if all(trial.inputs == "clinical" for trial, _ in self.model.members):
-            return ()
+            return (), ()
+        several = any(isinstance(fit.split.bags, JoinedBags) for fit in self.fits)
+        used = {encoding.name: encoding for fit in self.fits for encoding in fit.encodings}
+        each = list(used.values()) if several else [fit.encodings[0] for fit in self.fits]
         records = []
-        for number, fit in enumerate(self.fits):
-            network = find_network(self.cache, fit.encoding, self.options.where)
-            records.append(record_of(self.cache, fit.encoding, network))
+        for number, encoding in enumerate(each):
+            network = find_network(self.cache, encoding, self.options.where, only=not several)
+            records.append(record_of(self.cache, encoding, network))
             if network is not None:
                 self.folder.write(encoder_file(number), save_tensors(network.state_dict()))
-        return tuple(records)
+        if not several:
+            return tuple(records), ()
+        self.folder.format = 2
+        places = {name: place for place, name in enumerate(used)}
+        return tuple(records), tuple(
+            tuple(SeenEncoding(e.encoder_family, places[e.name], e.dim) for e in fit.encodings)
+            for fit in self.fits
+        )
 
-    def write(self, members: Sequence[Member], encoders: Sequence[EncoderRecord]) -> None:
+    def write(self, members: Sequence[Member], encoders: Sequence[EncoderRecord], seen: Seen) -> None:
         """Write the rest."""
         kept: dict[str, Keeps] = {}
         for m, member in enumerate(members):
@@ -285,8 +313,9 @@ class _Writer:
             k: v for number, one in enumerate(distributions) for k, v in one.arrays(str(number)).items()
         }
         self.folder.write_arrays(TRAINING, arrays)
-        self._write_probe(members, distributions, table)
+        self._write_probe(members, distributions, table, seen)
         about = self._about(members, encoders, table) | {"keeps": dict(sorted(kept.items()))}
+        about |= {"seen": seen_to_json(seen)} if seen else {}
         self.folder.write_json(MODEL, about)
         card = model_card(self.model, self.evidence, about, table, kept)
         self.folder.write("MODEL_CARD.md", card.encode())
@@ -300,7 +329,11 @@ class _Writer:
         return ImageDistribution.fit_all(parts)
 
     def _write_probe(
-        self, members: Sequence[Member], distributions: Sequence[ImageDistribution], table: TrainingRanges
+        self,
+        members: Sequence[Member],
+        distributions: Sequence[ImageDistribution],
+        table: TrainingRanges,
+        seen: Seen,
     ) -> None:
         """Made-up patients and what the model says of them."""
         rng = np.random.default_rng(0)
@@ -320,7 +353,7 @@ class _Writer:
                 ),
             }
         )
-        bags = [Bags(one, np.cumsum(lengths) - lengths, lengths) for one in features]
+        bags = bags_of_fits(features, lengths, seen)
         numbers = {
             "lengths": lengths,
             "male": male,

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..cache.bags import Bags
 from ..errors import BundleError
 from ..final.refit import Member
 from ..heads.registry import foreign_heads
@@ -18,6 +17,7 @@ from .encoders import EncoderRecord
 from .manifest import BundleFiles
 from .model import Bundle
 from .out_of_distribution import ImageDistribution, TrainingRanges, patient_means
+from .seen import bags_of_fits, seen_from_json
 
 __all__ = [
     "DISTANCES",
@@ -104,7 +104,8 @@ def _bundle(files: BundleFiles, about: Mapping[str, Any]) -> Bundle:
         packed("calibrator") if about["calibrator"] else None,
         date.fromisoformat(about["reference_date"]),
         TrainingRanges.from_json(about["training"]),
-        *_images(files, arrays, len(encoders)),
+        *_images(files, arrays, about["n_fits"] if encoders else 0),
+        seen=seen_from_json(about.get("seen", ())),
     )
 
 
@@ -135,8 +136,7 @@ def _images(
 def _check_answers(bundle: Bundle) -> None:
     probe = bundle.files.read_arrays(PROBE)
     lengths = probe["lengths"]
-    starts = np.cumsum(lengths) - lengths
-    bags = [Bags(probe[f"features.{n}"], starts, lengths) for n in range(bundle.n_fits)]
+    bags = bags_of_fits([probe[f"features.{n}"] for n in range(bundle.n_fits)], lengths, bundle.seen)
     sexes = ["" if np.isnan(v) else "FM"[int(v)] for v in probe["male"]]
     clinical = pd.DataFrame({"age": probe["age"], "sex": sexes, "lymphocyte_count": probe["count"]})
     worst = float(np.abs(bundle.probabilities(bags, clinical) - probe["probabilities"]).max())

@@ -29,7 +29,7 @@ from .codec import Packed, kept_in
 
 __all__ = ["FORMAT", "MANIFEST", "BundleFiles", "BundleFolder", "new_bundle"]
 
-FORMAT = 1
+FORMAT = 2  # the newest; 1: every fit is given one encoding
 MANIFEST = "manifest.json"
 
 
@@ -39,10 +39,12 @@ class BundleFolder:
     Attributes:
         root: where it grows, beside its final place.
         keeps: what the objects and the ranges in it keep of the training patients, see `classes.Keeps`.
+        format: the oldest one that can say what is in it, so that earlier versions read what they can.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.format = 1
         self.keeps: Keeps = "values"  # the training ranges, of every bundle
 
     def write(self, name: str, content: bytes) -> None:
@@ -86,7 +88,7 @@ class BundleFolder:
         names = sorted(str(p.relative_to(self.root).as_posix()) for p in self.root.rglob("*") if p.is_file())
         files = {name: _entry((self.root / name).read_bytes()) for name in names}
         manifest: dict[str, Any] = {
-            "format": FORMAT,
+            "format": self.format,
             "lymphofeat": __version__,
             "keeps": self.keeps,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -271,11 +273,11 @@ def _read_manifest(root: Path) -> dict[str, Any]:
         ) from error
     if isinstance(found, int) and found > FORMAT:
         raise BundleError(
-            f"{path} is of bundle format {found}, and lymphofeat {__version__} reads format {FORMAT}; install the "
-            f"version that wrote it ({manifest.get('lymphofeat')})."
+            f"{path} is of bundle format {found}, and lymphofeat {__version__} reads formats up to {FORMAT}; install "
+            f"the version that wrote it ({manifest.get('lymphofeat')})."
         )
     rest = {key: value for key, value in manifest.items() if key != "digest"}
-    if found != FORMAT or not isinstance(files, dict) or digest != _digest(rest):
+    if found not in range(1, FORMAT + 1) or not isinstance(files, dict) or digest != _digest(rest):
         raise BundleError(
             f"{path} was changed since the bundle was exported, so nothing in it can be checked; copy it again, "
             "or export it again."

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from ..cache.bags import Bags
+from ..cache.bags import Bags, JoinedBags
 from ..cohort.clinical import clinical_frame
 from ..cohort.decoding import bit_depth
 from ..cohort.model import Patient
@@ -30,6 +30,7 @@ from .encoders import EncoderRecord, rebuild
 from .manifest import BundleFiles
 from .out_of_distribution import ImageDistribution, TrainingRanges, out_of_distribution, patient_means
 from .patients import NewPatients, check_images, read_patients
+from .seen import Seen
 
 __all__ = ["COLUMNS", "Bundle", "encoder_file", "mixed"]
 
@@ -47,7 +48,7 @@ class Bundle:
     Attributes:
         files: its files.
         about: `model.json`.
-        encoders: one per fit; none where the model looks at no image.
+        encoders: one per fit, or those that `seen` names; none where the model looks at no image.
         members: fitted heads, one per fit, with their shares.
         threshold: malignant at this probability or above.
         conformal: prediction sets, if asked for at the export.
@@ -56,6 +57,7 @@ class Bundle:
         table: ranges of the training patients.
         images: per encoder, what their images were like; None where that was stored in a way that cannot be read.
         notes: what has to be known of this bundle, in sentences.
+        seen: per fit, the encodings that it is given side by side; empty where each fit has one encoder.
     """
 
     files: BundleFiles
@@ -69,6 +71,7 @@ class Bundle:
     table: TrainingRanges
     images: tuple[ImageDistribution, ...] | None
     notes: tuple[str, ...] = ()
+    seen: Seen = ()
 
     @property
     def digest(self) -> str:
@@ -88,7 +91,7 @@ class Bundle:
         return len(self.members[0].heads)
 
     def encoder(self, number: int, device: torch.device) -> BlockEncoder:
-        """The encoder of a fit, at work.
+        """One of `encoders`, at work.
 
         Raises:
             BundleError: its file is not of its backbone.
@@ -101,7 +104,8 @@ class Bundle:
         """(n,) float64 of malignant.
 
         Args:
-            bags: per fit, the patients under its encoder; without images, bags of no features.
+            bags: per fit, the patients under its encoder, or `JoinedBags` under those that `seen` names; without
+                images, bags of no features.
             clinical: (n,) rows: age (years), sex ("M", "F", ""), count (10⁹/l).
         """
         return mixed(self.members, bags, clinical)
@@ -130,7 +134,8 @@ class Bundle:
 
         Args:
             patients: a folder with one folder of images per patient, or a cohort; or bags of features under the
-                bundle's encoder, one `Bags` per encoder where it has several; None for a model of clinical values.
+                bundle's encoder, one `Bags` per fit where it has several (`JoinedBags` where its heads are given
+                several encodings); None for a model of clinical values.
             clinical: with a folder, the CSV with ID, GENDER, DOB or AGE, LYMPH_COUNT. With bags, a table with a row per
                 patient and the columns age (years), sex ("M", "F", ""), lymphocyte_count (10⁹/l), NaN or "" where a
                 value is missing; its column `id`, else its index, names the patients. None: no clinical values.
@@ -180,6 +185,8 @@ class Bundle:
             nothing = Bags(np.empty((n, 0), dtype=np.float32), np.arange(n), one)
             return [patients if isinstance(patients, Bags) else nothing] * self.n_fits
         bags = [patients] if isinstance(patients, Bags) else list(patients or ())
+        if self.seen:
+            return self._given_joined(bags)
         widths = [self.encoder_width(number) for number in range(self.n_fits)]
         if [bag.dim if width else None for bag, width in zip(bags, widths, strict=False)] != widths:
             raise InputError(
@@ -188,8 +195,26 @@ class Bundle:
             )
         return bags
 
+    def _given_joined(self, bags: Sequence[Bags]) -> list[Bags]:
+        """Per fit, the encodings that it is given, of bags that may hold more.
+
+        Raises:
+            InputError: one is missing, or has another number of features.
+        """
+        found: list[Bags] = []
+        for fit, bag in zip(self.seen, bags, strict=False):
+            parts = bag.parts if isinstance(bag, JoinedBags) else {}
+            if all(one.encoding in parts and parts[one.encoding].dim == one.dim for one in fit):
+                found.append(JoinedBags({one.encoding: parts[one.encoding] for one in fit}))
+        if len(found) < self.n_fits or len(bags) != self.n_fits:
+            wanted = ", ".join(f"{one.encoding} ({one.dim} features)" for one in self.seen[0])
+            raise InputError(
+                f"{self.files.root} takes {self.n_fits} JoinedBags under the encodings {wanted}, not {list(bags)}."
+            )
+        return found
+
     def encoder_width(self, fit: int) -> int | None:
-        """Features of an image under the encoder of a fit; None where it is not known or no image is looked at."""
+        """Features of an image that a fit is given; None where it is not known or no image is looked at."""
         return len(self.images[fit].mean) if self.images else None
 
     def _table(self, bags: Sequence[Bags], clinical: pd.DataFrame) -> pd.DataFrame:
@@ -253,11 +278,14 @@ def _bags(
     target, found = choose_device(device), bit_depth(images)
     progress.start("encoding", len(images) * len(bundle.encoders), "images")
     try:
-        encoded = (
+        encoded = [
             _encoded(bundle.encoder(number, target), images, record, record.bits or found, workers, progress)
             for number, record in enumerate(bundle.encoders)
-        )
-        return [Bags(features, starts, lengths) for features in encoded]
+        ]
+        if not bundle.seen:
+            return [Bags(features, starts, lengths) for features in encoded]
+        each = [Bags(features, starts, lengths) for features in encoded]
+        return [JoinedBags({one.encoding: each[one.encoder] for one in fit}) for fit in bundle.seen]
     except InputError:
         check_images(patients, max(record.crop for record in bundle.encoders))  # all of them at once
         raise

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .bags import Bags
+from .bags import Bags, JoinedBags
 
 __all__ = ["POOLINGS", "QUANTILES", "TOP_SHARE", "Pooling", "bag_means", "pool", "runs_of_bags"]
 
@@ -62,6 +62,8 @@ def pool(bags: Bags, name: str) -> Floats:
         raise InputError(
             f"Bag {int(np.argmin(bags.lengths))} holds no image; remove the patient or add images."
         )
+    if isinstance(bags, JoinedBags):  # the blocks one behind the other; nothing is joined image by image
+        return np.hstack([pool(part, name) for part in bags.parts.values()])
     pooling = POOLINGS[name]
     pooled = np.empty((len(bags), pooling.widths * bags.dim))
     for chunk in runs_of_bags(bags.lengths):

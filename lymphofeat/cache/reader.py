@@ -13,12 +13,12 @@ from ..cohort.clinical import clinical_frame, person_numbers
 from ..cohort.clinical_values import clinical_digest, clinical_values
 from ..errors import CacheError, InputError, LeakageError, StaleCacheError
 from ..storage.paths import AnyPath
-from .bags import Bags
+from .bags import Bags, JoinedBags
 from .encoding import Encoding, read_encoding
 from .layout import CohortTables, blind_to_all, open_checked, read_tables
 from .pooling import pool
 from .refusal import damaged
-from .split import Split
+from .split import JOINT, Split
 
 Indices = NDArray[np.int64]
 
@@ -175,12 +175,14 @@ class Cache:
         return sorted({e.encoder_family for e in self.encodings.values()})
 
     def members(self, encoder_family: str) -> list[Encoding]:
-        """The encodings of an encoder family, by name.
+        """The encodings of an encoder family, by name; of several families with `JOINT` between, one after another.
 
         Raises:
             StaleCacheError: it was trained on clinical values that were corrected since.
             CacheError: the cache holds no such encoder family.
         """
+        if JOINT in encoder_family:
+            return [member for name in encoder_family.split(JOINT) for member in self.members(name)]
         self.check_not_stale(encoder_family)
         found = [e for _, e in sorted(self.encodings.items()) if e.encoder_family == encoder_family]
         if not found:
@@ -188,6 +190,10 @@ class Cache:
                 f"{self.path} holds no encoding {encoder_family!r}; it holds {', '.join(self.encoder_families)}."
             )
         return found
+
+    def behind(self, split: Split) -> tuple[Encoding, ...]:
+        """The encodings behind a split of this cache; none where no image is looked at."""
+        return tuple(self.encodings[name] for name in split.encodings)
 
     def check_not_stale(self, encoder_family: str) -> None:
         """Refuse an encoder family whose encoders were trained on clinical values that were corrected since.
@@ -233,8 +239,9 @@ class Cache:
         `final_splits` and `predicting`, which rest on this.
 
         Args:
-            encoder_family: an encoder family; its encoding that is blind to all folds named is chosen. None: no images,
-                all bags are of features of width 0.
+            encoder_family: an encoder family; its encoding that is blind to all folds named is chosen. Several with
+                `JOINT` between their names: their encodings side by side, each blind to all folds named. None: no
+                images, all bags are of features of width 0.
             held_out: the folds that are predicted.
             repeat: the column of `folds` that they are of. Encoders are trained on column 0, so for any other one
                 only encodings without labels qualify.
@@ -250,9 +257,8 @@ class Cache:
             LeakageError: every encoding of the encoder family saw a label of one of the folds.
         """
         unseen = {*held_out, *without}
-        encoding = (
-            None if encoder_family is None else self.blind_encoding(encoder_family, unseen, repeat=repeat)
-        )
+        names = [] if encoder_family is None else encoder_family.split(JOINT)
+        blind = {name: self.blind_encoding(name, unseen, repeat=repeat) for name in names}
         fold_of = self.folds[self.labelled, repeat]
         absent = set(held_out) - {int(k) for k in fold_of}
         if absent or not held_out:
@@ -261,9 +267,16 @@ class Cache:
             )
         train = self.labelled[~np.isin(fold_of, list(unseen))]
         test = self.labelled[np.isin(fold_of, list(held_out))]
-        if encoding is None:
+        if not blind:
             return Split(self._bags(np.empty((self.tables.n_images, 0), dtype=np.float32)), "", train, test)
-        split = Split(self._bags(encoding.features), encoding.digest, train, train[:0], encoding.name)
+        each = {name: self._bags(encoding.features) for name, encoding in blind.items()}
+        split = Split(
+            JoinedBags(each) if len(each) > 1 else each[names[0]],
+            JOINT.join(encoding.digest for encoding in blind.values()),
+            train,
+            train[:0],
+            JOINT.join(encoding.name for encoding in blind.values()),
+        )
         return self.predicting(split, test)
 
     def splits(self, encoder_family: str | None, *, repeat: int = 0) -> dict[int, Split]:
@@ -290,7 +303,7 @@ class Cache:
                 learns from.
         """
         each = list(self.splits(encoder_family).values())
-        if all(self.encodings[split.encoding].blind_to is None for split in each):
+        if all(encoding.blind_to is None for split in each for encoding in self.behind(split)):
             each = [replace(each[0], train=self.labelled)]
         nobody = np.empty(0, dtype=np.int64)
         return [
@@ -307,10 +320,11 @@ class Cache:
         Raises:
             LeakageError: the encoder saw the label of one of them, or the fit learns from it.
         """
-        blind_to = self.encodings[split.encoding].blind_to if split.encoding else None
         known = np.isin(rows, split.train)
-        if blind_to is not None:
-            known |= np.isin(rows, self.labelled) & ~np.isin(self.folds[rows, 0], list(blind_to))
+        for encoding in self.behind(split):
+            if encoding.blind_to is not None:
+                held_out = np.isin(self.folds[rows, 0], list(encoding.blind_to))
+                known |= np.isin(rows, self.labelled) & ~held_out
         if known.any():
             patient = self.tables.patients["id"].iloc[rows[int(np.argmax(known))]]
             encoder = f" or its encoder {split.encoding}" if split.encoding else ""

@@ -126,7 +126,7 @@ def encoder_seconds(cache: Cache, pipeline: Pipeline) -> float:
 def _encodings(cache: Cache, pipeline: Pipeline) -> list[Encoding]:
     """Of each fold, ascending; none where no image is looked at."""
     splits = cache.splits(pipeline.encoder_family).values()
-    return [cache.encodings[split.encoding] for split in splits if split.encoding]
+    return [encoding for split in splits for encoding in cache.behind(split)]
 
 
 def _own(cache: Cache, pipeline: Pipeline, splits: Sequence[Split]) -> list[Floats]:

@@ -4,11 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import combinations
 from typing import Any
 
 from ..cache.control_experiments import is_colour, is_untrained
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
+from ..cache.split import JOINT
 from ..errors import InputError
 from ..heads import Head, Logistic, pooled
 from .control_experiments import BagSize, MajorityClass
@@ -19,7 +21,7 @@ END_TO_END = "end-to-end"
 # What is built on every encoder family, by its word in a pipeline's name, and what that sees of a patient.
 HEADS = {"image": "image", "both": "image+clinical", "average": "image+clinical"}
 _CONTROLS = {"majority": "nothing", "bag-size": "bag size", "clinical": "clinical"}
-_TRAINED = ("frozen", "fine-tuned")
+_TRAINED = ("frozen", "fine-tuned", "pair")
 _COMPONENTS = 32
 
 
@@ -30,9 +32,10 @@ class Pipeline:
     Attributes:
         name: "majority", "bag-size", "clinical", or "<encoder family>/<head>".
         head: the part of the name that says what is done with the features.
-        encoder_family: the encodings; None where none are used.
+        encoder_family: the encodings; None where none are used; of a pair, two with `JOINT` between.
         recipe: the recipe that the encoders were trained by; "" where they were not trained here.
-        encoder: "" (none), "colour", "random", "frozen" (features as trained weights give them) or "fine-tuned".
+        encoder: "" (none), "colour", "random", "frozen" (features as trained weights give them), "fine-tuned", or
+            "pair" (two of the last ones side by side).
         inputs: "nothing", "bag size", "clinical", "image" or "image+clinical".
         backbone: the network's name; "" without one.
     """
@@ -56,6 +59,12 @@ def pipelines_of(cache: Cache) -> list[Pipeline]:
     pipelines = [Pipeline(name, name, None, "", "", inputs) for name, inputs in _CONTROLS.items()]
     for encoder_family in cache.encoder_families:
         pipelines += _of_encoder_family(encoder_family, cache.members(encoder_family))
+    trained = sorted({p.encoder_family for p in pipelines if p.encoder_family and not p.is_control})
+    for pair in combinations(trained, 2):
+        pipelines += [
+            Pipeline(f"{'+'.join(pair)}/{head}", head, JOINT.join(pair), "", "pair", seen)
+            for head, seen in HEADS.items()
+        ]
     return sorted(pipelines, key=lambda s: _TRAINED.index(s.encoder) if s.encoder in _TRAINED else -1)
 
 
@@ -97,7 +106,7 @@ def select(
     Args:
         pipelines: all there are.
         wanted: names of pipelines, encoder families, recipes, heads ("image", "both", "average", "end-to-end") or
-            encoders ("frozen", "fine-tuned"); empty: everything.
+            encoders ("frozen", "fine-tuned", "pair"); empty: everything.
         recipes: more names that are legal although no pipeline may have them yet.
 
     Raises:

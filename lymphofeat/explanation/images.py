@@ -71,13 +71,13 @@ def leave_one_out(head: Any, bags: Bags, clinical: pd.DataFrame) -> list[Floats]
     """
     whole = log_odds_of(head, bags, clinical)
     found = []
-    for i, bag in enumerate(bags):
-        n = len(bag)
+    for i, n in enumerate(bags.lengths.tolist()):
         if n == 1:
             found.append(np.full(1, np.nan))
             continue
         starts = np.arange(1, n + 1, dtype=np.int64)
-        without = Bags(np.concatenate([bag, bag]), starts, np.full(n, n - 1, dtype=np.int64))
+        rows = np.tile(bags.starts[i] + np.arange(n, dtype=np.int64), 2)
+        without = bags.of_rows(rows, starts, np.full(n, n - 1, dtype=np.int64))
         row = clinical.iloc[np.full(n, i)]
         found.append(whole[i] - log_odds_of(head, without, row))
     return found

@@ -147,7 +147,7 @@ def _fits(cache: Cache, encoder_family: str, row: int, fold: int | None) -> list
         if fold is None
         else [cache.split(encoder_family, {fold})]
     )
-    return [FinalFit(cache.encodings[split.encoding], split) for split in splits]
+    return [FinalFit(cache.behind(split), split) for split in splits]
 
 
 def _parts(cache: Cache, fits: list[FinalFit], members: list[Member], row: int) -> PatientParts:

@@ -80,7 +80,7 @@ class FinalModel:
 
     def digest(self, cache: Cache, fits: Sequence[FinalFit]) -> str:
         """Hex SHA-256 of all that the predictions depend on."""
-        seen = [(fit.encoding.digest, fit.train.tolist()) for fit in fits]
+        seen = [(fit.split.features_digest, fit.train.tolist()) for fit in fits]
         heads = [(trial.params, weight) for trial, weight in self.members]
         state = json.dumps([cache.fingerprint, seen, heads, self.threshold], sort_keys=True)
         return hashlib.sha256(state.encode()).hexdigest()

@@ -27,11 +27,11 @@ class FinalFit:
     """One fit of every head that is to leave the study.
 
     Attributes:
-        encoding: what the heads see.
+        encodings: what the heads see, in the order of the split's bags.
         split: whom they learn from.
     """
 
-    encoding: Encoding
+    encodings: tuple[Encoding, ...]
     split: Split
 
     @property
@@ -61,7 +61,7 @@ def final_fits(cache: Cache, encoder_family: str) -> list[FinalFit]:
     Raises:
         LeakageError: a fold has no encoding that is blind to it.
     """
-    return [FinalFit(cache.encodings[split.encoding], split) for split in cache.final_splits(encoder_family)]
+    return [FinalFit(cache.behind(split), split) for split in cache.final_splits(encoder_family)]
 
 
 def fit_final(

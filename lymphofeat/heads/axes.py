@@ -1,6 +1,8 @@
 """Pooled features in the coordinates that the training patients give."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -9,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ..errors import InputError
 
-__all__ = ["PrincipalAxes", "check_finite"]
+__all__ = ["JoinedAxes", "PrincipalAxes", "check_finite", "side_by_side"]
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +53,11 @@ class PrincipalAxes:
         deviation = widest / np.sqrt(len(pooled))
         return cls(scaler, axes[:, :kept] / (deviation if deviation > 0 else 1.0))
 
+    @property
+    def n_axes(self) -> int:
+        """q."""
+        return int(self.axes.shape[1])
+
     def transform(self, pooled: Floats) -> Floats:
         """(n, q) float64 coordinates, the widest axis first.
 
@@ -59,6 +66,50 @@ class PrincipalAxes:
         """
         check_finite(pooled)
         return np.asarray(self.scaler.transform(pooled) @ self.axes)
+
+
+@dataclass(frozen=True)
+class JoinedAxes:
+    """The pooled features of several encodings, each on its own axes and with its own weight, side by side.
+
+    The columns take turns, the widest axis of each encoding first, so that whoever looks at the first few sees all
+    encodings.
+
+    Attributes:
+        each: per encoding, its axes.
+        widths: per encoding, its pooled features.
+        kept: per encoding, how many of its axes.
+        weights: per encoding, what its coordinates are multiplied by.
+    """
+
+    keeps = "statistics"  # of the training patients: see bundle/classes.py
+
+    each: tuple[Any, ...]
+    widths: tuple[int, ...]
+    kept: tuple[int, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def n_axes(self) -> int:
+        """Of all encodings together."""
+        return sum(self.kept)
+
+    def transform(self, pooled: Floats) -> Floats:
+        """(n, ΣP) pooled features, the encodings one behind the other → (n, q) float64 coordinates.
+
+        Raises:
+            InputError: NaN or an infinite value.
+        """
+        blocks = np.split(pooled, np.cumsum(self.widths)[:-1], axis=1)
+        each = [axes.transform(block) for axes, block in zip(self.each, blocks, strict=True)]
+        return side_by_side(each, self.kept, self.weights)
+
+
+def side_by_side(blocks: Sequence[Floats], kept: Sequence[int], weights: Sequence[float]) -> Floats:
+    """The coordinates of each encoding on all its axes → (n, Σkept), as `JoinedAxes` has them."""
+    weighted = [weight * block[:, :k] for weight, block, k in zip(weights, blocks, kept, strict=True)]
+    turn = np.concatenate([np.arange(k) for k in kept])
+    return np.hstack(weighted)[:, np.argsort(turn, kind="stable")]
 
 
 def _axes(x: Floats) -> tuple[float, Floats]:

@@ -1,7 +1,8 @@
 """From bags and clinical rows to one table of numbers, learnt on the training patients: what pooled heads classify.
 
 Blocks stand side by side: pooled features on their principal axes, products of the widest axes with age and count, the
-size of the bag if asked for, clinical values last. Side by side is early fusion of image and clinical values.
+size of the bag if asked for, clinical values last. Side by side is early fusion of image and clinical values. Of images
+under several encodings (`JoinedBags`), each has principal axes of its own, and a weight.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from ..cache.bags import Bags
+from ..cache.bags import Bags, JoinedBags
 from ..cache.pooling import POOLINGS, pool
-from .axes import PrincipalAxes, check_finite
+from .axes import JoinedAxes, PrincipalAxes, check_finite, side_by_side
 from .base import FitCache, Split
 from .checks import Constrained, Legal, is_whole
 from .clinical import SPLINES, ClinicalFeatures
@@ -42,7 +43,8 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
         pooling: one of `ALL_POOLINGS`; not looked at for inputs="clinical".
         inputs: "image", "clinical" or "both" (their columns side by side: early fusion).
         scale: whether pooled features are brought to unit variance before the axes are found.
-        pca: the number of principal axes kept, at most n_train − 1 and the number of features; None: all.
+        pca: the number of principal axes kept (of each encoding), at most n_train − 1 and the number of features; None:
+            all.
         interaction: also products of the clinical values.
         spline: None, or "age" or "log_count": also splines of it.
         cross: also products of the 16 widest axes with age and log count; for inputs="both".
@@ -52,8 +54,8 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
             stay as they are.
 
     Attributes:
-        coordinates_: of the instances, for a fitted pooling; else None.
-        axes_: `PrincipalAxes` of the pooled features; None for inputs="clinical".
+        coordinates_: of the instances, for a fitted pooling; else None. Of several encodings, a tuple.
+        axes_: `PrincipalAxes` of the pooled features, `JoinedAxes` of several encodings; None for inputs="clinical".
         clinical_: the pipeline of the clinical values; None for inputs="image".
         size_: the scaler of the logarithm of the bag size; None unless it is asked for.
     """
@@ -96,11 +98,11 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
         """
         self.coordinates_ = self.axes_ = None
         if self.inputs != "clinical":
-            if self.pooling in FITTED_POOLINGS:
-                from .neural.instances import coordinates_of
-
-                self.coordinates_ = coordinates_of(bags, FITTED_POOLINGS[self.pooling].axes)
-            self.axes_ = self._axes(self._pooled(bags))
+            everyone = Split(bags, "", np.arange(len(bags)), np.empty(0, dtype=np.int64))
+            self.coordinates_ = self.coordinates([everyone], FitCache())[0]
+            found = self._pooled(bags)
+            each = [self._axes(pooled) for pooled in found]
+            self.axes_ = self._joined(bags, each, found) if isinstance(bags, JoinedBags) else each[0]
         self.clinical_ = None if self.inputs == "image" else self._clinical_pipeline().fit(clinical)
         self.size_ = StandardScaler().fit(_log_size(bags)) if self.bag_size else None
         return self
@@ -110,12 +112,12 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "axes_")
         image = values = size = None
         if self.axes_ is not None:
-            image = self.axes_.transform(self._pooled(bags))
+            image = self.axes_.transform(np.hstack(self._pooled(bags)))
         if self.clinical_ is not None:
             values = self.clinical_.transform(clinical)
         if self.size_ is not None:
             size = self.size_.transform(_log_size(bags))
-        return self._table(image, values, size)
+        return self._table(image, values, size, None if isinstance(bags, JoinedBags) else self.pca)
 
     def coordinates(self, splits: Sequence[Split], fit_cache: FitCache) -> Sequence[Any]:
         """Per split, the coordinates of the instances that a fitted pooling needs, or None."""
@@ -123,7 +125,14 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
             return [None] * len(splits)
         from .neural.instances import coordinates_of_splits
 
-        return coordinates_of_splits(splits, FITTED_POOLINGS[self.pooling].axes, fit_cache)
+        axes = FITTED_POOLINGS[self.pooling].axes
+        parts = [split.parts for split in splits]
+        # Encoding by encoding: what the splits of one share is summed once.
+        found = [
+            coordinates_of_splits(of_encoding, axes, fit_cache) for of_encoding in zip(*parts, strict=True)
+        ]
+        each = list(zip(*found, strict=True))
+        return [one[0] if len(one) == 1 else one for one in each]
 
     def of_split(self, split: Split, coordinates: Any, clinical: pd.DataFrame, fit_cache: FitCache) -> Floats:
         """The table of all patients as `fit` on the training patients gives it; parts are kept in `fit_cache`.
@@ -133,37 +142,43 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
         """
         trained_on = split.train.tobytes()
 
-        def plainly(pooling: str) -> Floats:
-            return fit_cache.get(
-                ("pooled", split.features_digest, pooling), lambda: pool(split.bags, pooling)
-            )
+        def pooled(part: Split, coordinates: Any) -> Floats:
+            def plainly(pooling: str) -> Floats:
+                key = ("pooled", part.features_digest, pooling)
+                return fit_cache.get(key, lambda: pool(part.bags, pooling))
 
-        def fitted() -> Floats:
-            pooling = FITTED_POOLINGS[self.pooling]
-            prepended = plainly(pooling.prepended) if pooling.prepended else None
-            return pooling.pool(coordinates, split.bags, prepended)
+            def fitted() -> Floats:
+                pooling = FITTED_POOLINGS[self.pooling]
+                prepended = plainly(pooling.prepended) if pooling.prepended else None
+                return pooling.pool(coordinates, part.bags, prepended)
 
-        def image() -> Floats:
             if coordinates is None:
-                found = plainly(self.pooling)
-            else:
-                found = fit_cache.get(("pooled", split.features_digest, self.pooling, trained_on), fitted)
-            return self._axes(found[split.train]).transform(found)
+                return plainly(self.pooling)
+            return fit_cache.get(("pooled", part.features_digest, self.pooling, trained_on), fitted)
+
+        def on_axes(part: Split, coordinates: Any) -> Floats:
+            def image() -> Floats:
+                found = pooled(part, coordinates)
+                return np.asarray(self._axes(found[split.train]).transform(found))
+
+            rotated = self.rotate or self.pca is not None
+            scaled = rotated and ("scale", self.scale)
+            return fit_cache.get(("axes", part.features_digest, self.pooling, scaled, trained_on), image)
 
         def values() -> Floats:
             return np.asarray(self._clinical_pipeline().fit(clinical.iloc[split.train]).transform(clinical))
 
         image_block = clinical_block = size_block = None
         if self.inputs != "clinical":
-            rotated = self.rotate or self.pca is not None
-            key = ("axes", split.features_digest, self.pooling, rotated and ("scale", self.scale), trained_on)
-            image_block = fit_cache.get(key, image)
+            each = [on_axes(*one) for one in zip(split.parts, _each(coordinates, split.bags), strict=True)]
+            image_block = self._side_by_side(split.bags, each)
         if self.inputs != "image":
             clinical_block = fit_cache.get(("clinical", self.interaction, self.spline, trained_on), values)
         if self.bag_size:
             size = _log_size(split.bags)
             size_block = StandardScaler().fit(size[split.train]).transform(size)
-        return self._table(image_block, clinical_block, size_block)
+        kept = None if isinstance(split.bags, JoinedBags) else self.pca
+        return self._table(image_block, clinical_block, size_block, kept)
 
     def contributions(
         self, bags: Bags, clinical: pd.DataFrame, weights: Floats, intercept: float
@@ -177,7 +192,11 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
         Returns:
             None where pooling is no mean of the images' own axes.
         """
-        averaged = isinstance(self.axes_, PrincipalAxes) and self.pooling == "mean"
+        rotated = isinstance(self.axes_, PrincipalAxes) or (
+            isinstance(self.axes_, JoinedAxes)
+            and all(isinstance(axes, PrincipalAxes) for axes in self.axes_.each)
+        )
+        averaged = rotated and self.pooling == "mean"
         if not (self.axes_ is None or averaged):
             return None
         values = np.empty((len(bags), 0)) if self.clinical_ is None else self.clinical_.transform(clinical)
@@ -196,9 +215,10 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
     def _blocks(self, w: Floats, n_clinical: int) -> tuple[Floats, Floats, Floats, Floats]:
         """The weights of all axes (0 of those not kept), of products (axes × values), of the size, of the values."""
         first, of_image, of_product = 0, np.zeros(0), np.zeros((0, 0))
-        if isinstance(self.axes_, PrincipalAxes):
-            n_axes = self.axes_.axes.shape[1]
-            first = n_axes if self.pca is None else min(self.pca, n_axes)
+        if isinstance(self.axes_, PrincipalAxes | JoinedAxes):
+            n_axes = first = self.axes_.n_axes
+            if isinstance(self.axes_, PrincipalAxes) and self.pca is not None:
+                first = min(self.pca, n_axes)
             of_image = np.zeros(n_axes)
             of_image[:first] = w[:first]
             if self.cross and n_clinical:
@@ -207,24 +227,47 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
                 first += of_product.size
         return of_image, of_product, w[first : first + (self.size_ is not None)], w[len(w) - n_clinical :]
 
-    def _table(self, image: Floats | None, clinical: Floats | None, size: Floats | None) -> Floats:
-        """The blocks side by side; those that are not asked for are None."""
-        blocks = [] if image is None else [image[:, : self.pca]]
+    def _table(
+        self, image: Floats | None, clinical: Floats | None, size: Floats | None, kept: int | None
+    ) -> Floats:
+        """The blocks side by side; those that are not asked for are None. Of `image`, the first `kept` columns."""
+        blocks = [] if image is None else [image[:, :kept]]
         if self.cross and image is not None and clinical is not None:
             products = image[:, :CROSSED_AXES, None] * clinical[:, None, :CROSSED_VALUES]
             blocks.append(products.reshape(len(image), -1))
         blocks += [block for block in (size, clinical) if block is not None]
         return np.hstack(blocks)
 
-    def _pooled(self, bags: Bags) -> Floats:
-        if self.coordinates_ is None:
-            return pool(bags, self.pooling)
-        return FITTED_POOLINGS[self.pooling].pool(self.coordinates_, bags)
+    def _pooled(self, bags: Bags) -> list[Floats]:
+        """Per encoding, (n, P) pooled features."""
+        parts = bags.parts.values() if isinstance(bags, JoinedBags) else [bags]
+        return [
+            pool(part, self.pooling)
+            if coordinates is None
+            else FITTED_POOLINGS[self.pooling].pool(coordinates, part)
+            for part, coordinates in zip(parts, _each(self.coordinates_, bags), strict=True)
+        ]
 
     def _axes(self, pooled: Floats) -> "PrincipalAxes | _AsTheyAre":
         if self.rotate or self.pca is not None:
             return PrincipalAxes.fit(pooled, scale=self.scale)
         return _AsTheyAre.fit(pooled)
+
+    def _joined(self, bags: JoinedBags, each: Sequence[Any], pooled: Sequence[Floats]) -> JoinedAxes:
+        widths = tuple(one.shape[1] for one in pooled)
+        n_axes = [
+            axes.n_axes if isinstance(axes, PrincipalAxes) else n
+            for axes, n in zip(each, widths, strict=True)
+        ]
+        return JoinedAxes(tuple(each), widths, self._kept(n_axes), tuple(bags.weights.values()))
+
+    def _side_by_side(self, bags: Bags, each: Sequence[Floats]) -> Floats:
+        if not isinstance(bags, JoinedBags):
+            return each[0]
+        return side_by_side(each, self._kept([one.shape[1] for one in each]), tuple(bags.weights.values()))
+
+    def _kept(self, n_axes: Sequence[int]) -> tuple[int, ...]:
+        return tuple(n if self.pca is None else min(self.pca, n) for n in n_axes)
 
     def _parameter_constraints(self) -> Legal:
         flags = {
@@ -259,6 +302,13 @@ class _AsTheyAre:
     def transform(self, pooled: Floats) -> Floats:
         check_finite(pooled)
         return pooled
+
+
+def _each(coordinates: Any, bags: Bags) -> Sequence[Any]:
+    """Per encoding of the bags, the coordinates of its instances, or None."""
+    if not isinstance(bags, JoinedBags):
+        return [coordinates]
+    return [None] * len(bags.parts) if coordinates is None else list(coordinates)
 
 
 def _log_size(bags: Bags) -> Floats:

@@ -86,4 +86,5 @@ HEAD_TYPE = HeadType(
     ),
     inputs=INPUTS,
     check=check_two_of_each,
+    weighs_encodings=True,
 )  # fmt: skip

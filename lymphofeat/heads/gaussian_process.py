@@ -96,4 +96,5 @@ HEAD_TYPE = HeadType(
         },
     ),
     inputs=INPUTS,
+    weighs_encodings=True,
 )  # fmt: skip

@@ -81,4 +81,5 @@ HEAD_TYPE = HeadType(
         _BOTH | {"class_weight": "balanced", "pooling": "mean+std"},
     ),
     inputs=INPUTS,
+    weighs_encodings=True,
 )

@@ -118,6 +118,8 @@ class HeadType:
             one with a single one does not draw it.
         check: (clinical rows, labels of training patients) → raises `InputError` where no head of the head type can be
             fitted on them; `tune` then leaves the head type out. Both classes are there.
+        weighs_encodings: whether the weight of an encoding's block in the table matters to its heads, so that a search
+            over several encodings draws it: heads on pooled features that penalise or measure distances.
     """
 
     name: str
@@ -129,6 +131,7 @@ class HeadType:
     default_params: tuple[Mapping[str, Any], ...] = ()
     inputs: tuple[str, ...] = _INPUTS
     check: Callable[[pd.DataFrame, NDArray[np.int8]], object] = _any_patients
+    weighs_encodings: bool = False
 
     def suggest(self, trial: TrialLike, fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Draw a point from a trial, whose parameters are called "<head type>.<name>".

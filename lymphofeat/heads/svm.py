@@ -200,4 +200,5 @@ HEAD_TYPE = HeadType(
     default_params=(_FIRST, _FIRST | {"pooling": "mean+std"}),
     inputs=INPUTS,
     check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),
+    weighs_encodings=True,
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from ..cache.control_experiments import is_colour, is_untrained
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
+from ..cache.split import JOINT
 from ..studies.space import Space
 from .pipeline import Pipeline, sees_labels
 
@@ -52,8 +53,8 @@ def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tupl
     twin = untrained_twin(cache, encoder_family)
     if twin is not None:
         controls.append(replace(main, name=UNTRAINED, encoder_family=twin))
-    elif _is_trained(cache.members(encoder_family)[0]):
-        backbone = cache.members(encoder_family)[0].attrs.get("backbone", "its network")
+    elif networks := [e for e in _firsts(cache, encoder_family) if _is_trained(e)]:
+        backbone = ", ".join(str(e.attrs.get("backbone", "its network")) for e in networks)
         notes.append(
             f"{cache.path} holds no untrained encoder ({backbone}) to compare {encoder_family} with; "
             f"`lymphofeat compare {cache.tables.source or 'COHORT'} --cache {cache.path}` makes it."
@@ -74,7 +75,15 @@ def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tupl
 
 
 def untrained_twin(cache: Cache, encoder_family: str) -> str | None:
-    """The encoder family of the same network with random weights; None if there is none, or it is that itself."""
+    """The encoder family of the same network with random weights; None if there is none, or it is that itself.
+
+    Of several encoder families, those of their networks; what measures without a network has no such twin and is left
+    out.
+    """
+    if JOINT in encoder_family:
+        networks = [e.encoder_family for e in _firsts(cache, encoder_family) if _is_trained(e)]
+        twins = [untrained_twin(cache, name) for name in networks]
+        return JOINT.join(sorted({twin for twin in twins if twin})) or None if all(twins) else None
     first = cache.members(encoder_family)[0]
     if not _is_trained(first):
         return None
@@ -87,6 +96,9 @@ def frozen_twin(cache: Cache, encoder_family: str) -> str | None:
     """The encoder family itself if its encoders saw no labels, else the nearest one whose did not; None if none."""
     if not sees_labels(cache, encoder_family):
         return encoder_family
+    if JOINT in encoder_family:
+        twins = [frozen_twin(cache, name) for name in encoder_family.split(JOINT)]
+        return JOINT.join(sorted({twin for twin in twins if twin})) if all(twins) else None
     first = cache.members(encoder_family)[0]
     free = [e for e in cache.encodings.values() if e.blind_to is None]
 
@@ -109,6 +121,11 @@ def _narrowed(heads: Sequence[str], inputs: str, name: str) -> tuple[Space, list
         none = f"none of the heads {', '.join(heads)} takes these inputs alone"
         return Space.of([_BASELINE], [inputs]), [f"For {name}, {_BASELINE} is searched: {none}."]
     return Space.of(fitting, [inputs]), []
+
+
+def _firsts(cache: Cache, encoder_family: str) -> list[Encoding]:
+    """An encoding of each of the encoder families."""
+    return [cache.members(name)[0] for name in encoder_family.split(JOINT)]
 
 
 def _is_trained(encoding: Encoding) -> bool:

@@ -21,9 +21,9 @@ def render_export(summary: ExportSummary, console: Console) -> None:
         show(console, f"  {weight:.2f} × trial {trial.number}: {describe_head(trial)}")
     fits = "one fit" if summary.n_fits == 1 else f"{summary.n_fits} fits"
     if summary.encoders:
-        first = summary.encoders[0]
+        kinds = dict.fromkeys(f"{one.backbone}, {one.origin}" for one in summary.encoders)
         noun = "encoder" if len(summary.encoders) == 1 else "encoders"
-        show(console, f"{fits} of each, {len(summary.encoders)} {noun}: {first.backbone}, {first.origin}")
+        show(console, f"{fits} of each, {len(summary.encoders)} {noun}: {'; '.join(kinds)}")
     else:
         show(console, f"{fits} of each; no images are used")
     if not summary.nested:

@@ -178,7 +178,7 @@ def _predicted(plan: ScoringPlan, head: Head, fit_cache: FitCache, watch: Watch 
 
 def weighs_equally(head: Head) -> bool:
     """Whether the head's probabilities are those of equally frequent classes."""
-    return bool(head.get_params().get("class_weight") == "balanced")
+    return bool(getattr(head, "class_weight", None) == "balanced")
 
 
 def _threshold(

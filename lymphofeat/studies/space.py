@@ -18,11 +18,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from optuna.trial import FixedTrial
 
+from ..cache.split import JOINT
 from ..errors import InputError
 from ..heads.base import Head
-from ..heads.registry import HeadType, TrialLike, head_types
+from ..heads.fusion.encodings import default_encodings, encodings_of, on_encodings, suggest_encodings
+from ..heads.registry import HeadType, PrefixedTrial, TrialLike, head_types
 
-__all__ = ["HEAD_TYPE", "INPUTS", "LEFT_OUT", "Space", "build_head", "cost_of", "head_type_of"]
+__all__ = [
+    "HEAD_TYPE",
+    "INPUTS",
+    "LEFT_OUT",
+    "Space",
+    "build_head",
+    "cost_of",
+    "drawn_encodings",
+    "head_type_of",
+]
 
 HEAD_TYPE = "family"  # the parameter that says which head type a point belongs to
 INPUTS = ("clinical", "image", "both")
@@ -40,10 +51,12 @@ class Space:
     Attributes:
         head types: names, in the registry's order.
         inputs: of `INPUTS`, in its order.
+        encodings: encoder families among which a head's are drawn, at least two; empty: there is nothing to draw.
     """
 
     head_types: tuple[str, ...]
     inputs: tuple[str, ...] = INPUTS
+    encodings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, names: Sequence[str] = (), inputs: Sequence[str] = ()) -> "Space":
@@ -67,6 +80,11 @@ class Space:
                     "or give another --inputs."
                 )
         return cls(tuple(name for name in fitting if not names or name in names), allowed)
+
+    def on(self, encoder_family: str) -> "Space":
+        """The space on an encoder family, or on several with `JOINT` between their names."""
+        names = tuple(encoder_family.split(JOINT))
+        return replace(self, encodings=names if len(names) > 1 else ())
 
     def unfit(self, trainings: Sequence[tuple[pd.DataFrame, NDArray[np.int8]]]) -> dict[str, str]:
         """The head types of which no head can be fitted on one of the training parts, with a sentence each.
@@ -106,7 +124,11 @@ class Space:
             The arguments of the head type's `build`. The point is in the trial's parameters.
         """
         head_type = head_types()[trial.suggest_categorical(HEAD_TYPE, list(self.head_types))]
-        return head_type.suggest(RestrictedTrial(trial, f"{head_type.name}.inputs", self.inputs))
+        restricted = RestrictedTrial(trial, f"{head_type.name}.inputs", self.inputs)
+        point = head_type.suggest(restricted)
+        if self.encodings and restricted.drawn(head_type.inputs[0]) != "clinical":
+            suggest_encodings(PrefixedTrial(trial, head_type.name), head_type, self.encodings)
+        return point
 
     def default_params(self) -> list[dict[str, Any]]:
         """Points to try before anything is known, as parameters of a trial: the head to beat with each input, then
@@ -119,8 +141,15 @@ class Space:
 
     def _defaults_of(self, head_type: HeadType) -> Iterator[dict[str, Any]]:
         for point in head_type.default_params:
-            if point.get("inputs", head_type.inputs[0]) in self.inputs:
-                yield {HEAD_TYPE: head_type.name, **head_type.enqueued(point)}
+            inputs = point.get("inputs", head_type.inputs[0])
+            if inputs not in self.inputs:
+                continue
+            points: Sequence[Mapping[str, Any]] = [point]
+            if self.encodings and inputs != "clinical":
+                each = head_type.name == _BASELINE
+                points = default_encodings(point, head_type, self.encodings, each=each)
+            for one in points:
+                yield {HEAD_TYPE: head_type.name, **head_type.enqueued(one)}
 
     @property
     def takes(self) -> dict[str, list[str]]:
@@ -132,7 +161,7 @@ class Space:
         """Hex digest of everything that can be drawn: of the parameters that many random points meet."""
         found: set[str] = set()
         for name in self.head_types:
-            only = Space((name,), self.inputs)
+            only = replace(self, head_types=(name,))
             for probe in range(_PROBES):
                 drawn = ReplayTrial(np.random.default_rng(probe))
                 only.suggest(drawn)
@@ -148,9 +177,10 @@ def build_head(params: Mapping[str, Any]) -> Head:
     """
     head_type = head_type_of(params)
     try:
-        return head_type.build(**head_type.suggest(FixedTrial(dict(params))))
+        head = head_type.build(**head_type.suggest(FixedTrial(dict(params))))
     except ValueError as error:
         raise InputError(f"These are not parameters of the heads {head_type.name!r}: {error}") from error
+    return on_encodings(head, _own(params))
 
 
 def head_type_of(params: Mapping[str, Any]) -> HeadType:
@@ -165,18 +195,34 @@ def head_type_of(params: Mapping[str, Any]) -> HeadType:
     return head_types()[str(name)]
 
 
+def drawn_encodings(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The encodings that were drawn for a trial's head; empty where there were none to draw."""
+    return encodings_of(_own(params))
+
+
+def _own(params: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's parameters by their short names."""
+    prefix = f"{params[HEAD_TYPE]}."
+    return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
+
+
 def cost_of(params: Mapping[str, Any]) -> str:
     """How expensive the head of a trial's parameters is, one of `registry.COSTS`."""
     return head_type_of(params).cost
 
 
-@dataclass(frozen=True)
+@dataclass
 class RestrictedTrial:
-    """A trial that draws one categorical parameter from fewer choices."""
+    """A trial that draws one categorical parameter from fewer choices, and notes what it drew."""
 
     trial: TrialLike
     name: str
     choices: tuple[str, ...]
+    _found: str | None = None
+
+    def drawn(self, otherwise: str) -> str:
+        """The parameter; `otherwise` if it was not asked for."""
+        return otherwise if self._found is None else self._found
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         return self.trial.suggest_float(name, low, high, log=log)
@@ -185,9 +231,11 @@ class RestrictedTrial:
         return self.trial.suggest_int(name, low, high, log=log)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        if name == self.name:
-            choices = [choice for choice in choices if choice in self.choices]
-        return self.trial.suggest_categorical(name, choices)
+        if name != self.name:
+            return self.trial.suggest_categorical(name, choices)
+        found = self.trial.suggest_categorical(name, [choice for choice in choices if choice in self.choices])
+        self._found = str(found)
+        return found
 
 
 class ReplayTrial:

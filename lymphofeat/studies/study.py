@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..cache.reader import Cache, open_cache
+from ..cache.split import JOINT
 from ..errors import InputError, StudyError
 from ..estimates.scores import ClassWeights
 from ..metric import METRICS, find_metric
@@ -80,7 +81,8 @@ def tune(
             `scores.balanced_accuracy_score`.
         seed: ≥ 0, for the sampler.
         repeats: how many of the cache's repeats of folds each score averages over.
-        encoding: the encoder family to use; the cache's default one if None.
+        encoding: the encoder family to use; the cache's default one if None. Several with commas between: each head is
+            given one of them, two or all, as the search finds best.
         heads: head types, by the names of `heads.registry.head_types`; all if empty.
         inputs: "clinical", "image", "both"; all if empty.
         sampler: "tpe" (the multivariate, grouped tree-structured Parzen estimator: Falkner et al., BOHB, ICML 2018;
@@ -147,7 +149,7 @@ class Tuning:
             "class_weights": None if weights is None else list(weights),
             "heads": list(self.space.head_types),
             "inputs": list(self.space.inputs),
-            "space": self.space.digest,
+            "space": self.space.on(spec.encoder_family).digest,
             "takes": self.space.takes,
             "lymphofeat": __version__,
             "seed": self.seed,
@@ -167,6 +169,7 @@ class Tuning:
             StudyError: the study was made from something else, is in use, or cannot be written.
         """
         provenance, direction = self.provenance(view), METRICS[self.spec.metric].direction
+        space = self.space.on(self.spec.encoder_family)
         plan = None if self.path.exists() else self.spec.plan(view)
         left_out = {} if plan is None else self._left_out(plan)
         with owned(self.path), quiet_optuna():
@@ -177,7 +180,7 @@ class Tuning:
                 check_provenance(store, provenance)
                 # As the study was begun: a sampler cannot be told of head types that are not in its space.
                 left_out = dict(store.provenance.get(LEFT_OUT, {}))
-                proposals = Proposals(self.space.without(left_out), direction, self.sampler, self.seed)
+                proposals = Proposals(space.without(left_out), direction, self.sampler, self.seed)
                 yield Search(store, self.spec, proposals, prune=self.prune, left_out=left_out)
 
     def _left_out(self, plan: ScoringPlan) -> dict[str, str]:
@@ -250,11 +253,18 @@ def check_arguments(
 def encoding_in(cache: Cache, encoder_family: str | None) -> str:
     """The encoder family of that name, the cache's default one if None.
 
+    Several names with `JOINT` between are put in order, since it means nothing.
+
     Raises:
         StaleCacheError: its encoders were trained on clinical values that were corrected since.
         InputError: the cache holds none of that name; the nearest one is suggested.
     """
     encoder_family = cache.default_encoder_family if encoder_family is None else encoder_family
+    if JOINT in encoder_family:
+        names = [name.strip() for name in encoder_family.split(JOINT)]
+        if len(set(names)) < len(names):
+            raise InputError(f"The encodings {encoder_family} are not different ones; name each once.")
+        return JOINT.join(sorted(encoding_in(cache, name) for name in names))
     cache.check_not_stale(encoder_family)
     if encoder_family not in cache.encoder_families:
         near = get_close_matches(encoder_family, cache.encoder_families, n=1)

@@ -13,7 +13,7 @@ from ..heads.base import Head
 from ..metric import METRICS
 from ..scoring.score import TrialScores, decide, weighs_equally
 from ..scoring.threshold import one_standard_error_threshold, prevalence_threshold
-from .space import HEAD_TYPE, build_head
+from .space import HEAD_TYPE, build_head, drawn_encodings
 
 __all__ = [
     "TrialSummary",
@@ -50,6 +50,11 @@ class TrialSummary:
     def head_type(self) -> str:
         """The name of its head type."""
         return str(self.params[HEAD_TYPE])
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """Of a study on several encodings, those that its head is given; else empty."""
+        return drawn_encodings(self.params)
 
     def head(self) -> Head:
         """Its head, not fitted."""

@@ -123,4 +123,5 @@ HEAD_TYPE = HeadType(
         {**FIRST_PARTS, "average": "logits", "even": True, "logistic.pooling": "std"},
     ),
     inputs=("both",),
+    weighs_encodings=True,
 )

@@ -164,4 +164,5 @@ HEAD_TYPE = HeadType(
         },
     ),
     inputs=("both",),
+    weighs_encodings=True,
 )  # fmt: skip

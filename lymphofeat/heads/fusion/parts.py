@@ -57,7 +57,7 @@ class FusedHead(HeadMixin, BaseEstimator):  # type: ignore[misc]
     ) -> list[Floats]:
         """As `BatchFit`."""
 
-    def _parts(self) -> tuple[Any, Any]:
+    def _parts(self) -> Sequence[Any]:
         """Unfitted: the image head and the clinical head."""
         image = pooled(Logistic, inputs="image") if self.image is None else self.image
         values = pooled(Logistic, inputs="clinical") if self.clinical is None else self.clinical
@@ -84,23 +84,22 @@ def log_odds(p: Floats) -> Floats:
 
 
 def sum_of_parts(
-    parts: Sequence[Any], weights: tuple[float, float], intercept: float, bags: Bags, clinical: pd.DataFrame
+    parts: Sequence[Any], weights: Sequence[float], intercept: float, bags: Bags, clinical: pd.DataFrame
 ) -> Contributions | None:
-    """The contributions of a weighted sum of two fitted heads' log odds.
+    """The contributions of a weighted sum of fitted heads' log odds.
 
     Returns:
         None where a head cannot tell its own exactly, or where `log_odds` clips them, so that the sum is none.
     """
-    image, values = (
-        part.image_contributions(bags, clinical) if isinstance(part, ExplainsImages) else None
-        for part in parts
-    )
-    if image is None or values is None or {image.method, values.method} != {"exact"}:
-        return None
-    if np.abs([image.logits, values.logits]).max(initial=0) > logit(1 - _LARGEST_LOG_ODDS):
-        return None
-    both = image * weights[0] + values * weights[1]
-    return replace(both, intercept=both.intercept + intercept)
+    total: Contributions | None = None
+    for part, weight in zip(parts, weights, strict=True):
+        own = part.image_contributions(bags, clinical) if isinstance(part, ExplainsImages) else None
+        if own is None or own.method != "exact":
+            return None
+        if np.abs(own.logits).max(initial=0) > logit(1 - _LARGEST_LOG_ODDS):
+            return None
+        total = own * weight if total is None else total + own * weight
+    return None if total is None else replace(total, intercept=total.intercept + intercept)
 
 
 FIRST_PARTS: Mapping[str, Any] = {
