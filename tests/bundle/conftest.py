@@ -59,6 +59,10 @@ def studies(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
             heads=["logistic", "svm"],
             inputs=["both", "image"],
         )
+    for name, encoding in {"pair": "small-cnn-random0-crop64,colour", "tuned-pair": "tuned,colour"}.items():
+        tune(
+            cache, folder / f"{name}.db", n_trials=4, encoding=encoding, heads=["logistic"], inputs=["image"]
+        )
     tune(cache, folder / "clinical.db", n_trials=3, encoding="tuned", heads=["logistic"], inputs=["clinical"])
     return {path.stem: path for path in folder.glob("*.db")}
 

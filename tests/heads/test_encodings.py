@@ -119,7 +119,9 @@ def test_a_missing_encoding_is_named(cohort: Patients) -> None:
     head = OnEncodings(head=pooled(Logistic), encodings=("cells", "shape"))
     with pytest.raises(InputError, match=r"needs the encoding shape, which its bags \(cells, colour\) lack"):
         head.fit(bags, clinical, y)
-    with pytest.raises(InputError, match=r"needs the encoding cells, which its bags \(of one encoding\) lack"):
+    with pytest.raises(
+        InputError, match=r"needs the encoding cells, which its bags \(of one encoding\) lack"
+    ):
         head.fit(bags.parts["cells"], clinical, y)
 
 
