@@ -15,7 +15,10 @@ from .paths import GivenText, NewFile, OutFolder
 @cache_option
 @study_option
 @click.option(
-    "--encoding", type=GivenText(), help="Encoder family in the cache (default: the one computed last)."
+    "--encoding",
+    type=GivenText(),
+    metavar="NAME,…",
+    help="Encoder family in the cache, or several to choose among and join (default: the one computed last).",
 )
 @click.option(
     "--trials", "n_trials", default=50, show_default=True, type=click.IntRange(1), help="Trials per search."

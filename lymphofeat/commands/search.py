@@ -54,7 +54,10 @@ def info(output: Output, file: Path) -> None:
               help="Weights of a patient in balanced accuracy, as some leaderboards fix them (default: both classes "
               "weigh the same).")  # fmt: skip
 @click.option(
-    "--encoding", type=GivenText(), help="Encoder family in the cache (default: the one computed last)."
+    "--encoding",
+    type=GivenText(),
+    metavar="NAME,…",
+    help="Encoder family in the cache, or several to choose among and join (default: the one computed last).",
 )
 @click.option(
     "--heads",
