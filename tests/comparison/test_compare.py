@@ -160,7 +160,7 @@ def test_controls_are_always_there_and_the_best_comes_first(comparison: Comparis
             for head in ("image", "both", "average")
         ),
     }
-    assert len(names) == 9 + 3 + 4
+    assert len(names) == 9 + 3 + 4 + 3  # controls, frozen, fine-tuned, their pair
     values = [m.all["balanced_accuracy"].value for m in comparison.measured]
     assert values == sorted(values, reverse=True)
     assert comparison.left_out == ()
