@@ -14,7 +14,8 @@ from .paths import GivenPath, GivenText, OutFolder
 @click.argument("source", metavar="[COHORT|CACHE]", type=GivenPath(), required=False)
 @cache_option
 @click.option("--pipelines", default="", metavar="NAME,…",
-              help="Pipelines by name, encoding, recipe or head, or frozen, fine-tuned, pair (default: all).")  # fmt: skip
+              help="Pipelines by name, encoding, recipe or head, or frozen, fine-tuned, pair "
+              "(default: all).")  # fmt: skip
 @click.option("--metric", default="balanced_accuracy", show_default=True,
               type=click.Choice(METRICS), help="Metric that decides which is best.")  # fmt: skip
 @click.option("--out", type=OutFolder(), metavar="DIR", help="Folder for compare.csv and compare.md.")
