@@ -60,9 +60,7 @@ def test_a_pair_is_blind_to_each_fold_and_compared(cache: Cache, tmp_path: Path)
     head = pooled(Logistic, inputs="both", pca=32)
     labels = labels_of(cache)
     expected = np.full(len(labels), np.nan)
-    for split, p in zip(
-        splits, fit_predict(head, splits, cache.clinical, labels, FitCache()), strict=True
-    ):
+    for split, p in zip(splits, fit_predict(head, splits, cache.clinical, labels, FitCache()), strict=True):
         expected[split.test] = p
     np.testing.assert_array_equal(measured.found.probabilities, expected[labels >= 0])
     assert all(p.encoder_family == BOTH for p in pipelines_of(cache) if p.encoder == "pair")
