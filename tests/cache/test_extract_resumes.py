@@ -200,6 +200,7 @@ def killed_runs(cohort: Cohort, tmp_path: Path, kills: int) -> None:
         shutil.rmtree(path.parent)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_bit_identical(cohort: Cohort, tmp_path: Path) -> None:
     killed_runs(cohort, tmp_path, kills=2)
 

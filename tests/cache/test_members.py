@@ -62,6 +62,7 @@ def owners(tables: CohortTables) -> np.ndarray:
     return np.repeat(np.arange(len(sizes)), sizes)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(cohorts(), st.booleans(), st.integers(2, 6), st.integers(0, 1000))
 def test_nobody_of_a_held_out_fold_is_learnt_from_or_validated_on(
@@ -117,6 +118,7 @@ def test_labels_and_values_of_others_change_nothing(tables: CohortTables, seed: 
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(2, 5),

@@ -64,6 +64,7 @@ def module_at(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: st
     monkeypatch.syspath_prepend(str(folder))
 
 
+@pytest.mark.slow
 def test_a_registered_head_is_tuned_in_processes_exported_and_loaded(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ def best_by_log_loss(study: Path, trials: int) -> list[Any]:
     return found[:10]
 
 
+@pytest.mark.slow
 def test_equals_the_definition(cache: Path, tmp_path: Path) -> None:
     found = quick(cache, tmp_path, repeats=2)
     opened = open_cache(cache)
@@ -148,6 +149,7 @@ def test_labels_of_the_outer_fold_change_nothing_inside(tmp_path: Path) -> None:
     assert not np.array_equal(true.folds_of_runs[0].probabilities, other.folds_of_runs[0].probabilities)
 
 
+@pytest.mark.slow
 def test_processes_parts_and_more_trials_give_the_same(small: Path, tmp_path: Path) -> None:
     whole = quick(small, tmp_path / "whole", trials=10)
     assert_same(quick(small, tmp_path / "jobs", trials=10, jobs=2), whole)
@@ -216,6 +218,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_killed_and_given_again_it_ends_as_if_unbroken(small: Path, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     broken = tmp_path / "broken"

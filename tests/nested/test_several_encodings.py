@@ -33,6 +33,7 @@ def test_each_network_has_its_untrained_twin(cache: Cache) -> None:
     assert frozen_twin(cache, f"colour,{TUNED}") == "colour,good"
 
 
+@pytest.mark.slow
 def test_evaluate_takes_them_all(cache: Cache, tmp_path: Path) -> None:
     plan = plan_evaluation(cache.path, encoding=f"{TUNED},good", heads=["logistic", "lda"], n_trials=2)
     assert {p.name: p.encoder_family for p in (plan.main, *plan.controls)} == {

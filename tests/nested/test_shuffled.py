@@ -67,6 +67,7 @@ def auc(found: Nested) -> float:
     return score("auc", found.y, found.probabilities[:, 0])
 
 
+@pytest.mark.slow
 def test_shuffled_labels_score_by_chance_and_true_ones_do_not(tmp_path: Path) -> None:
     table = patients(signal=2.0)
     path = tmp_path / "c.h5"
@@ -78,6 +79,7 @@ def test_shuffled_labels_score_by_chance_and_true_ones_do_not(tmp_path: Path) ->
     assert auc(nested(path, tmp_path / "s", **options)) > 0.8
 
 
+@pytest.mark.slow
 def test_a_permutation_test_goes_on_with_what_it_has(tmp_path: Path) -> None:
     path = frozen_cache(tmp_path / "c.h5", n_folds=3, n_repeats=1)
     folder = tmp_path / "s"

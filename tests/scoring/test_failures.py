@@ -155,6 +155,7 @@ def test_a_search_goes_on_and_keeps_why_each_head_failed(cache: Path, tmp_path: 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("brittle")
 def test_given_again_no_failed_trial_is_repeated_and_the_end_is_the_same(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -220,6 +221,7 @@ def test_a_study_that_was_begun_with_such_heads_goes_on(
     assert summary.failures[0].startswith(f"{len(summary.failed)} of 16 trials failed: lda: One class has")
 
 
+@pytest.mark.slow
 def test_two_processes_keep_the_same_failures_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = single_class_cache(tmp_path / "c.h5")
     monkeypatch.setattr(Space, "unfit", lambda *_: {})

@@ -133,6 +133,7 @@ def kills(cache: Path, folder: Path, times: int, trials: int) -> None:
     check_whole(folder / "broken.db", folder / "whole.db", trials)
 
 
+@pytest.mark.slow
 def test_killed_and_given_again_it_ends_as_if_unbroken(cache: Path, tmp_path: Path) -> None:
     kills(cache, tmp_path, times=2, trials=18)
 
@@ -157,6 +158,7 @@ def kill_workers(
     return killed
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_replaced_and_all_end_with_the_one_that_started_them(
     cache: Path, tmp_path: Path
 ) -> None:

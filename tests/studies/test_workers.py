@@ -19,6 +19,7 @@ def task(tmp_path: Path) -> TrialTask:
     return TrialTask(spec, 7, Space.of(["logistic"]).default_params()[0], None)
 
 
+@pytest.mark.slow
 def test_an_error_travels_and_a_process_that_was_killed_idle_is_replaced(task: TrialTask) -> None:
     with Pool(jobs=2) as pool:
         for _ in range(2):
