@@ -7,31 +7,47 @@ from pathlib import Path
 from ..cohort.model import Cohort
 from ..encoder.backbones import BACKBONES
 from ..encoder.channel_statistics import ColourStatistics
+from ..encoder.morphology.features import BACKGROUND, MORPHOLOGY, SIDE
 from ..encoder.pixels import recorded_depth
 from ..progress import Progress, Silent
 from .encoding import Encoding
 from .extract import ExtractSettings, encode_frozen, fill, start_of, whole_seconds, writer_for
 from .layout import EncodingSpec
+from .morphology import encode_morphology, encoding_name
 from .reader import Cache, open_cache
 from .writer import CacheWriter
 
 __all__ = [
     "COLOUR",
+    "MORPHOLOGY_BACKGROUND",
     "add_controls",
     "extract_colour",
     "is_colour",
+    "is_morphology",
+    "is_slide_only",
     "is_untrained",
     "missing_controls",
     "with_folds_of",
 ]
 
 COLOUR = "colour"  # stands in the place of a backbone
+MORPHOLOGY_BACKGROUND = encoding_name(BACKGROUND)  # the slide around the cell, measured
 RANDOM_SEED = 0
 
 
 def is_colour(encoding: Encoding) -> bool:
     """Whether the encoding holds colour statistics only."""
     return encoding.attrs.get("backbone") == COLOUR
+
+
+def is_morphology(encoding: Encoding) -> bool:
+    """Whether the encoding holds measurements of cells, or of the slide around them."""
+    return encoding.attrs.get("backbone") == MORPHOLOGY
+
+
+def is_slide_only(encoding: Encoding) -> bool:
+    """Whether the encoding measures the slide around the cell and nothing of the cell."""
+    return is_morphology(encoding) and tuple(encoding.attrs["groups"]) == BACKGROUND
 
 
 def is_untrained(encoding: Encoding) -> bool:
@@ -41,26 +57,30 @@ def is_untrained(encoding: Encoding) -> bool:
     )
 
 
-def missing_controls(cache: Cache | None, settings: ExtractSettings) -> list[ExtractSettings | None]:
-    """The control experiments that the cache lacks: None for the colours, settings for an untrained encoder.
+def missing_controls(cache: Cache | None, settings: ExtractSettings) -> list[ExtractSettings | str]:
+    """The control experiments that the cache lacks: settings of an untrained encoder, or the name of an encoding.
 
     Every backbone and crop that some encoder of the cache has wants its untrained double; a cache without any, and
-    no cache, that of `settings`.
+    no cache, that of `settings`. Every cache wants `COLOUR`, and one with measured cells `MORPHOLOGY_BACKGROUND`.
     """
     encodings: Sequence[Encoding] = [] if cache is None else list(cache.encodings.values())
     wanted = {_shape(e, settings) for e in encodings if e.attrs.get("backbone") in BACKBONES}
     there = {_shape(e, settings) for e in encodings if is_untrained(e)}
-    missing: list[ExtractSettings | None] = [
+    missing: list[ExtractSettings | str] = [
         replace(settings, backbone=backbone, crop=crop, weights="none", seed=RANDOM_SEED)
         for backbone, crop in sorted((wanted or {(settings.backbone, settings.crop)}) - there)
     ]
-    return missing if any(map(is_colour, encodings)) else [*missing, None]
+    if any(map(is_morphology, encodings)) and not any(map(is_slide_only, encodings)):
+        missing.append(MORPHOLOGY_BACKGROUND)
+    return missing if any(map(is_colour, encodings)) else [*missing, COLOUR]
 
 
 def add_controls(
     cohort: Cohort, cache: Path, settings: ExtractSettings | None = None, *, progress: Progress | None = None
 ) -> None:
     """Put the control experiments that a cache lacks into it: colours, and an untrained encoder of each backbone.
+
+    Beside measured cells, also the slide around them.
 
     They go on where an earlier run was stopped, and none becomes the cache's default.
 
@@ -77,9 +97,12 @@ def add_controls(
     with writer_for(cohort, cache, settings, progress=progress) as writer:
         writer.correct_values()
         for control in missing_controls(writer.found, settings):
-            if control is None:
+            if control == COLOUR:
                 encode_colour(writer, cohort, settings, progress=progress)
-            else:
+            elif control == MORPHOLOGY_BACKGROUND:
+                side = replace(settings, crop=_measured_side(writer.found))
+                encode_morphology(writer, cohort, BACKGROUND, side, default=False, progress=progress)
+            elif isinstance(control, ExtractSettings):
                 encode_frozen(writer, cohort, start_of(control, progress), default=False, progress=progress)
 
 
@@ -116,6 +139,11 @@ def encode_colour(
     seconds = fill(partial, cohort, encoder, None, progress)
     made = {"seconds": whole_seconds(seconds, n_before, writer.tables.n_images)}
     writer.finish(partial, made=made, default=False)
+
+
+def _measured_side(cache: Cache | None) -> int:
+    encodings = [] if cache is None else [e for e in cache.encodings.values() if is_morphology(e)]
+    return int(encodings[0].attrs["preprocessing"]["crop"]) if encodings else SIDE
 
 
 def _shape(encoding: Encoding, settings: ExtractSettings) -> tuple[str, int]:

@@ -4,7 +4,7 @@ All of them are invariant to the order of the images and to repeating the bag, s
 follows the lymphocyte count, cannot slip in as a feature.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .bags import Bags, JoinedBags
 
-__all__ = ["POOLINGS", "QUANTILES", "TOP_SHARE", "Pooling", "bag_means", "pool", "runs_of_bags"]
+__all__ = [
+    "POOLINGS", "QUANTILES", "TOP_SHARE", "Pooling", "bag_means", "pool", "pooled_names", "runs_of_bags"
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 # Rows in work at a time: 8192 × 512 float64 = 32 MiB, whatever the size of the cohort.
@@ -74,6 +76,20 @@ def pool(bags: Bags, name: str) -> Floats:
             raise InputError("The features hold NaN or infinite values; extract the features again.")
         pooled[chunk] = pooling.reduce(rows, np.cumsum(lengths) - lengths, lengths)
     return pooled
+
+
+def pooled_names(features: Sequence[str], name: str) -> list[str]:
+    """Names of the columns that `pool` gives of named features: `nucleus_area_mean`, `nucleus_area_std`, …
+
+    Args:
+        features: (D,) names.
+        name: a key of `POOLINGS`.
+    """
+    suffixes = {
+        "mean+std": ("mean", "std"), "quantiles": tuple(f"q{quantile:g}" for quantile in QUANTILES),
+        "top-mean": ("top_mean",),
+    }.get(name, (name,))  # fmt: skip
+    return [f"{feature}_{suffix}" for suffix in suffixes for feature in features]
 
 
 def runs_of_bags(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

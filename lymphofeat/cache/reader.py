@@ -16,7 +16,7 @@ from ..storage.paths import AnyPath
 from .bags import Bags, JoinedBags
 from .encoding import Encoding, read_encoding
 from .layout import CohortTables, blind_to_all, open_checked, read_tables
-from .pooling import pool
+from .pooling import pool, pooled_names
 from .refusal import damaged
 from .split import JOINT, Split
 
@@ -119,6 +119,7 @@ class Cache:
 
         Returns:
             (n_patients, widths × D) float64 with the IDs as index, labelled patients and others in the cache's order.
+            Columns are called after the features where these have names ("nucleus_area_mean").
 
         Raises:
             InputError: no such pooling.
@@ -127,7 +128,11 @@ class Cache:
         """
         found = self.label_free(encoding)
         columns = pool(self.bags(found.name), pooling)
-        names = [f"{found.name}-{pooling}-{k}" for k in range(columns.shape[1])]
+        names = (
+            [f"{found.name}-{pooling}-{k}" for k in range(columns.shape[1])]
+            if found.names is None
+            else pooled_names(found.names, pooling)
+        )
         return pd.DataFrame(columns, index=self.ids, columns=names)
 
     def label_free(self, encoding: str | None = None) -> Encoding:

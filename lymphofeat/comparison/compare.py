@@ -236,7 +236,7 @@ def _missing(cache: Cache) -> list[str]:
     cohort = cache.tables.source or "COHORT"
     return [
         f"{cache.path} lacks the control experiment "
-        f"{'colour' if control is None else 'random encoder ' + control.backbone}; "
+        f"{control if isinstance(control, str) else 'random encoder ' + control.backbone}; "
         f"`lymphofeat compare {cohort} --cache {cache.path}` makes it."
         for control in missing_controls(cache, ExtractSettings())
     ]

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from itertools import combinations
 from typing import Any
 
-from ..cache.control_experiments import is_colour, is_untrained
+from ..cache.control_experiments import is_colour, is_slide_only, is_untrained
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
 from ..cache.split import JOINT
@@ -34,8 +34,8 @@ class Pipeline:
         head: the part of the name that says what is done with the features.
         encoder_family: the encodings; None where none are used; of a pair, two with `JOINT` between.
         recipe: the recipe that the encoders were trained by; "" where they were not trained here.
-        encoder: "" (none), "colour", "random", "frozen" (features as trained weights give them), "fine-tuned", or
-            "pair" (two of the last ones side by side).
+        encoder: "" (none), "colour", "background" (the slide around the cell, measured), "random", "frozen" (features
+            as trained weights give them, or measured), "fine-tuned", or "pair" (two of the last ones side by side).
         inputs: "nothing", "bag size", "clinical", "image" or "image+clinical".
         backbone: the network's name; "" without one.
     """
@@ -83,6 +83,8 @@ def _of_encoder_family(encoder_family: str, members: Sequence[Encoding]) -> list
 def _kind_of(encoding: Encoding) -> str:
     if is_colour(encoding):
         return "colour"
+    if is_slide_only(encoding):
+        return "background"
     if is_untrained(encoding):
         return "random"
     return "frozen" if encoding.blind_to is None else "fine-tuned"

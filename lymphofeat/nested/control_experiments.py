@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..cache.control_experiments import is_colour, is_untrained
+from ..cache.control_experiments import is_colour, is_morphology, is_untrained
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
 from ..cache.split import JOINT
@@ -129,7 +129,7 @@ def _firsts(cache: Cache, encoder_family: str) -> list[Encoding]:
 
 
 def _is_trained(encoding: Encoding) -> bool:
-    return not (is_untrained(encoding) or is_colour(encoding))
+    return not (is_untrained(encoding) or is_colour(encoding) or is_morphology(encoding))
 
 
 def _network(encoding: Encoding) -> str:

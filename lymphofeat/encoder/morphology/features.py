@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...errors import InputError
 
 __all__ = [
+    "BACKGROUND",
     "DEFAULT_GROUPS", "FEATURES", "GROUPS", "MORPHOLOGY", "SIDE", "VERSION", "Feature", "check_installed",
     "feature_named", "features_of", "parse_groups",
 ]  # fmt: skip
@@ -17,6 +18,7 @@ SIDE = 224  # pixels: the square that is looked at, unless told otherwise
 VERSION = 1  # of the definitions: whoever changes what a name measures raises it
 GROUPS = ("shape", "chromatin", "colour", "background")
 DEFAULT_GROUPS = ("shape", "chromatin")
+BACKGROUND = ("background",)  # a control experiment
 
 
 @dataclass(frozen=True)
