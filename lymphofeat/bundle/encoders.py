@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from ..cache.control_experiments import is_colour
+from ..cache.control_experiments import is_colour, is_morphology
 from ..cache.encoder_trainer import encoders_folder
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
@@ -19,6 +19,7 @@ from ..encoder.backbones import backbone_named
 from ..encoder.channel_statistics import ColourStatistics
 from ..encoder.colour import ColourPreprocessing
 from ..encoder.frozen import DTYPES, BlockEncoder, FrozenEncoder
+from ..encoder.morphology.features import MORPHOLOGY, VERSION, check_installed
 from ..encoder.state_dict import state_digest
 from ..encoder.weights import load_weights
 from ..errors import BundleError, WeightsError
@@ -47,14 +48,15 @@ class EncoderRecord:
     """What a bundle says of an encoder.
 
     Attributes:
-        kind: "network" or "colour" (the statistics of channels, no network).
-        backbone: its name; "colour" for those.
+        kind: "network", "colour" (the statistics of channels, no network), or "morphology" (cells measured).
+        backbone: its name; "colour" or "morphology" for those.
         crop, mean, std, grey, normalise_stain: the preprocessing.
         dtype: of the arithmetic, as when the training features were computed.
         block: images a pass.
         origin: of its weights, for people.
         digest: of its tensors; "" for colour.
         bits: how many bits the training images of 16 used; None where they had 8, or used all 16.
+        groups, features_version: of measured cells, what is measured and by which definitions.
     """
 
     kind: str
@@ -69,6 +71,8 @@ class EncoderRecord:
     origin: str
     digest: str
     bits: int | None = None
+    groups: tuple[str, ...] = ()
+    features_version: int | None = None
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "EncoderRecord":
@@ -77,7 +81,8 @@ class EncoderRecord:
         Raises:
             KeyError, TypeError: not such a record.
         """
-        return cls(**{**raw, "mean": tuple(raw["mean"]), "std": tuple(raw["std"])})
+        tuples = {name: tuple(raw.get(name, ())) for name in ("mean", "std", "groups")}
+        return cls(**{**raw, **tuples})
 
 
 def record_of(cache: Cache, encoding: Encoding, network: nn.Module | None) -> EncoderRecord:
@@ -93,7 +98,7 @@ def record_of(cache: Cache, encoding: Encoding, network: nn.Module | None) -> En
     trained = encoding.blind_to is not None
     origin = str(about["weights"]) + (", fine-tuned on the training patients" if trained else "")
     return EncoderRecord(
-        kind="colour" if is_colour(encoding) else "network",
+        kind=_kind_of(encoding),
         backbone=str(about["backbone"]),
         crop=int(seen["crop"]),
         mean=_three(seen.get("mean", (0.0, 0.0, 0.0))),
@@ -105,13 +110,21 @@ def record_of(cache: Cache, encoding: Encoding, network: nn.Module | None) -> En
         origin=origin,
         digest="" if network is None else state_digest(network.state_dict()),
         bits=None if seen.get("bits") is None else int(seen["bits"]),
+        groups=tuple(about.get("groups", ())),
+        features_version=about.get("features_version"),
     )
+
+
+def _kind_of(encoding: Encoding) -> str:
+    if is_morphology(encoding):
+        return MORPHOLOGY
+    return "colour" if is_colour(encoding) else "network"
 
 
 def find_network(
     cache: Cache, encoding: Encoding, where: WhereWeights, *, only: bool = True
 ) -> nn.Module | None:
-    """The encoder behind an encoding, with the very weights; None for colour statistics.
+    """The encoder behind an encoding, with the very weights; None for colour statistics and measured cells.
 
     Args:
         cache: the encoding's.
@@ -123,7 +136,7 @@ def find_network(
         BundleError: the features came from elsewhere.
         WeightsError: the weights are not found, or are others.
     """
-    if is_colour(encoding):
+    if is_colour(encoding) or is_morphology(encoding):
         return None
     if "preprocessing" not in encoding.attrs:
         raise BundleError(_foreign(cache, encoding))
@@ -191,7 +204,7 @@ def rebuild(record: EncoderRecord, content: bytes | None, path: Path, device: to
 
     Args:
         record: what it is.
-        content: its safetensors file; None for colour statistics.
+        content: its safetensors file; None for colour statistics and measured cells.
         path: of that file, for messages.
         device: where to compute.
 
@@ -201,6 +214,8 @@ def rebuild(record: EncoderRecord, content: bytes | None, path: Path, device: to
     """
     if record.kind == "colour":
         return ColourStatistics(record.crop)
+    if record.kind == MORPHOLOGY:
+        return _measuring(record, path)
     backbone = backbone_named(record.backbone)
     network = backbone.build()
     try:
@@ -216,6 +231,18 @@ def rebuild(record: EncoderRecord, content: bytes | None, path: Path, device: to
         record.crop, record.mean, record.std, record.grey, record.normalise_stain
     )
     return FrozenEncoder(network, preprocessing, device, DTYPES[record.dtype])
+
+
+def _measuring(record: EncoderRecord, path: Path) -> BlockEncoder:
+    check_installed()
+    if record.features_version != VERSION:
+        raise BundleError(
+            f"{path.parents[1]} was made with version {record.features_version} of the measurements, and this "
+            f"lymphofeat measures by version {VERSION}; export it again, or install the version that made it."
+        )
+    from ..encoder.morphology.encoder import FlaggedMorphology
+
+    return FlaggedMorphology(record.groups, record.crop)
 
 
 def _foreign(cache: Cache, encoding: Encoding) -> str:

@@ -19,7 +19,7 @@ from ..cohort.clinical import clinical_frame
 from ..cohort.decoding import bit_depth
 from ..cohort.model import Patient
 from ..encoder.frozen import Block, BlockEncoder, choose_device, encode_blocks
-from ..encoder.pixels import read_block
+from ..encoder.morphology.features import MORPHOLOGY
 from ..errors import InputError
 from ..estimates.conformal import REFER, Conformal
 from ..final.refit import Member
@@ -28,6 +28,7 @@ from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
 from .encoders import EncoderRecord, rebuild
 from .manifest import BundleFiles
+from .measured import imputed, least_side, reader_of
 from .out_of_distribution import ImageDistribution, TrainingRanges, out_of_distribution, patient_means
 from .patients import NewPatients, check_images, read_patients
 from .seen import Seen
@@ -279,7 +280,9 @@ def _bags(
     progress.start("encoding", len(images) * len(bundle.encoders), "images")
     try:
         encoded = [
-            _encoded(bundle.encoder(number, target), images, record, record.bits or found, workers, progress)
+            _encoded(
+                bundle.encoder(number, target), patients, record, record.bits or found, workers, progress
+            )
             for number, record in enumerate(bundle.encoders)
         ]
         if not bundle.seen:
@@ -287,7 +290,7 @@ def _bags(
         each = [Bags(features, starts, lengths) for features in encoded]
         return [JoinedBags({one.encoding: each[one.encoder] for one in fit}) for fit in bundle.seen]
     except InputError:
-        check_images(patients, max(record.crop for record in bundle.encoders))  # all of them at once
+        check_images(patients, max(map(least_side, bundle.encoders)))  # all of them at once
         raise
     finally:
         progress.stop()
@@ -295,13 +298,14 @@ def _bags(
 
 def _encoded(
     encoder: BlockEncoder,
-    images: Sequence[Path],
+    patients: Sequence[Patient],
     record: EncoderRecord,
     bits: int,
     workers: int | None,
     progress: Progress,
 ) -> NDArray[np.float32]:
     """(n_images, D) features."""
+    images = [image for patient in patients for image in patient.images]
     size = record.block
     blocks: list[Block] = [(first, images[first : first + size]) for first in range(0, len(images), size)]
     parts: dict[int, NDArray[np.float32]] = {}
@@ -312,8 +316,9 @@ def _encoded(
             parts[first] = features
             progress.advance(len(features))
 
-    encode_blocks(encoder, blocks, sink, workers=workers, read=partial(read_block, bits=bits))
-    return np.concatenate([parts[first] for first, _ in blocks])
+    encode_blocks(encoder, blocks, sink, workers=workers, read=partial(reader_of(record), bits=bits))
+    rows = np.concatenate([parts[first] for first, _ in blocks])
+    return imputed(rows, patients, progress) if record.kind == MORPHOLOGY else rows
 
 
 def _warnings(bundle: Bundle, bags: Sequence[Bags], clinical: pd.DataFrame) -> list[str]:

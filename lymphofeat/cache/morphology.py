@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..cohort.model import Cohort
+from ..cohort.problems import listing
 from ..encoder.morphology.features import (
     DEFAULT_GROUPS,
     GROUPS,
@@ -20,7 +20,7 @@ from ..encoder.morphology.features import (
     features_of,
 )
 from ..encoder.morphology.quality import NO_NUCLEUS, counts_of, impute
-from ..encoder.pixels import Preprocessing, recorded_depth
+from ..encoder.pixels import recorded_depth
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
@@ -30,8 +30,6 @@ from .partial import PartialEncoding
 from .writer import CacheWriter
 
 __all__ = ["check_morphology", "encode_morphology", "encoding_name", "extract_morphology"]
-
-_LISTED = 5  # patients in a message
 
 
 def encoding_name(groups: Sequence[str], side: int = SIDE) -> str:
@@ -113,7 +111,7 @@ def encode_morphology(
 ) -> ExtractSummary:
     """As `extract_morphology`, into the cache of a writer that was entered."""
     check_installed()
-    from ..encoder.morphology.encoder import read_framed
+    from ..encoder.morphology.encoder import FlaggedMorphology, read_framed, split_flag
 
     spec = _spec(cohort, groups, settings)
     n_images = writer.tables.n_images
@@ -126,35 +124,17 @@ def encode_morphology(
     n_before = partial.n_done
 
     def write(block: int, rows: NDArray[np.float32]) -> None:
-        partial.write(block, rows[:, :-1], rows[:, -1].astype(np.uint8))
+        partial.write(block, *split_flag(rows))
 
     read = partial_of(read_framed, bits=bits_of(partial.spec))
     seconds = fill(
-        partial, cohort, _Flagged(groups, settings.crop), workers, progress, read=read, write=write
+        partial, cohort, FlaggedMorphology(groups, settings.crop), workers, progress, read=read, write=write
     )
     _impute(partial, writer.tables)
     quality = partial.quality.copy()
     made = {"seconds": whole_seconds(seconds, n_before, n_images)}
     writer.finish(partial, made=made, default=default)
     return _summary(writer, spec, quality, n_before, seconds)
-
-
-class _Flagged:
-    """The measurements with their quality as one more column: (B, D + 1) float32."""
-
-    def __init__(self, groups: Sequence[str], side: int) -> None:
-        from ..encoder.morphology.encoder import MorphologyEncoder
-
-        self._encoder = MorphologyEncoder(groups, side)
-        self.device = self._encoder.device
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        return self._encoder.preprocessing
-
-    def __call__(self, pixels: Tensor) -> NDArray[np.float32]:
-        features, quality = self._encoder.measure(pixels.numpy())
-        return np.concatenate([features, quality[:, None].astype(np.float32)], axis=1)
 
 
 def _spec(cohort: Cohort, groups: Sequence[str], settings: ExtractSettings) -> EncodingSpec:
@@ -189,10 +169,9 @@ def _impute(partial: PartialEncoding, tables: CohortTables) -> None:
     lengths = tables.patients["n_images"].to_numpy(np.int64)
     nobody = impute(features, partial.quality, lengths)
     if len(nobody):
-        ids = tables.patients["id"].iloc[nobody].tolist()
-        more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
+        ids = listing(tables.patients["id"].iloc[nobody].tolist())
         raise InputError(
-            f"No nucleus was found in any image of patient {', '.join(ids[:_LISTED])}{more}; look at the images, and "
+            f"No nucleus was found in any image of {ids}; look at the images, and "
             f"replace or remove them, or use another --backbone. The measurements of the others are kept in "
             f"{partial.path}."
         )

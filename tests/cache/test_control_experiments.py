@@ -1,5 +1,6 @@
 """Control experiments beside the encoders: colours against the plain formula, untrained doubles, the same default."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,24 @@ import torch
 from PIL import Image
 
 from lymphofeat.cache import open_cache
-from lymphofeat.cache.control_experiments import add_controls, is_colour, is_untrained, missing_controls
+from lymphofeat.cache.control_experiments import (
+    MORPHOLOGY_BACKGROUND,
+    add_controls,
+    is_colour,
+    is_morphology,
+    is_slide_only,
+    is_untrained,
+    missing_controls,
+)
 from lymphofeat.cache.encoder_family import encoder_family_name
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
+from lymphofeat.cache.morphology import extract_morphology
+from lymphofeat.cohort.read import read_cohort
+from lymphofeat.comparison.pipelines import pipelines_of
 from lymphofeat.encoder.backbones import BACKBONES
 from lymphofeat.encoder.channel_statistics import ColourStatistics
 from lymphofeat.errors import StaleCacheError
+from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 from lymphofeat.training.recipe_file import list_recipes
 
 from ..helpers.simulated import noise_cohort
@@ -57,6 +70,27 @@ def test_controls_join_a_cache_on_its_folds_and_leave_its_default(tmp_path: Path
     assert not missing_controls(cache, SETTINGS)
     add_controls(cohort, path)
     assert path.stat().st_mtime_ns == stamp
+
+
+def test_measured_cells_want_the_slide_around_them(tmp_path: Path) -> None:
+    spec = SimulationSettings(patients=8, seed=5, size=96, images_range=(2, 2))
+    cohort, path = read_cohort(simulate_cohort(tmp_path / "data", spec)), tmp_path / "c.h5"
+    settings = ExtractSettings(device="cpu", backbone="small-cnn", crop=32, n_folds=2)
+    extract_morphology(cohort, path, settings=replace(settings, crop=96))
+    assert MORPHOLOGY_BACKGROUND in missing_controls(open_cache(path), settings)
+    add_controls(cohort, path, settings)
+    cache = open_cache(path)
+    families = ["colour", "morphology-background-crop96", "morphology-crop96", "small-cnn-random0-crop32"]
+    assert cache.encoder_families == families
+    assert not missing_controls(cache, settings)
+    slide, cells = (cache.encodings[name] for name in families[1:3])
+    assert is_slide_only(slide)
+    assert is_morphology(cells)
+    assert not is_slide_only(cells)
+    assert not any(is_colour(e) or is_untrained(e) for e in (slide, cells))
+    assert cache.default_encoder_family == cells.encoder_family
+    kinds = {p.encoder_family: p.encoder for p in pipelines_of(cache)}
+    assert [kinds[name] for name in families] == ["colour", "background", "frozen", "random"]
 
 
 def test_another_cohort_is_refused(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_cell_without_nucleus_gets_its_patients_median_and_a_flag(cohort: Coho
 
 def test_a_patient_without_any_nucleus_is_refused_by_name(cohort: Cohort, tmp_path: Path) -> None:
     blank(cohort, 3, slice(None))
-    with pytest.raises(InputError, match=f"patient {cohort.patients[3].id};.*--backbone"):
+    with pytest.raises(InputError, match=f"any image of {cohort.patients[3].id};.*--backbone"):
         extract_morphology(cohort, tmp_path / "c.h5", settings=SETTINGS)
     assert not (tmp_path / "c.h5").exists()
     rest = replace(cohort, patients=tuple(p for i, p in enumerate(cohort.patients) if i != 3))

@@ -17,7 +17,9 @@ from .quality import NO_NUCLEUS, Quality
 from .segmentation import segment
 from .shape import measure_shape
 
-__all__ = ["LEAST_SIDE", "MorphologyEncoder", "read_framed", "without_frame"]
+__all__ = [
+    "LEAST_SIDE", "FlaggedMorphology", "MorphologyEncoder", "read_framed", "split_flag", "without_frame"
+]  # fmt: skip
 
 LEAST_SIDE = 32  # pixels: smaller images show no cell that could be measured
 
@@ -77,6 +79,23 @@ class MorphologyEncoder:
         if "background" in self.groups:
             values += measure_background(image, cell)
         return cell.quality, values
+
+
+class FlaggedMorphology:
+    """As `MorphologyEncoder`, with the quality as one more column: (B, D + 1) float32."""
+
+    def __init__(self, groups: Sequence[str], side: int) -> None:
+        self._encoder = MorphologyEncoder(groups, side)
+        self.device, self.preprocessing = self._encoder.device, self._encoder.preprocessing
+
+    def __call__(self, pixels: Tensor) -> NDArray[np.float32]:
+        features, quality = self._encoder.measure(pixels.numpy())
+        return np.concatenate([features, quality[:, None].astype(np.float32)], axis=1)
+
+
+def split_flag(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Features (B, D) and quality (B,) of what `FlaggedMorphology` gives."""
+    return np.ascontiguousarray(rows[:, :-1]), rows[:, -1].astype(np.uint8)
 
 
 def read_framed(paths: Sequence[Path], side: int, bits: int = 16) -> Tensor:
