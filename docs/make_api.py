@@ -50,7 +50,7 @@ def described(one: Any) -> Iterator[str]:
         yield f"```python\n{signature(name, one)}\n```"
     yield text(one)
     if inspect.isclass(one):
-        for key, member in vars(one).items():
+        for key, member in own_members(one):
             plain = (
                 getattr(member, "fget", None)
                 or getattr(member, "func", None)
@@ -60,6 +60,13 @@ def described(one: Any) -> Iterator[str]:
                 call = signature(f".{key}", plain) if plain is member else f".{key}"
                 yield f"**`{call}`**" if "\n" not in call else f"```python\n{call}\n```"
                 yield text(plain)
+
+
+def own_members(one: type) -> Iterator[tuple[str, Any]]:
+    """What a class defines; of a cache, which is written in three layers, what it inherits as well."""
+    for base in reversed(one.__mro__):
+        if base is one or base.__module__.startswith("lymphofeat.cache"):
+            yield from vars(base).items()
 
 
 def signature(name: str, one: Any) -> str:
