@@ -26,7 +26,7 @@ __all__ = [
 
 COMPARED = ("balanced_accuracy", "auc")
 # From the simplest: no image is taken; no clinical value, or an encoder that nobody has to train; everything.
-_SIMPLICITY = ("clinical", "image", "untrained", "whole")
+_SIMPLICITY = ("clinical", "image", "slide", "untrained", "whole")
 _SHUFFLED = "shuffled"
 _LEVEL = 0.05
 
@@ -93,9 +93,9 @@ class OneStandardError:
 
 
 def role_of(nested: Nested, main: Nested | None = None) -> str:
-    """What a pipeline is to the main one: "clinical", "image", "untrained", "shuffled" or "whole".
+    """What a pipeline is to the main one: "clinical", "image", "slide", "untrained", "shuffled" or "whole".
 
-    Known by its labels, its inputs and, for the untrained encoder, by its name.
+    Known by its labels, its inputs and, for the untrained encoder and the slide around the cells, by its name.
     """
     shuffled = main is not None and not np.array_equal(nested.y, main.y)
     if shuffled or nested.name.startswith(_SHUFFLED):
@@ -104,6 +104,8 @@ def role_of(nested: Nested, main: Nested | None = None) -> str:
         return "clinical"
     if nested.name.startswith("untrained"):
         return "untrained"
+    if nested.name.startswith("slide"):
+        return "slide"
     return "image" if tuple(nested.inputs) == ("image",) else "whole"
 
 
@@ -165,7 +167,8 @@ def pipelines(everyone: Sequence[Nested], *, n_resamples: int = 2000, seed: int 
 
 
 def simplicity(nested: Nested) -> int:
-    """Rank of a pipeline, 0 the simplest: clinical only < images only < untrained encoder < everything."""
+    """Rank of a pipeline, 0 the simplest: clinical only < images only < slide only < untrained encoder <
+    everything."""
     return _SIMPLICITY.index(role_of(nested))
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "MORPHOLOGY_BACKGROUND",
     "add_controls",
     "extract_colour",
+    "is_cell_measured",
     "is_colour",
     "is_morphology",
     "is_slide_only",
@@ -48,6 +49,11 @@ def is_morphology(encoding: Encoding) -> bool:
 def is_slide_only(encoding: Encoding) -> bool:
     """Whether the encoding measures the slide around the cell and nothing of the cell."""
     return is_morphology(encoding) and tuple(encoding.attrs["groups"]) == BACKGROUND
+
+
+def is_cell_measured(encoding: Encoding) -> bool:
+    """Whether the encoding measures something of the cell."""
+    return is_morphology(encoding) and not is_slide_only(encoding)
 
 
 def is_untrained(encoding: Encoding) -> bool:

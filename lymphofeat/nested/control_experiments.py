@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..cache.control_experiments import is_colour, is_morphology, is_untrained
+from ..cache.control_experiments import (
+    is_cell_measured,
+    is_colour,
+    is_morphology,
+    is_slide_only,
+    is_untrained,
+)
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
 from ..cache.split import JOINT
@@ -14,6 +20,7 @@ __all__ = [
     "CLINICAL",
     "IMAGES",
     "SHUFFLED",
+    "SLIDE",
     "UNTRAINED",
     "WHOLE",
     "controls_of",
@@ -25,6 +32,7 @@ WHOLE = "image + clinical"
 CLINICAL = "clinical only"
 IMAGES = "images only"
 UNTRAINED = "untrained encoder"
+SLIDE = "slide only"
 SHUFFLED = "shuffled labels"
 
 _BASELINE = "logistic"  # takes whatever there is
@@ -32,6 +40,8 @@ _BASELINE = "logistic"  # takes whatever there is
 
 def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tuple[list[Pipeline], list[str]]:
     """The control experiments of a pipeline: clinical values only, images only, an untrained encoder, shuffled labels.
+
+    Of measured cells, the slide around them as well, with the clinical values.
 
     Each is searched as the pipeline is. Where the heads that were asked for cannot take one of the inputs, that control
     is searched among logistic regressions.
@@ -59,6 +69,15 @@ def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tupl
             f"{cache.path} holds no untrained encoder ({backbone}) to compare {encoder_family} with; "
             f"`lymphofeat compare {cache.tables.source or 'COHORT'} --cache {cache.path}` makes it."
         )
+    if any(is_cell_measured(e) for e in _firsts(cache, encoder_family)):
+        slide = next((e.encoder_family for e in cache.encodings.values() if is_slide_only(e)), None)
+        if slide is not None:
+            controls.append(replace(main, name=SLIDE, encoder_family=slide))
+        else:
+            notes.append(
+                f"{cache.path} holds no measurements of the slide around the cells to compare {encoder_family} with; "
+                f"`lymphofeat compare {cache.tables.source or 'COHORT'} --cache {cache.path}` makes them."
+            )
     blind = frozen_twin(cache, encoder_family)
     if blind is None:
         notes.append(
@@ -77,11 +96,14 @@ def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tupl
 def untrained_twin(cache: Cache, encoder_family: str) -> str | None:
     """The encoder family of the same network with random weights; None if there is none, or it is that itself.
 
-    Of several encoder families, those of their networks; what measures without a network has no such twin and is left
-    out.
+    Of several encoder families, those of their networks. Measured cells have no network: beside them alone stands any
+    untrained one that the cache has.
     """
+    firsts = _firsts(cache, encoder_family)
+    networks = [e.encoder_family for e in firsts if _is_trained(e)]
+    if not networks and any(is_cell_measured(e) for e in firsts):
+        return min((e.encoder_family for e in cache.encodings.values() if is_untrained(e)), default=None)
     if JOINT in encoder_family:
-        networks = [e.encoder_family for e in _firsts(cache, encoder_family) if _is_trained(e)]
         twins = [untrained_twin(cache, name) for name in networks]
         return JOINT.join(sorted({twin for twin in twins if twin})) or None if all(twins) else None
     first = cache.members(encoder_family)[0]

@@ -42,7 +42,8 @@ def _difference(assessment: Assessment, found: list[Difference]) -> str:
     amounts = " and ".join(f"{difference_text(d.difference)} {metric_label(d.metric)}" for d in found)
     sentence = {
         "clinical": f"Images add {amounts} to age, sex and count",
-        "untrained": f"Training the encoder adds {amounts} to an untrained encoder",
+        "untrained": f"The encodings add {amounts} to those of an untrained encoder",
+        "slide": f"Looking at the cells adds {amounts} to looking at the slide around them",
         "image": f"Age, sex and count add {amounts} to the images",
     }.get(first.role, f"{assessment.name} minus {first.other}: {amounts}")
     told = ", ".join(

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from ..comparison.result import Comparison, Measured
+from ..encoder.morphology.features import MORPHOLOGY
 from ..wording import difference_text, interval_text, metric_label
 
 __all__ = ["conclusions"]
 
-_TRAINED = ("frozen", "fine-tuned")
+_TRAINED = ("frozen", "fine-tuned", "pair")
 _ENCODERS = (*_TRAINED, "random")
 
 
@@ -35,19 +36,28 @@ def _about_the_best(comparison: Comparison) -> str:
 
 
 def _about_the_encoder(comparison: Comparison, inputs: str, where: str) -> Iterator[str]:
-    """The best pipeline on a trained encoder against the best ones on its untrained double and on colours."""
+    """The best pipeline on a trained encoder, or on measured cells, against the best control experiments.
+
+    These are its untrained double (any, where it has no network of its own), the colours, and the slide around the
+    cells where that was measured.
+    """
     trained = comparison.best_of(_TRAINED, inputs)
     if trained is None:
         if inputs == "image":
             yield "No pipeline with a trained encoder was compared, so nothing can be said about encoders."
         return
+    backbone = trained.pipeline.backbone
     controls = {
-        "the random encoder": comparison.best_of(("random",), inputs, trained.pipeline.backbone),
+        "the random encoder": comparison.best_of(
+            ("random",), inputs, "" if backbone == MORPHOLOGY else backbone
+        ),
         "the colours alone": comparison.best_of(("colour",), inputs),
     }
+    if slide := comparison.best_of(("background",), inputs):
+        controls["the slide around the cells"] = slide
     for name, control in controls.items():
         if control is None:
-            yield f"{where}: without {name} it cannot be said whether {trained.pipeline.name} has learnt anything."
+            yield f"{where}: without {name} it cannot be said whether {trained.pipeline.name} sees anything of the cells."
         else:
             yield f"{where}: {_against(comparison, trained, control)}: {_end(comparison, trained, control, name)}."
 
@@ -56,7 +66,7 @@ def _end(comparison: Comparison, trained: Measured, control: Measured, name: str
     end = {
         "better": f"it beats {name}",
         "worse": f"it is worse than {name}",
-        "": f"it cannot be told apart from {name}, so nothing here shows that its training helps",
+        "": f"it cannot be told apart from {name}, so nothing here shows that it sees more",
     }[comparison.verdict(trained, control)]
     return end + _other_verdict(comparison, trained, control)
 

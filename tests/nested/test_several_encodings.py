@@ -14,8 +14,10 @@ from lymphofeat.heads import FitCache, Logistic, fit_predict, pooled
 from lymphofeat.nested.control_experiments import frozen_twin, untrained_twin
 from lymphofeat.scoring.plan import labels_of
 
-from ..helpers.compared import compared_cache
+from ..helpers.caches import features, patients
+from ..helpers.compared import add_encoding, compared_cache
 
+MEASURED = {"recipe": "frozen", "backbone": "morphology", "weights": "none: measured"}
 TUNED = "pooled+clinical-good"
 BOTH = f"good,{TUNED}"
 
@@ -75,3 +77,19 @@ def test_a_pair_of_encoders_that_saw_a_fold_is_left_out(tmp_path: Path) -> None:
         alone.split(BOTH, {0, 1})
     with pytest.raises(LeakageError):
         plan_evaluation(alone.path, encoding=BOTH, n_trials=1)
+
+
+def test_measured_cells_stand_beside_the_slide_and_an_untrained_network(tmp_path: Path) -> None:
+    path = compared_cache(tmp_path / "c.h5", n_folds=3)
+    table = patients()
+    add_encoding(path, "morphology", features(table, dim=4, seed=3), {**MEASURED, "groups": ["shape"]})
+    plan = plan_evaluation(path, encoding="morphology", n_trials=1)
+    assert {p.name: p.encoder_family for p in plan.controls}["untrained encoder"] == "resnet18-random0"
+    assert "holds no measurements of the slide around the cells to compare morphology with" in plan.notes[0]
+    add_encoding(path, "slide", features(table, dim=3, seed=4), {**MEASURED, "groups": ["background"]})
+    for encoding in ("morphology", "good,morphology"):
+        plan = plan_evaluation(path, encoding=encoding, n_trials=1)
+        assert {p.name: p.encoder_family for p in plan.controls}["slide only"] == "slide"
+        assert plan.notes == ()
+    beside_itself = {p.name for p in plan_evaluation(path, encoding="slide", n_trials=1).controls}
+    assert "slide only" not in beside_itself

@@ -54,7 +54,7 @@ def test_the_answer_comes_first_and_carries_its_intervals(assessment: Assessment
         "better by balanced accuracy (p <" in sentences[0]
         or "better by balanced accuracy (p =" in sentences[0]
     )
-    assert sentences[1].startswith("Training the encoder adds ")
+    assert sentences[1].startswith("The encodings add ")
     assert sentences[1].endswith(
         "on 120 patients, image + clinical and untrained encoder cannot be told apart."
     )
