@@ -57,7 +57,8 @@ def _about_the_encoder(comparison: Comparison, inputs: str, where: str) -> Itera
         controls["the slide around the cells"] = slide
     for name, control in controls.items():
         if control is None:
-            yield f"{where}: without {name} it cannot be said whether {trained.pipeline.name} sees anything of the cells."
+            own = trained.pipeline.name
+            yield f"{where}: without {name} it cannot be said whether {own} sees anything of the cells."
         else:
             yield f"{where}: {_against(comparison, trained, control)}: {_end(comparison, trained, control, name)}."
 

@@ -78,7 +78,7 @@ def test_the_table_of_numbers(comparison: Comparison, tmp_path: Path) -> None:
         np.testing.assert_allclose(table[f"{short}_difference"], expected, atol=2e-6)
     covers = (table["ba_difference_low"] <= 0) & (table["ba_difference_high"] >= 0)
     np.testing.assert_array_equal(table["tied"], covers)
-    assert set(table["encoder"]) == {"none", "colour", "random", "frozen", "fine-tuned"}
+    assert set(table["encoder"]) == {"none", "colour", "random", "frozen", "fine-tuned", "pair"}
     assert table.set_index("pipeline").loc["colour/image", ["encoder_seconds"]].isna().all()
     text = page.read_text(encoding="utf-8")
     assert all(f"| {m.pipeline.name} |" in text for m in comparison.measured)
@@ -131,7 +131,7 @@ def on(encoder: str, head: str = "image") -> Pipeline:
         (
             1.0,
             1.0,
-            "it cannot be told apart from the random encoder, so nothing here shows that its training",
+            "it cannot be told apart from the random encoder, so nothing here shows that it sees more",
         ),
     ],
 )
