@@ -1,12 +1,15 @@
 """Numbers and metrics as text; a score never without its interval."""
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 from .metric import NAMED
 
 __all__ = [
     "compact_difference",
     "compact_interval",
+    "did_you_mean",
     "difference_text",
     "interval_text",
     "metric_label",
@@ -43,6 +46,13 @@ def compact_difference(interval: Interval) -> str:
 def metric_label(metric: str) -> str:
     """A metric's name in a sentence."""
     return NAMED[metric].label if metric in NAMED else metric.replace("_", " ")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """What to put behind a name that nothing has: " (did you mean 'pooled'?)", else all that there is."""
+    by_case = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), by_case, n=1, cutoff=0.5)
+    return f" (did you mean {by_case[near[0]]!r}?)" if near else f" (there are {', '.join(by_case.values())})"
 
 
 _INFINITE = "∞"

@@ -3,7 +3,6 @@
 A file `lymphofeat.toml` in the cohort's folder changes any of it; docs/cohort.md lists the keys.
 """
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..wording import did_you_mean
 from .dates import REFERENCE_DATE
 
 __all__ = ["LAYOUT_FILE", "Layout", "layout_of", "read_layout"]
@@ -78,13 +78,13 @@ def read_layout(path: Path) -> Layout:
     wrong: list[str] = []
     for section, keys in document.items():
         if section not in _SECTIONS or not isinstance(keys, Mapping):
-            wrong.append(f"{path}: there is no section [{section}]; {_nearest(section, _SECTIONS)}.")
+            wrong.append(f"{path}: there is no section [{section}]{did_you_mean(section, _SECTIONS)}.")
             continue
         for key, value in keys.items():
             name = _FIELDS.get((section, key))
             if name is None:
                 known = [k for s, k in _FIELDS if s == section]
-                wrong.append(f"{path}: [{section}] has no key {key!r}; {_nearest(key, known)}.")
+                wrong.append(f"{path}: [{section}] has no key {key!r}{did_you_mean(key, known)}.")
                 continue
             try:
                 changes[name] = _value(value, getattr(Layout, name))
@@ -93,11 +93,6 @@ def read_layout(path: Path) -> Layout:
     if wrong:
         raise InputError("\n".join(wrong))
     return replace(Layout(), **changes)
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
-    return f"the nearest one is {near[0]!r}" if near else f"there are {', '.join(known)}"
 
 
 def _value(value: object, default: object) -> object:

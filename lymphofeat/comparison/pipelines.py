@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import combinations
 from typing import Any
 
@@ -13,6 +12,7 @@ from ..cache.reader import Cache
 from ..cache.split import JOINT
 from ..errors import InputError
 from ..heads import Head, Logistic, pooled
+from ..wording import did_you_mean
 from .control_experiments import BagSize, MajorityClass
 
 __all__ = ["END_TO_END", "HEADS", "Pipeline", "heads_of", "pipelines_of", "recipe_of", "select"]
@@ -120,7 +120,13 @@ def select(
     known |= {*recipes, *HEADS, *_CONTROLS, *_TRAINED, END_TO_END}
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise InputError("\n".join(_unknown(name, sorted(known)) for name in unknown))
+        there = sorted(known)
+        raise InputError(
+            "\n".join(
+                f"No pipeline, encoding, recipe or head is called {name!r}{did_you_mean(name, there)}."
+                for name in unknown
+            )
+        )
     return [s for s in pipelines if s.is_control or _words(s) & set(wanted)]
 
 
@@ -128,12 +134,6 @@ def _words(pipeline: Pipeline) -> set[str]:
     """What the pipeline may be called by."""
     words = {pipeline.name, pipeline.encoder_family or "", pipeline.recipe, pipeline.head, pipeline.encoder}
     return words - {""}
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
-    return f"No pipeline, encoding, recipe or head is called {name!r}; {hint}"
 
 
 def heads_of(pipeline: Pipeline) -> list[Head]:

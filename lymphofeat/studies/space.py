@@ -7,7 +7,6 @@ choice makes meaningless is not drawn.
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from hashlib import blake2b
 from itertools import zip_longest
@@ -23,6 +22,7 @@ from ..errors import InputError
 from ..heads.base import Head
 from ..heads.fusion.encodings import default_encodings, encodings_of, on_encodings, suggest_encodings
 from ..heads.registry import HeadType, PrefixedTrial, TrialLike, head_types
+from ..wording import did_you_mean
 
 __all__ = [
     "HEAD_TYPE",
@@ -70,7 +70,7 @@ class Space:
         for given, there, what in ((names, list(known), "head type"), (inputs, list(INPUTS), "input")):
             for name in given:
                 if name not in there:
-                    raise InputError(f"There is no {what} {name!r}; {_hint(name, there)}")
+                    raise InputError(f"There is no {what} {name!r}{did_you_mean(name, there)}.")
         allowed = tuple(i for i in INPUTS if not inputs or i in inputs)
         fitting = [name for name, head_type in known.items() if set(head_type.inputs) & set(allowed)]
         for name in names:
@@ -191,7 +191,7 @@ def head_type_of(params: Mapping[str, Any]) -> HeadType:
     """
     name = params.get(HEAD_TYPE)
     if name not in head_types():
-        raise InputError(f"This lymphofeat has no heads {name!r}; {_hint(str(name), list(head_types()))}")
+        raise InputError(f"This lymphofeat has no heads {name!r}{did_you_mean(str(name), head_types())}.")
     return head_types()[str(name)]
 
 
@@ -261,8 +261,3 @@ class ReplayTrial:
 
     def _note(self, *what: Any) -> None:
         self.met.add(json.dumps(what))
-
-
-def _hint(name: str, there: Sequence[str]) -> str:
-    near = get_close_matches(name, there, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(there)}."

@@ -4,7 +4,6 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from ..metric import METRICS, find_metric
 from ..progress import Progress, Silent
 from ..scoring.plan import ScoringPlan
 from ..storage.paths import AnyPath
+from ..wording import did_you_mean
 from .evaluate import StudySpec
 from .sampling import SAMPLERS, Proposals
 from .search import Search
@@ -267,11 +267,8 @@ def encoding_in(cache: Cache, encoder_family: str | None) -> str:
         return JOINT.join(sorted(encoding_in(cache, name) for name in names))
     cache.check_not_stale(encoder_family)
     if encoder_family not in cache.encoder_families:
-        near = get_close_matches(encoder_family, cache.encoder_families, n=1)
-        raise InputError(
-            f"{cache.path} holds no encoder family {encoder_family!r}; "
-            + (f"did you mean {near[0]!r}?" if near else f"it holds {', '.join(cache.encoder_families)}.")
-        )
+        hint = did_you_mean(encoder_family, cache.encoder_families)
+        raise InputError(f"{cache.path} holds no encoder family {encoder_family!r}{hint}.")
     return encoder_family
 
 

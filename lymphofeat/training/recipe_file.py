@@ -1,14 +1,14 @@
 """Recipe files: found by name or path, read with all their mistakes at once."""
 
 import dataclasses
-import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import InputError
+from ..wording import did_you_mean
 from .recipe import Recipe, mistakes_of
 
 __all__ = ["change_recipe", "find_recipe", "list_recipes", "read_recipe", "recipe_from_dict", "recipe_names"]
@@ -40,9 +40,10 @@ def find_recipe(name: str) -> Recipe:
     if name.endswith(_SUFFIX):
         return read_recipe(Path(name))
     if name not in recipe_names():
+        hint = did_you_mean(name, recipe_names())
         raise InputError(
-            f"There is no recipe {name!r}{_nearest(name, recipe_names())}; `lymphofeat recipes` lists them, and a file "
-            f"of your own is named with its ending {_SUFFIX}."
+            f"There is no recipe {name!r}{hint}; `lymphofeat recipes` lists them, and a file of your own is named with "
+            f"its ending {_SUFFIX}."
         )
     text = (_PACKAGED / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
     return _parsed(text, name, f"recipe {name}")
@@ -102,9 +103,9 @@ def _parsed(text: str, name: str, where: str) -> Recipe:
         raise InputError(f"{where} is not a TOML file ({error}); see docs/recipes.md.") from error
     base = document.pop("base", None)
     if base is not None and (not isinstance(base, str) or base not in recipe_names() or base == name):
+        hint = did_you_mean(str(base), recipe_names())
         raise InputError(
-            f"{where}: base is {base!r}{_nearest(str(base), recipe_names())}; it must name a recipe that comes with "
-            "the package."
+            f"{where}: base is {base!r}{hint}; it must name a recipe that comes with the package."
         )
     start = dataclasses.replace(find_recipe(base), name=name) if base else Recipe(name)
     title = document.pop("title", "")
@@ -118,7 +119,7 @@ def _applied(recipe: Recipe, changes: Mapping[str, Any]) -> tuple[Recipe, list[s
     changed: dict[str, Any] = {}
     for section, values in changes.items():
         if section not in sections:
-            mistakes.append(f"{section} is not a section{_nearest(section, [*sections, *_TOP])}")
+            mistakes.append(f"{section} is not a section{did_you_mean(section, [*sections, *_TOP])}")
         elif not isinstance(values, Mapping):
             mistakes.append(f"{section} must be a section ([{section}]) with settings, not {values!r}")
         else:
@@ -132,7 +133,7 @@ def _section(current: Any, section: str, values: Mapping[str, Any]) -> tuple[Any
     good: dict[str, Any] = {}
     for key, value in values.items():
         if key not in hints:
-            mistakes.append(f"[{section}] {key} is not a setting{_nearest(key, list(hints))}")
+            mistakes.append(f"[{section}] {key} is not a setting{did_you_mean(key, list(hints))}")
             continue
         converted, wanted = _converted(value, hints[key])
         if wanted:
@@ -162,8 +163,3 @@ def _converted(value: Any, hint: Any) -> tuple[Any, str]:
 
 _NAMES = {str: "text", int: "whole number", float: "number", bool: "truth value"}
 _ARTICLES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"

@@ -156,7 +156,7 @@ def test_the_run_says_how_long_and_how_it_goes(cohort: Cohort, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"recipe": "poled"}, "did you mean pooled"),
+        ({"recipe": "poled"}, "did you mean 'pooled'"),
         ({"recipe": "scratch", "train_from": "layer4"}, "recipe scratch with these options cannot be used"),
         ({"backbone": "resnet19"}, r"\[network\] backbone.*'resnet19'"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),

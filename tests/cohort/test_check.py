@@ -124,7 +124,7 @@ def test_a_cohort_without_readable_images_has_no_audit(tmp_path: Path) -> None:
 def test_an_unusable_mapping_is_raised(tmp_path: Path) -> None:
     root = tiny_cohort(tmp_path, n=4)
     (root / LAYOUT_FILE).write_text("[columns]\nidd = 'x'\n")
-    with pytest.raises(InputError, match="nearest one is 'id'"):
+    with pytest.raises(InputError, match="did you mean 'id'"):
         check_cohort(root)
 
 

@@ -93,7 +93,7 @@ def test_one_kind_alone(place, monkeypatch, capsys, option: str, there: str, abs
     [
         (["--frozen", "--finetune"], "exclude each other"),
         (["--nested"], "--nested needs at least 3 folds"),
-        (["--recipe", "poled"], "did you mean pooled?"),
+        (["--recipe", "poled"], "did you mean 'pooled'?"),
         (["--train-from", "layer4"], "needs a resnet backbone"),
         (["--train-from", "layer5"], "'layer5' is not one of"),
         (["--name", "a b"], "'a b-fold0' cannot name an encoding"),
@@ -117,4 +117,4 @@ def test_recipes_are_listed_and_shown_as_files(place, monkeypatch, capsys) -> No
     assert run(monkeypatch, "recipes", "copy.toml") == 0
     assert capsys.readouterr().out == shown
     assert run(monkeypatch, "recipes", "mo") == 2
-    assert "did you mean moe?" in capsys.readouterr().err
+    assert "did you mean 'moe'?" in capsys.readouterr().err

@@ -229,7 +229,7 @@ def test_unknown_names_suggest_the_nearest(path: Path) -> None:
     with pytest.raises(InputError) as caught:
         compare(path, path.with_name("x.jsonl"), pipelines=["god", "averge", "poold"])
     lines = str(caught.value).splitlines()
-    assert [line.split("did you mean ")[1] for line in lines] == ["'good'?", "'average'?", "'pooled'?"]
+    assert [line.split("did you mean ")[1] for line in lines] == ["'good'?).", "'average'?).", "'pooled'?)."]
     with pytest.raises(InputError, match="holds no encoders of the recipe 'scratch'; train them with"):
         compare(path, path.with_name("x.jsonl"), pipelines=["scratch"])
     with pytest.raises(InputError, match="no metric 'accuracy'"):

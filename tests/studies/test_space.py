@@ -90,7 +90,7 @@ def test_cost_and_head_type_of_a_trial() -> None:
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
-        ({"family": "logistics"}, "no heads 'logistics'; did you mean 'logistic'"),
+        ({"family": "logistics"}, "no heads 'logistics' \\(did you mean 'logistic'"),
         ({"C": 1.0}, "no heads None"),
         ({"family": "logistic", "logistic.C": 1.0}, "not parameters of the heads 'logistic'"),
     ],

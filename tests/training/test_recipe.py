@@ -73,7 +73,7 @@ def test_names_tell_recipes_apart() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"no recipe 'poled' \(did you mean pooled\?\)"):
+    with pytest.raises(InputError, match=r"no recipe 'poled' \(did you mean 'pooled'\?\)"):
         find_recipe("poled")
 
 
@@ -106,8 +106,8 @@ def test_all_mistakes_of_a_file_are_named_at_once(tmp_path: Path) -> None:
     message = str(caught.value)
     assert message.startswith(f"{path} cannot be used:")
     for part in (
-        "netwrok is not a section (did you mean network?)",
-        "[network] backbon is not a setting (did you mean backbone?)",
+        "netwrok is not a section (did you mean 'network'?)",
+        "[network] backbon is not a setting (did you mean 'backbone'?)",
         "[network] backbone 'resnet19' is not known",
         "[network] dropout is 'much'; it must be a number",
         "[network] hidden is [1, 'b']; it must be a list of whole numbers",
@@ -124,7 +124,7 @@ def test_all_mistakes_of_a_file_are_named_at_once(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("[network", "is not a TOML file"),
-        ('base = "poled"', r"base is 'poled' \(did you mean pooled\?\)"),
+        ('base = "poled"', r"base is 'poled' \(did you mean 'pooled'\?\)"),
         ("title = 3", "title is 3; it must be a text"),
         ("network = 3", "network must be a section"),
         ('[clinical]\nuse = "gate"\n[loss]\nkind = "dice"', "mixture has its own likelihood"),
