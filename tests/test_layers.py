@@ -16,6 +16,7 @@ ORDER = (
     ("parallel",),
     ("metric",),
     ("wording",),
+    ("validation",),
     ("storage",),
     ("estimates",),
     ("cohort",),

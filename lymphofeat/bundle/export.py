@@ -414,7 +414,7 @@ def _reference_date(cache: Cache) -> tuple[date, bool]:
         return date.fromisoformat(cache.tables.reference), True
     candidates = [REFERENCE_DATE]
     if cache.tables.source and Path(cache.tables.source).is_dir():
-        candidates.append(layout_of(Path(cache.tables.source)).ages_reference)
+        candidates.append(layout_of(Path(cache.tables.source)).ages.reference)
     dated = [(date.fromisoformat(b), a) for b, a in zip(cache.patients["birth"], cache.patients["age"], strict=True)
              if b and np.isfinite(a)]  # fmt: skip
     for candidate in candidates:

@@ -12,7 +12,7 @@ from ..cohort.alike import apart, look_alike
 from ..cohort.dates import REFERENCE_DATE
 from ..cohort.folders import list_part
 from ..cohort.images import inspect
-from ..cohort.layout import LAYOUT_FILE, Layout, layout_of
+from ..cohort.layout import LAYOUT_FILE, Ages, Layout, layout_of
 from ..cohort.model import Patient
 from ..cohort.problems import Problems, counted, listing, raise_errors
 from ..cohort.read import scan_cohort
@@ -67,9 +67,9 @@ def read_patients(folder: Path, clinical: Path | None, reference: date, *, image
             f"{folder}: no such folder; name the folder that holds one folder of images per patient."
         )
     layout = layout_of(folder)
-    if layout.ages_reference == REFERENCE_DATE:
-        layout = replace(layout, ages_reference=reference)
-    if any(name and (folder / name).is_dir() for name in (layout.folders_train, layout.folders_test)):
+    if layout.ages.reference == REFERENCE_DATE:
+        layout = layout.model_copy(update={"ages": Ages(reference=reference)})
+    if any(name and (folder / name).is_dir() for name in (layout.folders.train, layout.folders.test)):
         return _of_cohort(folder, clinical, layout)
     problems = Problems()
     folders = list_part(folder, layout, problems)
@@ -174,7 +174,7 @@ def _records(clinical: Path | None, layout: Layout, problems: Problems) -> dict[
     if table is None:
         return {}
     found = {record.id: record for record in table_records(table, layout, problems)}
-    columns = (layout.columns_sex, layout.columns_birth, AGE, layout.columns_count)
+    columns = (layout.columns.sex, layout.columns.birth, AGE, layout.columns.count)
     if not any(table.has(name) for name in columns):
         remedy = f"rename the columns, or name them in {LAYOUT_FILE} beside the patients' folders"
         problems.error("missing-column", clinical, 1, f"has none of the columns {', '.join(columns)}", remedy)
@@ -188,9 +188,9 @@ def _with_ages(
     if not table.has(AGE):
         return records
     for row in table.rows:
-        record = records.get(row.cells.get(layout.columns_id.lower(), ""))
+        record = records.get(row.cells.get(layout.columns.id.lower(), ""))
         text = row.cells.get(AGE.lower(), "")
-        if record is None or record.birth is not None or is_word(text, layout.values_missing, table):
+        if record is None or record.birth is not None or is_word(text, layout.values.missing, table):
             continue
         age = as_number(text, table)
         if not (math.isfinite(age) and 0 <= age <= _OLDEST):

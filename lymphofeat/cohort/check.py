@@ -86,9 +86,9 @@ def check_cohort(
     bags = _by_patient(cohort, facts)
     report_persons(cohort, problems)
     _check_files(bags, problems)
-    _check_sizes(bags, facts, layout.images_smallest, problems)
+    _check_sizes(bags, facts, layout.images.smallest, problems)
     _check_modes(facts, problems)
-    facts = _check_reading(facts, layout.images_smallest, problems)
+    facts = _check_reading(facts, layout.images.smallest, problems)
     bags = _by_patient(cohort, facts)
     report_duplicates(cohort, [fact.digest for fact in facts], problems, root)
     decoded = {p.id: [fact for fact in bag if not fact.failure] for p, bag in bags}

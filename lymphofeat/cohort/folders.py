@@ -90,4 +90,4 @@ def _entries(folder: Path, problems: Problems) -> list[os.DirEntry[str]]:
 
 
 def _is_image(name: str, layout: Layout) -> bool:
-    return os.path.splitext(name)[1].lower() in layout.images_suffixes
+    return os.path.splitext(name)[1].lower() in layout.images.suffixes

@@ -78,7 +78,7 @@ def scan_cohort(root: Path, layout: Layout | None = None) -> tuple[Cohort | None
     if not patients and not any(problem.severity == "error" for problem in problems.found):
         remedy = "add a folder with images per patient (docs/cohort.md)"
         problems.error("no-patients", root, None, "has no patient with images", remedy)
-    cohort = Cohort(root, tuple(patients), scan.layout.ages_reference) if patients else None
+    cohort = Cohort(root, tuple(patients), scan.layout.ages.reference) if patients else None
     return cohort, problems.found
 
 
@@ -98,9 +98,9 @@ class _Scan:
             for part in ("train", "test")
         }
         names = {
-            "train": self.layout.tables_train,
-            "test": self.layout.tables_test,
-            "clinical": self.layout.tables_clinical,
+            "train": self.layout.tables.train,
+            "test": self.layout.tables.test,
+            "clinical": self.layout.tables.clinical,
         }
         parsed = {
             which: patient_table(self.root / name, self.layout, self.problems)
@@ -111,7 +111,7 @@ class _Scan:
         self.tables = {which: table for which, table in parsed.items() if table is not None}
 
     def folder(self, part: str) -> Path:
-        return self.root / (self.layout.folders_train if part == "train" else self.layout.folders_test)
+        return self.root / (self.layout.folders.train if part == "train" else self.layout.folders.test)
 
     def has_folder(self, part: str) -> bool:
         """Whether the part is there; an empty name in the layout means that there is none."""
@@ -150,7 +150,7 @@ class _Scan:
                 "no-part",
                 self.root,
                 None,
-                f"has neither a folder {self.layout.folders_train} nor {self.layout.folders_test}",
+                f"has neither a folder {self.layout.folders.train} nor {self.layout.folders.test}",
                 "check that this is the cohort's folder, or map its folders in lymphofeat.toml (docs/cohort.md)",
             )
             return False
@@ -160,14 +160,14 @@ class _Scan:
                     "no-table",
                     self.root,
                     None,
-                    f"has neither {self.layout.tables_train} nor {self.layout.tables_clinical}, "
+                    f"has neither {self.layout.tables.train} nor {self.layout.tables.clinical}, "
                     "so no label is known",
                     "add one of the tables, or map their names in lymphofeat.toml (docs/cohort.md)",
                 )
-        elif self.layout.tables_clinical and not (self.root / self.layout.tables_clinical).exists():
+        elif self.layout.tables.clinical and not (self.root / self.layout.tables.clinical).exists():
             self.problems.warning(
                 "no-clinical-table",
-                self.root / self.layout.tables_clinical,
+                self.root / self.layout.tables.clinical,
                 None,
                 "is not there, so clinical values come from the other tables only",
                 "add it, or set `clinical` to '' in lymphofeat.toml under [tables]",
@@ -183,7 +183,7 @@ class _Scan:
                     self._error(
                         record,
                         "in-both-parts",
-                        f"{record.id} is also in {self.layout.tables_train}",
+                        f"{record.id} is also in {self.layout.tables.train}",
                         "keep the patient in one part",
                     )
         for record in records.get("clinical", ()):
@@ -270,7 +270,7 @@ class _Scan:
         )
 
     def _labels_exist(self) -> bool:
-        return any(table.has(self.layout.columns_label) for table in self.tables.values())
+        return any(table.has(self.layout.columns.label) for table in self.tables.values())
 
     def _without_row(self, merged: Mapping[str, Record], told: Collection[str]) -> list[Patient]:
         """Patients that have a folder only, and those that have one in both parts; `told`: reported already."""
@@ -288,7 +288,7 @@ class _Scan:
                     None,
                     f"no table lists its {counted(len(names), 'patient')}, who are taken in the order of their "
                     "names, without clinical values",
-                    f"add {self.layout.tables_test}",
+                    f"add {self.layout.tables.test}",
                 )
             for name in names:
                 if not self.folders[part][name]:
@@ -315,7 +315,7 @@ class _Scan:
             )
 
     def _report_empty(self, part: str, name: str) -> None:
-        suffixes = " ".join(self.layout.images_suffixes)
+        suffixes = " ".join(self.layout.images.suffixes)
         self.problems.error(
             "empty-folder",
             self.folder(part) / name,

@@ -54,29 +54,29 @@ def patient_table(path: Path, layout: Layout, problems: Problems, *more: str) ->
     """
     table = read_table(path, problems)
     needed = (
-        layout.columns_id,
-        layout.columns_label,
-        layout.columns_sex,
-        layout.columns_birth,
-        layout.columns_count,
+        layout.columns.id,
+        layout.columns.label,
+        layout.columns.sex,
+        layout.columns.birth,
+        layout.columns.count,
     )
     return table if table is not None and needed_once(table, (*needed, *more), problems) else None
 
 
 def table_records(table: Table, layout: Layout, problems: Problems) -> list[Record]:
     """One record per row, in order. Rows without an ID and repeated IDs are reported and left out."""
-    if not table.has(layout.columns_id):
+    if not table.has(layout.columns.id):
         problems.error(
             "missing-column",
             table.path,
             1,
-            f"has no column {layout.columns_id!r} (its columns: {', '.join(filter(None, table.columns))})",
+            f"has no column {layout.columns.id!r} (its columns: {', '.join(filter(None, table.columns))})",
             f"rename the column, or name it in {LAYOUT_FILE} as `id` under [columns]",
         )
         return []
     records: dict[str, Record] = {}
     for row in table.rows:
-        name = row.cells[layout.columns_id.lower()]
+        name = row.cells[layout.columns.id.lower()]
         if not name:
             problems.error("missing-id", table.path, row.number, "has no ID", "give the ID or remove the row")
         elif name in records:
@@ -107,7 +107,7 @@ class _Cells:
     def _text(self, column: str) -> str:
         """The cell, or "" where it says that the value is missing or the table has no such column."""
         text = self.row.cells.get(column.lower(), "") if column else ""
-        return "" if is_word(text, self.layout.values_missing, self.table) else text
+        return "" if is_word(text, self.layout.values.missing, self.table) else text
 
     def _error(self, code: str, message: str, remedy: str) -> None:
         self.problems.error(code, self.table.path, self.row.number, message, remedy)
@@ -117,12 +117,12 @@ class _Cells:
 
     def _label(self) -> tuple[int | None, bool]:
         """The label, and whether the cell holds something that is none."""
-        raw = self.row.cells.get(self.layout.columns_label.lower(), "") if self.layout.columns_label else ""
-        vocabulary = (self.layout.values_reactive, self.layout.values_malignant, self.layout.values_unknown)
+        raw = self.row.cells.get(self.layout.columns.label.lower(), "") if self.layout.columns.label else ""
+        vocabulary = (self.layout.values.reactive, self.layout.values.malignant, self.layout.values.unknown)
         for label, words in zip((0, 1, -1), vocabulary, strict=True):
             if is_word(raw, words, self.table):
                 return label, False
-        if not self._text(self.layout.columns_label):
+        if not self._text(self.layout.columns.label):
             return None, False
         allowed = ", ".join(word for words in vocabulary for word in words)
         remedy = "correct it (0 reactive, 1 malignant, -1 not known)"
@@ -130,10 +130,10 @@ class _Cells:
         return None, True
 
     def _sex(self) -> str:
-        text = self._text(self.layout.columns_sex)
-        if is_word(text, self.layout.values_male, self.table):
+        text = self._text(self.layout.columns.sex)
+        if is_word(text, self.layout.values.male, self.table):
             return "M"
-        if is_word(text, self.layout.values_female, self.table):
+        if is_word(text, self.layout.values.female, self.table):
             return "F"
         if text:
             remedy = f"write M or F, leave it empty, or list the word in {LAYOUT_FILE} under [values]"
@@ -141,7 +141,7 @@ class _Cells:
         return ""
 
     def _birth(self) -> tuple[date | None, str, float]:
-        text = self._text(self.layout.columns_birth)
+        text = self._text(self.layout.columns.birth)
         if not text:
             return None, "", _NAN
         try:
@@ -151,7 +151,7 @@ class _Cells:
             self._error("bad-date", f"date of birth: {error}", remedy)
             return None, "", _NAN
         try:
-            age = age_at(birth, self.layout.ages_reference)
+            age = age_at(birth, self.layout.ages.reference)
         except InputError as error:
             remedy = f"correct it, or set a later `reference` in {LAYOUT_FILE} under [ages]"
             self._error("bad-date", str(error), remedy)
@@ -163,7 +163,7 @@ class _Cells:
         return birth, order, age
 
     def _count(self) -> float:
-        text = self._text(self.layout.columns_count)
+        text = self._text(self.layout.columns.count)
         if not text:
             return _NAN
         count = as_number(text, self.table)
@@ -251,10 +251,10 @@ def _known(count: float) -> float | None:
 def report_missing_columns(tables: Sequence[Table], layout: Layout, problems: Problems) -> None:
     """Report columns that no table has: without labels the work stops, other values are then all missing."""
     columns = {
-        "label": layout.columns_label,
-        "sex": layout.columns_sex,
-        "birth": layout.columns_birth,
-        "count": layout.columns_count,
+        "label": layout.columns.label,
+        "sex": layout.columns.sex,
+        "birth": layout.columns.birth,
+        "count": layout.columns.count,
     }
     for key, column in columns.items():
         if any(table.has(column) for table in tables) or (not column and key != "label"):

@@ -1,6 +1,5 @@
 """The mapping file: every key can be set, unknown ones are refused with the nearest."""
 
-from dataclasses import fields
 from datetime import date
 from pathlib import Path
 
@@ -25,21 +24,21 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
 
 
 def test_every_key_can_be_set(tmp_path: Path) -> None:
-    lines: dict[str, list[str]] = {}
-    expected = {}
-    for field in fields(Layout):
-        section, _, key = field.name.partition("_")
-        text, value = {
-            str: ('"x"', "x"),
-            tuple: ('["A", 7]', ("a", "7")),
-            int: ("96", 96),
-            date: ("2024-06-01", date(2024, 6, 1)),
-        }[type(field.default)]
-        lines.setdefault(section, []).append(f"{key} = {text}")
-        expected[field.name] = value
-    text = "\n".join(f"[{section}]\n" + "\n".join(keys) for section, keys in lines.items())
-    written(tmp_path, text)
-    assert layout_of(tmp_path) == Layout(**expected)
+    lines: list[str] = []
+    expected: dict[str, dict[str, object]] = {}
+    for section, default in Layout():
+        lines.append(f"[{section}]")
+        expected[section] = {}
+        for key, value in default:
+            text, expected[section][key] = {
+                str: ('"x"', "x"),
+                tuple: ('["A", 7]', ("a", "7")),
+                int: ("96", 96),
+                date: ("2024-06-01", date(2024, 6, 1)),
+            }[type(value)]
+            lines.append(f"{key} = {text}")
+    written(tmp_path, "\n".join(lines))
+    assert layout_of(tmp_path).model_dump() == expected
 
 
 def test_wrong_keys_and_values_are_all_listed_with_the_nearest(tmp_path: Path) -> None:
@@ -67,3 +66,39 @@ def test_a_file_that_is_no_toml_is_a_sentence(tmp_path: Path) -> None:
         read_layout(written(tmp_path, "[columns\n"))
     with pytest.raises(InputError, match="cannot be read"):
         read_layout(tmp_path / "other.toml")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"x"',
+        "1",
+        "-1",
+        "0",
+        "1.0",
+        "nan",
+        "true",
+        "[]",
+        '["a", 1.5]',
+        "[[1]]",
+        "{a = 1}",
+        "2020-01-01",
+        "10:00:00",
+    ],
+)
+def test_a_value_of_another_type_is_a_sentence_for_every_key(tmp_path: Path, value: str) -> None:
+    for section, default in Layout():
+        for key, _ in default:
+            path = written(tmp_path, f"[{section}]\n{key} = {value}\n")
+            try:
+                read_layout(path)
+            except InputError as error:
+                line = str(error)
+                assert line.startswith(f"{path}: [{section}] {key} = ")
+                assert "\n" not in line
+                assert " must be a" in line
+
+
+def test_a_key_in_a_section_s_place_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"columns = 3 must be a section \[columns\] with keys"):
+        read_layout(written(tmp_path, "columns = 3\n"))
