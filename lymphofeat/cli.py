@@ -8,7 +8,7 @@ import click
 from .commands import bundle, cohort, compare, encode, evaluate, explain, search, submit  # noqa: F401  importing them registers them
 from .commands.common import Interrupted, commands
 from .errors import LymphofeatError
-from .report.printing import speak_any_encoding
+from .report.streams import speak_any_encoding
 
 __all__ = ["commands", "main"]
 

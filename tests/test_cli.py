@@ -168,7 +168,7 @@ def test_interrupted_is_exit_code_one(run: Run, tmp_path: Path, monkeypatch) -> 
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
-    heavy = ("torch", "sklearn", "pandas", "optuna")
+    heavy = ("torch", "sklearn", "pandas", "optuna", "numpy", "pydantic", "rich")
     code = f"import sys, lymphofeat.cli; print([m for m in {heavy} if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

@@ -13,8 +13,9 @@ from lymphofeat import cli
 from lymphofeat.commands.common import COHORT_VARIABLE
 from lymphofeat.commands.paths import GivenPath, GivenText, NewFile, NewFolder, OutFolder, StudyName
 from lymphofeat.final.submission_log import read_log
-from lymphofeat.report.printing import PlainTable, Stream, show, speak_any_encoding, terminal
+from lymphofeat.report.printing import PlainTable, show, terminal
 from lymphofeat.report.progress import Bar
+from lymphofeat.report.streams import Stream, speak_any_encoding
 
 from .helpers.commands import Ran, Run, runner
 from .helpers.compared import compared_cache

@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import __version__
 from ..errors import InputError
 from ..metric import METRICS
-from ..report.printing import Part, PlainTable, Stream, show, terminal
+from ..report.streams import Stream
 from ..storage.kinds import path_kind
 from .paths import GivenPath, StudyName
+
+if TYPE_CHECKING:
+    from ..report.printing import Part, PlainTable
 
 # studies.selection.RULES and its DEFAULT, not imported yet
 RULES = [*METRICS, "one_standard_error", "average_balanced_accuracy", "average_log_loss"]
@@ -41,6 +44,8 @@ class Output:
     """
 
     def __init__(self, *, verbose: bool, quiet: bool) -> None:
+        from ..report.printing import terminal
+
         self._out = Stream(sys.stdout)
         self.quiet = quiet
         self.console = terminal(self._out, quiet=quiet)
@@ -49,8 +54,10 @@ class Output:
         if verbose:
             logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
 
-    def line(self, *parts: Part | PlainTable, wrap: bool = True) -> None:
+    def line(self, *parts: "Part | PlainTable", wrap: bool = True) -> None:
         """Print a result; see `show`."""
+        from ..report.printing import show
+
         show(self.console, *parts, wrap=wrap)
 
     def progress(self) -> Any:
