@@ -2,7 +2,7 @@
 truth.
 
     python benchmarks/coverage.py                   everything, some minutes; prints the tables of docs/coverage.md
-    python benchmarks/coverage.py --only promises --cohorts 1000
+    python benchmarks/coverage.py --only target-errors --cohorts 1000
     python benchmarks/coverage.py --patients 42 --only intervals
 
 A patient has z ~ N(±distance/2, 1) and the logit of the true probability is distance · z + log prior odds. The
@@ -192,7 +192,7 @@ def comparisons(args: argparse.Namespace, world: World) -> None:
     print(f"| any of five DeLong tests, Holm | {100 * head_type[1] / args.cohorts:.1f} % |")
 
 
-def promises(args: argparse.Namespace, world: World) -> None:
+def target_errors(args: argparse.Namespace, world: World) -> None:
     """Triage, conformal sets and sensitive thresholds: in how many cohorts the true error is at most the target."""
     labels, judged, mass = world.grid()
 
@@ -346,7 +346,7 @@ PARTS = {
     "intervals": intervals,
     "comparisons": comparisons,
     "crossvalidation": crossvalidation,
-    "promises": promises,
+    "target-errors": target_errors,
     "learning": learning,
 }
 
