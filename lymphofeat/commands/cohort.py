@@ -6,12 +6,15 @@ from pathlib import Path
 import click
 
 from .common import Output, cohort_argument, cohort_folder, command
-from .paths import NewFolder
+from .paths import NewFile, NewFolder
 
 
 @command(example="lymphofeat check data")
 @cohort_argument
-def check(output: Output, cohort: Path | None) -> None:
+@click.option("--outlines", type=NewFile("outlines.png"), metavar="FILE.png",
+              help="PNG file of 48 random cells with the outlines found by morphology.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+def check(output: Output, cohort: Path | None, *, outlines: Path | None, force: bool) -> None:
     """List all problems of a cohort, summarise it, and audit it for shortcuts.
 
     COHORT is a folder in the challenge's layout, or in another that its lymphofeat.toml describes (default:
@@ -20,12 +23,30 @@ def check(output: Output, cohort: Path | None) -> None:
     from ..cohort.check import check_cohort
     from ..report.check import render_check, render_errors
 
+    if outlines is not None:
+        from ..encoder.morphology.features import check_installed
+        from ..storage.atomic import refuse_existing
+
+        refuse_existing(outlines, overwrite=force)
+        check_installed()
     report = check_cohort(cohort_folder(cohort), progress=output.progress())
     render_check(report, output.console)
     if output.quiet:
         render_errors(report, output.errors)
     if report.errors:
         sys.exit(2)
+    if outlines is not None:
+        _draw(output, cohort_folder(cohort), outlines, force=force)
+
+
+def _draw(output: Output, cohort: Path, outlines: Path, *, force: bool) -> None:
+    from ..cohort.read import read_cohort
+    from ..report.cache import quality_text
+    from ..report.outlines import sample_of, write_outlines
+
+    tiles = sample_of(read_cohort(cohort))
+    counts = write_outlines(tiles, outlines, force=force, progress=output.progress())
+    output.line(f"Wrote {outlines}: nuclei yellow, cells green; {quality_text(counts, imputed=False)}")
 
 
 @command(example="lymphofeat simulate data --patients 40 --seed 1")

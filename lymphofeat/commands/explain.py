@@ -17,7 +17,9 @@ from .paths import GivenText, NewFile
     "--top", default=9, show_default=True, type=click.IntRange(1), help="Images shown on each side."
 )
 @click.option("--out", type=NewFile("images.csv"), metavar="FILE.csv", help="CSV file for all images.")
-@click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.option("--outlines", type=NewFile("outlines.png"), metavar="FILE.png",
+              help="PNG file of the patient's cells with their outlines, by contribution.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace existing files.")
 def explain(
     output: Output,
     patient: str,
@@ -29,6 +31,7 @@ def explain(
     ensemble: int | None,
     top: int,
     out: Path | None,
+    outlines: Path | None,
     force: bool,
 ) -> None:
     """Explain a patient's prediction: the contribution of every image and of the clinical values.
@@ -36,12 +39,18 @@ def explain(
     The heads are those of `submit`. For a labelled patient, their fits and encoders are those that did not see the
     patient.
     """
+    from ..cache import open_cache
+    from ..encoder.morphology.features import check_installed
     from ..explanation import explain as explain_patient
     from ..report.explain import render_explanation, write_explanation
+    from ..report.outlines import tiles_of, write_outlines
     from ..storage.atomic import refuse_existing
 
-    if out is not None:
-        refuse_existing(out, overwrite=force)
+    for file in (out, outlines):
+        if file is not None:
+            refuse_existing(file, overwrite=force)
+    if outlines is not None:
+        check_installed()
     explanation = explain_patient(
         cache, study_path(study), patient, select=select, trial=trial, ensemble=ensemble
     )
@@ -49,3 +58,9 @@ def explain(
     if out is not None:
         write_explanation(explanation, out, force=force)
         output.line(f"Wrote {out}")
+    if outlines is not None:
+        tiles = tiles_of(explanation, open_cache(cache))
+        write_outlines(tiles, outlines, force=force, progress=output.progress())
+        output.line(
+            f"Wrote {outlines}: {len(tiles)} cells, towards malignant first; nuclei yellow, cells green"
+        )

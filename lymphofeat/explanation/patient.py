@@ -21,6 +21,7 @@ from ..scoring.plan import labels_of
 from ..storage.paths import AnyPath
 from ..studies.summary import TrialSummary, load_study
 from .images import ImageContributions, Method, image_contributions
+from .measurements import measurement_contributions, measurement_table
 from .parts import PatientParts, patient_parts
 
 __all__ = ["Explanation", "explain"]
@@ -48,6 +49,8 @@ class Explanation:
         images: one row per image, towards malignant first: image (file name), contribution (log-odds, weighted mean of
             the heads'; heads that see no image add 0, NaN where a head can say nothing of an only image), and attention
             (weighted mean over the heads that have it; NaN without).
+        measurements: where the features have names, what the patient's cells measure, the columns of
+            `measurements.measurement_table`, contributions as weighted means of the heads'; else None.
     """
 
     id: str
@@ -63,6 +66,7 @@ class Explanation:
     methods: Mapping[Method, int]
     n_attending: int
     images: pd.DataFrame
+    measurements: pd.DataFrame | None = None
 
     def __repr__(self) -> str:
         return (
@@ -123,11 +127,12 @@ def _explained(
     with one_thread():
         parts = _parts(cache, fits, members, row)
         found = _contributions(cache, fits, members, row)
+        measured = _measurements(cache, fits, members, row)
     return Explanation(
         patient, int(cache.labels[row]) if fold is not None else -1, fold, model.members, model.reason, len(fits),
         min(len(fit.train) for fit in fits), probability, _threshold(model, fold), parts,
         Counter(one.method for one, _ in found), sum(one.weights is not None for one, _ in found),
-        _table(_names(cache, row), found),
+        _table(_names(cache, row), found), measured,
     )  # fmt: skip
 
 
@@ -172,6 +177,20 @@ def _contributions(
         for member in members
         for fit, head in zip(fits, member.heads, strict=True)
     ]
+
+
+def _measurements(cache: Cache, fits: list[FinalFit], members: list[Member], row: int) -> pd.DataFrame | None:
+    """See `Explanation.measurements`."""
+    total: Counter[str] = Counter()
+    for member in members:
+        for fit, head in zip(fits, member.heads, strict=True):
+            one = measurement_contributions(head, fit.split, fit.encodings, cache.clinical, row, fit.train)
+            for name, value in one.items():
+                total[name] += member.weight / len(fits) * value  # type: ignore[assignment]
+    if not total:
+        return None
+    train = np.unique(np.concatenate([fit.train for fit in fits]))
+    return measurement_table(total, fits[0].split.bags, fits[0].encodings, row, train, cache.labels)
 
 
 def _table(names: list[str], found: list[tuple[ImageContributions, float]]) -> pd.DataFrame:

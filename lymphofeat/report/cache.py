@@ -14,9 +14,9 @@ from ..training.checkpoint import TrainingState
 from .printing import PlainTable, show
 
 _FLAWS = {
-    BORDER: "a nucleus that touches the border of the image",
+    BORDER: "with the nucleus at the border of the image",
     NO_CYTOPLASM: "without visible cytoplasm",
-    NO_NUCLEUS: "without a nucleus, given the median of the patient's other cells",
+    NO_NUCLEUS: "without a nucleus",
 }
 
 
@@ -53,16 +53,17 @@ def render_extract(summary: ExtractSummary, console: Console) -> None:
         show(console, "  This machine has no bfloat16 instructions; --dtype float32 is faster here.")
 
 
-def quality_text(quality: Mapping[int, int]) -> str:
-    """How many cells could be measured how far, in one sentence."""
-    total = sum(quality.values())
-    said = [f"{quality[GOOD]:,} of {total:,} cells measured as wished"]
-    for key in (BORDER, NO_CYTOPLASM, NO_NUCLEUS):
-        if quality[key]:
-            said.append(
-                f"{quality[key]:,} with {_FLAWS[key]}" if key == BORDER else f"{quality[key]:,} {_FLAWS[key]}"
-            )
-    return "; ".join(said)
+def quality_text(quality: Mapping[int, int], *, imputed: bool = True) -> str:
+    """How many cells could be measured how far, in one sentence.
+
+    Args:
+        quality: quality → number of cells.
+        imputed: whether cells without a nucleus were given other cells' values.
+    """
+    said = [f"{quality[GOOD]:,} of {sum(quality.values()):,} cells whole"]
+    said += [f"{quality[key]:,} {text}" for key, text in _FLAWS.items() if quality[key]]
+    given = ", which have the median of their patient's other cells"
+    return "; ".join(said) + (given if imputed and quality[NO_NUCLEUS] else "")
 
 
 def render_cache(cache: Cache, console: Console) -> None:

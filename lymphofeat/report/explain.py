@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.text import Text
 from scipy.special import logit
 
+from ..encoder.morphology.features import feature_named
 from ..explanation import Explanation
 from ..explanation.images import Method
 from ..storage.atomic import atomic_write
@@ -31,6 +34,10 @@ _OF_SEVERAL: Mapping[Method, str] = {
     "leave-one-out": "{} by the log-odds minus those without the image; such shares need not add up",
     "none": "{} that see no image and add 0",
 }
+_MEASURED = (
+    "Measurements of the cells: the log-odds minus those with the training patients' typical value in place of this "
+    "patient's; shares need not add up."
+)
 _NEAREST = 1e-12  # of a probability to 0 and 1, where it has log-odds
 
 
@@ -61,6 +68,9 @@ def render_explanation(explanation: Explanation, console: Console, *, top: int =
             show(console, sentence)
     if set(e.methods) != {"none"}:
         show(console, _table(e.images, top))
+    if e.measurements is not None and set(e.methods) != {"none"}:
+        show(console, _MEASURED)
+        show(console, _measured_table(e.measurements, top))
 
 
 def write_explanation(explanation: Explanation, path: Path, *, force: bool = False) -> None:
@@ -145,6 +155,47 @@ def _table(images: pd.DataFrame, top: int) -> PlainTable:
                 cells += ["", ""]
         table.add_row(*cells)
     return table
+
+
+def _measured_table(measurements: pd.DataFrame, top: int) -> PlainTable:
+    """The measurements that pull hardest to either side, in words."""
+    table = PlainTable()
+    table.add_column("", overflow="fold")
+    table.add_column("", justify="right", no_wrap=True)
+    digits = _digits(measurements)
+    for title, side in (
+        ("towards malignant", measurements[measurements["contribution"] > 0].head(top)),
+        ("towards reactive", measurements[measurements["contribution"] < 0].iloc[::-1].head(top)),
+    ):
+        if len(side):
+            table.add_row(Text(title, style="cyan"), "")
+        for row in side.to_dict("records"):
+            table.add_row(f"  {measured_in_words(row)}", number(row["contribution"], digits, signed=True))
+    return table
+
+
+def measured_in_words(row: Mapping[Any, Any]) -> str:
+    """A row of `Explanation.measurements`: "larger nuclei than 92 % of reactive patients".
+
+    What speaks for malignant is compared with the reactive training patients, what speaks for reactive with the
+    malignant ones.
+    """
+    name = str(row["measurement"])
+    other = "reactive" if row["contribution"] > 0 else "malignant"
+    share, n = float(row[f"above_{other}"]), int(row[f"n_{other}"])
+    more = share >= 0.5
+    beyond = share if more else 1 - share
+    whom = f"all {n} {other} patients" if beyond == 1 else f"{100 * beyond:.0f} % of {other} patients"
+    stem, _, pooling = name.rpartition("_")
+    feature = feature_named(stem)
+    plain = name.replace("_", " ")
+    if feature is None:
+        return f"{plain} {'above' if more else 'below'} that of {whom}"
+    if pooling == "std":
+        return (
+            f"{stem.replace('_', ' ')} {'more' if more else 'less'} varied from cell to cell than in {whom}"
+        )
+    return f"{feature.higher if more else feature.lower} than {whom}"
 
 
 def _digits(images: pd.DataFrame) -> int:
