@@ -4,8 +4,9 @@ The public functions are the names in `__all__`; each is loaded when it is first
 costs nothing. docs/python.md shows them at work, docs/api.md describes each. Everything else is private and may change.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .lazy import loaded_when_asked_for
 
 __version__ = "0.1.0"
 
@@ -67,11 +68,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)
-    return found
+__getattr__ = loaded_when_asked_for(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -19,6 +20,8 @@ __all__ = [
     "torch_threads",
     "usable_cores",
 ]
+
+_WITH_LIBRARIES = ("numpy", "scipy.linalg", "sklearn")  # of `one_thread`
 
 
 def usable_cores() -> int:
@@ -63,13 +66,18 @@ def thread_pool(workers: int, *, torch_each: int | None = None) -> Iterator[Thre
 
 def one_thread() -> AbstractContextManager[object]:
     """Hold BLAS and OpenMP to one thread inside the block: the matrices are small. torch keeps its own threads."""
-    limiter: AbstractContextManager[object] = _threads().limit(limits=1)
+    loaded = tuple(module for module in _WITH_LIBRARIES if module in sys.modules)
+    limiter: AbstractContextManager[object] = _threads(loaded).limit(limits=1)
     return limiter
 
 
 @once
-def _threads() -> ThreadpoolController:
-    # Finding the loaded BLAS libraries takes milliseconds; by now all of them are loaded.
+def _threads(loaded: tuple[str, ...]) -> ThreadpoolController:
+    """Of the BLAS and OpenMP libraries in this process, which takes milliseconds to find.
+
+    Args:
+        loaded: the packages imported so far that bring such libraries; after another one they are looked for again.
+    """
     found = ThreadpoolController()
     paths = [library.filepath for library in found.lib_controllers]
     return found.select(filepath=[path for path in paths if "torch" not in Path(path).parts])

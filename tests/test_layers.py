@@ -12,7 +12,7 @@ import lymphofeat
 ROOT = Path(lymphofeat.__file__).parent
 # From left to right; parts of one group do not know each other. CONTRIBUTING.md draws it.
 ORDER = (
-    ("errors", "progress"),
+    ("errors", "lazy", "progress"),
     ("parallel",),
     ("metric",),
     ("wording",),

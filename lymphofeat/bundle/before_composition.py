@@ -12,7 +12,7 @@ from ..heads.discriminant import ShrunkenLDA
 from ..heads.fusion.mixture import GatedExperts
 from ..heads.gaussian_process import GaussianProcess
 from ..heads.linear import Logistic
-from ..heads.pooled import PooledHead, pooled
+from ..heads.pooled_head import PooledHead, pooled
 from ..heads.svm import SupportVectorMachine
 
 __all__ = ["FORMER"]

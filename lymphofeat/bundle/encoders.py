@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from torch import nn
 
 from ..cache.control_experiments import is_colour, is_morphology
-from ..cache.encoder_trainer import encoders_folder
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
+from ..cache.trainings import encoders_folder
 from ..encoder.backbones import backbone_named
 from ..encoder.channel_statistics import ColourStatistics
 from ..encoder.colour import ColourPreprocessing

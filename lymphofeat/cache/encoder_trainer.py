@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ..encoder.weights import LoadedWeights
 from ..errors import StaleCacheError
 from ..progress import Progress
 from ..training.activations import open_activations, split_network
-from ..training.checkpoint import TrainingState, inspect_checkpoint
+from ..training.checkpoint import TrainingState
 from ..training.networks import PatientNetwork
 from ..training.pixel_store import PixelStore, open_pixels
 from ..training.side_by_side import Job, train_all, worker_layout
@@ -37,24 +37,10 @@ from .encoder_family import EncoderFamily
 from .extract import fill
 from .members import Member
 from .training_estimate import training_estimate
+from .trainings import encoders_folder
 from .writer import CacheWriter, remove_leftovers
 
-__all__ = ["EncoderTrainer", "encoders_folder", "trainings_under_way"]
-
-
-def encoders_folder(cache: Path) -> Path:
-    """Where the trained encoders of a cache are kept, as `<encoding>.safetensors`."""
-    return cache.with_name(f"{cache.stem}-encoders")
-
-
-def trainings_under_way(cache: Path) -> Iterator[tuple[Path, TrainingState]]:
-    """The checkpoints of encoders of this cache that are being trained, or whose training waits to go on.
-
-    Raises:
-        StaleCacheError: one cannot be read.
-    """
-    for path in sorted(encoders_folder(cache).glob("*.checkpoint")):
-        yield path, inspect_checkpoint(path)
+__all__ = ["EncoderTrainer"]
 
 
 class EncoderTrainer:

@@ -32,7 +32,7 @@ def info(output: Output, file: Path) -> None:
         render_study(load_study(file), output.console)
         return
     from ..cache import open_cache
-    from ..cache.encoder_trainer import trainings_under_way
+    from ..cache.trainings import trainings_under_way
     from ..cache.writer import partials
     from ..report.cache import render_cache, render_partials, render_trainings
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import torch
-import torchvision
 from torch import nn
 
 from ..errors import InputError
@@ -13,6 +12,8 @@ from .backbone import Backbone
 
 def _resnet(name: str) -> Callable[[], nn.Module]:
     def build() -> nn.Module:
+        import torchvision  # seconds, through torch._dynamo
+
         network: nn.Module = torchvision.models.get_model(name, weights=None)
         network.fc = nn.Identity()
         return network

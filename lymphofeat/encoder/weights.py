@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from ..errors import WeightsError
@@ -99,6 +98,8 @@ def _download(backbone: Backbone) -> Mapping[str, Tensor]:
             f"There are no ImageNet weights for {backbone.name}; give its own with --weights FILE, or train it from "
             "random ones (--weights none)."
         )
+    import torchvision  # seconds, through torch._dynamo
+
     entry = torchvision.models.get_weight(backbone.imagenet)
     try:
         with socket_timeout():

@@ -4,10 +4,12 @@ Functions on arrays of labels, probabilities and decisions, one patient a row; n
 The methods with their sources: docs/method.md; their measured coverage: docs/coverage.md.
 """
 
+from typing import TYPE_CHECKING
+
+from ..lazy import loaded_when_asked_for
 from .agreement import Agreement, agreement
 from .bootstrap import Resampled, bca_interval, resample
 from .calibration import error_if_calibrated
-from .calibrators import CALIBRATORS, BetaCalibrator, IsotonicCalibrator, PlattCalibrator
 from .conformal import REFER, Conformal, split_conformal
 from .delong import delong_covariance, delong_interval, delong_test
 from .exact import share_interval
@@ -22,6 +24,14 @@ from .risk_coverage import RiskCoverage, aurc, risk_coverage
 from .subgroups import Subgroup, describe_subgroups
 from .thresholds import OperatingPoint, cost_threshold, mean_cost, operating_point, sensitive_threshold
 from .triage import Triage, triage
+
+if TYPE_CHECKING:
+    from .calibrators import CALIBRATORS, BetaCalibrator, IsotonicCalibrator, PlattCalibrator
+
+# What needs scikit-learn, which takes a second or two to import.
+_HOMES = dict.fromkeys(
+    ("CALIBRATORS", "BetaCalibrator", "IsotonicCalibrator", "PlattCalibrator"), ".calibrators"
+)
 
 __all__ = [
     "CALIBRATORS",
@@ -74,3 +84,5 @@ __all__ = [
     "triage",
     "width_with",
 ]
+
+__getattr__ = loaded_when_asked_for(__name__, _HOMES)

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta
 
 from ..errors import InputError
 from ._checks import Floats, labels_and_probabilities, share
@@ -107,6 +106,8 @@ def _limit(scores: Floats, error: float, confidence: float | None) -> float:
     if confidence is None:
         k = calibration_rank(n, error)
     else:
+        from scipy.stats import beta  # a second or more to import
+
         ranks = np.arange(1, n + 1)
         enough = np.flatnonzero(beta.sf(1 - error, ranks, n + 1 - ranks) >= confidence)
         k = int(ranks[enough[0]]) if len(enough) else n + 1

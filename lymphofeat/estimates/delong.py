@@ -14,7 +14,6 @@ The interval is taken on the logit scale, where it cannot leave [0, 1] and cover
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
-from scipy.stats import norm, rankdata
 
 from ..errors import InputError
 from ._checks import Floats, share
@@ -38,6 +37,8 @@ def delong_covariance(y: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
     Raises:
         InputError: lengths that differ, another label, NaN, or fewer than two patients of a class.
     """
+    from scipy.stats import rankdata  # here and below: a second or more to import
+
     given = np.asarray(y)
     values = np.asarray(scores, dtype=np.float64)
     if given.ndim != 1 or values.ndim != 2 or values.shape[1] != len(given):
@@ -67,6 +68,8 @@ def delong_interval(y: ArrayLike, score: ArrayLike, confidence: float = 0.95) ->
     Raises:
         InputError: as `delong_covariance`.
     """
+    from scipy.stats import norm
+
     z = norm.ppf((1 + share("confidence of an interval", confidence)) / 2)
     malignant = np.asarray(y) == 1
     n1, n0 = int(malignant.sum()), int((~malignant).sum())
@@ -92,6 +95,8 @@ def delong_test(y: ArrayLike, first: ArrayLike, second: ArrayLike, confidence: f
     Returns:
         p is 1 where the two order all patients alike: nothing speaks for a difference.
     """
+    from scipy.stats import norm, rankdata
+
     z = norm.ppf((1 + share("confidence of an interval", confidence)) / 2)
     scores = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
     areas, covariance = delong_covariance(y, scores)

@@ -5,7 +5,6 @@ Clopper & Pearson, *The use of confidence or fiducial limits illustrated in the 
 """
 
 import numpy as np
-from scipy.stats import beta
 
 from ..errors import InputError
 from ._checks import share
@@ -31,13 +30,19 @@ def share_interval(k: int, n: int, confidence: float = 0.95) -> Interval:
 def lower_bound(k: int, n: int, confidence: float) -> float:
     """The share that k of n leaves no doubt about at that one-sided confidence; 0 for k = 0."""
     _counted(k, n)
-    return float(beta.ppf(1 - confidence, k, n - k + 1)) if k else 0.0
+    return _beta_quantile(1 - confidence, k, n - k + 1) if k else 0.0
 
 
 def upper_bound(k: int, n: int, confidence: float) -> float:
     """The largest share that k of n is compatible with at that one-sided confidence; 1 for k = n."""
     _counted(k, n)
-    return float(beta.ppf(confidence, k + 1, n - k)) if k < n else 1.0
+    return _beta_quantile(confidence, k + 1, n - k) if k < n else 1.0
+
+
+def _beta_quantile(probability: float, a: int, b: int) -> float:
+    from scipy.stats import beta  # a second or more to import, and most scores need no exact bound
+
+    return float(beta.ppf(probability, a, b))
 
 
 def flawless_auc(n_reactive: int, n_malignant: int, confidence: float = 0.95) -> Interval:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest
 
 from ..errors import InputError
 from ._checks import labels_and_decisions
@@ -85,6 +84,8 @@ def mcnemar(y: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNemar:
     Raises:
         InputError: lengths that differ, labels or decisions other than 0 and 1.
     """
+    from scipy.stats import binomtest  # a second or more to import
+
     labels, one = labels_and_decisions(y, first)
     _, other = labels_and_decisions(y, second)
     if one.shape != other.shape:

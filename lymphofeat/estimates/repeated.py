@@ -17,7 +17,6 @@ the interval by patient of `bootstrap` says what other patients would have given
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
-from scipy.stats import t
 
 from ..errors import InputError
 from ._checks import Floats, share
@@ -44,6 +43,8 @@ def corrected_t(scores: ArrayLike, confidence: float = 0.95, *, unit: bool = Tru
     Raises:
         InputError: not r × k with k at least 2, values that are not finite, or with `unit` outside 0 to 1.
     """
+    from scipy.stats import t  # here and below: a second or more to import
+
     values, error = _corrected(scores)
     reach = float(t.ppf((1 + share("confidence of an interval", confidence)) / 2, values.size - 1)) * error
     mean = float(values.mean())
@@ -72,6 +73,8 @@ def corrected_t_test(
     Raises:
         InputError: as `corrected_t`, and shapes that differ.
     """
+    from scipy.stats import t
+
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != other.shape:
         raise InputError(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binom
 
 from ..errors import InputError
 from ._checks import Floats, Labels, labels_and_decisions, labels_and_probabilities, share
@@ -109,6 +108,8 @@ def sensitive_threshold(
         The operating point; threshold 0 (all malignant), promising 1, where the patients are too few for the target: it
         takes log(1 − confidence)/log(target) malignant ones, 59 for 0.95 and 0.95.
     """
+    from scipy.stats import binom  # a second or more to import
+
     labels, probabilities = labels_and_probabilities(y, p)
     target, certainties = share("sensitivity", sensitivity), share("confidence", confidence)
     if labels.all() or not labels.any():

@@ -26,7 +26,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom
 
 from ..errors import InputError
 from ._checks import Floats, labels_and_probabilities, share
@@ -151,6 +150,8 @@ def p_value_above(wrong: ArrayLike, n: ArrayLike, error: float, bound: Bound = "
 
     "hoeffding-bentkus": min(exp(−n h(min(w/n, ε), ε)), e P(Binomial(n, ε) ≤ w)), h the relative entropy of two coins.
     """
+    from scipy.stats import binom  # a second or more to import
+
     w, m = np.asarray(wrong, dtype=np.float64), np.asarray(n, dtype=np.float64)
     tail = binom.cdf(w, m, error)
     if bound == "clopper-pearson":

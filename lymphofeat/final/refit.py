@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
 from ..cache.split import Split
-from ..heads.base import Head, check_probabilities
 from ..parallel import one_thread
 from ..scoring.failures import head_errors
 from ..scoring.plan import labels_of
 from ..studies.space import HEAD_TYPE, build_head
+
+if TYPE_CHECKING:
+    from ..heads.base import Head
 
 __all__ = ["FinalFit", "Member", "final_fits", "fit_final", "predict_final"]
 
@@ -52,7 +53,7 @@ class Member:
 
     params: dict[str, Any]
     weight: float
-    heads: tuple[Head, ...]
+    heads: "tuple[Head, ...]"
 
 
 def final_fits(cache: Cache, encoder_family: str) -> list[FinalFit]:
@@ -74,16 +75,18 @@ def fit_final(
     """
     labels, members = labels_of(cache), []
 
-    def fitted(params: Mapping[str, Any], fit: FinalFit) -> Head:
+    def fitted(head: "Head", fit: FinalFit) -> "Head":
         bags, clinical = fit.split.bags.select(fit.train), cache.clinical.iloc[fit.train]
-        head: Head = clone(build_head(params)).fit(bags, clinical, labels[fit.train])
-        return head
+        return head.fit(bags, clinical, labels[fit.train])
 
-    with one_thread():
-        for params, weight in points:
-            with head_errors(str(params[HEAD_TYPE])):
-                heads = tuple(fitted(params, fit) for fit in fits)
-            members.append(Member(dict(params), weight, heads))
+    for params, weight in points:
+        with head_errors(str(params[HEAD_TYPE])):
+            unfitted = [
+                build_head(params) for _ in fits
+            ]  # which imports the libraries that are held to one thread
+            with one_thread():
+                heads = tuple(fitted(head, fit) for head, fit in zip(unfitted, fits, strict=True))
+        members.append(Member(dict(params), weight, heads))
     return members
 
 
@@ -96,6 +99,8 @@ def predict_final(
         LeakageError: one of the patients is not new to an encoder or a fit, see `Cache.predicting`.
         StudyError: a head gives no probabilities.
     """
+    from ..heads.base import check_probabilities
+
     splits = [cache.predicting(fit.split, rows) for fit in fits]
     total = np.zeros(len(rows))
     with one_thread():

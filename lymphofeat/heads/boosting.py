@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .checks import Legal, is_above, is_whole
 from .design import INPUTS, Design
-from .pooled import pooled, suggest_pooled
+from .pooled_head import pooled, suggest_pooled
 from .registry import HeadType, PrefixedTrial, TrialLike
 from .table_classifier import TableClassifier
 

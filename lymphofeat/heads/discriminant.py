@@ -11,7 +11,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from ..errors import InputError
 from .checks import Legal
 from .design import INPUTS
-from .pooled import pooled, suggest_pooled
+from .pooled_head import pooled, suggest_pooled
 from .registry import HeadType, TrialLike
 from .table_classifier import TableClassifier
 

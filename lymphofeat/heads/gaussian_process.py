@@ -12,7 +12,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel
 from .checks import Legal, is_above
 from .design import INPUTS
 from .kernels import GaussianKernel, median_distance, squared_distances
-from .pooled import pooled, suggest_pooled
+from .pooled_head import pooled, suggest_pooled
 from .registry import HeadType, TrialLike
 from .table_classifier import TableClassifier
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .checks import Legal, is_above
 from .design import INPUTS
-from .pooled import pooled, suggest_pooled
+from .pooled_head import pooled, suggest_pooled
 from .registry import HeadType, TrialLike
 from .regression import exact_regression, sparse_regression
 from .table_classifier import TableClassifier

@@ -8,19 +8,21 @@ to be edited to add one; see docs/adding-a-head.md. Head types of other packages
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .base import Head
+
+if TYPE_CHECKING:
+    from .base import Head
 
 __all__ = [
     "COSTS",
@@ -28,6 +30,7 @@ __all__ = [
     "HeadType",
     "PrefixedTrial",
     "TrialLike",
+    "find_head_type",
     "foreign_heads",
     "head_types",
     "register",
@@ -127,7 +130,7 @@ class HeadType:
     source: str
     cost: str
     space: Callable[[TrialLike], dict[str, Any]]
-    build: Callable[..., Head]
+    build: "Callable[..., Head]"
     default_params: tuple[Mapping[str, Any], ...] = ()
     inputs: tuple[str, ...] = _INPUTS
     check: Callable[[pd.DataFrame, NDArray[np.int8]], object] = _any_patients
@@ -169,6 +172,20 @@ def head_types() -> Mapping[str, HeadType]:
             )
         found[name] = head_type
     return dict(sorted(found.items(), key=lambda item: (COSTS.index(item[1].cost), item[0])))
+
+
+def find_head_type(name: str) -> HeadType | None:
+    """The head type of that name, None if there is none; files are imported until it is found.
+
+    Raises:
+        InputError: as `head_types`.
+    """
+    if not head_types.cache_info().currsize:
+        for module in _modules():
+            head_type = _declared(module)
+            if head_type is not None and head_type.name == name:
+                return head_type
+    return head_types().get(name)
 
 
 def register(head_type: HeadType, module: str | None = None) -> None:
@@ -278,14 +295,8 @@ def _own_head_types() -> Mapping[str, HeadType]:
     """
     found: dict[str, HeadType] = {}
     for name in _modules():
-        try:
-            head_type = getattr(import_module(name), "HEAD_TYPE", None)
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"The head file {name} needs the package {error.name}, which is not installed; "
-                f"`pip install {error.name}` adds it."
-            ) from error
-        if not isinstance(head_type, HeadType):
+        head_type = _declared(name)
+        if head_type is None:
             continue
         if head_type.name in found:
             raise InputError(
@@ -295,7 +306,29 @@ def _own_head_types() -> Mapping[str, HeadType]:
     return found
 
 
-def _modules() -> list[str]:
-    """Full names of the modules that may declare a head type: those of this package and of the packages in it."""
-    package = import_module(str(__package__))
-    return [m.name for m in pkgutil.walk_packages(package.__path__, f"{__package__}.") if not m.ispkg]
+def _declared(module: str) -> HeadType | None:
+    """The head type that a module of this package declares.
+
+    Raises:
+        InputError: a package that it needs is not installed.
+    """
+    try:
+        head_type = getattr(import_module(module), "HEAD_TYPE", None)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"The head file {module} needs the package {error.name}, which is not installed; "
+            f"`pip install {error.name}` adds it."
+        ) from error
+    return head_type if isinstance(head_type, HeadType) else None
+
+
+def _modules() -> Iterator[str]:
+    """Full names of the modules that may declare a head type: those of this package, then of the packages in it."""
+    packages = [str(__package__)]
+    while packages:
+        package = packages.pop(0)
+        for module in pkgutil.iter_modules(import_module(package).__path__, f"{package}."):
+            if module.ispkg:
+                packages.append(module.name)
+            else:
+                yield module.name

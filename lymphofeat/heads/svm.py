@@ -15,7 +15,7 @@ from .checks import Legal, is_above, is_whole
 from .design import INPUTS
 from .inner import grouped_folds, inner_folds
 from .kernels import median_distance, squared_distances
-from .pooled import pooled, suggest_pooled
+from .pooled_head import pooled, suggest_pooled
 from .registry import HeadType, TrialLike
 from .regression import exact_regression
 from .table_classifier import TableClassifier

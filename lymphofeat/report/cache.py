@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 
 from ..cache.encoding import Encoding
-from ..cache.extract import ExtractSummary
 from ..cache.reader import Cache
 from ..encoder.morphology.quality import BORDER, GOOD, NO_CYTOPLASM, NO_NUCLEUS, counts_of
-from ..training.checkpoint import TrainingState
 from .printing import PlainTable, show
+
+if TYPE_CHECKING:  # torch takes seconds to import, and what they made is shown without it
+    from ..cache.extract import ExtractSummary
+    from ..training.checkpoint import TrainingState
 
 _FLAWS = {
     BORDER: "with the nucleus at the border of the image",
@@ -20,7 +23,7 @@ _FLAWS = {
 }
 
 
-def render_extract(summary: ExtractSummary, console: Console) -> None:
+def render_extract(summary: "ExtractSummary", console: Console) -> None:
     """Where the features are, how fast they came, and what to know about them."""
     s = summary
     show(
@@ -133,8 +136,8 @@ def render_partials(waiting: Sequence[tuple[Path, int, int]], console: Console) 
         )
 
 
-def render_trainings(trainings: Iterable[tuple[Path, TrainingState]], console: Console) -> None:
-    """Encoders under way; see `lymphofeat.cache.encoder_trainer.trainings_under_way`."""
+def render_trainings(trainings: "Iterable[tuple[Path, TrainingState]]", console: Console) -> None:
+    """Encoders under way; see `lymphofeat.cache.trainings.trainings_under_way`."""
     for path, state in trainings:
         best = state.history[state.best_epoch - 1]
         show(

@@ -3,17 +3,20 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from ..cache.encoder_trainer import encoders_folder
-from ..cache.finetune import FinetuneSummary
+from ..cache.trainings import encoders_folder
 from ..training.pace import duration
 from ..training.recipe import Recipe
 from .printing import PlainTable, show
 
+if TYPE_CHECKING:
+    from ..cache.finetune import FinetuneSummary
 
-def render_finetune(summary: FinetuneSummary, console: Console) -> None:
+
+def render_finetune(summary: "FinetuneSummary", console: Console) -> None:
     """Which encoders there are now, and their scores on inner validation patients."""
     s = summary
     show(

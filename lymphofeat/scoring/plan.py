@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..cache.reader import Cache
+from ..cache.split import Split
 from ..errors import InputError, LeakageError
-from ..heads.base import Split
 
 __all__ = ["FoldPlan", "ScoringPlan"]
 

@@ -6,17 +6,20 @@ may prune a head before most of the work is done.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cache.reader import Cache
 from ..estimates.scores import ClassWeights, score
-from ..heads.base import BatchFit, FitCache, Head, fit_predict
 from ..metric import METRICS
 from ..parallel import one_thread
 from .plan import FoldPlan, ScoringPlan
 from .threshold import one_standard_error_threshold, prevalence_threshold
+
+if TYPE_CHECKING:  # heads need scikit-learn, and reading scores does not
+    from ..heads.base import FitCache, Head
 
 __all__ = [
     "TrialScores",
@@ -78,10 +81,10 @@ def decide(probabilities: Floats, thresholds: Floats, folds: NDArray[np.int8]) -
 def score_head(
     cache: Cache,
     encoder_family: str,
-    head: Head,
+    head: "Head",
     repeats: int = 1,
     *,
-    fit_cache: FitCache | None = None,
+    fit_cache: "FitCache | None" = None,
     class_weights: ClassWeights = None,
 ) -> TrialScores:
     """Score a head on the encodings of `encoder_family`.
@@ -97,14 +100,16 @@ def score_head(
     Raises:
         InputError, CacheError, LeakageError: as `ScoringPlan.of`.
     """
+    from ..heads.base import FitCache
+
     plan = ScoringPlan.of(cache, encoder_family, repeats)
     return score_plan(plan, head, FitCache() if fit_cache is None else fit_cache, class_weights)
 
 
 def score_plan(
     plan: ScoringPlan,
-    head: Head,
-    fit_cache: FitCache,
+    head: "Head",
+    fit_cache: "FitCache",
     class_weights: ClassWeights = None,
     watch: Watch | None = None,
 ) -> TrialScores:
@@ -137,13 +142,15 @@ def score_plan(
     return TrialScores(probabilities, thresholds, inner, folds, values)
 
 
-def inner_probabilities(plan: ScoringPlan, head: Head, fit_cache: FitCache) -> list[Floats | None]:
+def inner_probabilities(plan: ScoringPlan, head: "Head", fit_cache: "FitCache") -> list[Floats | None]:
     """For each fold of `plan.scored`, what its training patients get from models that saw neither them nor the fold.
 
     Returns:
         (n_patients,) float64 out-of-fold probabilities each, NaN for whom the fold does not train on; None where an
         encoding or a class is lacking for one of the models.
     """
+    from ..heads.base import fit_predict
+
     numbers = sorted({number for fold in plan.scored for number in fold.inner or ()})
     splits = [plan.splits[number] for number in numbers]
     with one_thread():
@@ -152,8 +159,12 @@ def inner_probabilities(plan: ScoringPlan, head: Head, fit_cache: FitCache) -> l
     return [None if fold.inner is None else _inner(plan, fold, predicted) for fold in plan.scored]
 
 
-def _predicted(plan: ScoringPlan, head: Head, fit_cache: FitCache, watch: Watch | None) -> dict[int, Floats]:
+def _predicted(
+    plan: ScoringPlan, head: "Head", fit_cache: "FitCache", watch: Watch | None
+) -> dict[int, Floats]:
     """Per split of the plan, its probabilities."""
+    from ..heads.base import BatchFit, fit_predict
+
     predicted: dict[int, Floats] = {}
 
     def fit(numbers: Sequence[int]) -> None:
@@ -176,7 +187,7 @@ def _predicted(plan: ScoringPlan, head: Head, fit_cache: FitCache, watch: Watch 
     return predicted
 
 
-def weighs_equally(head: Head) -> bool:
+def weighs_equally(head: "Head") -> bool:
     """Whether the head's probabilities are those of equally frequent classes."""
     return bool(getattr(head, "class_weight", None) == "balanced")
 

@@ -11,7 +11,6 @@ from typing import Any
 from ..cache.reader import Cache, open_cache
 from ..cache.shuffled import shuffled
 from ..estimates.scores import ClassWeights
-from ..heads.base import FitCache
 from ..heads.registry import COSTS
 from ..parallel import cores_each
 from ..scoring.failures import attrs_of, raise_if_all
@@ -128,6 +127,8 @@ class Evaluator:
         # The last ones only: a permutation test has hundreds of both.
         self._planned = lru_cache(_PLANS)(self._made)
         self._view = lru_cache(_VIEWS)(_viewed)
+        from ..heads.base import FitCache
+
         self._fit_cache = FitCache(_FIT_CACHE_BYTES // processes, cores_each(processes))
 
     def __call__(self, task: TrialTask) -> TrialResult:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from ..metric import Direction
 from .rows import Row
@@ -48,6 +47,9 @@ def importance_of(rows: Sequence[Row], direction: Direction) -> Importance:
     used = complete[:: max(1, -(-len(complete) // _MOST_TRIALS))]
     if len(used) < _LEAST_TRIALS or len({row.value for row in used}) == 1:
         return Importance({}, len(used))
+    # here, since it imports scikit-learn, a second or two
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
     with quiet_optuna(), warnings.catch_warnings():
         # It warns of every parameter that fewer than two trials have, or lack.
         warnings.simplefilter("ignore")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,12 @@ from optuna.trial import FixedTrial
 
 from ..cache.split import JOINT
 from ..errors import InputError
-from ..heads.base import Head
-from ..heads.fusion.encodings import default_encodings, encodings_of, on_encodings, suggest_encodings
-from ..heads.registry import HeadType, PrefixedTrial, TrialLike, head_types
+from ..heads.drawn_encodings import default_encodings, encodings_of, suggest_encodings
+from ..heads.registry import HeadType, PrefixedTrial, TrialLike, find_head_type, head_types
 from ..wording import did_you_mean
+
+if TYPE_CHECKING:
+    from ..heads.base import Head
 
 __all__ = [
     "HEAD_TYPE",
@@ -169,7 +171,7 @@ class Space:
         return blake2b("\n".join(sorted(found)).encode(), digest_size=8).hexdigest()
 
 
-def build_head(params: Mapping[str, Any]) -> Head:
+def build_head(params: Mapping[str, Any]) -> "Head":
     """The unfitted head of a trial's parameters.
 
     Raises:
@@ -180,6 +182,10 @@ def build_head(params: Mapping[str, Any]) -> Head:
         head = head_type.build(**head_type.suggest(FixedTrial(dict(params))))
     except ValueError as error:
         raise InputError(f"These are not parameters of the heads {head_type.name!r}: {error}") from error
+    if not drawn_encodings(params):
+        return head
+    from ..heads.fusion.encodings import on_encodings  # scikit-learn, a second or two
+
     return on_encodings(head, _own(params))
 
 
@@ -190,9 +196,10 @@ def head_type_of(params: Mapping[str, Any]) -> HeadType:
         InputError: this lymphofeat has no such head type.
     """
     name = params.get(HEAD_TYPE)
-    if name not in head_types():
+    found = find_head_type(str(name))
+    if found is None:
         raise InputError(f"This lymphofeat has no heads {name!r}{did_you_mean(str(name), head_types())}.")
-    return head_types()[str(name)]
+    return found
 
 
 def drawn_encodings(params: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates.bootstrap import Resampled
 from ..estimates.scores import ClassWeights, Interval, bootstrap
-from ..heads.base import Head
 from ..metric import METRICS
 from ..scoring.score import TrialScores, decide, weighs_equally
 from ..scoring.threshold import one_standard_error_threshold, prevalence_threshold
 from .space import HEAD_TYPE, build_head, drawn_encodings
+
+if TYPE_CHECKING:
+    from ..heads.base import Head
 
 __all__ = [
     "TrialSummary",
@@ -56,7 +58,7 @@ class TrialSummary:
         """Of a study on several encodings, those that its head is given; else empty."""
         return drawn_encodings(self.params)
 
-    def head(self) -> Head:
+    def head(self) -> "Head":
         """Its head, not fitted."""
         return build_head(self.params)
 

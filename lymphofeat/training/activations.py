@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchvision.models import ResNet
 
 from ..encoder.folding import folded
 from ..encoder.frozen import has_fast_bfloat16
@@ -63,6 +62,8 @@ def split_network(network: nn.Module, train_from: str) -> tuple[nn.Sequential, n
         raise InputError(
             f"--train-from {train_from!r} is not known; use one of {', '.join(TRAIN_FROM)}, or all."
         )
+    from torchvision.models import ResNet  # seconds, through torch._dynamo
+
     if not isinstance(network, ResNet):
         raise InputError(
             f"--train-from {train_from} needs a ResNet, whose layers it knows, and this is a "

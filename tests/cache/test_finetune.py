@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from lymphofeat.cache import open_cache
-from lymphofeat.cache.encoder_trainer import encoders_folder
 from lymphofeat.cache.extract import extract_frozen
 from lymphofeat.cache.finetune import extract_finetuned, settings_from
+from lymphofeat.cache.trainings import encoders_folder
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.encoder.backbones import backbone_named, untrained
 from lymphofeat.encoder.pixels import read_block

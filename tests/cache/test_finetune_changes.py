@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from lymphofeat.cache import open_cache
-from lymphofeat.cache.encoder_trainer import encoders_folder
 from lymphofeat.cache.extract import extract_frozen
 from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned
+from lymphofeat.cache.trainings import encoders_folder
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.errors import LeakageError, StaleCacheError
 from lymphofeat.training.recipe_file import change_recipe

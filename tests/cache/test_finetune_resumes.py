@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from lymphofeat.cache import open_cache
-from lymphofeat.cache.encoder_trainer import encoders_folder, trainings_under_way
 from lymphofeat.cache.finetune import extract_finetuned
+from lymphofeat.cache.trainings import encoders_folder, trainings_under_way
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.errors import InputError
 from lymphofeat.progress import Silent

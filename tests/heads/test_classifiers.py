@@ -16,7 +16,7 @@ from lymphofeat.heads.boosting import BoostedTrees
 from lymphofeat.heads.discriminant import ShrunkenLDA
 from lymphofeat.heads.gaussian_process import GaussianProcess
 from lymphofeat.heads.inner import inner_folds
-from lymphofeat.heads.pooled import PooledHead
+from lymphofeat.heads.pooled_head import PooledHead
 from lymphofeat.heads.svm import SupportVectorMachine
 from lymphofeat.synthetic.features import simulate_features
 

@@ -1,11 +1,9 @@
 """Several encodings in one head: one of them, several side by side (early), or a head each (late, stacked).
 
-What a search draws for a head where it was given several encodings is here as well (`suggest_encodings`), under names
-that every head type shares, so that no head file has to know of it.
+What a search draws for a head is in `lymphofeat.heads.drawn_encodings`.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import Any, Self
 
 import numpy as np
@@ -16,32 +14,22 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ...cache.bags import Bags, JoinedBags
-from ...cache.split import JOINT
 from ...errors import InputError
 from ..base import ExplainsImages, FitCache, Head, HeadMixin, Split, fit_predict
 from ..checks import Legal, check_params
 from ..contributions import Contributions
-from ..registry import HeadType, TrialLike
+from ..drawn_encodings import JOIN, WEIGHT, encodings_of
 from .parts import log_odds, sum_of_parts
 from .stacking import INNER_FOLDS, Stacking
 
 __all__ = [
-    "JOINS",
     "LateEncodings",
     "OnEncodings",
     "StackedEncodings",
-    "default_encodings",
-    "encodings_of",
     "on_encodings",
-    "suggest_encodings",
 ]
 
 Floats = NDArray[np.float64]
-
-# Pooled features side by side in one table; the mean of the heads' log-odds; a regression on the heads' log-odds.
-JOINS = ("early", "late", "stacked")
-_ENCODINGS, _JOIN, _WEIGHT = "encodings", "join", "weight"
-_LEAST, _MOST = 0.25, 4.0  # weight of an encoding's block against the first one's
 
 
 class _WithEncodings(HeadMixin, BaseEstimator):  # type: ignore[misc]
@@ -241,56 +229,6 @@ def _mean_of(probabilities: Sequence[Floats]) -> Floats:
     return np.asarray(expit(np.mean([log_odds(p) for p in probabilities], axis=0)))
 
 
-def suggest_encodings(draws: TrialLike, head_type: HeadType, encodings: Sequence[str]) -> None:
-    """Draw which of several encodings a head is given, and how they are joined.
-
-    One of them, two, or all. Stacking fits a head many times on inner folds, so only cheap heads are stacked.
-
-    Args:
-        draws: the trial, under the head type's prefix.
-        head_type: the head's.
-        encodings: encoder families, at least two.
-    """
-    chosen = draws.suggest_categorical(_ENCODINGS, _choices(encodings)).split(JOINT)
-    if len(chosen) == 1:
-        return
-    joins = JOINS if head_type.cost == "cheap" else JOINS[:2]
-    if draws.suggest_categorical(_JOIN, joins) == "early" and head_type.weighs_encodings:
-        for name in chosen[1:]:
-            draws.suggest_float(f"{_WEIGHT}.{name}", _LEAST, _MOST, log=True)
-
-
-def default_encodings(
-    point: Mapping[str, Any], head_type: HeadType, encodings: Sequence[str], *, each: bool
-) -> list[dict[str, Any]]:
-    """A point that is tried first, on all encodings side by side; with `each`, on every choice of them.
-
-    Args:
-        point: by the short names that the head type's space draws.
-        head_type: the head's.
-        encodings: encoder families, at least two.
-    """
-    found = []
-    for choice in reversed(_choices(encodings)) if each else [JOINT.join(encodings)]:
-        chosen = choice.split(JOINT)
-        how: dict[str, Any] = {_ENCODINGS: choice}
-        if len(chosen) > 1:
-            how[_JOIN] = "early"
-            if head_type.weighs_encodings:
-                how |= {f"{_WEIGHT}.{name}": 1.0 for name in chosen[1:]}
-        found.append({**point, **how})
-    return found
-
-
-def encodings_of(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """The encoder families that were drawn; empty where none were.
-
-    Args:
-        params: by short names, what `suggest_encodings` drew.
-    """
-    return tuple(str(params[_ENCODINGS]).split(JOINT)) if _ENCODINGS in params else ()
-
-
 def on_encodings(head: Head, params: Mapping[str, Any]) -> Head:
     """The head on the encodings that were drawn for it; itself where none were.
 
@@ -301,19 +239,13 @@ def on_encodings(head: Head, params: Mapping[str, Any]) -> Head:
     chosen = encodings_of(params)
     if not chosen:
         return head
-    join = params.get(_JOIN, "early")
+    join = params.get(JOIN, "early")
     if join == "late":
         return LateEncodings(head=head, encodings=chosen)
     if join == "stacked":
         return StackedEncodings(head=head, encodings=chosen)
-    prefix = f"{_WEIGHT}."
+    prefix = f"{WEIGHT}."
     weights = {
         name.removeprefix(prefix): float(value) for name, value in params.items() if name.startswith(prefix)
     }
     return OnEncodings(head=head, encodings=chosen, weights=weights or None)
-
-
-def _choices(encodings: Sequence[str]) -> tuple[str, ...]:
-    """One, two, all."""
-    sizes = sorted({1, 2, len(encodings)})
-    return tuple(JOINT.join(some) for size in sizes for some in combinations(encodings, size))

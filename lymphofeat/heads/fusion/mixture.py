@@ -20,7 +20,7 @@ from scipy.special import expit
 
 from ..checks import Legal, check_params, is_above
 from ..design import Design
-from ..pooled import pooled, suggest_pooled
+from ..pooled_head import pooled, suggest_pooled
 from ..registry import HeadType, PrefixedTrial, TrialLike
 from ..regression import exact_regression
 from ..table_classifier import TableClassifier

@@ -17,7 +17,7 @@ from ..checks import check_params
 from ..contributions import Contributions
 from ..linear import Logistic
 from ..linear import suggest as suggest_logistic
-from ..pooled import pooled
+from ..pooled_head import pooled
 from ..registry import HeadType, PrefixedTrial, TrialLike
 
 __all__ = ["FIRST_PARTS", "FusedHead", "build_fused", "log_odds", "suggest_parts", "sum_of_parts"]
