@@ -41,13 +41,13 @@ from lymphofeat.encoder.pixels import Preprocessing
 from lymphofeat.parallel import disable_malloc_trim, usable_cores
 from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 from lymphofeat.training.augment import Augmenter, AugmentSpec
+from lymphofeat.training.epochs import prepare_network
 from lymphofeat.training.networks import PatientNetwork
 from lymphofeat.training.pixel_store import open_pixels
 from lymphofeat.training.recipe import LossRecipe, Recipe
 from lymphofeat.training.recipe_file import change_recipe, find_recipe
 from lymphofeat.training.sources import PixelSource
 from lymphofeat.training.step import Group, TrainingStep, draw_groups
-from lymphofeat.training.train import prepare_network
 
 CPU = torch.device("cpu")
 RESNET = BACKBONES["resnet18"]

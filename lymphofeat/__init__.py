@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what `_HOMES` says, for type checkers and editors
     from .bundle.load import load_bundle as load_bundle
     from .cache.bags import Bags as Bags
     from .cache.imported import save_cache as save_cache
+    from .cache.passes import adapt as adapt
     from .cache.passes import extract as extract
     from .cache.passes import finetune as finetune
     from .cache.reader import open_cache as open_cache
@@ -33,6 +34,7 @@ _HOMES = {
     "read_cohort": ".cohort.read",
     "extract": ".cache.passes",
     "finetune": ".cache.passes",
+    "adapt": ".cache.passes",
     "open_cache": ".cache.reader",
     "save_cache": ".cache.imported",
     "tune": ".studies.study",
@@ -52,6 +54,7 @@ __all__ = [
     "Bags",
     "Head",
     "HeadClassifier",
+    "adapt",
     "compare",
     "evaluate",
     "explain",

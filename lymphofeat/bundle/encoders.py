@@ -36,7 +36,7 @@ class WhereWeights:
 
     Attributes:
         weights: the file of frozen weights; None: where `extract` found them.
-        encoders: the folder of the fine-tuned ones; None: beside the cache.
+        encoders: the folder of the trained ones; None: beside the cache.
     """
 
     weights: Path | None = None
@@ -95,8 +95,11 @@ def record_of(cache: Cache, encoding: Encoding, network: nn.Module | None) -> En
     seen = about.get("preprocessing")
     if not isinstance(seen, Mapping) or "backbone" not in about:
         raise BundleError(_foreign(cache, encoding))
-    trained = encoding.blind_to is not None
-    origin = str(about["weights"]) + (", fine-tuned on the training patients" if trained else "")
+    origin = str(about["weights"])
+    if encoding.blind_to is not None:
+        origin += ", fine-tuned on the training patients"
+    elif encoding.spec.trained:
+        origin += f", adapted without labels to the images of the {about['learnt_parts']}"
     return EncoderRecord(
         kind=_kind_of(encoding),
         backbone=str(about["backbone"]),
@@ -140,7 +143,7 @@ def find_network(
         return None
     if "preprocessing" not in encoding.attrs:
         raise BundleError(_foreign(cache, encoding))
-    if encoding.blind_to is not None:
+    if encoding.spec.trained:
         return _trained(cache, encoding, where)
     if not only and where.weights is not None:
         try:
@@ -155,7 +158,7 @@ def _trained(cache: Cache, encoding: Encoding, where: WhereWeights) -> nn.Module
     path = folder / str(encoding.made.get("encoder", f"{encoding.name}.safetensors"))
     if not path.is_file():
         raise WeightsError(
-            f"{path}: the fine-tuned encoder of {encoding.name} is not there; put the folder that `extract` made "
+            f"{path}: the trained encoder of {encoding.name} is not there; put the folder that `extract` made "
             "beside the cache, or name it with --encoders DIR."
         )
     network: nn.Module = load_trained(path).network.backbone

@@ -1,8 +1,9 @@
-"""A fine-tuned encoder family: the facts that its encoders share, and what each of them is by these facts."""
+"""A trained encoder family: the facts that its encoders share, and what each of them is by these facts."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from typing import Any
 
@@ -18,14 +19,14 @@ from ..encoder.frozen import DTYPES, choose_device
 from ..encoder.pixels import Preprocessing, recorded_depth
 from ..encoder.weights import LoadedWeights, load_weights
 from ..training.augment import Augmenter
+from ..training.epochs import LearningBags, seed_of
 from ..training.recipe import Recipe
 from ..training.recipe_file import find_recipe, recipe_names
-from ..training.train import LearningPatients, seed_of
 from .extract import ExtractSettings
 from .layout import CohortTables, EncodingSpec
-from .members import Member, learning_patients, members_of
+from .members import Member, learning_bags, learning_patients, members_of
 
-__all__ = ["EncoderFamily", "encoder_family_name", "encoder_family_of"]
+__all__ = ["AdaptedFamily", "EncoderFamily", "encoder_family_name", "encoder_family_of"]
 
 
 def encoder_family_name(recipe: Recipe, label: str, dtype: str = "float32") -> str:
@@ -38,8 +39,11 @@ def encoder_family_name(recipe: Recipe, label: str, dtype: str = "float32") -> s
     own = (
         f"{recipe.name}-trained" if recipe.name in BACKBONES else recipe.name
     )  # not that of a frozen encoding
-    parts = [own, label.removeprefix(f"{recipe.network.backbone}-")]
-    parts += [recipe.network.backbone] if recipe.network.backbone != usual.network.backbone else []
+    backbone, start = recipe.network.backbone, label.removeprefix(f"{recipe.network.backbone}-")
+    if recipe.label_free:  # stands beside the frozen encoding that it began as
+        parts = [own, backbone, start]
+    else:
+        parts = [own, start] + ([backbone] if backbone != usual.network.backbone else [])
     parts += [f"crop{now.crop}"] if now.crop != before.crop else []
     parts += [now.train_from] if now.train_from != before.train_from else []
     parts += [f"epochs{now.epochs}"] if now.epochs != before.epochs else []
@@ -78,6 +82,11 @@ class EncoderFamily:
     def dtype(self) -> torch.dtype:
         """Of the arithmetic."""
         return DTYPES[self.settings.dtype]
+
+    @property
+    def n_alike(self) -> int:
+        """How many encoders may be trained side by side: as many as there are folds."""
+        return int(self.tables.folds[:, 0].max()) + 1
 
     @property
     def backbone(self) -> Backbone:
@@ -154,21 +163,80 @@ class EncoderFamily:
             keys.append(state.hexdigest())
         return frozenset(keys)
 
-    def learners(self, member: Member) -> LearningPatients:
+    def learners(self, member: Member) -> LearningBags:
+        """Whom the member learns from.
+
+        Raises:
+            InputError: too few persons of a class are left.
+        """
         training = self.recipe.training
+        assert member.held_out is not None, "labels are learnt"
         return learning_patients(
             self.tables, member.held_out, self.recipe.clinical.values, training.inner_folds,
             seed_of(self.seed, member.name, "validating") % (1 << 32),
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class AdaptedFamily(EncoderFamily):
+    """An encoder family whose one encoder learns from images only, so that it is blind to every fold.
+
+    Which images it learnt from is part of what it is; labels, clinical values and folds are not.
+
+    Attributes:
+        with_test: the images of the test part are learnt from as well.
+    """
+
+    with_test: bool = False
+
+    @cached_property
+    def bags(self) -> LearningBags:
+        """Whose images are learnt from."""
+        return learning_bags(self.tables, with_test=self.with_test)
+
+    @property
+    def n_alike(self) -> int:
+        return 1
+
+    def members(self, *, nested: bool) -> list[Member]:
+        return [Member(self.name, None)]
+
+    def spec(self, member: Member) -> EncodingSpec:
+        spec, digests = super().spec(member), self.tables.digests
+        learnt = [
+            digests[first : first + size]
+            for first, size in zip(self.bags.first.tolist(), self.bags.sizes.tolist(), strict=True)
+        ]
+        adapted = {
+            "learnt_parts": "labelled part and test part" if self.with_test else "labelled part",
+            "learnt_images": blake2b(json.dumps(learnt).encode(), digest_size=16).hexdigest(),
+        }
+        return replace(spec, about=spec.about | adapted)
+
+    def identity(self, member: Member) -> dict[str, Any]:
+        return self.spec(member).identity
+
+    def former_keys(self, member: Member) -> frozenset[str]:
+        return frozenset()
+
+    def learners(self, member: Member) -> LearningBags:
+        return self.bags
+
+
 def encoder_family_of(
-    cohort: Cohort, settings: ExtractSettings, recipe: Recipe, tables: CohortTables, name: str | None = None
+    cohort: Cohort,
+    settings: ExtractSettings,
+    recipe: Recipe,
+    tables: CohortTables,
+    name: str | None = None,
+    *,
+    with_test: bool = False,
 ) -> EncoderFamily:
     """The encoder family of a recipe and settings on a cohort.
 
     Args:
         name: its name in the cache, by default `encoder_family_name`.
+        with_test: see `AdaptedFamily`.
 
     Raises:
         InputError: the device or the images' depth cannot be used.
@@ -176,8 +244,12 @@ def encoder_family_of(
         LeakageError: they were fine-tuned on a cohort's labels.
     """
     weights = _start(recipe, settings)
-    return EncoderFamily(
-        name=name or encoder_family_name(recipe, weights.label, settings.dtype),
+    usual = encoder_family_name(recipe, weights.label, settings.dtype)
+    kind: Callable[..., EncoderFamily] = EncoderFamily
+    if recipe.label_free:
+        kind, usual = partial(AdaptedFamily, with_test=with_test), usual + "-with-test" * with_test
+    return kind(
+        name=name or usual,
         recipe=recipe,
         settings=settings,
         device=choose_device(settings.device),

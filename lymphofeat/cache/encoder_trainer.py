@@ -1,8 +1,14 @@
-"""Trains and encodes a fine-tuned encoder family: the stages that each encoder goes through, its files and threads."""
+"""Trains and encodes an encoder family: the stages that each encoder goes through, its files and threads.
+
+Per encoder: train (a checkpoint after every epoch), keep the trained network beside the cache, encode all images, put
+the encoding into the cache. Each stage ends in a file that is whole or absent, so that the same command goes on from
+the last one, and ends with the same features as an unbroken run.
+"""
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,30 +23,77 @@ from ..encoder.identity import difference, identity_key
 from ..encoder.state_dict import state_digest
 from ..encoder.weights import LoadedWeights
 from ..errors import StaleCacheError
+from ..parallel import disable_malloc_trim
 from ..progress import Progress
 from ..training.activations import open_activations, split_network
+from ..training.adapt import adapt_encoder
 from ..training.checkpoint import TrainingState
-from ..training.networks import PatientNetwork
+from ..training.epochs import LearningBags, Training, images_of_an_epoch, prepare_network, seed_of
+from ..training.networks import PatientNetwork, network_for
 from ..training.pixel_store import PixelStore, open_pixels
 from ..training.side_by_side import Job, train_all, worker_layout
 from ..training.sources import ActivationSource, PixelSource, Source
-from ..training.train import (
-    LearningPatients,
-    Training,
-    images_of_an_epoch,
-    prepare_network,
-    seed_of,
-    train_encoder,
-)
+from ..training.train import LearningPatients, train_encoder
 from ..training.trained import load_trained, save_trained, trained_about
+from ..training.vicreg import ViewNetwork
 from .encoder_family import EncoderFamily
-from .extract import fill
+from .extract import ExtractSettings, fill, float32_instead, lacks_bfloat16
+from .layout import EVERY_FOLD
 from .members import Member
 from .training_estimate import training_estimate
 from .trainings import encoders_folder
 from .writer import CacheWriter, remove_leftovers
 
-__all__ = ["EncoderTrainer"]
+__all__ = ["EncoderTrainer", "encode_encoder_family"]
+
+
+def encode_encoder_family(
+    writer: CacheWriter,
+    cohort: Cohort,
+    family_of: Callable[[ExtractSettings], EncoderFamily],
+    settings: ExtractSettings,
+    *,
+    nested: bool = False,
+    default: bool = True,
+    workers: int | None = None,
+    progress: Progress,
+) -> tuple[EncoderFamily, list[Member], int]:
+    """Train and encode those encoders of a family that the cache does not hold.
+
+    Args:
+        writer: of the cache, entered.
+        cohort: its images.
+        family_of: the encoder family by its settings, whose dtype may have to be another one than was asked for.
+        settings: that were asked for.
+        nested: also the encoders that are blind to two folds.
+        default: see `CacheWriter.finish`.
+        workers: threads that decode and encode, by default one per core.
+        progress: is told of images, and in words of each epoch.
+
+    Returns:
+        The encoder family, its encoders, and how many of them the cache held before.
+    """
+
+    def waiting() -> list[Member]:
+        return [m for m in encoders.members(nested=nested) if not writer.holds(encoders.spec(m))]
+
+    disable_malloc_trim()
+    encoders = family_of(settings)
+    to_do = waiting()
+    if to_do and lacks_bfloat16(settings, encoders.device):
+        progress.note(float32_instead(encoders.name))
+        encoders = family_of(replace(settings, dtype="float32"))
+        to_do = waiting()
+    if not to_do:
+        writer.correct_values()
+    trainer = EncoderTrainer(encoders, writer, cohort, workers, progress)
+    if writer.force:
+        trainer.forget(to_do)
+    trainer.train(to_do)
+    for member in to_do:
+        trainer.encode(member, default=default)
+    members = encoders.members(nested=nested)
+    return encoders, members, len(members) - len(to_do)
 
 
 class EncoderTrainer:
@@ -91,7 +144,7 @@ class EncoderTrainer:
         if not untrained:
             return
         patients = [facts.learners(m) for m in untrained]
-        layout = worker_layout(facts.device, int(facts.tables.folds[:, 0].max()) + 1)
+        layout = worker_layout(facts.device, facts.n_alike)
         if facts.device.type == "cpu":
             self.progress.note(
                 training_estimate(facts.start().network, facts.recipe, facts.dtype, patients, layout)
@@ -111,7 +164,7 @@ class EncoderTrainer:
         ]
         train_all(jobs, layout, self.progress)
 
-    def encode(self, member: Member) -> None:
+    def encode(self, member: Member, *, default: bool = True) -> None:
         """Encode all images with the member's trained network, and put the encoding into the cache."""
         facts = self.encoders
         trained = load_trained(self.encoder_path(member))
@@ -120,12 +173,15 @@ class EncoderTrainer:
         encoder = FrozenEncoder(network.backbone, facts.augmenter.inference, facts.device, facts.dtype)
         began = time.perf_counter()
         fill(growing, self.cohort, encoder, self.workers, self.progress, self._pixels)
-        own = self._own_probabilities(network, growing.features)
+        own = (
+            self._own_probabilities(network, growing.features)
+            if isinstance(network, PatientNetwork)
+            else None
+        )
         made = {k: about[k] for k in ("history", "epoch", "learnt_from", "validated_on", "trained_digest")}
         seconds = about["seconds"] + time.perf_counter() - began
-        self.writer.finish(
-            growing, own, made={**made, "seconds": seconds, "encoder": self.encoder_path(member).name}
-        )
+        made |= {"seconds": seconds, "encoder": self.encoder_path(member).name}
+        self.writer.finish(growing, own, made=made, default=default)
         self.checkpoint_path(member).unlink(missing_ok=True)  # of a run that was killed just after training
 
     def _is_trained(self, member: Member) -> bool:
@@ -142,21 +198,19 @@ class EncoderTrainer:
             )
         return True
 
-    def _train(self, member: Member, patients: LearningPatients, source: Source, progress: Progress) -> None:
+    def _train(self, member: Member, bags: LearningBags, source: Source, progress: Progress) -> None:
         facts = self.encoders
         start, network = self._fresh(member)
         training = Training(
             member.name, facts.recipe, facts.seed, self.checkpoint_path(member), facts.identity(member),
             facts.device, facts.dtype, facts.former_keys(member),
         )  # fmt: skip
-        state = train_encoder(
-            prepare_network(network, facts.device), source, patients, training, progress=progress
-        )
+        state = _trained(prepare_network(network, facts.device), source, bags, training, progress)
         network.backbone = start  # the whole one, whose upper part was trained
-        self._keep(member, network.eval(), patients, state)
+        self._keep(member, network.eval(), bags, state)
         self.checkpoint_path(member).unlink()
 
-    def _fresh(self, member: Member) -> tuple[torch.nn.Module, PatientNetwork]:
+    def _fresh(self, member: Member) -> tuple[torch.nn.Module, PatientNetwork | ViewNetwork]:
         """The whole backbone with its start weights, and the network that trains it or its upper part."""
         facts = self.encoders
         with self._building:  # weights are drawn from torch's one global generator
@@ -165,7 +219,7 @@ class EncoderTrainer:
             if facts.recipe.training.train_from != "all":
                 _, upper = split_network(whole, facts.recipe.training.train_from)
             seed = seed_of(facts.seed, member.name, "head")
-            return whole, PatientNetwork(upper, facts.backbone.dim, facts.recipe, seed)
+            return whole, network_for(facts.recipe, upper, facts.backbone.dim, seed)
 
     def _source(self, start: LoadedWeights) -> Source:
         """Where batches come from, for all members alike."""
@@ -185,24 +239,24 @@ class EncoderTrainer:
         return ActivationSource(store, facts.device, facts.dtype)
 
     def _keep(
-        self, member: Member, network: PatientNetwork, patients: LearningPatients, state: TrainingState
+        self, member: Member, network: PatientNetwork | ViewNetwork, bags: LearningBags, state: TrainingState
     ) -> None:
         facts = self.encoders
         identity = facts.identity(member)
         about: dict[str, Any] = {
             "name": member.name,
-            "blind_to": sorted(member.held_out),
+            "blind_to": EVERY_FOLD if member.held_out is None else sorted(member.held_out),
             "key": identity_key(identity),
             "identity": identity,
             "trained_with": facts.spec(member).provenance,
-            "fingerprint": facts.tables.fingerprint,
+            "fingerprint": facts.tables.fingerprint,  # of the cohort when it was trained
             "weights": facts.weights_origin,
             "weights_digest": facts.weights_digest,
             "trained_digest": state_digest(network.backbone.state_dict()),
             "epoch": state.best_epoch,
             "history": [{k: round(v, 6) for k, v in record.items()} for record in state.history],
-            "learnt_from": int((~patients.validates).sum()),
-            "validated_on": int(patients.validates.sum()),
+            "learnt_from": int(bags.learns.sum()),
+            "validated_on": int((~bags.learns).sum()),
             "seconds": state.seconds,
         }
         self.writer.forget(member.name)  # features of an earlier network of that name
@@ -219,3 +273,16 @@ class EncoderTrainer:
         with torch.no_grad():
             p = network.head.predict(*(torch.from_numpy(a).to(facts.device) for a in (means, facts.values)))
         return p.cpu().numpy().astype(np.float64)
+
+
+def _trained(
+    network: PatientNetwork | ViewNetwork,
+    source: Source,
+    bags: LearningBags,
+    training: Training,
+    progress: Progress,
+) -> TrainingState:
+    if isinstance(network, ViewNetwork):
+        return adapt_encoder(network, source, bags, training, progress=progress)
+    assert isinstance(bags, LearningPatients), "labels are learnt"
+    return train_encoder(network, source, bags, training, progress=progress)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CacheError
+from ..training.label_free import takes_no_labels
 from .layout import EncodingSpec, blindness_text, map_dataset
 from .refusal import damaged, incomplete
 
@@ -99,8 +100,8 @@ def _check_blindness(path: Path, spec: EncodingSpec, stated: str | None) -> None
         problem = (
             f"the attribute blind_to of its group says {stated}, its spec {blindness_text(spec.blind_to)}"
         )
-    elif spec.blind_to is None and isinstance(spec.about.get("recipe"), dict):
-        problem = "it was fine-tuned by a recipe, which takes labels, and says that it saw none"
+    elif spec.blind_to is None and spec.trained and not takes_no_labels(spec.about["recipe"]):
+        problem = "it was fine-tuned by a recipe that takes labels, and says that it saw none"
     else:
         return
     raise CacheError(

@@ -1,25 +1,20 @@
-"""`extract --finetune`: encoders trained on the cohort, each blind to some folds, then frozen like any other.
-
-Per encoder: train (a checkpoint after every epoch), keep the trained network beside the cache, encode all images, put
-the encoding into the cache. Each stage ends in a file that is whole or absent, so that the same command goes on from
-the last one, and ends with the same features as an unbroken run.
-"""
+"""`extract --finetune`: encoders trained on the cohort, each blind to some folds, then frozen like any other."""
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..cohort.model import Cohort
-from ..parallel import disable_malloc_trim
+from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
 from ..training.recipe import Recipe
 from ..training.recipe_file import change_recipe, find_recipe
-from .encoder_family import EncoderFamily, encoder_family_of
-from .encoder_trainer import EncoderTrainer
-from .extract import ExtractSettings, float32_instead, lacks_bfloat16, writer_for
+from .encoder_family import encoder_family_of
+from .encoder_trainer import encode_encoder_family
+from .extract import ExtractSettings, writer_for
 from .members import Member
 from .writer import CacheWriter
 
@@ -79,7 +74,8 @@ class FinetuneSummary:
 
 def settings_from(
     *,
-    recipe: str = "default",
+    label_free: bool = False,
+    recipe: str | None = None,
     epochs: int | None = None,
     train_from: str | None = None,
     backbone: str | None = None,
@@ -96,14 +92,15 @@ def settings_from(
     The frozen pass is the fine-tuning's control experiment, so it has the recipe's backbone, crop and start.
 
     Args:
-        recipe: name or file.
+        label_free: whether the recipe must be one that takes no labels, or one that does.
+        recipe: name or file; if None "adapt" or "default".
         epochs, train_from, backbone, crop, n_folds: instead of the recipe's.
         nested, name: see `FinetuneSettings`.
         weights, seed: see `ExtractSettings`.
         frozen: its other fields.
 
     Raises:
-        InputError: no such recipe, or one that cannot be changed so.
+        InputError: no such recipe, one that cannot be changed so, or one of the other kind.
     """
     changes: dict[str, dict[str, Any]] = {
         "network": {"backbone": backbone},
@@ -113,7 +110,9 @@ def settings_from(
         section: {key: value for key, value in values.items() if value is not None}
         for section, values in changes.items()
     }
+    recipe = recipe or ("adapt" if label_free else "default")
     changed = change_recipe(find_recipe(recipe), given, f"recipe {recipe} with these options")
+    check_kind(changed, label_free=label_free)
     if changed.network.start == "random":
         weights, seed = "none", seed or 0
     extract = ExtractSettings(
@@ -158,19 +157,42 @@ def extract_finetuned(
         OSError: the disk is full.
     """
     settings, progress = settings or FinetuneSettings(), progress or Silent()
-    recipe_of(settings)  # before any file is read
+    recipe_of(settings.recipe, label_free=False)  # before any file is read
     with writer_for(cohort, Path(cache), settings.extract, force=force, progress=progress) as writer:
         return encode_finetuned(writer, cohort, settings, workers=workers, progress=progress)
 
 
-def recipe_of(settings: FinetuneSettings) -> Recipe:
-    """The recipe, checked.
+def recipe_of(named: Recipe | str, *, label_free: bool) -> Recipe:
+    """A recipe, checked.
+
+    Args:
+        named: it, or its name or file.
+        label_free: whether it must be one that takes no labels, or one that does.
 
     Raises:
         InputError: it cannot be used.
     """
-    recipe = find_recipe(settings.recipe) if isinstance(settings.recipe, str) else settings.recipe
+    recipe = find_recipe(named) if isinstance(named, str) else named
+    check_kind(recipe, label_free=label_free)
     return change_recipe(recipe, {}, f"recipe {recipe.name}")
+
+
+def check_kind(recipe: Recipe, *, label_free: bool) -> None:
+    """Refuse a recipe that takes labels where none may be taken, and one that takes none where an encoder is tuned.
+
+    Raises:
+        InputError: it is of the other kind.
+    """
+    if recipe.label_free and not label_free:
+        raise InputError(
+            f"The recipe {recipe.name} takes no labels, so it adapts an encoder and does not fine-tune one; "
+            "give --adapt with it, or another --recipe."
+        )
+    if label_free and not recipe.label_free:
+        raise InputError(
+            f"The recipe {recipe.name} takes labels ([loss] kind is {recipe.loss.kind}), so it cannot adapt an encoder "
+            "without them; leave out --adapt, or give a --recipe that `lymphofeat recipes` marks as label-free."
+        )
 
 
 def encode_finetuned(
@@ -182,24 +204,16 @@ def encode_finetuned(
     progress: Progress,
 ) -> FinetuneSummary:
     """As `extract_finetuned`, into the cache of a writer that was entered."""
-    recipe, extract, began = recipe_of(settings), settings.extract, time.perf_counter()
-    disable_malloc_trim()
-    encoders = encoder_family_of(cohort, extract, recipe, writer.tables, settings.name)
-    waiting = _waiting(encoders, writer, nested=settings.nested)
-    if waiting and lacks_bfloat16(extract, encoders.device):
-        progress.note(float32_instead(encoders.name))
-        extract = replace(extract, dtype="float32")
-        encoders = encoder_family_of(cohort, extract, recipe, writer.tables, settings.name)
-        waiting = _waiting(encoders, writer, nested=settings.nested)
-    if not waiting:
-        writer.correct_values()
-    trainer = EncoderTrainer(encoders, writer, cohort, workers, progress)
-    if writer.force:
-        trainer.forget(waiting)
-    trainer.train(waiting)
-    for member in waiting:
-        trainer.encode(member)
-    members = encoders.members(nested=settings.nested)
+    recipe, began = recipe_of(settings.recipe, label_free=False), time.perf_counter()
+    encoders, members, n_before = encode_encoder_family(
+        writer,
+        cohort,
+        lambda extract: encoder_family_of(cohort, extract, recipe, writer.tables, settings.name),
+        settings.extract,
+        nested=settings.nested,
+        workers=workers,
+        progress=progress,
+    )
     return FinetuneSummary(
         cache=writer.path,
         encoder_family=encoders.name,
@@ -207,14 +221,9 @@ def encode_finetuned(
         origin=encoders.weights_origin,
         n_images=writer.tables.n_images,
         best=_best_epochs(writer, members),
-        n_before=len(members) - len(waiting),
+        n_before=n_before,
         seconds=time.perf_counter() - began,
     )
-
-
-def _waiting(encoders: EncoderFamily, writer: CacheWriter, *, nested: bool) -> list[Member]:
-    """Those that the cache does not hold."""
-    return [m for m in encoders.members(nested=nested) if not writer.holds(encoders.spec(m))]
 
 
 def _best_epochs(writer: CacheWriter, members: Sequence[Member]) -> dict[str, dict[str, float]]:

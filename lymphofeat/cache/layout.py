@@ -121,6 +121,11 @@ class EncodingSpec:
         return names
 
     @property
+    def trained(self) -> bool:
+        """Whether a recipe trained the encoder's network on the cohort; `extract` keeps it beside the cache then."""
+        return isinstance(self.about.get("recipe"), dict)
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """Where and with what the features were computed."""
         known = PROVENANCE if "weights_digest" in self.about else PROVENANCE[:-1]
@@ -149,8 +154,13 @@ class EncodingSpec:
 
 
 def make_folds(patients: pd.DataFrame, n_folds: int, n_repeats: int, seed: int) -> NDArray[np.int8]:
-    """Grouped, stratified folds of the labelled patients: (n_patients, n_repeats) int8, −1 elsewhere."""
+    """Grouped, stratified folds of the labelled patients: (n_patients, n_repeats) int8, −1 elsewhere.
+
+    A cohort without any label has no folds; its images can be encoded all the same.
+    """
     labels = patients["label"].to_numpy(np.int8)
+    if not (labels >= 0).any():
+        return np.full((len(patients), n_repeats), -1, dtype=np.int8)
     return assign_repeats(labels, persons(patients), n_folds, n_repeats, seed)
 
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from ..cohort.clinical_values import clinical_values
 from ..cohort.folds import assign_folds, persons
 from ..errors import InputError, LeakageError
+from ..training.epochs import LearningBags
 from ..training.train import LearningPatients
 from .layout import CohortTables
 
-__all__ = ["Member", "learning_patients", "members_of", "validating"]
+__all__ = ["Member", "learning_bags", "learning_patients", "members_of", "validating"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,12 @@ class Member:
 
     Attributes:
         name: of its encoding.
-        held_out: the folds of the cache's first repeat whose patients it must not learn from.
+        held_out: the folds of the cache's first repeat whose patients it must not learn from; None: it learns from
+            no label at all.
     """
 
     name: str
-    held_out: frozenset[int]
+    held_out: frozenset[int] | None
 
 
 def members_of(encoder_family: str, folds: Iterable[int], *, nested: bool) -> list[Member]:
@@ -85,6 +87,27 @@ def learning_patients(
     )
     _check_blind(tables, chosen, held_out)
     return chosen
+
+
+def learning_bags(tables: CohortTables, *, with_test: bool) -> LearningBags:
+    """The images of all patients of the labelled part, known labels or not; no label is looked at.
+
+    Args:
+        tables: of the cohort.
+        with_test: those of the test part as well.
+
+    Raises:
+        InputError: there are none.
+    """
+    table = tables.patients
+    rows = np.flatnonzero((table["split"] == "train").to_numpy() | with_test)
+    if not len(rows):
+        raise InputError(
+            "The cohort has no labelled part whose images an encoder could learn from; --with-test lets it learn from "
+            "those of the test part."
+        )
+    sizes = table["n_images"].to_numpy(np.int64)
+    return LearningBags((np.cumsum(sizes) - sizes)[rows], sizes[rows])
 
 
 def validating(

@@ -1,9 +1,9 @@
-"""`extract` and `finetune`: both passes over a cohort's images as one call each, with the command's options."""
+"""`extract`, `finetune`, `adapt`: the passes over a cohort's images as one call each, with the command's options."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from ..cohort.model import Cohort
 from ..cohort.read import read_cohort
@@ -12,17 +12,19 @@ from ..encoder.morphology.features import DEFAULT_GROUPS, MORPHOLOGY, SIDE, pars
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
+from .adapt import AdaptSettings, AdaptSummary, adapt_settings_from, encode_adapted
 from .extract import ExtractSettings, ExtractSummary, encode_frozen, start_of, writer_for
 from .finetune import FinetuneSummary, encode_finetuned, settings_from
 from .morphology import check_morphology, extract_morphology
 
-__all__ = ["ExtractOptions", "Extraction", "extract", "finetune"]
+__all__ = ["ExtractOptions", "Extraction", "adapt", "extract", "finetune"]
 
 
 class ExtractOptions(TypedDict, total=False):
-    """What both passes take; see `extract`."""
+    """What the passes take; see `extract`."""
 
-    recipe: str
+    with_test: bool
+    recipe: str | None
     epochs: int | None
     train_from: str | None
     nested: bool
@@ -50,10 +52,12 @@ class Extraction:
     Attributes:
         frozen: the pass of the encoder as it is; None without.
         finetuned: the encoders that were fine-tuned; None without.
+        adapted: the encoder that was adapted without labels; None without.
     """
 
     frozen: ExtractSummary | None
     finetuned: FinetuneSummary | None
+    adapted: AdaptSummary | None = None
 
 
 def extract(
@@ -62,7 +66,9 @@ def extract(
     *,
     frozen: bool = False,
     finetune: bool = False,
-    recipe: str = "default",
+    adapt: bool = False,
+    with_test: bool = False,
+    recipe: str | None = None,
     epochs: int | None = None,
     train_from: str | None = None,
     nested: bool = False,
@@ -92,10 +98,14 @@ def extract(
         cache: the HDF5 file, made if need be; its other encodings stay.
         frozen: only the encoder as it is: no labels used, minutes.
         finetune: only the fine-tuned encoders.
-        recipe: how to fine-tune: a name that `lymphofeat recipes` lists, or a file.
+        adapt: only an encoder that goes on learning on the cohort's images, labels unseen, so that it is blind to every
+            fold.
+        with_test: with `adapt`, learn from the images of the test part as well; the encoding is then transductive.
+        recipe: how to train: a name that `lymphofeat recipes` lists, or a file; "default", or with `adapt` "adapt", if
+            None.
         epochs, train_from, backbone, crop, n_folds: instead of the recipe's; see `lymphofeat extract --help`.
         nested: also encoders that are blind to two folds, for nested cross-validation.
-        name: of the fine-tuned encoder family.
+        name: of the fine-tuned encoder family, or of the adapted encoding.
         weights: "imagenet", "none" (untrained: a control experiment, needs `seed`), or a file.
         features: with backbone "morphology", which has no weights and is not trained: the groups that are measured,
             some of "shape", "chromatin", "colour", "background"; "shape,chromatin" if None.
@@ -109,7 +119,8 @@ def extract(
         progress: told of images and epochs.
 
     Raises:
-        InputError: both `frozen` and `finetune`, or a cohort, an image, a recipe or a setting that cannot be used.
+        InputError: more than one of `frozen`, `finetune` and `adapt`, or a cohort, an image, a recipe or a setting that
+            cannot be used.
         WeightsError: the weights cannot be had.
         LeakageError: the start weights were fine-tuned on a cohort's labels.
         StaleCacheError: the cache was made from other images, labels or settings.
@@ -120,13 +131,22 @@ def extract(
         >>> done.frozen
         <ExtractSummary resnet18-random0-crop32: 32 images × 512 features in small.h5>
     """
-    if frozen and finetune:
-        raise InputError("frozen and finetune exclude each other; leave both out for both encodings.")
+    if frozen + finetune + adapt > 1:
+        raise InputError(
+            "frozen, finetune and adapt exclude each other; give one, or none for frozen and fine-tuned encodings."
+        )
+    if with_test and not adapt:
+        raise InputError("with_test belongs to adapt; leave it out, or give adapt with it.")
     told = progress or Silent()
     if backbone == MORPHOLOGY:
         check_morphology(
             finetune=finetune,
-            given={"weights": weights != "imagenet", "seed": seed is not None, "epochs": epochs is not None},
+            given={
+                "adapt": adapt,
+                "weights": weights != "imagenet",
+                "seed": seed is not None,
+                "epochs": epochs is not None,
+            },
         )
         found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
         own = ExtractSettings(
@@ -140,22 +160,26 @@ def extract(
         return Extraction(done, None)
     if features is not None:
         raise InputError(f"features are named for backbone {MORPHOLOGY!r} only.")
-    settings = settings_from(
-        recipe=recipe, epochs=epochs, train_from=train_from, nested=nested, name=name, weights=weights,
-        backbone=backbone, seed=seed, crop=crop, batch_size=batch_size, device=device, dtype=dtype,
-        emulate_bfloat16=emulate_bfloat16, n_folds=n_folds, fold_seed=fold_seed,
-    )  # fmt: skip
+    options: dict[str, Any] = {
+        "recipe": recipe, "epochs": epochs, "train_from": train_from, "nested": nested, "name": name,
+        "weights": weights, "backbone": backbone, "seed": seed, "crop": crop, "batch_size": batch_size,
+        "device": device, "dtype": dtype, "emulate_bfloat16": emulate_bfloat16, "n_folds": n_folds,
+        "fold_seed": fold_seed,
+    }  # fmt: skip
+    settings = adapt_settings_from(with_test=with_test, **options) if adapt else settings_from(**options)
     found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
     for note in reading_notes(found.images, settings.extract.crop):
         told.note(note)
-    start = None if finetune else start_of(settings.extract, told)
-    first = second = None
+    start = None if finetune or adapt else start_of(settings.extract, told)
+    first = second = third = None
     with writer_for(found, Path(cache), settings.extract, force=force, progress=told) as writer:
         if start is not None:
             first = encode_frozen(writer, found, start, workers=workers, progress=told)
-        if not frozen:
+        if isinstance(settings, AdaptSettings):
+            third = encode_adapted(writer, found, settings, workers=workers, progress=told)
+        elif not frozen:
             second = encode_finetuned(writer, found, settings, workers=workers, progress=told)
-    return Extraction(first, second)
+    return Extraction(first, second, third)
 
 
 def finetune(cohort: Cohort | AnyPath, cache: AnyPath, **options: Unpack[ExtractOptions]) -> FinetuneSummary:
@@ -181,4 +205,27 @@ def finetune(cohort: Cohort | AnyPath, cache: AnyPath, **options: Unpack[Extract
     """
     found = extract(cohort, cache, finetune=True, **options).finetuned
     assert found is not None, "fine-tuning was asked for"
+    return found
+
+
+def adapt(cohort: Cohort | AnyPath, cache: AnyPath, **options: Unpack[ExtractOptions]) -> AdaptSummary:
+    """Let an encoder go on learning on the cohort's images, labels unseen, and put its features into the cache.
+
+    `extract(cohort, cache, adapt=True, …)`: the encoding is blind to every fold, since no label decides anything. What
+    is there already is left as it is, and what was interrupted goes on from its last whole epoch.
+
+    Args:
+        cohort: of `read_cohort`, or its folder.
+        cache: the HDF5 file, made if need be; its other encodings stay.
+        options: as of `extract`.
+
+    Raises:
+        LymphofeatError: as `extract`.
+
+    Example:
+        >>> adapt("data", "cache/adapted.h5", epochs=2, backbone="small-cnn", weights="none", seed=0, crop=32)
+        <AdaptSummary adapt-small-cnn-random0-crop32-epochs2: 2 epochs, in adapted.h5>
+    """
+    found = extract(cohort, cache, adapt=True, **options).adapted
+    assert found is not None, "adapting was asked for"
     return found

@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..cohort.problems import counted
 from ..encoder.frozen import has_fast_bfloat16
 from ..parallel import torch_threads
+from ..training.epochs import LearningBags
 from ..training.pace import Pace, duration, measure_pace, pace_from
 from ..training.recipe import Recipe
 from ..training.side_by_side import WorkerLayout
-from ..training.train import LearningPatients
 
 __all__ = ["training_estimate"]
 
@@ -22,7 +23,7 @@ def training_estimate(
     backbone: nn.Module,
     recipe: Recipe,
     dtype: torch.dtype,
-    encoders: Sequence[LearningPatients],
+    encoders: Sequence[LearningBags],
     layout: WorkerLayout,
 ) -> str:
     """A sentence or two for the user.
@@ -42,10 +43,9 @@ def training_estimate(
         else:
             pace, below = pace_from(backbone, recipe.training.train_from, batch, dtype)
         seconds = _total(recipe, pace, below, encoders, layout)
-        text = (
-            f"Training {len(encoders)} encoders for {recipe.training.epochs} epochs each takes about "
-            f"{duration(seconds)} on this processor."
-        )
+        epochs = counted(recipe.training.epochs, "epoch")
+        what = f"{counted(len(encoders), 'encoder')} for {epochs}{' each' * (len(encoders) > 1)}"
+        text = f"Training {what} takes about {duration(seconds)} on this processor."
         return f"{text} {_quicker(backbone, recipe, dtype, encoders, layout, batch, seconds)}"
 
 
@@ -53,7 +53,7 @@ def _quicker(
     backbone: nn.Module,
     recipe: Recipe,
     dtype: torch.dtype,
-    encoders: Sequence[LearningPatients],
+    encoders: Sequence[LearningBags],
     layout: WorkerLayout,
     batch: torch.Tensor,
     seconds: float,
@@ -71,7 +71,7 @@ def _quicker(
 
 
 def _total(
-    recipe: Recipe, pace: Pace, below: float, encoders: Sequence[LearningPatients], layout: WorkerLayout
+    recipe: Recipe, pace: Pace, below: float, encoders: Sequence[LearningBags], layout: WorkerLayout
 ) -> float:
     """Seconds for all encoders; the layers below, if any, run once for every stored version of every image."""
     seconds = sum(_one(recipe, pace, patients) for patients in encoders) / len(encoders)
@@ -80,11 +80,11 @@ def _total(
     return rounds * seconds + below * recipe.training.variants * n_images / layout.at_once
 
 
-def _one(recipe: Recipe, pace: Pace, patients: LearningPatients) -> float:
+def _one(recipe: Recipe, pace: Pace, patients: LearningBags) -> float:
     """Seconds for one encoder: images learnt from, those that go through twice, and those that validate."""
-    most = recipe.batches.images_per_patient
+    most, views = recipe.batches.images_per_patient, 2 if recipe.label_free else 1
     sizes = np.minimum(patients.sizes, most) if most else patients.sizes
-    learning, validating = sizes[~patients.validates], patients.sizes[patients.validates]
+    learning, validating = views * sizes[patients.learns], patients.sizes[~patients.learns]
     groups = np.array_split(learning, -(-len(learning) // recipe.batches.patients))
     twice = sum(int(g.sum()) for g in groups if g.sum() > recipe.batches.images)
     looked_at = int(validating.sum()) + twice

@@ -110,7 +110,7 @@ SUMMARIES = {
     "predict": "Predictions of an exported model for new patients.",
     "submit": "Predictions of the selected model for the test patients.",
     "compare": "All pipelines and control experiments on the same folds.",
-    "recipes": "Recipes of fine-tuning.",
+    "recipes": "Recipes of fine-tuning and of adapting without labels.",
     "heads": "Head types that tune searches.",
     "info": "Contents of a cache.",
     "simulate": "Simulated cohort with a known truth.",

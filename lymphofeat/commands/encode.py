@@ -19,8 +19,12 @@ from .paths import GivenText
 @cache_option
 @click.option("--frozen", is_flag=True, help="Frozen encoder only: uses no labels, takes minutes.")
 @click.option("--finetune", is_flag=True, help="Fine-tuned encoders only, one per fold.")
-@click.option("--recipe", type=GivenText(), default="default", show_default=True, metavar="NAME|FILE.toml",
-              help="Recipe of fine-tuning; see `lymphofeat recipes`.")  # fmt: skip
+@click.option("--adapt", is_flag=True,
+              help="One encoder, adapted to the images without labels: blind to every fold.")  # fmt: skip
+@click.option("--with-test", is_flag=True,
+              help="With --adapt: learn from the images of the test part as well.")  # fmt: skip
+@click.option("--recipe", type=GivenText(), metavar="NAME|FILE.toml",
+              help="Recipe of training; see `lymphofeat recipes` (default: default, with --adapt adapt).")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1), help="Epochs per encoder (default: from the recipe).")
 @click.option("--train-from", type=click.Choice(["all", "layer3", "layer4", "fc"]),
               help="First layer to train, on stored activations (default: from the recipe).")  # fmt: skip
@@ -31,7 +35,7 @@ from .paths import GivenText
     "--name",
     type=GivenText(),
     metavar="NAME",
-    help="Name of the fine-tuned encoder family (default: from recipe and weights).",
+    help="Name of the fine-tuned encoder family or adapted encoding (default: from recipe and weights).",
 )
 @click.option("--weights", type=GivenText(), default="imagenet", show_default=True, metavar="imagenet|none|FILE",
               help="Weights to start from: imagenet (torchvision's), none (untrained, a control experiment; "
@@ -70,6 +74,8 @@ def extract(
     *,
     frozen: bool,
     finetune: bool,
+    adapt: bool,
+    with_test: bool,
     force: bool,
     features: str | None,
     **options: Any,
@@ -77,39 +83,46 @@ def extract(
     """Compute the features of every image and keep them in the cache.
 
     First with the frozen encoder, then with encoders fine-tuned on the cohort: one per fold, trained without that
-    fold. An interrupted run continues where it stopped. COHORT: a folder (default: $LYMPHOFEAT_COHORT, else data/).
+    fold. --adapt instead lets one encoder go on learning without labels. An interrupted run continues where it stopped.
+    COHORT: a folder (default: $LYMPHOFEAT_COHORT, else data/).
     """
+    from ..cache.adapt import AdaptSettings, adapt_settings_from, encode_adapted
     from ..cache.extract import encode_frozen, start_of, writer_for
     from ..cache.finetune import encode_finetuned, settings_from
     from ..cohort.read import read_cohort
     from ..cohort.reading import reading_notes
     from ..encoder.morphology.features import MORPHOLOGY
     from ..report.cache import render_extract
-    from ..report.finetune import render_finetune
+    from ..report.finetune import render_adapt, render_finetune
 
-    if frozen and finetune:
+    if frozen + finetune + adapt > 1:
         raise click.UsageError(
-            "--frozen and --finetune exclude each other; leave both out for both encodings."
+            "--frozen, --finetune and --adapt exclude each other; give one, or none for frozen and fine-tuned "
+            "encodings."
         )
+    if with_test and not adapt:
+        raise click.UsageError("--with-test belongs to --adapt; leave it out, or give --adapt with it.")
     if options["backbone"] == MORPHOLOGY:
         _extract_morphology(output, cohort, cache, features, finetune=finetune, force=force, options=options)
         return
     if features is not None:
         raise click.UsageError(f"--features belongs to --backbone {MORPHOLOGY}; leave one out or give both.")
-    settings = settings_from(**options)
+    settings = adapt_settings_from(with_test=with_test, **options) if adapt else settings_from(**options)
     found, progress = read_cohort(cohort_folder(cohort)), output.progress()
     for note in reading_notes(found.images, settings.extract.crop):
         progress.note(note)
-    start = None if finetune else start_of(settings.extract, progress)
+    start = None if finetune or adapt else start_of(settings.extract, progress)
     with writer_for(found, cache, settings.extract, force=force, progress=progress) as writer:
         if start is not None:
             render_extract(encode_frozen(writer, found, start, progress=progress), output.console)
-        if not frozen:
+        if isinstance(settings, AdaptSettings):
+            render_adapt(encode_adapted(writer, found, settings, progress=progress), output.console)
+        elif not frozen:
             render_finetune(encode_finetuned(writer, found, settings, progress=progress), output.console)
 
 
 _FOR_NETWORKS = (
-    "weights", "seed", "recipe", "epochs", "train_from", "nested", "name", "dtype", "emulate_bfloat16",
+    "adapt", "weights", "seed", "recipe", "epochs", "train_from", "nested", "name", "dtype", "emulate_bfloat16",
 )  # fmt: skip
 
 
@@ -154,7 +167,7 @@ def _extract_morphology(
 @command(example="lymphofeat recipes pooled")
 @click.argument("name", type=GivenText(), metavar="[NAME|FILE.toml]", required=False)
 def recipes(output: Output, name: str | None) -> None:
-    """List the recipes of `extract --finetune`, or show all settings of one."""
+    """List the recipes of `extract --finetune` and `extract --adapt`, or show all settings of one."""
     from ..report.finetune import render_recipe, render_recipes
     from ..training.recipe_file import find_recipe, list_recipes
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..cache.adapt import AdaptSettings, extract_adapted
 from ..cache.control_experiments import add_controls, missing_controls, with_folds_of
 from ..cache.extract import ExtractSettings, extract_frozen
 from ..cache.finetune import FinetuneSettings, extract_finetuned
@@ -133,7 +134,10 @@ def compare_cohort(
     if weights is not None:
         extract_frozen(cohort, cache_path, settings, default=cache is None, progress=progress)
     for recipe in to_train:
-        extract_finetuned(cohort, cache_path, FinetuneSettings(recipe, settings), progress=progress)
+        if find_recipe(recipe).label_free:
+            extract_adapted(cohort, cache_path, AdaptSettings(recipe, settings), progress=progress)
+        else:
+            extract_finetuned(cohort, cache_path, FinetuneSettings(recipe, settings), progress=progress)
     add_controls(cohort, cache_path, settings, progress=progress)
     return compare(cache_path, record, pipelines=pipelines, metric=metric, progress=progress)
 
@@ -167,9 +171,10 @@ def _serves_all_folds(cache: Cache, encoder_family: str) -> bool:
 def _check_there(pipelines: Sequence[Pipeline], wanted: Sequence[str], cache: Path) -> None:
     absent = [name for name in wanted if name in recipe_names() and name not in {s.recipe for s in pipelines}]
     if absent:
+        way = "--adapt" if find_recipe(absent[0]).label_free else "--finetune"
         raise InputError(
             f"{cache} holds no encoders of the recipe {absent[0]!r}; train them with `lymphofeat extract COHORT "
-            f"--finetune --recipe {absent[0]} --cache {cache}`, or compare the cohort instead of the cache."
+            f"{way} --recipe {absent[0]} --cache {cache}`, or compare the cohort instead of the cache."
         )
 
 

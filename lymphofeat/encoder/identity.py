@@ -13,6 +13,7 @@ _WORDS = {
     "cohort": "images or labels changed",
     "features": "other features are measured",
     "folds": "the patients are divided into other folds",
+    "learnt_images": "the images that the encoder learnt from changed",
     "weights_digest": "the start weights differ",
 }
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
+from ..cohort.problems import counted
 from ..encoder.morphology.quality import BORDER, GOOD, NO_CYTOPLASM, NO_NUCLEUS, counts_of
 from .printing import PlainTable, show
 
@@ -106,6 +107,9 @@ def render_cache(cache: Cache, console: Console) -> None:
         )
     show(console, table)
     for name, encoding in sorted(encodings.items()):
+        if encoding.blind_to is None and encoding.spec.trained:
+            parts = encoding.attrs["learnt_parts"]
+            show(console, f"  {name}: adapted without labels to the images of the {parts}")
         if encoding.quality is not None:
             show(console, f"  {name}: {quality_text(counts_of(encoding.quality))}")
     for with_what, names in _computed_with(encodings).items():
@@ -139,10 +143,14 @@ def render_partials(waiting: Sequence[tuple[Path, int, int]], console: Console) 
 def render_trainings(trainings: "Iterable[tuple[Path, TrainingState]]", console: Console) -> None:
     """Encoders under way; see `lymphofeat.cache.trainings.trainings_under_way`."""
     for path, state in trainings:
-        best = state.history[state.best_epoch - 1]
+        kept = state.history[state.best_epoch - 1]
+        words = (
+            f"the best with balanced accuracy {kept['balanced_accuracy']:.3f} on its validation patients"
+            if "balanced_accuracy" in kept
+            else f"the last with loss {kept['loss']:.3f}, without labels"
+        )
         show(
             console,
-            f"{path.stem}: in training, {state.epoch} epoch{'s' * (state.epoch > 1)} done, the best with balanced "
-            f"accuracy {best['balanced_accuracy']:.3f} on its validation patients; the same `lymphofeat extract` "
+            f"{path.stem}: in training, {counted(state.epoch, 'epoch')} done, {words}; the same `lymphofeat extract` "
             "continues it.",
         )

@@ -1,4 +1,4 @@
-"""What `extract` prints about fine-tuned encoders, and `recipes` about recipes."""
+"""What `extract` prints about fine-tuned and adapted encoders, and `recipes` about recipes."""
 
 import json
 from collections.abc import Sequence
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from ..cache.trainings import encoders_folder
+from ..cohort.problems import counted
 from ..training.pace import duration
 from ..training.recipe import Recipe
 from .printing import PlainTable, show
 
 if TYPE_CHECKING:
+    from ..cache.adapt import AdaptSummary
     from ..cache.finetune import FinetuneSummary
 
 
@@ -50,19 +52,50 @@ def render_finetune(summary: "FinetuneSummary", console: Console) -> None:
     )
 
 
+def render_adapt(summary: "AdaptSummary", console: Console) -> None:
+    """What the encoder learnt from, and how its loss went."""
+    s = summary
+    show(
+        console,
+        f"{s.cache}: encoding ",
+        (s.encoding, "bold"),
+        f", adapted without labels, {s.n_images:,} images",
+    )
+    show(console, f"  recipe {s.recipe.name}, started from: {s.origin}")
+    parts = "the labelled part and of the test part" if s.with_test else "the labelled part"
+    show(console, f"  learnt from the images of {s.learnt_from} patients of {parts}, no label seen")
+    if s.was_there:
+        show(console, "  already complete; nothing to do")
+        return
+    first, last = s.history[0], s.history[-1]
+    show(
+        console,
+        f"  {counted(len(s.history), 'epoch')}: loss {first['loss']:.3f} → {last['loss']:.3f}, variance "
+        f"{last['variance']:.3f} (near 1, all images would look alike)",
+    )
+    show(console, f"  {duration(s.seconds)}; the network is in {encoders_folder(s.cache)}/")
+    show(
+        console,
+        "  The encoding is blind to every fold. Only labels tell whether it helps: `lymphofeat compare` sets it beside "
+        "its start and the untrained network.",
+    )
+
+
 def render_recipes(recipes: Sequence[Recipe], console: Console) -> None:
     """One line per recipe."""
     table = PlainTable(padding=(0, 2))
     table.add_column("recipe", no_wrap=True)
+    table.add_column("labels")
     table.add_column("epochs", justify="right")
     table.add_column("description")
     for recipe in recipes:
-        table.add_row(recipe.name, str(recipe.training.epochs), recipe.title)
+        labels = "label-free" if recipe.label_free else "taken"
+        table.add_row(recipe.name, labels, str(recipe.training.epochs), recipe.title)
     show(console, table)
     show(
         console,
-        "`lymphofeat recipes NAME` shows all settings of a recipe in the form of a recipe file; docs/recipes.md "
-        "explains them.",
+        "Label-free recipes are for `lymphofeat extract --adapt`. `lymphofeat recipes NAME` shows all settings of a "
+        "recipe in the form of a recipe file; docs/recipes.md explains them.",
     )
 
 

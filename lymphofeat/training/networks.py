@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from ..errors import InputError
 from .losses import Outputs, probability
 from .recipe import ClinicalRecipe, Recipe
+from .vicreg import ViewNetwork
 
-__all__ = ["ClinicalScaler", "PatientHead", "PatientNetwork", "bag_means", "mlp"]
+__all__ = ["ClinicalScaler", "PatientHead", "PatientNetwork", "bag_means", "mlp", "network_for"]
 
 
 class ClinicalScaler(nn.Module):
@@ -120,6 +121,13 @@ class PatientNetwork(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.head = PatientHead(dim, recipe.network.hidden, recipe.network.dropout, recipe.clinical)
+
+
+def network_for(recipe: Recipe, backbone: nn.Module, dim: int, seed: int) -> PatientNetwork | ViewNetwork:
+    """What a recipe trains: the backbone, and beside it what its loss needs, drawn from `seed`."""
+    if recipe.label_free:
+        return ViewNetwork(backbone, dim, recipe.network.hidden, seed)
+    return PatientNetwork(backbone, dim, recipe, seed)
 
 
 def bag_means(features: Tensor, patient: Tensor, n_patients: int) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 from ..encoder.backbones import backbone_named
 from ..errors import InputError
 from .augment import AugmentSpec
+from .label_free import LABEL_FREE
 
 __all__ = [
     "BatchRecipe",
@@ -88,12 +89,13 @@ class LossRecipe:
 
     Attributes:
         kind: "bce", binary cross-entropy, or "dice", 1 − soft Dice. With clinical use "gate" the loss is the
-            negative log-likelihood of the mixture, and `kind` must be "bce".
+            negative log-likelihood of the mixture, and `kind` must be "bce". "vicreg" takes no labels: two views of
+            each image are compared (`lymphofeat.training.vicreg`), and [network] hidden has the expander's widths.
         label_smoothing: s: the targets are s/2 and 1 − s/2.
         class_weights: weigh patients so that both classes weigh the same over the training patients.
     """
 
-    kind: str = setting("bce", choices=("bce", "dice"))
+    kind: str = setting("bce", choices=("bce", "dice", LABEL_FREE))
     label_smoothing: float = setting(0.0, low=0, high=0.5)
     class_weights: bool = setting(default=False)
 
@@ -192,6 +194,11 @@ class Recipe:
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     training: TrainingRecipe = TrainingRecipe()
 
+    @property
+    def label_free(self) -> bool:
+        """Whether it takes no labels, so that an encoder trained by it is blind to every fold."""
+        return self.loss.kind == LABEL_FREE
+
     @classmethod
     def sections(cls) -> dict[str, type[Any]]:
         """The sections of a recipe file: name → class of its settings."""
@@ -248,6 +255,8 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         backbone_named(recipe.network.backbone)
     except InputError as error:
         yield f"[network] {str(error).rstrip('.')}"
+    if recipe.label_free:
+        yield from _label_free_contradictions(recipe)
     if recipe.clinical.use == "gate" and recipe.loss.kind != "bce":
         yield "[loss] kind must be bce where [clinical] use is gate: the mixture has its own likelihood"
     if recipe.clinical.use == "gate" and recipe.network.hidden:
@@ -263,3 +272,17 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
     if recipe.schedule.warm_up >= recipe.training.epochs:
         epochs = recipe.training.epochs
         yield f"[schedule] warm_up is {recipe.schedule.warm_up:g}; it must end before the {epochs} epochs do"
+
+
+def _label_free_contradictions(recipe: Recipe) -> Iterator[str]:
+    where = f"where [loss] kind is {LABEL_FREE}"
+    if recipe.clinical.use != "none" or recipe.loss.class_weights or recipe.loss.label_smoothing:
+        yield f"[clinical] use, [loss] class_weights and label_smoothing must be left out {where}: it takes no labels"
+    if not recipe.network.hidden:
+        yield f"[network] hidden must name the widths of the expander {where}, as [512, 512]"
+    if recipe.augment == AugmentSpec(
+        grey=recipe.augment.grey, normalise_stain=recipe.augment.normalise_stain
+    ):
+        yield f"[augment] must change images {where}: it compares two views of each"
+    if recipe.training.train_from == "fc":
+        yield f"[training] train_from fc leaves nothing of the encoder to train {where}"

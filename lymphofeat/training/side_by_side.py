@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..cohort.problems import counted
 from ..parallel import thread_pool, usable_cores
 from ..progress import Progress
 from .pace import duration
@@ -60,7 +61,7 @@ def train_all(jobs: Sequence[Job], layout: WorkerLayout, progress: Progress) -> 
         Whatever a job raises first; the others end at their next step, and keep their last checkpoint.
     """
     board = _SharedProgress(jobs, progress)
-    progress.start(f"training {len(jobs)} encoders", sum(job.images for job in jobs), "images")
+    progress.start(f"training {counted(len(jobs), 'encoder')}", sum(job.images for job in jobs), "images")
     try:
         with thread_pool(layout.at_once, torch_each=layout.threads) as pool:
             try:

@@ -8,9 +8,11 @@ batch. Both passes see the same batches, with the same augmentation.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,8 +24,9 @@ from .networks import PatientNetwork, bag_means
 from .recipe import LossRecipe
 from .sources import Source
 
-__all__ = ["Group", "TrainingStep", "bag_features", "draw_groups"]
+__all__ = ["Group", "TrainingStep", "bag_features", "draw_groups", "forward", "learn_in_passes"]
 
+Learnt = TypeVar("Learnt")
 Integers = NDArray[np.int64]
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -130,25 +133,14 @@ class TrainingStep:
 
     def gradients(self, group: Group, seed: int) -> tuple[float, NDArray[np.float32]]:
         """Add the gradient of the group's loss to the parameters; what `__call__` returns."""
-        n_batches = math.ceil(len(group.rows) / self.images)
-        batches = np.array_split(group.rows, n_batches)
+        batches = np.array_split(group.rows, math.ceil(len(group.rows) / self.images))
         owner = torch.from_numpy(group.owner).to(self.device)
-        if n_batches == 1:
-            means = bag_means(self._features(batches[0], seed), owner, len(group.patients))
-            return self._head(means, group, seed)
-        with torch.no_grad(), running_averages_kept(self.network.backbone):
-            features = torch.cat([self._features(rows, seed + b) for b, rows in enumerate(batches)])
-            means = bag_means(features, owner, len(group.patients))
-        means.requires_grad_()
-        loss, predicted = self._head(means, group, seed)
-        if means.grad is None or not any(p.requires_grad for p in self.network.backbone.parameters()):
-            return loss, predicted
-        sizes = torch.bincount(owner, minlength=len(group.patients))
-        per_image = (means.grad / sizes[:, None])[owner]
-        parts = torch.split(per_image, [len(rows) for rows in batches])
-        for b, (rows, gradient) in enumerate(zip(batches, parts, strict=True)):
-            torch.autograd.backward(self._features(rows, seed + b), gradient)
-        return loss, predicted
+
+        def learn(features: Tensor) -> tuple[float, NDArray[np.float32]]:
+            return self._head(bag_means(features, owner, len(group.patients)), group, seed)
+
+        passes = [partial(self._features, rows, seed + b) for b, rows in enumerate(batches)]
+        return learn_in_passes(self.network.backbone, passes, learn)
 
     def _features(self, rows: Integers, seed: int) -> Tensor:
         """(B, D) float32."""
@@ -162,6 +154,32 @@ class TrainingStep:
         loss = patient_loss(outputs, self.labels[chosen], self.loss, self.weights)
         torch.autograd.backward(loss)
         return loss.item(), probability(outputs).detach().cpu().numpy()
+
+
+def learn_in_passes(
+    backbone: nn.Module, passes: Sequence[Callable[[], Tensor]], learn: Callable[[Tensor], Learnt]
+) -> Learnt:
+    """Add the gradient of a loss over all images of a step, of which one pass at a time is kept in memory.
+
+    Args:
+        backbone: that the passes go through.
+        passes: each gives (b, …) features of its images, the same ones whenever it is called.
+        learn: takes (B, …) features, passes in order, and runs `torch.autograd.backward` of the loss.
+
+    Returns:
+        What `learn` returns.
+    """
+    if len(passes) == 1:
+        return learn(passes[0]())
+    with torch.no_grad(), running_averages_kept(backbone):
+        parts = [features() for features in passes]
+    features = torch.cat(parts).requires_grad_()
+    learnt = learn(features)
+    if features.grad is not None and any(p.requires_grad for p in backbone.parameters()):
+        gradients = torch.split(features.grad, [len(part) for part in parts])
+        for again, gradient in zip(passes, gradients, strict=True):
+            torch.autograd.backward(again(), gradient)
+    return learnt
 
 
 def forward(backbone: nn.Module, batch: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -1,7 +1,7 @@
-"""Fine-tuned encoders as files: the network, and what it is and was trained on, in one safetensors file.
+"""Trained encoders as files: the network, and what it is and was trained on, in one safetensors file.
 
-They are not start weights: features from such an encoder may be scored only where it is blind, which only the cache
-that it was trained for can tell. `lymphofeat.encoder.weights.load_weights` therefore refuses them.
+They are not start weights: features from a fine-tuned encoder may be scored only where it is blind, which only the
+cache that it was trained for can tell. `lymphofeat.encoder.weights.load_weights` therefore refuses them.
 """
 
 import json
@@ -19,31 +19,34 @@ from ..errors import WeightsError
 from ..storage.arrays import save_tensors
 from ..storage.atomic import atomic_write
 from .augment import AugmentSpec
-from .networks import PatientNetwork
+from .networks import PatientNetwork, network_for
 from .recipe import Recipe
 from .recipe_file import recipe_from_dict
+from .vicreg import ViewNetwork
 
 __all__ = ["TrainedEncoder", "load_trained", "save_trained", "trained_about"]
 
 
 @dataclass(frozen=True)
 class TrainedEncoder:
-    """A fine-tuned network as it was kept.
+    """A fine-tuned or adapted network as it was kept.
 
     Attributes:
-        network: backbone and head, in evaluation mode, on the CPU.
+        network: backbone, and head or expander, in evaluation mode, on the CPU.
         recipe: that it was trained by.
         preprocessing: how it must see images.
         about: `name`, `blind_to`, `key`, `history`, `epoch`, `seconds`, digests.
     """
 
-    network: PatientNetwork
+    network: PatientNetwork | ViewNetwork
     recipe: Recipe
     preprocessing: ColourPreprocessing
     about: dict[str, Any]
 
 
-def save_trained(path: Path, network: PatientNetwork, recipe: Recipe, about: Mapping[str, Any]) -> None:
+def save_trained(
+    path: Path, network: PatientNetwork | ViewNetwork, recipe: Recipe, about: Mapping[str, Any]
+) -> None:
     """Keep a trained network; `network.backbone` must be the whole backbone.
 
     Raises:
@@ -66,13 +69,13 @@ def trained_about(path: Path) -> dict[str, Any]:
             return about
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
         raise WeightsError(
-            f"{path} is not a fine-tuned encoder of this program, or damaged ({error}); name a file that `lymphofeat "
+            f"{path} is not a trained encoder of this program, or damaged ({error}); name a file that `lymphofeat "
             "extract` keeps beside the cache, or move it away to have it trained again."
         ) from error
 
 
 def load_trained(path: Path) -> TrainedEncoder:
-    """Read a fine-tuned encoder back.
+    """Read a trained encoder back.
 
     Raises:
         WeightsError: not such a file, or damaged.
@@ -80,7 +83,7 @@ def load_trained(path: Path) -> TrainedEncoder:
     about = trained_about(path)
     recipe = recipe_from_dict(about["recipe"], str(path))
     backbone = backbone_named(recipe.network.backbone)
-    network = PatientNetwork(backbone.build(), backbone.dim, recipe, seed=0)
+    network = network_for(recipe, backbone.build(), backbone.dim, seed=0)
     try:
         with safe_open(path, "pt") as file:
             network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""`extract` with fine-tuning and `recipes`, as a user runs them."""
+"""`extract` with fine-tuning or adapting, and `recipes`, as a user runs them."""
 
 import sys
 from pathlib import Path
@@ -118,3 +118,61 @@ def test_recipes_are_listed_and_shown_as_files(place, monkeypatch, capsys) -> No
     assert capsys.readouterr().out == shown
     assert run(monkeypatch, "recipes", "mo") == 2
     assert "did you mean 'moe'?" in capsys.readouterr().err
+
+
+LABEL_FREE = """
+base = "adapt"
+[network]
+backbone = "small-cnn"
+hidden = [16, 16]
+[batches]
+images = 16
+images_per_patient = 3
+[training]
+crop = 32
+epochs = 1
+"""
+
+
+def test_an_adapted_encoding_says_what_it_learnt_from(place, monkeypatch, capsys) -> None:
+    (place / "own.toml").write_text(LABEL_FREE)
+    adapt = ["extract", "--adapt", "--recipe", "own.toml", "--weights", "none", "--seed", "0", "--device", "cpu",
+             "--folds", "2"]  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(monkeypatch, *adapt) == 0
+    said = capsys.readouterr()
+    assert "encoding own-small-cnn-random0, adapted without labels" in said.out
+    assert "learnt from the images of 12 patients of the labelled part, no label seen" in said.out
+    assert "own-small-cnn-random0, epoch 1: loss" in said.err
+    assert run(monkeypatch, *adapt, "--with-test") == 0
+    assert "16 patients of the labelled part and of the test part" in capsys.readouterr().out
+    assert run(monkeypatch, "info") == 0
+    told = capsys.readouterr().out
+    assert "own-small-cnn-random0: adapted without labels to the images of the labelled part\n" in told
+    assert (
+        "random0-with-test: adapted without labels to the images of the labelled part and test part" in told
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--adapt", "--frozen"], "exclude each other"),
+        (["--adapt", "--finetune"], "exclude each other"),
+        (["--with-test"], "--with-test belongs to --adapt"),
+        (["--adapt", "--nested"], "an adapted one is blind to every fold"),
+        (["--adapt", "--recipe", "pooled"], "pooled takes labels"),
+        (["--recipe", "adapt"], "adapt takes no labels"),
+        (["--adapt", "--backbone", "morphology"], "--adapt"),
+    ],
+)
+def test_what_cannot_be_adapted_gets_a_sentence(place, monkeypatch, capsys, options, message) -> None:
+    assert run(monkeypatch, "extract", *options) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not list(place.rglob("*.h5"))
+
+
+def test_recipes_without_labels_are_marked(place, monkeypatch, capsys) -> None:
+    assert run(monkeypatch, "recipes") == 0
+    marked = [line.split()[0] for line in capsys.readouterr().out.splitlines() if " label-free " in line]
+    assert marked == ["adapt"]

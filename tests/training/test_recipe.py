@@ -33,7 +33,8 @@ PUBLISHED = {
 
 
 def test_every_system_of_the_table_is_a_recipe() -> None:
-    assert recipe_names() == ["default", *sorted(PUBLISHED)]
+    assert recipe_names() == ["default", *sorted({*PUBLISHED, "adapt"})]
+    assert [name for name in recipe_names() if find_recipe(name).label_free] == ["adapt"]
 
 
 @pytest.mark.parametrize("name", recipe_names())

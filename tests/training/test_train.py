@@ -12,10 +12,11 @@ from lymphofeat.errors import InputError, StaleCacheError
 from lymphofeat.progress import Silent
 from lymphofeat.training import train
 from lymphofeat.training.checkpoint import read_checkpoint
+from lymphofeat.training.epochs import Training, prepare_network, seed_of
 from lymphofeat.training.networks import PatientNetwork
 from lymphofeat.training.recipe import Recipe
 from lymphofeat.training.recipe_file import change_recipe, find_recipe
-from lymphofeat.training.train import LearningPatients, Training, prepare_network, seed_of, train_encoder
+from lymphofeat.training.train import LearningPatients, train_encoder
 
 CPU = torch.device("cpu")
 KEY = {"name": "drawn", "recipe": {"lr": 0.1}}

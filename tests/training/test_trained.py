@@ -65,9 +65,9 @@ def test_a_damaged_or_foreign_file_gets_a_sentence(kept: Path) -> None:
         load_trained(kept)
     assert not is_trained(kept)
     safetensors.torch.save_file({"a": torch.zeros(2)}, kept)
-    with pytest.raises(WeightsError, match="not a fine-tuned encoder"):
+    with pytest.raises(WeightsError, match="not a trained encoder"):
         trained_about(kept)
-    with pytest.raises(WeightsError, match="not a fine-tuned encoder"):
+    with pytest.raises(WeightsError, match="not a trained encoder"):
         trained_about(kept.with_name("absent.safetensors"))
 
 
