@@ -159,7 +159,7 @@ def _table(images: pd.DataFrame, top: int) -> PlainTable:
 
 def _measured_table(measurements: pd.DataFrame, top: int) -> PlainTable:
     """The measurements that pull hardest to either side, in words."""
-    table = PlainTable()
+    table = PlainTable(show_header=False)
     table.add_column("", overflow="fold")
     table.add_column("", justify="right", no_wrap=True)
     digits = _digits(measurements)

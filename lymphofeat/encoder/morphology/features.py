@@ -120,9 +120,10 @@ _CHROMATIN = _group(
      "fewer nucleoli (light spots)"),
     ("nucleoli_area", "", "area of the light spots / area of the nucleus", "larger nucleoli (light spots)",
      "smaller nucleoli (light spots)"),
-    ("chromatin_cv", "", "variation of the nucleus' green density / its mean", "clumped chromatin", "even chromatin"),
-    ("chromatin_skewness", "", "skewness of the nucleus' green density", "a few dense clumps of chromatin",
-     "a few light gaps in the chromatin"),
+    ("chromatin_cv", "", "variation of the nucleus' green density / its mean", "more clumped chromatin",
+     "more even chromatin"),
+    ("chromatin_skewness", "", "skewness of the nucleus' green density", "rarer, denser clumps of chromatin",
+     "rarer, lighter gaps in the chromatin"),
     ("chromatin_rim", "", "green density of the nucleus' outer 3 px / of the rest", "denser nuclear rims",
      "lighter nuclear rims"),
 )  # fmt: skip

@@ -81,21 +81,40 @@ def edge(mask: Mask) -> Mask:
 
 def fill_holes(mask: Mask) -> Mask:
     """The mask with the parts of its outside that do not reach the image's border."""
-    outside = np.ones((mask.shape[0] + 2, mask.shape[1] + 2), dtype=bool)
-    np.logical_not(mask, out=outside[1:-1, 1:-1])
+    if not mask.any():
+        return mask
+    box = _box(mask)
+    inside = mask[box]
+    outside = np.ones((inside.shape[0] + 2, inside.shape[1] + 2), dtype=bool)
+    np.logical_not(inside, out=outside[1:-1, 1:-1])
     labels, n = ndimage.label(outside, _FOUR)
-    return mask if n == 1 else labels[1:-1, 1:-1] != labels[0, 0]
+    if n == 1:
+        return mask
+    filled = np.zeros_like(mask)
+    filled[box] = labels[1:-1, 1:-1] != labels[0, 0]
+    return filled
 
 
 def largest_part(mask: Mask, within: Mask | None = None) -> Mask:
     """The connected part with the most pixels, counted where `within` is true; nothing of nothing."""
-    labels, n = ndimage.label(mask, _FOUR)
-    if n <= 1 and within is None:
+    if not mask.any():
         return mask
-    counts = np.bincount(labels.ravel() if within is None else labels[within], minlength=n + 1)
+    box = _box(mask)
+    labels, n = ndimage.label(mask[box], _FOUR)
+    if n == 1 and within is None:
+        return mask
+    counts = np.bincount(labels.ravel() if within is None else labels[within[box]], minlength=n + 1)
     counts[0] = 0
     best = int(counts.argmax())
-    return np.asarray(labels == best) if counts[best] else np.zeros_like(mask)
+    found = np.zeros_like(mask)
+    if counts[best]:
+        found[box] = labels == best
+    return found
+
+
+def _box(mask: Mask) -> tuple[slice, slice]:
+    top, bottom, left, right = bounding_box(mask)
+    return slice(top, bottom), slice(left, right)
 
 
 def bounding_box(mask: Mask) -> tuple[int, int, int, int]:

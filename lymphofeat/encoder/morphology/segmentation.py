@@ -282,10 +282,10 @@ def _red_cells(
     at = np.flatnonzero(red)
     if len(at) < _ENOUGH_RED:
         return _TYPICAL_RED_CELL, 0.03
-    pixels = image.reshape(-1, 3)[at]
-    density = np.log((light + 1) / (pixels + 1.0))
-    median = np.median(density, axis=0)
-    excess = density[:, 0] - median[0] / max(median[2], 0.05) * density[:, 2]
+    tables = np.log((light[:, None] + 1) / (_LEVELS + 1))
+    density = [tables[c].take(image[..., c].ravel()[at]) for c in range(3)]
+    median = np.array([np.median(one) for one in density])
+    excess = density[0] - median[0] / max(median[2], 0.05) * density[2]
     return median, float(1.48 * np.median(np.abs(excess)))
 
 
