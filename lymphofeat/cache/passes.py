@@ -146,9 +146,14 @@ def extract(
                 "weights": weights != "imagenet",
                 "seed": seed is not None,
                 "epochs": epochs is not None,
+                "train_from": train_from is not None,
+                "nested": nested,
+                "name": name is not None,
             },
         )
         found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
+        for note in reading_notes(found.images, crop or SIDE):
+            told.note(note)
         own = ExtractSettings(
             crop=crop or SIDE,
             batch_size=batch_size,

@@ -24,23 +24,17 @@ __all__ = ["Segmentation", "binomial", "segment"]
 
 Plane = NDArray[np.float32]
 _LEVELS = np.arange(256, dtype=np.float64)
-_LIGHT_SHARE = (
-    0.95  # of the pixels are darker than the bare slide, which all but the most crowded images show
-)
-_SHARES = (
-    0.008,
-    0.003,
-)  # of the image, the least area of a nucleus (400 pixels of 224 × 224; 150 where none has these)
+# Share of the pixels that are darker than the bare slide, which all but the most crowded images show.
+_LIGHT_SHARE = 0.95
+# Least area of a nucleus, as a share of the image: 400 pixels of 224 × 224, or 150 where nothing has these.
+_SHARES = (0.008, 0.003)
 _LEAST_DENSITY = 0.6  # of green, below which nothing is a nucleus
 _ROOM = 52  # pixels of cytoplasm that a nucleus may have on a side
 _TYPICAL_RED_CELL = np.array([0.36, 0.47, 0.22])  # optical density, where an image shows none
 _ENOUGH_RED = 75  # pixels of every second row and column, to measure red cells by
-_LEAST_EXCESS = (
-    0.06  # of red that the proportion of red cells does not explain, in cytoplasm, whatever the noise
-)
-_LEAST_HUE = (
-    0.22  # of that excess over the density of red; polychromatic red cells reach 0.2, nuclei 0.2 to 0.4
-)
+# Least density of red in cytoplasm that the proportion of red cells does not explain, whatever the noise; and the same
+# over the density of red. Polychromatic red cells reach a hue of 0.2, nuclei have 0.2 to 0.4.
+_LEAST_EXCESS, _LEAST_HUE = 0.06, 0.22
 _NUCLEAR_HUE = 0.1  # the same of a nucleus: overlapping red cells are as dark, and have 0
 _BLUE = (1.0, 1.3)  # density of green over density of red in cytoplasm; nuclei have 1.4 to 1.9
 _ENOUGH_BLUE = 60  # pixels, to measure that ratio by
