@@ -22,15 +22,14 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_cells_are_measured_and_counted(cohort: Path, tmp_path: Path, run: Run) -> None:
     cache = tmp_path / "c.h5"
-    ran = run(
-        "extract", cohort, "--cache", cache, "--backbone", "morphology", "--features", "chromatin,shape"
-    )
+    command = ("extract", cohort, "--cache", cache, "--backbone", "morphology", "--folds", 3)
+    ran = run(*command, "--features", "chromatin,shape")
     assert ran.code == 0, ran.err
     assert "encoding morphology, 24 images × 46 features" in ran.out
     assert "of 24 cells whole" in ran.out
     assert "weights: none: measurements of the cell (shape, chromatin)" in ran.out
     assert "morphology: " in run("info", cache).out
-    again = run("extract", cohort, "--cache", cache, "--backbone", "morphology", "--folds", 3)
+    again = run(*command)
     assert "already complete" in again.out
     assert "of 24 cells whole" in again.out
 
