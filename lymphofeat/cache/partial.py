@@ -105,13 +105,14 @@ class PartialEncoding:
         for b in np.flatnonzero(done):
             rows = self._rows(spec, int(b), len(digests))
             target = wanted.get(tuple(digests[rows]))
+            flags = None if quality is None else quality[rows]
             if target is not None and _is_as_written(
-                features[rows], None if checks is None else int(checks[b])
+                features[rows], None if checks is None else int(checks[b]), flags
             ):
                 new["features"][self._rows(spec, target)] = features[rows]
-                if quality is not None:
-                    new["quality"][self._rows(spec, target)] = quality[rows]
-                new["checks"][target], new["done"][target] = _check(features[rows]), 1
+                if flags is not None:
+                    new["quality"][self._rows(spec, target)] = flags
+                new["checks"][target], new["done"][target] = _check(features[rows], flags), 1
                 kept += 1
         lost = int(np.count_nonzero(done)) - kept
         if lost:
@@ -166,7 +167,7 @@ class PartialEncoding:
             self.quality[rows] = quality
         self._features[rows] = features
         if self._checks is not None:
-            self._checks[block] = _check(self._features[rows])
+            self._checks[block] = _check(self._features[rows], self._flags(rows))
         self._done[block] = 1
 
     def replace_rows(self, images: NDArray[np.int64], features: NDArray[np.float32]) -> None:
@@ -174,12 +175,17 @@ class PartialEncoding:
         self._features[images] = features
         for block in np.unique(images // self.spec.block).tolist():
             if self._checks is not None:
-                self._checks[block] = _check(self._features[self.rows(block)])
+                rows = self.rows(block)
+                self._checks[block] = _check(self._features[rows], self._flags(rows))
 
     def _is_as_written(self, block: int) -> bool:
+        rows, checks = self.rows(block), self._checks
         return _is_as_written(
-            self._features[self.rows(block)], None if self._checks is None else int(self._checks[block])
+            self._features[rows], None if checks is None else int(checks[block]), self._flags(rows)
         )
+
+    def _flags(self, rows: slice) -> NDArray[np.uint8] | None:
+        return None if self._quality is None else self.quality[rows]
 
     def flush(self) -> None:
         """Bring what was written to the disk (a kill needs no flush; a power cut does)."""
@@ -239,13 +245,16 @@ def _mapped(
     return features, done, map_dataset(path, group["checks"], mode) if "checks" in group else None
 
 
-def _check(features: NDArray[np.float32]) -> int:
-    return zlib.crc32(np.ascontiguousarray(features).data.cast("B"))
+def _check(features: NDArray[np.float32], quality: NDArray[np.uint8] | None = None) -> int:
+    of_features = zlib.crc32(np.ascontiguousarray(features).data.cast("B"))
+    return of_features if quality is None else zlib.crc32(quality.tobytes(), of_features)
 
 
-def _is_as_written(features: NDArray[np.float32], check: int | None) -> bool:
+def _is_as_written(
+    features: NDArray[np.float32], check: int | None, quality: NDArray[np.uint8] | None = None
+) -> bool:
     """By the checksum; without one, by what no block that was written can hold."""
-    return not _is_bad(features).any() if check is None else _check(features) == check
+    return not _is_bad(features).any() if check is None else _check(features, quality) == check
 
 
 def _is_bad(features: NDArray[np.float32]) -> NDArray[np.bool_]:

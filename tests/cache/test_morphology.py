@@ -126,6 +126,23 @@ def test_a_kill_while_failed_cells_are_replaced_loses_nothing(
     assert len(digests) == 1
 
 
+def test_flags_that_a_power_cut_lost_are_measured_again(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blank(cohort, 2, slice(1))
+    path = tmp_path / "c.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(PartialEncoding, "replace_rows", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            extract_morphology(cohort, path, settings=SETTINGS)
+    with h5py.File(path.with_name("c.h5.morphology.partial"), "r+") as file:
+        file["encodings/morphology/quality"][:] = 0  # rows, checksums and flags of blocks are there
+    summary = extract_morphology(cohort, path, settings=SETTINGS)
+    assert summary.quality is not None
+    assert summary.quality[NO_NUCLEUS] == 1
+    assert np.isfinite(open_cache(path).encodings["morphology"].features).all()
+
+
 def test_a_cell_without_nucleus_gets_its_patients_median_and_a_flag(cohort: Cohort, tmp_path: Path) -> None:
     blank(cohort, 2, slice(1))
     summary = extract_morphology(cohort, tmp_path / "c.h5", settings=SETTINGS)
