@@ -1,5 +1,6 @@
 """The numbers of an encoder in a file: reading them, naming them, and what they are of."""
 
+import json
 import pickle
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from ..errors import LeakageError, WeightsError
 __all__ = ["ABOUT", "OWN_PREFIXES", "WRAPPERS", "is_trained", "read_state", "state_digest"]
 
 ABOUT = "lymphofeat"  # the metadata key of these files
+_EVERY_FOLD = "all"  # what one says that it is blind to if it learnt from no label
 WRAPPERS = (
     "state_dict",
     "model_state_dict",
@@ -26,12 +28,20 @@ OWN_PREFIXES = ("module.", "_orig_mod.")  # what torch itself puts before names:
 
 
 def is_trained(path: Path) -> bool:
-    """Whether the safetensors file at `path` holds a fine-tuned encoder of this program."""
+    """Whether the safetensors file at `path` holds a fine-tuned or adapted encoder of this program."""
+    return _about(path) is not None
+
+
+def _about(path: Path) -> dict[str, Any] | None:
+    """What such a file says of its encoder; None of any other file."""
     try:
         with safe_open(path, "pt") as file:
-            return ABOUT in (file.metadata() or {})
+            text = (file.metadata() or {}).get(ABOUT)
+        return None if text is None else dict(json.loads(text))
     except (SafetensorError, OSError):
-        return False
+        return None
+    except (ValueError, TypeError):  # one whose description is damaged
+        return {}
 
 
 def state_digest(state: Mapping[str, Tensor]) -> str:
@@ -74,11 +84,18 @@ def _read(path: Path) -> Any:
 
 
 def _refuse_trained(path: Path) -> None:
-    if is_trained(path):
-        raise LeakageError(
-            f"{path} was fine-tuned on a cohort's labels, and as start weights it would pass for an encoder that saw "
-            "none; start from the weights that it was trained from."
+    about = _about(path)
+    if about is None:
+        return
+    if about.get("blind_to") == _EVERY_FOLD:
+        raise WeightsError(
+            f"{path} was adapted to the images of a cohort, and features from it as start weights would not say so; "
+            "start from the weights that it was adapted from."
         )
+    raise LeakageError(
+        f"{path} was fine-tuned on a cohort's labels, and as start weights it would pass for an encoder that saw "
+        "none; start from the weights that it was trained from."
+    )
 
 
 def _unwrapped(path: Path, raw: Any, wrappers: Sequence[str] = WRAPPERS) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from lymphofeat.cache.trainings import encoders_folder
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.encoder.backbones import backbone_named, untrained
 from lymphofeat.encoder.pixels import read_block
-from lymphofeat.errors import CacheError, InputError, StaleCacheError
+from lymphofeat.errors import CacheError, InputError, StaleCacheError, WeightsError
 from lymphofeat.progress import Silent
 from lymphofeat.training.recipe_file import change_recipe, find_recipe
 from lymphofeat.training.trained import load_trained
@@ -149,6 +149,13 @@ def test_features_are_those_of_the_kept_network_whose_batch_norm_follows_the_coh
     before = untrained(backbone_named("small-cnn"), 0).state_dict()
     after = trained.network.backbone.state_dict()
     assert all(not torch.equal(before[key], after[key]) for key in before)
+
+
+def test_an_adapted_network_is_refused_as_start_weights_for_what_it_is(cohort: Cohort, cache: Path) -> None:
+    """Not as one that saw labels."""
+    weights = encoders_folder(cache) / f"{NAME}.safetensors"
+    with pytest.raises(WeightsError, match="was adapted to the images of a cohort"):
+        extract_frozen(cohort, cache, replace(FROZEN, weights=str(weights)))
 
 
 def test_seed_and_images_decide(cohort: Cohort, cache: Path, tmp_path: Path) -> None:

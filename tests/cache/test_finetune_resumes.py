@@ -1,12 +1,7 @@
 """Fine-tuning goes on where it was stopped: kills, interruptions, full disks, another version of torch."""
 
-import contextlib
-import random
 import resource
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,13 +13,8 @@ from lymphofeat.cohort.model import Cohort
 from lymphofeat.errors import InputError
 from lymphofeat.progress import Silent
 
-from ..helpers.finetuned import (
-    ENCODER_FAMILY,
-    SETTINGS,
-    Heard,
-    assert_same,
-    leftovers,
-)
+from ..helpers.finetuned import ENCODER_FAMILY, SETTINGS, Heard, assert_same, leftovers
+from ..helpers.killed import killed_runs, run
 
 
 @pytest.mark.parametrize("broken", [True, False])
@@ -59,50 +49,9 @@ def test_an_unreadable_image_midway_loses_nothing(cohort: Cohort, tmp_path: Path
     assert not list(encoders_folder(tmp_path / "c.h5").glob("*"))
 
 
-RUN = """
-import sys
-from pathlib import Path
-from lymphofeat.cache.finetune import extract_finetuned
-from tests.helpers.finetuned import SETTINGS
-from tests.helpers.simulated import noise_cohort
-extract_finetuned(noise_cohort(Path(sys.argv[1])), Path(sys.argv[2]), SETTINGS)
-"""
-
-
-def run(cohort: Path, cache: Path, **options: object) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-c", RUN, str(cohort), str(cache)]
-    return subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, **options)  # type: ignore[call-overload]
-
-
-def killed_runs(cohort: Cohort, tmp_path: Path, kills: int) -> None:
-    """Kill a fine-tuning at random moments, again and again, until it finishes: the same bits as an unbroken one."""
-    rng = random.Random(0)
-    began = time.monotonic()
-    process = run(cohort.root, tmp_path / "whole" / "c.h5")
-    _, error = process.communicate()
-    assert process.returncode == 0, error.decode()
-    whole = time.monotonic() - began
-    killed, attempt = 0, 0
-    while killed < kills:
-        path = tmp_path / f"broken{attempt}" / "c.h5"
-        finished = False
-        while not finished:
-            process = run(cohort.root, path)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=whole * (0.4 + 0.7 * rng.random()))
-            process.send_signal(signal.SIGKILL)  # of no effect on one that has ended
-            _, error = process.communicate()
-            finished = process.returncode == 0
-            assert finished or process.returncode == -signal.SIGKILL, error.decode()
-            killed += not finished
-        assert_same(path, tmp_path / "whole" / "c.h5")
-        assert leftovers(path.parent) == []
-        attempt += 1
-
-
 @pytest.mark.slow
 def test_ten_kills(cohort: Cohort, tmp_path: Path) -> None:
-    killed_runs(cohort, tmp_path, kills=10)
+    killed_runs("finetuned", cohort, tmp_path, kills=10)
 
 
 def test_what_a_killed_run_was_writing_is_removed(cohort: Cohort, tmp_path: Path) -> None:
@@ -155,7 +104,7 @@ def test_a_full_disk_leaves_nothing_half_written(cohort: Cohort, tmp_path: Path,
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     path = tmp_path / "out" / "c.h5"
-    process = run(cohort.root, path, preexec_fn=small_disk)
+    process = run("finetuned", cohort.root, path, preexec_fn=small_disk)
     _, error = process.communicate()
     assert process.returncode != 0
     assert any(words in error.decode() for words in ("File too large", "disk is full", "No space left"))
