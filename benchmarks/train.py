@@ -34,10 +34,10 @@ from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned
 from lymphofeat.cohort import read_cohort
 from lymphofeat.cohort.fingerprint import image_digests
 from lymphofeat.cohort.model import Cohort
-from lymphofeat.encoder.backbone import IMAGENET_MEAN, IMAGENET_STD
 from lymphofeat.encoder.backbones import BACKBONES, untrained
 from lymphofeat.encoder.frozen import DTYPES, has_fast_bfloat16
 from lymphofeat.encoder.pixels import Preprocessing
+from lymphofeat.encoder.preparation import IMAGENET_MEAN, IMAGENET_STD
 from lymphofeat.parallel import disable_malloc_trim, usable_cores
 from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 from lymphofeat.training.augment import Augmenter, AugmentSpec

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..encoder.preparation import preparation_text
 from ..estimates.scores import ClassWeights, Interval, bootstrap
 from ..estimates.subgroups import FEWEST, describe_subgroups
 from ..final.handover import FinalModel
@@ -120,12 +121,15 @@ def _heads(model: FinalModel, about: Mapping[str, Any]) -> str:
     alike = not about.get("seen")  # one encoder per fit
     for record in about["encoders"][:1] if alike else about["encoders"]:
         several = f", {len(about['encoders'])} of them" if alike and len(about["encoders"]) > 1 else ""
-        lines.append(
-            f"- encoder: {record['backbone']} ({record['origin']}), centre crop of {record['crop']} pixels{several}"
-        )
+        lines.append(f"- encoder: {record['backbone']} ({record['origin']}), {_preparation(record)}{several}")
     if not about["encoders"]:
         lines.append("- no images are used")
     return "\n".join(lines)
+
+
+def _preparation(record: Mapping[str, Any]) -> str:
+    known = record if record["kind"] == "network" else {**record, "mean": None}  # others are not normalised
+    return preparation_text(known)
 
 
 def _training(about: Mapping[str, Any], table: TrainingRanges) -> str:

@@ -57,6 +57,7 @@ class EncoderRecord:
         digest: of its tensors; "" for colour.
         bits: how many bits the training images of 16 used; None where they had 8, or used all 16.
         groups, features_version: of measured cells, what is measured and by which definitions.
+        input_size: the side that the crop is scaled to; None where it is not.
     """
 
     kind: str
@@ -73,6 +74,7 @@ class EncoderRecord:
     bits: int | None = None
     groups: tuple[str, ...] = ()
     features_version: int | None = None
+    input_size: int | None = None
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "EncoderRecord":
@@ -115,6 +117,7 @@ def record_of(cache: Cache, encoding: Encoding, network: nn.Module | None) -> En
         bits=None if seen.get("bits") is None else int(seen["bits"]),
         groups=tuple(about.get("groups", ())),
         features_version=about.get("features_version"),
+        input_size=None if seen.get("input_size") is None else int(seen["input_size"]),
     )
 
 
@@ -231,7 +234,12 @@ def rebuild(record: EncoderRecord, content: bytes | None, path: Path, device: to
     if state_digest(network.state_dict()) != record.digest:
         raise BundleError(f"{path} holds other weights than the bundle was made with; export it again.")
     preprocessing = ColourPreprocessing(
-        record.crop, record.mean, record.std, record.grey, record.normalise_stain
+        record.crop,
+        record.mean,
+        record.std,
+        record.grey,
+        record.normalise_stain,
+        input_size=record.input_size,
     )
     return FrozenEncoder(network, preprocessing, device, DTYPES[record.dtype])
 

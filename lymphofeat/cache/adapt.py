@@ -16,7 +16,7 @@ from ..training.recipe import Recipe
 from .encoder_family import encoder_family_of
 from .encoder_trainer import encode_encoder_family
 from .extract import ExtractSettings, writer_for
-from .finetune import recipe_of, settings_from
+from .finetune import check_trainable, recipe_of, settings_from
 from .writer import CacheWriter
 
 __all__ = ["AdaptSettings", "AdaptSummary", "adapt_settings_from", "encode_adapted", "extract_adapted"]
@@ -124,7 +124,7 @@ def extract_adapted(
         OSError: the disk is full.
     """
     settings, progress = settings or AdaptSettings(), progress or Silent()
-    recipe_of(settings.recipe, label_free=True)  # before any file is read
+    check_trainable(recipe_of(settings.recipe, label_free=True), settings.extract)  # before any file is read
     with writer_for(cohort, Path(cache), settings.extract, force=force, progress=progress) as writer:
         return encode_adapted(writer, cohort, settings, default=default, workers=workers, progress=progress)
 

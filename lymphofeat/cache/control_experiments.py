@@ -11,7 +11,8 @@ from ..encoder.morphology.features import BACKGROUND, MORPHOLOGY, SIDE
 from ..encoder.pixels import recorded_depth
 from ..progress import Progress, Silent
 from .encoding import Encoding
-from .extract import ExtractSettings, encode_frozen, fill, start_of, whole_seconds, writer_for
+from .extract import ExtractSettings, encode_frozen, start_of, writer_for
+from .filling import fill, whole_seconds
 from .layout import EncodingSpec
 from .morphology import encode_morphology, encoding_name
 from .reader import Cache, open_cache
@@ -66,15 +67,19 @@ def is_untrained(encoding: Encoding) -> bool:
 def missing_controls(cache: Cache | None, settings: ExtractSettings) -> list[ExtractSettings | str]:
     """The control experiments that the cache lacks: settings of an untrained encoder, or the name of an encoding.
 
-    Every backbone and crop that some encoder of the cache has wants its untrained double; a cache without any, and
-    no cache, that of `settings`. Every cache wants `COLOUR`, and one with measured cells `MORPHOLOGY_BACKGROUND`.
+    Every backbone, crop and input size that some encoder of the cache has wants its untrained double; a cache without
+    any, and no cache, that of `settings`. Every cache wants `COLOUR`, and one with measured cells
+    `MORPHOLOGY_BACKGROUND`.
     """
     encodings: Sequence[Encoding] = [] if cache is None else list(cache.encodings.values())
     wanted = {_shape(e, settings) for e in encodings if e.attrs.get("backbone") in BACKBONES}
     there = {_shape(e, settings) for e in encodings if is_untrained(e)}
+    usual = (settings.backbone, settings.crop, settings.input_size or 0)
     missing: list[ExtractSettings | str] = [
-        replace(settings, backbone=backbone, crop=crop, weights="none", seed=RANDOM_SEED)
-        for backbone, crop in sorted((wanted or {(settings.backbone, settings.crop)}) - there)
+        replace(
+            settings, backbone=backbone, crop=crop, input_size=size or None, weights="none", seed=RANDOM_SEED
+        )
+        for backbone, crop, size in sorted((wanted or {usual}) - there)
     ]
     if any(map(is_morphology, encodings)) and not any(map(is_slide_only, encodings)):
         missing.append(MORPHOLOGY_BACKGROUND)
@@ -152,9 +157,11 @@ def _measured_side(cache: Cache | None) -> int:
     return int(encodings[0].attrs["preprocessing"]["crop"]) if encodings else SIDE
 
 
-def _shape(encoding: Encoding, settings: ExtractSettings) -> tuple[str, int]:
+def _shape(encoding: Encoding, settings: ExtractSettings) -> tuple[str, int, int]:
+    """Backbone, crop, and the size that the crop is scaled to, or 0."""
     preprocessing = encoding.attrs.get("preprocessing") or {}
-    return str(encoding.attrs["backbone"]), int(preprocessing.get("crop", settings.crop))
+    crop, size = preprocessing.get("crop", settings.crop), preprocessing.get("input_size", 0)
+    return str(encoding.attrs["backbone"]), int(crop), int(size)
 
 
 def with_folds_of(cache: Path, settings: ExtractSettings) -> ExtractSettings:

@@ -36,8 +36,11 @@ from ..training.sources import ActivationSource, PixelSource, Source
 from ..training.train import LearningPatients, train_encoder
 from ..training.trained import load_trained, save_trained, trained_about
 from ..training.vicreg import ViewNetwork
+from .arithmetic import AUTO, float32_instead, lacks_bfloat16
 from .encoder_family import EncoderFamily
-from .extract import ExtractSettings, fill, float32_instead, lacks_bfloat16
+from .extract import ExtractSettings
+from .family_dtype import family_dtype
+from .filling import fill
 from .layout import EVERY_FOLD
 from .members import Member
 from .training_estimate import training_estimate
@@ -78,9 +81,12 @@ def encode_encoder_family(
         return [m for m in encoders.members(nested=nested) if not writer.holds(encoders.spec(m))]
 
     disable_malloc_trim()
+    if settings.dtype == AUTO:
+        dtype = family_dtype(writer, cohort, family_of, settings, progress, nested=nested)
+        settings = replace(settings, dtype=dtype)
     encoders = family_of(settings)
     to_do = waiting()
-    if to_do and lacks_bfloat16(settings, encoders.device):
+    if to_do and lacks_bfloat16(settings.dtype, encoders.device, emulate=settings.emulate_bfloat16):
         progress.note(float32_instead(encoders.name))
         encoders = family_of(replace(settings, dtype="float32"))
         to_do = waiting()

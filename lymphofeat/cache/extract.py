@@ -1,10 +1,7 @@
 """`extract`: a cohort in, an encoding in the cache out; goes on where an earlier run was stopped."""
 
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial as partial_of
 from pathlib import Path
 
 import numpy as np
@@ -17,26 +14,20 @@ from ..cohort.problems import Problems, raise_errors
 from ..encoder.backbones import backbone_named
 from ..encoder.frozen import (
     DTYPES,
-    Block,
-    BlockEncoder,
     FrozenEncoder,
-    Read,
     choose_device,
-    encode_blocks,
     has_fast_bfloat16,
+    seconds_per_image,
 )
 from ..encoder.pixels import Preprocessing, read_block, recorded_depth
 from ..encoder.weights import LoadedWeights, load_weights
 from ..errors import InputError, printable
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
-from ..training.pixel_store import PixelStore
+from .arithmetic import AUTO, KNOWN, TIMED, chosen_dtype, float32_instead, lacks_bfloat16
+from .filling import bits_of, fill, whole_seconds
 from .layout import CohortTables, EncodingSpec, make_folds
-from .partial import PartialEncoding
 from .writer import CacheWriter
-
-FLUSH_EVERY = 30.0  # seconds of work that a power cut may cost
-Write = Callable[[int, np.ndarray], None]  # a block's number, and what the encoder made of it
 
 
 @dataclass(frozen=True)
@@ -48,8 +39,10 @@ class ExtractSettings:
         weights: "imagenet", "none", or a file.
         seed: of the random weights; required with "none".
         crop: pixels, the side of the centre crop.
+        input_size: pixels, the side that the crop is scaled to; None: what the backbone needs, else the crop as it is.
         dtype: "float32" or "bfloat16", of the arithmetic; features are stored as float32. Where the device has no
-            bfloat16 instructions, "bfloat16" means float32 as well, and the encodings say so.
+            bfloat16 instructions, "bfloat16" means float32 as well, and the encodings say so. "auto" goes on with what
+            was begun, and else takes the faster by timing a few images; float32 without bfloat16 instructions.
         emulate_bfloat16: use bfloat16 even there, many times slower, as when another machine's run is to be repeated.
         device: "auto", "cpu", "cuda" or "mps".
         batch_size: images that go through the network together.
@@ -60,7 +53,8 @@ class ExtractSettings:
     weights: str = "imagenet"
     seed: int | None = None
     crop: int = 112
-    dtype: str = "float32"
+    input_size: int | None = None
+    dtype: str = AUTO
     emulate_bfloat16: bool = False
     device: str = "auto"
     batch_size: int = 64
@@ -192,8 +186,13 @@ def start_of(settings: ExtractSettings, progress: Progress) -> Start:
         WeightsError: the weights cannot be had.
     """
     check_settings(settings)
-    device = choose_device(settings.device)
-    weights = load_weights(backbone_named(settings.backbone), settings.weights, settings.seed)
+    device, backbone = choose_device(settings.device), backbone_named(settings.backbone)
+    if backbone.input_size and settings.input_size not in (None, backbone.input_size):
+        raise InputError(
+            f"{backbone.name} takes images of {backbone.input_size} px only; leave --input-size out, and the crop is "
+            "scaled to it."
+        )
+    weights = load_weights(backbone, settings.weights, settings.seed)
     if weights.note:
         progress.note(weights.note)
     return Start(settings, device, weights)
@@ -221,11 +220,11 @@ def encode_frozen(
     progress: Progress,
 ) -> ExtractSummary:
     """As `extract_frozen`, into the cache of a writer that was entered."""
-    settings, device, n_images = start.settings, start.device, writer.tables.n_images
-    depth = recorded_depth(cohort.images)
+    device, n_images, depth = start.device, writer.tables.n_images, recorded_depth(cohort.images)
+    settings = _with_dtype(writer, cohort, start, depth, progress)
     spec = _spec(settings, start.weights, device, depth)
     there = writer.holds(spec)
-    if not there and lacks_bfloat16(settings, device):
+    if not there and lacks_bfloat16(settings.dtype, device, emulate=settings.emulate_bfloat16):
         progress.note(float32_instead(spec.name))
         settings = replace(settings, dtype="float32")
         spec = _spec(settings, start.weights, device, depth)
@@ -246,6 +245,31 @@ def encode_frozen(
     return replace(summary, bfloat16_error=error, slow_bfloat16=not has_fast_bfloat16(device))
 
 
+def _with_dtype(
+    writer: CacheWriter, cohort: Cohort, start: Start, depth: Mapping[str, int], progress: Progress
+) -> ExtractSettings:
+    """The settings with the number format that "auto" stands for."""
+    settings = start.settings
+    if settings.dtype != AUTO:
+        return settings
+
+    specs = {
+        dtype: _spec(replace(settings, dtype=dtype), start.weights, start.device, depth) for dtype in DTYPES
+    }
+    finished = [dtype for dtype, spec in specs.items() if writer.knows(spec)]
+    begun = [dtype for dtype, spec in specs.items() if writer.begun(spec)]
+
+    def measure() -> dict[str, float]:
+        pixels = read_block(
+            cohort.images[: min(TIMED, settings.batch_size)], settings.crop, depth.get("bits", 16)
+        )
+        return seconds_per_image(start.weights.network, _preprocessing(settings), start.device, pixels)
+
+    emulate = settings.emulate_bfloat16
+    dtype = chosen_dtype(finished, begun, start.device, measure, progress, emulate=emulate)
+    return replace(settings, dtype=dtype)
+
+
 def _weights_file(settings: ExtractSettings) -> dict[str, str]:
     """Where the weights' file lay, so that an exported model finds it again; not part of what the encoding is."""
     if settings.weights in ("imagenet", "none"):
@@ -259,29 +283,26 @@ def check_settings(settings: ExtractSettings) -> None:
     Raises:
         InputError: one of them is not possible.
     """
-    if settings.dtype not in DTYPES:
-        raise InputError(f"dtype {settings.dtype!r} is not known; use {' or '.join(DTYPES)}.")
-    for name, least in (("crop", 32), ("batch_size", 1), ("n_folds", 2), ("n_repeats", 1)):
-        if getattr(settings, name) < least:
-            raise InputError(f"{name} is {getattr(settings, name)}; it must be at least {least}.")
-
-
-def lacks_bfloat16(settings: ExtractSettings, device: torch.device) -> bool:
-    """Whether bfloat16 is asked for where the device lacks it, and float32 will do."""
-    return settings.dtype == "bfloat16" and not (settings.emulate_bfloat16 or has_fast_bfloat16(device))
-
-
-def float32_instead(name: str) -> str:
-    """What to tell a user of whom `lacks_bfloat16` is true."""
-    return (
-        f"{name}: this machine has no bfloat16 instructions and would be many times slower with it, so float32 is "
-        "used; --emulate-bfloat16 insists on bfloat16."
-    )
+    if settings.dtype not in KNOWN:
+        raise InputError(f"dtype {settings.dtype!r} is not known; use one of {', '.join(KNOWN)}.")
+    for name, least in (
+        ("crop", 32),
+        ("input_size", 32),
+        ("batch_size", 1),
+        ("n_folds", 2),
+        ("n_repeats", 1),
+    ):
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise InputError(f"{name} is {value}; it must be at least {least}.")
 
 
 def _preprocessing(settings: ExtractSettings) -> Preprocessing:
     backbone = backbone_named(settings.backbone)
-    return Preprocessing(settings.crop, backbone.mean, backbone.std)
+    side = settings.input_size or backbone.input_size or settings.crop
+    return Preprocessing(
+        settings.crop, backbone.mean, backbone.std, input_size=None if side == settings.crop else side
+    )
 
 
 def _spec(
@@ -290,6 +311,8 @@ def _spec(
     backbone, preprocessing = backbone_named(settings.backbone), _preprocessing(settings)
     label = weights.label.removeprefix(f"{backbone.name}-")
     crop = "" if settings.crop == ExtractSettings.crop else f"-crop{settings.crop}"
+    if preprocessing.input_size:
+        crop = f"-crop{settings.crop}-input{preprocessing.input_size}"
     name = f"{backbone.name}-{label}{crop}{'' if settings.dtype == 'float32' else '-' + settings.dtype}"
     about = {
         "recipe": "frozen",
@@ -300,6 +323,7 @@ def _spec(
             "crop": preprocessing.crop,
             "mean": list(preprocessing.mean),
             "std": list(preprocessing.std),
+            **({"input_size": preprocessing.input_size} if preprocessing.input_size else {}),
             **depth,
         },
         "dtype": settings.dtype,
@@ -307,71 +331,6 @@ def _spec(
         "torch": str(torch.__version__),
     }
     return EncodingSpec(name, name, backbone.dim, settings.batch_size, None, about)
-
-
-def bits_of(spec: EncodingSpec) -> int:
-    """How many bits of 16-bit images an encoding uses; see `lymphofeat.cohort.decoding.bit_depth`."""
-    return int(spec.about["preprocessing"].get("bits", 16))
-
-
-def whole_seconds(seconds: float, n_before: int, n_images: int) -> float:
-    """What an unbroken run would have taken, by the rate of this one; NaN if there was nothing left to do."""
-    return seconds * n_images / (n_images - n_before) if n_before < n_images else float("nan")
-
-
-def fill(
-    partial: PartialEncoding,
-    cohort: Cohort,
-    encoder: BlockEncoder,
-    workers: int | None,
-    progress: Progress,
-    pixels: PixelStore | None = None,
-    *,
-    read: Read | None = None,
-    write: Write | None = None,
-) -> float:
-    """Encode the missing blocks, from the stored pixels where there are some; seconds it took.
-
-    Args:
-        partial: the encoding.
-        cohort, encoder, workers, progress, pixels: with what.
-        read: how a block's files become pixels, instead of by `read_block`.
-        write: how a block's features are stored, instead of by `partial.write`.
-    """
-    images, total = cohort.images, partial.tables.n_images
-    if partial.note:
-        progress.note(f"{partial.note}.")
-    blocks: list[Block]
-    if pixels is None:
-        read = read or partial_of(read_block, bits=bits_of(partial.spec))
-        blocks = [(b, images[partial.rows(b)]) for b in partial.pending]
-    else:
-        read = pixels.centre
-        blocks = [(b, range(*partial.rows(b).indices(total))) for b in partial.pending]
-    progress.start("encoding", total, "images", partial.n_done)
-    start = time.perf_counter()
-    try:
-        encode_blocks(
-            encoder, blocks, _sink(partial, write or partial.write, progress), workers=workers, read=read
-        )
-    finally:
-        progress.stop()
-        partial.flush()
-    return time.perf_counter() - start
-
-
-def _sink(partial: PartialEncoding, write: Write, progress: Progress) -> Callable[[int, np.ndarray], None]:
-    lock, flushed = threading.Lock(), [time.monotonic()]
-
-    def sink(block: int, features: np.ndarray) -> None:
-        write(block, features)
-        with lock:
-            progress.advance(len(features))
-            if time.monotonic() - flushed[0] > FLUSH_EVERY:
-                partial.flush()
-                flushed[0] = time.monotonic()
-
-    return sink
 
 
 def _summary(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cohort.model import Cohort
+from ..encoder.backbones import backbone_named
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
@@ -21,6 +22,7 @@ from .writer import CacheWriter
 __all__ = [
     "FinetuneSettings",
     "FinetuneSummary",
+    "check_trainable",
     "extract_finetuned",
     "settings_from",
 ]
@@ -157,9 +159,28 @@ def extract_finetuned(
         OSError: the disk is full.
     """
     settings, progress = settings or FinetuneSettings(), progress or Silent()
-    recipe_of(settings.recipe, label_free=False)  # before any file is read
+    check_trainable(recipe_of(settings.recipe, label_free=False), settings.extract)  # before any file is read
     with writer_for(cohort, Path(cache), settings.extract, force=force, progress=progress) as writer:
         return encode_finetuned(writer, cohort, settings, workers=workers, progress=progress)
+
+
+def check_trainable(recipe: Recipe, settings: ExtractSettings) -> None:
+    """Look at the settings before any work is done: images are trained on at the size of their crop.
+
+    Raises:
+        InputError: images would have to be scaled.
+    """
+    crop, backbone = recipe.training.crop, backbone_named(recipe.network.backbone)
+    if backbone.input_size not in (None, crop):
+        raise InputError(
+            f"{backbone.name} takes images of {backbone.input_size} px, and training takes the centre crop of "
+            f"{crop} px as it is; give --frozen, or --crop {backbone.input_size}."
+        )
+    if settings.input_size not in (None, crop):
+        raise InputError(
+            "--input-size scales images for the frozen encoder, and training takes the crop as it is; give --frozen, "
+            "or leave --input-size out."
+        )
 
 
 def recipe_of(named: Recipe | str, *, label_free: bool) -> Recipe:

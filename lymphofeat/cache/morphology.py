@@ -24,7 +24,8 @@ from ..encoder.pixels import recorded_depth
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
-from .extract import ExtractSettings, ExtractSummary, bits_of, fill, whole_seconds, writer_for
+from .extract import ExtractSettings, ExtractSummary, writer_for
+from .filling import bits_of, fill, whole_seconds
 from .layout import CohortTables, EncodingSpec
 from .partial import PartialEncoding
 from .writer import CacheWriter

@@ -14,7 +14,7 @@ from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
 from .adapt import AdaptSettings, AdaptSummary, adapt_settings_from, encode_adapted
 from .extract import ExtractSettings, ExtractSummary, encode_frozen, start_of, writer_for
-from .finetune import FinetuneSummary, encode_finetuned, settings_from
+from .finetune import FinetuneSummary, check_trainable, encode_finetuned, recipe_of, settings_from
 from .morphology import check_morphology, extract_morphology
 
 __all__ = ["ExtractOptions", "Extraction", "adapt", "extract", "finetune"]
@@ -34,6 +34,7 @@ class ExtractOptions(TypedDict, total=False):
     features: str | Sequence[str] | None
     seed: int | None
     crop: int | None
+    input_size: int | None
     batch_size: int
     device: str
     dtype: str
@@ -78,9 +79,10 @@ def extract(
     features: str | Sequence[str] | None = None,
     seed: int | None = None,
     crop: int | None = None,
+    input_size: int | None = None,
     batch_size: int = 64,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     emulate_bfloat16: bool = False,
     n_folds: int | None = None,
     fold_seed: int = 0,
@@ -104,6 +106,8 @@ def extract(
         recipe: how to train: a name that `lymphofeat recipes` lists, or a file; "default", or with `adapt` "adapt", if
             None.
         epochs, train_from, backbone, crop, n_folds: instead of the recipe's; see `lymphofeat extract --help`.
+        input_size: side in pixels that the crop is scaled to for the frozen encoder; None: what the network needs, else
+            no scaling.
         nested: also encoders that are blind to two folds, for nested cross-validation.
         name: of the fine-tuned encoder family, or of the adapted encoding.
         weights: "imagenet", "none" (untrained: a control experiment, needs `seed`), or a file.
@@ -112,7 +116,7 @@ def extract(
         seed: of random weights and of training; 0 if None.
         batch_size: images that go through the network together.
         device: "auto", "cpu", "cuda" or "mps".
-        dtype, emulate_bfloat16: of the arithmetic, "float32" or "bfloat16"; see `ExtractSettings`.
+        dtype, emulate_bfloat16: of the arithmetic, "auto", "float32" or "bfloat16"; see `ExtractSettings`.
         fold_seed: of the folds.
         force: replace what is there and does not fit; train anew.
         workers: threads that decode and encode, by default one per core.
@@ -149,6 +153,7 @@ def extract(
                 "train_from": train_from is not None,
                 "nested": nested,
                 "name": name is not None,
+                "input_size": input_size is not None,
             },
         )
         found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
@@ -169,9 +174,11 @@ def extract(
         "recipe": recipe, "epochs": epochs, "train_from": train_from, "nested": nested, "name": name,
         "weights": weights, "backbone": backbone, "seed": seed, "crop": crop, "batch_size": batch_size,
         "device": device, "dtype": dtype, "emulate_bfloat16": emulate_bfloat16, "n_folds": n_folds,
-        "fold_seed": fold_seed,
+        "fold_seed": fold_seed, "input_size": input_size,
     }  # fmt: skip
     settings = adapt_settings_from(with_test=with_test, **options) if adapt else settings_from(**options)
+    if not frozen:
+        check_trainable(recipe_of(settings.recipe, label_free=adapt), settings.extract)
     found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
     for note in reading_notes(found.images, settings.extract.crop):
         told.note(note)

@@ -121,6 +121,17 @@ class CacheWriter:
             )
         return True
 
+    def knows(self, spec: EncodingSpec) -> bool:
+        """As `holds`; an encoding of that name with other settings does not count."""
+        try:
+            return self.holds(spec)
+        except StaleCacheError:
+            return False
+
+    def begun(self, spec: EncodingSpec) -> bool:
+        """Whether a partial file of that name would be gone on with or complained of; never so with `force`."""
+        return not self.force and self.partial_path(spec.name).exists()
+
     def begin(self, spec: EncodingSpec) -> PartialEncoding:
         """The partial encoding of `spec`: what an earlier run left of it, or, with `force` or without one, a new one.
 

@@ -52,12 +52,15 @@ from .paths import GivenText
     type=click.IntRange(32),
     help="Side of the centre crop in pixels (default: from the recipe, else 112).",
 )
+@click.option("--input-size", type=click.IntRange(32),
+              help="Side in pixels that the crop is scaled to, with --frozen (default: what the network needs, else "
+              "no scaling).")  # fmt: skip
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1),
               help="Images per batch when features are computed.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True,
               type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Device to compute on.")  # fmt: skip
-@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]),
-              help="Number format; bfloat16 is twice as fast where the processor has it.")  # fmt: skip
+@click.option("--dtype", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
+              help="Number format; auto takes the faster where the processor has bfloat16.")  # fmt: skip
 @click.option("--emulate-bfloat16", is_flag=True,
               help="Allow bfloat16 where the processor lacks it, many times slower than float32.")  # fmt: skip
 @click.option(
@@ -88,7 +91,7 @@ def extract(
     """
     from ..cache.adapt import AdaptSettings, adapt_settings_from, encode_adapted
     from ..cache.extract import encode_frozen, start_of, writer_for
-    from ..cache.finetune import encode_finetuned, settings_from
+    from ..cache.finetune import check_trainable, encode_finetuned, recipe_of, settings_from
     from ..cohort.read import read_cohort
     from ..cohort.reading import reading_notes
     from ..encoder.morphology.features import MORPHOLOGY
@@ -108,6 +111,8 @@ def extract(
     if features is not None:
         raise click.UsageError(f"--features belongs to --backbone {MORPHOLOGY}; leave one out or give both.")
     settings = adapt_settings_from(with_test=with_test, **options) if adapt else settings_from(**options)
+    if not frozen:
+        check_trainable(recipe_of(settings.recipe, label_free=adapt), settings.extract)
     found, progress = read_cohort(cohort_folder(cohort)), output.progress()
     for note in reading_notes(found.images, settings.extract.crop):
         progress.note(note)
@@ -123,6 +128,7 @@ def extract(
 
 _FOR_NETWORKS = (
     "adapt", "weights", "seed", "recipe", "epochs", "train_from", "nested", "name", "dtype", "emulate_bfloat16",
+    "input_size",
 )  # fmt: skip
 
 

@@ -5,13 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Backbone", "Layout"]
+from .preparation import IMAGENET_MEAN, IMAGENET_STD
 
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-
-
-IMAGENET_STD = (0.229, 0.224, 0.225)
+__all__ = ["Backbone", "Layout"]
 
 
 @dataclass(frozen=True)

@@ -121,13 +121,14 @@ class ColourPreprocessing(Preprocessing):
     normalise_stain: bool = False
 
     def normalise(self, pixels: Tensor, dtype: torch.dtype) -> Tensor:
-        """(B, crop, crop, 3) uint8 → (B, 3, crop, crop) `dtype` in channels-last memory, on the same device."""
+        """(B, crop, crop, 3) uint8 → (B, 3, side, side) `dtype` in channels-last memory, on the same device."""
         if not (self.grey or self.normalise_stain):
             return super().normalise(pixels, dtype)
-        out = _empty(len(pixels), self.crop, pixels.device, dtype)
+        exact = torch.float32 if self.side != self.crop else dtype
+        out = _empty(len(pixels), self.crop, pixels.device, exact)
         for part in _parts(pixels):
             out[part] = self.finish(self.fixed(_planar(pixels[part])))
-        return out
+        return self.resized(out).to(dtype)
 
     def fixed(self, x: Tensor) -> Tensor:
         """What is done before jitter: (B, 3, P) → (B, 3, P), in [0, 1]."""

@@ -6,9 +6,11 @@ computed alone by one thread, its features are the same bits whatever the number
 earlier run was interrupted. On an accelerator, threads decode ahead and one stream computes.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..parallel import disable_malloc_trim, thread_pool, usable_cores
+from ..parallel import disable_malloc_trim, thread_pool, torch_threads, usable_cores
 from .folding import folded
 from .pixels import Preprocessing, read_block
 
@@ -25,6 +27,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # Images that pass together through a network of depthwise convolutions on a CPU: these wait for memory, and the
 # activations of so many stay in a core's cache from layer to layer.
 _FEW = 8
+_TIMED = 3  # passes of `seconds_per_image`, of which the fastest counts
 Block = tuple[int, Any]  # its number, and what its images are read from: by default, their files
 Read = Callable[[Any, int], Tensor]  # that, and the crop → (B, crop, crop, 3) uint8
 Sink = Callable[[int, NDArray[np.float32]], None]
@@ -102,6 +105,31 @@ def _example(network: nn.Module, preprocessing: Preprocessing) -> Tensor:
 
 def _is_depthwise(network: nn.Module) -> bool:
     return any(isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in network.modules())
+
+
+def seconds_per_image(
+    network: nn.Module, preprocessing: Preprocessing, device: torch.device, pixels: Tensor
+) -> dict[str, float]:
+    """How long an image takes in each number format, by name; on a CPU with one thread, as each core works.
+
+    Args:
+        network: the encoder's.
+        preprocessing: its own.
+        device: that computes.
+        pixels: (B, crop, crop, 3) uint8, images to time it on, a few.
+    """
+    found = {}
+    with torch_threads(1) if device.type == "cpu" else nullcontext():
+        for name, dtype in DTYPES.items():
+            encoder = FrozenEncoder(network, preprocessing, device, dtype)
+            encoder(pixels)  # the first pass also chooses kernels
+            times = []
+            for _ in range(_TIMED):
+                start = time.perf_counter()
+                encoder(pixels)
+                times.append(time.perf_counter() - start)
+            found[name] = min(times) / len(pixels)
+    return found
 
 
 def encode_blocks(

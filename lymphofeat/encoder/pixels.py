@@ -1,7 +1,7 @@
 """Image files to pixels, the same way for every encoder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from ..cohort.decoding import bit_depth, read_picture
 from ..errors import InputError
@@ -16,21 +17,41 @@ from ..errors import InputError
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Centre crop without resizing, then (pixel / 255 − mean) / std per channel.
+    """Centre crop, scaled for networks that take one size only, and (pixel / 255 − mean) / std per channel.
 
-    The crop keeps the scale of the smear: a cell's size is one of its findings.
+    The crop keeps the scale of the smear: a cell's size is one of its findings. Scaling is bilinear with antialiasing,
+    on the RGB pixels of the crop and of nothing around it, and by the same factor for all images.
+
+    Attributes:
+        crop: px, side of the centre crop.
+        mean, std: of R, G and B.
+        input_size: px, side of what the network sees; None: the crop as it is.
     """
 
     crop: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    input_size: int | None = field(default=None, kw_only=True)
 
     def normalise(self, pixels: Tensor, dtype: torch.dtype) -> Tensor:
-        """(B, crop, crop, 3) uint8 → (B, 3, crop, crop) `dtype` in channels-last memory, on the same device."""
+        """(B, crop, crop, 3) uint8 → (B, 3, S, S) `dtype` in channels-last memory, on the same device; S is `side`."""
         mean = torch.tensor(self.mean, device=pixels.device)
         std = torch.tensor(self.std, device=pixels.device)
         scaled = pixels.to(torch.float32).mul_(1 / (255 * std)).sub_(mean / std)
-        return scaled.to(dtype).permute(0, 3, 1, 2)
+        return self.resized(scaled.permute(0, 3, 1, 2)).to(dtype)
+
+    @property
+    def side(self) -> int:
+        """px, of what the network sees."""
+        return self.input_size or self.crop
+
+    def resized(self, images: Tensor) -> Tensor:
+        """(B, 3, crop, crop) float32 → (B, 3, side, side), channels-last; as it is where the sides are equal."""
+        if self.side == self.crop:
+            return images
+        size = (self.side, self.side)
+        resized = functional.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+        return resized.contiguous(memory_format=torch.channels_last)
 
 
 def read_crop(path: Path, crop: int, bits: int = 16) -> NDArray[np.uint8]:

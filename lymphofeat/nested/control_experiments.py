@@ -110,7 +110,7 @@ def untrained_twin(cache: Cache, encoder_family: str) -> str | None:
     if not _is_trained(first):
         return None
     untrained = [e for e in cache.encodings.values() if is_untrained(e) and _network(e) == _network(first)]
-    alike = [e for e in untrained if _crop(e) == _crop(first)]
+    alike = [e for e in untrained if _scale(e) == _scale(first)]
     return min((e.encoder_family for e in alike or untrained), default=None)
 
 
@@ -158,5 +158,7 @@ def _network(encoding: Encoding) -> str:
     return str(encoding.attrs.get("backbone"))
 
 
-def _crop(encoding: Encoding) -> object:
-    return (encoding.attrs.get("preprocessing") or {}).get("crop")
+def _scale(encoding: Encoding) -> object:
+    """The crop, and the size that it is scaled to."""
+    recorded = encoding.attrs.get("preprocessing") or {}
+    return recorded.get("crop"), recorded.get("input_size")

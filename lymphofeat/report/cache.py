@@ -11,6 +11,7 @@ from ..cache.encoding import Encoding
 from ..cache.reader import Cache
 from ..cohort.problems import counted
 from ..encoder.morphology.quality import BORDER, GOOD, NO_CYTOPLASM, NO_NUCLEUS, counts_of
+from ..encoder.preparation import preparation_text
 from .printing import PlainTable, show
 
 if TYPE_CHECKING:  # torch takes seconds to import, and what they made is shown without it
@@ -112,11 +113,22 @@ def render_cache(cache: Cache, console: Console) -> None:
             show(console, f"  {name}: adapted without labels to the images of the {parts}")
         if encoding.quality is not None:
             show(console, f"  {name}: {quality_text(counts_of(encoding.quality))}")
-    for with_what, names in _computed_with(encodings).items():
-        which = "" if len(names) == len(encodings) else f": {', '.join(names)}"
-        show(console, f"  computed with {with_what}{which}")
+    for what, each in (("images as", _prepared(encodings)), ("computed with", _computed_with(encodings))):
+        for text, names in each.items():
+            which = "" if len(names) == len(encodings) else f": {', '.join(names)}"
+            show(console, f"  {what} {text}{which}")
     for encoder_family in sorted({e.encoder_family for e in cache.stale.values()}):
         show(console, f"  Stale: {cache.why_stale(encoder_family)}")
+
+
+def _prepared(encodings: Mapping[str, Encoding]) -> dict[str, list[str]]:
+    """Preparation of the images in words → names."""
+    found: dict[str, list[str]] = {}
+    for name, encoding in sorted(encodings.items()):
+        recorded = encoding.attrs.get("preprocessing")
+        if isinstance(recorded, Mapping) and "crop" in recorded:
+            found.setdefault(preparation_text(recorded), []).append(name)
+    return found
 
 
 def _computed_with(encodings: Mapping[str, Encoding]) -> dict[str, list[str]]:

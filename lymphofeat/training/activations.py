@@ -245,7 +245,7 @@ def _key(
         "layers": [name for name, _ in lower.named_children()],
         "weights": weights_digest,
         "pixels": [store.digest, store.side],
-        "preprocessing": asdict(augmenter.inference),
+        "preprocessing": {k: v for k, v in asdict(augmenter.inference).items() if v is not None},
         "augmentation": asdict(augmenter.spec),
         "variants": variants,
         "seed": seed if variants > 1 else None,

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lymphofeat.cache import extract, open_cache
+from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import extract_frozen
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.errors import InputError
 
-from ..helpers.extracted import EMULATED, NAME, SETTINGS, Heard, features
+from ..helpers.extracted import EMULATED, NAME, SETTINGS, Heard, features, has_bfloat16
 
 
 def test_the_summary_and_the_file_agree(cohort: Cohort, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_bfloat16_features_are_near_the_float32_ones(cohort: Cohort, tmp_path: P
 
 def test_bfloat16_is_float32_where_the_machine_has_none(cohort, tmp_path, monkeypatch) -> None:
     path = tmp_path / "c.h5"
-    monkeypatch.setattr(extract, "has_fast_bfloat16", lambda device: False)
+    has_bfloat16(monkeypatch, possible=False)
     heard = Heard()
     assert extract_frozen(cohort, path, replace(SETTINGS, dtype="bfloat16"), progress=heard).encoding == NAME
     assert "no bfloat16 instructions" in heard.notes[0]
@@ -72,7 +72,7 @@ def test_bfloat16_is_float32_where_the_machine_has_none(cohort, tmp_path, monkey
 
 
 def test_bfloat16_is_bfloat16_where_the_machine_has_it(cohort, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(extract, "has_fast_bfloat16", lambda device: True)
+    has_bfloat16(monkeypatch, possible=True)
     summary = extract_frozen(cohort, tmp_path / "c.h5", replace(SETTINGS, dtype="bfloat16"))
     assert summary.encoding == f"{NAME}-bfloat16"
     assert not summary.slow_bfloat16
@@ -80,7 +80,7 @@ def test_bfloat16_is_bfloat16_where_the_machine_has_it(cohort, tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"dtype": "float16"}, "use float32 or bfloat16"), ({"crop": 8}, "crop is 8; it must be at least 32"),
+    [({"dtype": "float16"}, "use one of auto, float32, bfloat16"), ({"crop": 8}, "crop is 8; it must be at least 32"),
      ({"batch_size": 0}, "batch_size is 0"), ({"crop": 64}, "smaller than --crop 64"),
      ({"n_folds": 9}, "9 folds need at least 9 reactive persons")],
 )  # fmt: skip

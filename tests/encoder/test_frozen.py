@@ -9,10 +9,10 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from lymphofeat.encoder import frozen
-from lymphofeat.encoder.backbone import IMAGENET_MEAN, IMAGENET_STD
 from lymphofeat.encoder.backbones import BACKBONES, untrained
 from lymphofeat.encoder.frozen import FrozenEncoder, choose_device, encode_blocks
 from lymphofeat.encoder.pixels import Preprocessing
+from lymphofeat.encoder.preparation import IMAGENET_MEAN, IMAGENET_STD
 from lymphofeat.errors import InputError
 
 from ..helpers.simulated import noise_cohort

@@ -31,6 +31,12 @@ class Heard(Silent):
         self.notes.append(text)
 
 
+def has_bfloat16(patch: pytest.MonkeyPatch, *, possible: bool) -> None:
+    """Let the program believe that this machine multiplies bfloat16, or does not."""
+    for module in ("arithmetic", "extract"):
+        patch.setattr(f"lymphofeat.cache.{module}.has_fast_bfloat16", lambda device: possible)
+
+
 def features(path: Path, name: str = NAME) -> np.ndarray:
     return np.array(open_cache(path).encodings[name].features)
 
@@ -64,7 +70,13 @@ def partial_of(path: Path, name: str = NAME) -> Path:
     return path.with_name(f"{path.name}.{name}.partial")
 
 
-def interrupted(cohort: Cohort, path: Path, monkeypatch: pytest.MonkeyPatch, after: int = 3) -> None:
+def interrupted(
+    cohort: Cohort,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after: int = 3,
+    settings: ExtractSettings = SETTINGS,
+) -> None:
     """Run `extract_frozen` until `after` blocks are written, and break it off there."""
     written: list[int] = []
     plain = PartialEncoding.write
@@ -78,4 +90,4 @@ def interrupted(cohort: Cohort, path: Path, monkeypatch: pytest.MonkeyPatch, aft
     with monkeypatch.context() as patch:
         patch.setattr(PartialEncoding, "write", write)
         with pytest.raises(KeyboardInterrupt):
-            extract_frozen(cohort, path, SETTINGS, workers=1)
+            extract_frozen(cohort, path, settings, workers=1)

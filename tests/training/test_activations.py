@@ -9,9 +9,9 @@ from torch import nn
 from torchvision.models import ResNet
 
 from lymphofeat.cohort.fingerprint import image_digests
-from lymphofeat.encoder.backbone import IMAGENET_MEAN, IMAGENET_STD
 from lymphofeat.encoder.backbones import BACKBONES, untrained
 from lymphofeat.encoder.pixels import Preprocessing
+from lymphofeat.encoder.preparation import IMAGENET_MEAN, IMAGENET_STD
 from lymphofeat.encoder.state_dict import state_digest
 from lymphofeat.errors import InputError
 from lymphofeat.training import activations
