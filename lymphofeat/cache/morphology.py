@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..cohort.model import Cohort
 from ..cohort.problems import listing
 from ..encoder.morphology.features import (
+    BACKGROUND,
     DEFAULT_GROUPS,
     GROUPS,
     MORPHOLOGY,
@@ -134,7 +135,7 @@ def encode_morphology(
     _impute(partial, writer.tables)
     quality = partial.quality.copy()
     made = {"seconds": whole_seconds(seconds, n_before, n_images)}
-    writer.finish(partial, made=made, default=default)
+    writer.finish(partial, made=made, default=default and tuple(groups) != BACKGROUND)  # a control experiment
     return _summary(writer, spec, quality, n_before, seconds)
 
 

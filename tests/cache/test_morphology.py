@@ -62,7 +62,8 @@ def test_a_second_run_has_nothing_to_do_and_other_groups_are_another_encoding(
     again = extract_morphology(cohort, path, settings=replace(SETTINGS, batch_size=8))
     assert again.n_before == again.n_images
     assert again.quality is not None
-    for groups in (["shape"], ["colour"], ["background"], list(GROUPS)):
+    extract_morphology(cohort, path, ["background"], SETTINGS)
+    for groups in (["shape"], ["colour"], list(GROUPS)):
         extract_morphology(cohort, path, groups, SETTINGS, default=False)
     cache = open_cache(path)
     assert set(cache.encodings) == {
