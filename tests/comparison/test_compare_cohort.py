@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from lymphofeat.cache import open_cache, save_cache
+from lymphofeat.cache.adapt import AdaptSettings
 from lymphofeat.cache.extract import ExtractSettings
 from lymphofeat.cache.finetune import FinetuneSettings
 from lymphofeat.comparison import compare as compare_module
 from lymphofeat.comparison.compare import compare, compare_cohort
 from lymphofeat.errors import InputError, StaleCacheError
+from lymphofeat.training.recipe_file import find_recipe
 
 from ..helpers.caches import features, patients
 from ..helpers.compared import FROZEN, add_encoding
@@ -74,3 +76,27 @@ def test_recipes_that_are_named_are_trained_once(tmp_path: Path, monkeypatch: py
     with pytest.raises(InputError, match="'half' divides the cohort into 2 folds"):
         compare_cohort(cohort, cache, tmp_path / "r.jsonl", settings=SETTINGS, pipelines=["scratch", "half"])
     assert trained == ["pooled"]
+
+
+def test_a_recipe_without_labels_is_adapted_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cohort, cache, asked = noise_cohort(tmp_path / "data"), tmp_path / "c.h5", []
+
+    def adapt(_: object, path: Path, settings: AdaptSettings, *, progress: object) -> None:
+        asked.append((settings.recipe, settings.with_test))
+        array = np.random.default_rng(0).normal(size=(open_cache(path).tables.n_images, 4))
+        about = {
+            "recipe": find_recipe("adapt").to_dict(),
+            "backbone": "resnet18",
+            "preprocessing": {"crop": 32},
+        }
+        add_encoding(path, "adapt-x", array.astype(np.float32), about)
+
+    monkeypatch.setattr(compare_module, "extract_adapted", adapt)
+    compare_cohort(cohort, cache, tmp_path / "r.jsonl", settings=SETTINGS)
+    with pytest.raises(InputError, match="extract COHORT --adapt --recipe adapt"):
+        compare(cache, tmp_path / "r.jsonl", pipelines=["adapt"])
+    for _ in range(2):
+        found = compare_cohort(cohort, cache, tmp_path / "r.jsonl", settings=SETTINGS, pipelines=["adapt"])
+        assert asked == [("adapt", False)]
+        named = {m.pipeline.head for m in found.measured if m.pipeline.recipe == "adapt"}
+        assert named == {"image", "both", "average"}
