@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from ..cache.control_experiments import is_colour, is_morphology
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
+from ..cache.roles import is_colour, is_morphology
 from ..cache.trainings import encoders_folder
 from ..encoder.backbones import backbone_named
 from ..encoder.channel_statistics import ColourStatistics

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..cohort.model import Cohort
 from ..encoder.backbones import BACKBONES
 from ..encoder.channel_statistics import ColourStatistics
-from ..encoder.morphology.features import BACKGROUND, MORPHOLOGY, SIDE
+from ..encoder.morphology.features import BACKGROUND, SIDE
 from ..encoder.pixels import recorded_depth
 from ..progress import Progress, Silent
 from .encoding import Encoding
@@ -16,52 +16,19 @@ from .filling import fill, whole_seconds
 from .layout import EncodingSpec
 from .morphology import encode_morphology, encoding_name
 from .reader import Cache, open_cache
+from .roles import COLOUR, is_colour, is_morphology, is_slide_only, is_untrained
 from .writer import CacheWriter
 
 __all__ = [
-    "COLOUR",
     "MORPHOLOGY_BACKGROUND",
     "add_controls",
     "extract_colour",
-    "is_cell_measured",
-    "is_colour",
-    "is_morphology",
-    "is_slide_only",
-    "is_untrained",
     "missing_controls",
     "with_folds_of",
 ]
 
-COLOUR = "colour"  # stands in the place of a backbone
 MORPHOLOGY_BACKGROUND = encoding_name(BACKGROUND)  # the slide around the cell, measured
 RANDOM_SEED = 0
-
-
-def is_colour(encoding: Encoding) -> bool:
-    """Whether the encoding holds colour statistics only."""
-    return encoding.attrs.get("backbone") == COLOUR
-
-
-def is_morphology(encoding: Encoding) -> bool:
-    """Whether the encoding holds measurements of cells, or of the slide around them."""
-    return encoding.attrs.get("backbone") == MORPHOLOGY
-
-
-def is_slide_only(encoding: Encoding) -> bool:
-    """Whether the encoding measures the slide around the cell and nothing of the cell."""
-    return is_morphology(encoding) and tuple(encoding.attrs["groups"]) == BACKGROUND
-
-
-def is_cell_measured(encoding: Encoding) -> bool:
-    """Whether the encoding measures something of the cell."""
-    return is_morphology(encoding) and not is_slide_only(encoding)
-
-
-def is_untrained(encoding: Encoding) -> bool:
-    """Whether the encoding's network was never trained: `extract --weights none`."""
-    return encoding.attrs.get("recipe") == "frozen" and str(encoding.attrs.get("weights")).startswith(
-        "untrained"
-    )
 
 
 def missing_controls(cache: Cache | None, settings: ExtractSettings) -> list[ExtractSettings | str]:

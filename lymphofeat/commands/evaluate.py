@@ -18,7 +18,8 @@ from .paths import GivenText, NewFile, OutFolder
     "--encoding",
     type=GivenText(),
     metavar="NAME,…",
-    help="Encoder family in the cache, or several to choose among and join (default: the one computed last).",
+    help="Encoder family in the cache, or several to choose among and join (default: all that saw no labels, or the "
+    "fine-tuned one computed last).",
 )
 @click.option(
     "--trials", "n_trials", default=50, show_default=True, type=click.IntRange(1), help="Trials per search."

@@ -57,7 +57,8 @@ def info(output: Output, file: Path) -> None:
     "--encoding",
     type=GivenText(),
     metavar="NAME,…",
-    help="Encoder family in the cache, or several to choose among and join (default: the one computed last).",
+    help="Encoder family in the cache, or several to choose among and join (default: all that saw no labels, or the "
+    "fine-tuned one computed last).",
 )
 @click.option(
     "--heads",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from ..cache.control_experiments import is_colour, is_slide_only, is_untrained
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
+from ..cache.roles import is_colour, is_slide_only, is_untrained
 from ..cache.split import JOINT
 from ..errors import InputError
 from ..heads import Head, Logistic, pooled

@@ -3,15 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..cache.control_experiments import (
-    is_cell_measured,
-    is_colour,
-    is_morphology,
-    is_slide_only,
-    is_untrained,
-)
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
+from ..cache.roles import is_cell_measured, is_colour, is_morphology, is_slide_only, is_untrained
 from ..cache.split import JOINT
 from ..studies.space import Space
 from .pipeline import Pipeline, sees_labels

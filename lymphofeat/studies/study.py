@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..cache.reader import Cache, open_cache
+from ..cache.roles import default_encoding
 from ..cache.split import JOINT
 from ..errors import InputError, StudyError
 from ..estimates.scores import ClassWeights
@@ -81,8 +82,9 @@ def tune(
             `scores.balanced_accuracy_score`.
         seed: ≥ 0, for the sampler.
         repeats: how many of the cache's repeats of folds each score averages over.
-        encoding: the encoder family to use; the cache's default one if None. Several with commas between: each head is
-            given one of them, two or all, as the search finds best.
+        encoding: the encoder family to use. Several with commas between: each head is given one of them, two or all, as
+            the search finds best. None: the one computed last; if that saw no labels and is no control experiment, all
+            such ones of the cache.
         heads: head types, by the names of `heads.registry.head_types`; all if empty.
         inputs: "clinical", "image", "both"; all if empty.
         sampler: "tpe" (the multivariate, grouped tree-structured Parzen estimator: Falkner et al., BOHB, ICML 2018;
@@ -251,7 +253,7 @@ def check_arguments(
 
 
 def encoding_in(cache: Cache, encoder_family: str | None) -> str:
-    """The encoder family of that name, the cache's default one if None.
+    """The encoder family of that name; if None, what `default_encoding` says.
 
     Several names with `JOINT` between are put in order, since it means nothing.
 
@@ -259,7 +261,7 @@ def encoding_in(cache: Cache, encoder_family: str | None) -> str:
         StaleCacheError: its encoders were trained on clinical values that were corrected since.
         InputError: the cache holds none of that name; the nearest one is suggested.
     """
-    encoder_family = cache.default_encoder_family if encoder_family is None else encoder_family
+    encoder_family = default_encoding(cache) if encoder_family is None else encoder_family
     if JOINT in encoder_family:
         names = [name.strip() for name in encoder_family.split(JOINT)]
         if len(set(names)) < len(names):

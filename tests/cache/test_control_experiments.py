@@ -9,18 +9,11 @@ import torch
 from PIL import Image
 
 from lymphofeat.cache import open_cache
-from lymphofeat.cache.control_experiments import (
-    MORPHOLOGY_BACKGROUND,
-    add_controls,
-    is_colour,
-    is_morphology,
-    is_slide_only,
-    is_untrained,
-    missing_controls,
-)
+from lymphofeat.cache.control_experiments import MORPHOLOGY_BACKGROUND, add_controls, missing_controls
 from lymphofeat.cache.encoder_family import encoder_family_name
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cache.morphology import extract_morphology
+from lymphofeat.cache.roles import is_colour, is_morphology, is_slide_only, is_untrained
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.comparison.pipelines import pipelines_of
 from lymphofeat.encoder.backbones import BACKBONES
