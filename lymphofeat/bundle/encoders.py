@@ -19,7 +19,7 @@ from ..encoder.backbones import backbone_named
 from ..encoder.channel_statistics import ColourStatistics
 from ..encoder.colour import ColourPreprocessing
 from ..encoder.frozen import DTYPES, BlockEncoder, FrozenEncoder
-from ..encoder.morphology.features import MORPHOLOGY, VERSION, check_installed
+from ..encoder.morphology.features import MORPHOLOGY, VERSION
 from ..encoder.state_dict import state_digest
 from ..encoder.weights import load_weights
 from ..errors import BundleError, WeightsError
@@ -245,7 +245,6 @@ def rebuild(record: EncoderRecord, content: bytes | None, path: Path, device: to
 
 
 def _measuring(record: EncoderRecord, path: Path) -> BlockEncoder:
-    check_installed()
     if record.features_version != VERSION:
         raise BundleError(
             f"{path.parents[1]} was made with version {record.features_version} of the measurements, and this "

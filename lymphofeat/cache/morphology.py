@@ -17,7 +17,6 @@ from ..encoder.morphology.features import (
     MORPHOLOGY,
     SIDE,
     VERSION,
-    check_installed,
     features_of,
 )
 from ..encoder.morphology.quality import NO_NUCLEUS, counts_of, impute
@@ -88,13 +87,12 @@ def extract_morphology(
         progress: told of images.
 
     Raises:
-        InputError: scikit-image is not installed, an image cannot be decoded, or no nucleus was found in any image of a
+        InputError: an image cannot be decoded, or no nucleus was found in any image of a
             patient.
         StaleCacheError: the cache, or the partial file, was made from other images, labels or settings.
         CacheError: another process is writing.
     """
     settings, progress = settings or ExtractSettings(crop=SIDE), progress or Silent()
-    check_installed()
     with writer_for(cohort, Path(cache), settings, force=force, progress=progress) as writer:
         return encode_morphology(
             writer, cohort, groups, settings, default=default, workers=workers, progress=progress
@@ -112,7 +110,6 @@ def encode_morphology(
     progress: Progress,
 ) -> ExtractSummary:
     """As `extract_morphology`, into the cache of a writer that was entered."""
-    check_installed()
     from ..encoder.morphology.encoder import FlaggedMorphology, read_framed, split_flag
 
     spec = _spec(cohort, groups, settings)
@@ -173,9 +170,8 @@ def _impute(partial: PartialEncoding, tables: CohortTables) -> None:
     if len(nobody):
         ids = listing(tables.patients["id"].iloc[nobody].tolist())
         raise InputError(
-            f"No nucleus was found in any image of {ids}; look at the images, and "
-            f"replace or remove them, or use another --backbone. The measurements of the others are kept in "
-            f"{partial.path}."
+            f"No nucleus was found in any image of {ids}; look at the images, and replace or remove them, or give "
+            f"--frozen, which does without measured cells. The measurements of the others are kept in {partial.path}."
         )
     partial.replace_rows(failed, features[failed])
 

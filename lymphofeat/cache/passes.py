@@ -1,7 +1,7 @@
 """`extract`, `finetune`, `adapt`: the passes over a cohort's images as one call each, with the command's options."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -13,9 +13,9 @@ from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
 from .adapt import AdaptSettings, AdaptSummary, adapt_settings_from, encode_adapted
-from .extract import ExtractSettings, ExtractSummary, encode_frozen, start_of, writer_for
+from .extract import ExtractSummary, encode_frozen, start_of, writer_for
 from .finetune import FinetuneSummary, check_trainable, encode_finetuned, recipe_of, settings_from
-from .morphology import check_morphology, extract_morphology
+from .morphology import check_morphology, encode_morphology
 
 __all__ = ["ExtractOptions", "Extraction", "adapt", "extract", "finetune"]
 
@@ -51,13 +51,15 @@ class Extraction:
     """What `extract` did.
 
     Attributes:
+        measured: the cells; None without.
         frozen: the pass of the encoder as it is; None without.
         finetuned: the encoders that were fine-tuned; None without.
         adapted: the encoder that was adapted without labels; None without.
     """
 
-    frozen: ExtractSummary | None
-    finetuned: FinetuneSummary | None
+    measured: ExtractSummary | None = None
+    frozen: ExtractSummary | None = None
+    finetuned: FinetuneSummary | None = None
     adapted: AdaptSummary | None = None
 
 
@@ -89,16 +91,17 @@ def extract(
     force: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
+    finished: Callable[[Any], object] | None = None,
 ) -> Extraction:
     """Compute the features of every image and keep them in the cache; goes on where an earlier run was stopped.
 
-    First by the encoder as it is (frozen), then by encoders that are fine-tuned on the cohort, one per fold and without
-    that fold, so that heads can be scored on it.
+    Without `frozen`, `finetune` and `adapt`, the cells are measured, and encoded by a network as it is, without labels.
+    `finetune` trains encoders on the cohort, one per fold and without that fold, so that heads can be scored on it.
 
     Args:
         cohort: of `read_cohort`, or its folder.
         cache: the HDF5 file, made if need be; its other encodings stay.
-        frozen: only the encoder as it is: no labels used, minutes.
+        frozen: only the network as it is.
         finetune: only the fine-tuned encoders.
         adapt: only an encoder that goes on learning on the cohort's images, labels unseen, so that it is blind to every
             fold.
@@ -111,8 +114,8 @@ def extract(
         nested: also encoders that are blind to two folds, for nested cross-validation.
         name: of the fine-tuned encoder family, or of the adapted encoding.
         weights: "imagenet", "none" (untrained: a control experiment, needs `seed`), or a file.
-        features: with backbone "morphology", which has no weights and is not trained: the groups that are measured,
-            some of "shape", "chromatin", "colour", "background"; "shape,chromatin" if None.
+        features: the groups that are measured (alone with backbone "morphology", which has no weights): some of
+            "shape", "chromatin", "colour", "background"; "shape,chromatin" if None.
         seed: of random weights and of training; 0 if None.
         batch_size: images that go through the network together.
         device: "auto", "cpu", "cuda" or "mps".
@@ -121,6 +124,7 @@ def extract(
         force: replace what is there and does not fit; train anew.
         workers: threads that decode and encode, by default one per core.
         progress: told of images and epochs.
+        finished: told of each pass as soon as it is done: of `ExtractSummary`, `FinetuneSummary` or `AdaptSummary`.
 
     Raises:
         InputError: more than one of `frozen`, `finetune` and `adapt`, or a cohort, an image, a recipe or a setting that
@@ -135,63 +139,77 @@ def extract(
         >>> done.frozen
         <ExtractSummary resnet18-random0-crop32: 32 images × 512 features in small.h5>
     """
-    if frozen + finetune + adapt > 1:
+    network, trains = backbone != MORPHOLOGY, finetune or adapt
+    training = {"epochs": epochs, "train_from": train_from, "nested": nested or None, "name": name}
+    asked = [option for option, value in training.items() if value is not None]
+    _check_passes(
+        frozen=frozen, finetune=finetune, adapt=adapt, with_test=with_test, asked=asked if network else []
+    )
+    if not network:
+        others = {"adapt": adapt or None, "input_size": input_size, "seed": seed, **training}
+        given = {option: value is not None for option, value in others.items()}
+        check_morphology(finetune=finetune, given=given | {"weights": weights != "imagenet"})
+    measured = not (network and (frozen or trains))
+    if features is not None and not measured:
         raise InputError(
-            "frozen, finetune and adapt exclude each other; give one, or none for frozen and fine-tuned encodings."
+            f"--features are groups of measurements; give --backbone {MORPHOLOGY}, or leave --frozen, --finetune and "
+            "--adapt out."
         )
-    if with_test and not adapt:
-        raise InputError("with_test belongs to adapt; leave it out, or give adapt with it.")
-    told = progress or Silent()
-    if backbone == MORPHOLOGY:
-        check_morphology(
-            finetune=finetune,
-            given={
-                "adapt": adapt,
-                "weights": weights != "imagenet",
-                "seed": seed is not None,
-                "epochs": epochs is not None,
-                "train_from": train_from is not None,
-                "nested": nested,
-                "name": name is not None,
-                "input_size": input_size is not None,
-            },
-        )
-        found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
-        for note in reading_notes(found.images, crop or SIDE):
-            told.note(note)
-        own = ExtractSettings(
-            crop=crop or SIDE,
-            batch_size=batch_size,
-            fold_seed=fold_seed,
-            n_folds=n_folds or ExtractSettings.n_folds,
-        )
-        groups = DEFAULT_GROUPS if features is None else parse_groups(features)
-        done = extract_morphology(found, cache, groups, own, force=force, workers=workers, progress=told)
-        return Extraction(done, None)
-    if features is not None:
-        raise InputError(f"features are named for backbone {MORPHOLOGY!r} only.")
+    groups = DEFAULT_GROUPS if features is None else parse_groups(features)
     options: dict[str, Any] = {
         "recipe": recipe, "epochs": epochs, "train_from": train_from, "nested": nested, "name": name,
-        "weights": weights, "backbone": backbone, "seed": seed, "crop": crop, "batch_size": batch_size,
-        "device": device, "dtype": dtype, "emulate_bfloat16": emulate_bfloat16, "n_folds": n_folds,
-        "fold_seed": fold_seed, "input_size": input_size,
+        "weights": weights, "backbone": backbone if network else None, "seed": seed, "crop": crop,
+        "batch_size": batch_size, "device": device, "dtype": dtype, "emulate_bfloat16": emulate_bfloat16,
+        "n_folds": n_folds, "fold_seed": fold_seed, "input_size": input_size,
     }  # fmt: skip
     settings = adapt_settings_from(with_test=with_test, **options) if adapt else settings_from(**options)
-    if not frozen:
+    if trains:
         check_trainable(recipe_of(settings.recipe, label_free=adapt), settings.extract)
+    told, tell = progress or Silent(), finished or (lambda _: None)
+    side = replace(settings.extract, crop=SIDE if network else crop or SIDE)
     found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
-    for note in reading_notes(found.images, settings.extract.crop):
+    for note in reading_notes(found.images, settings.extract.crop if network else side.crop):
         told.note(note)
-    start = None if finetune or adapt else start_of(settings.extract, told)
-    first = second = third = None
+    start = start_of(settings.extract, told) if network and not trains else None
+    done: dict[str, Any] = {}
+
+    def keep(name: str, summary: Any) -> None:
+        done[name] = summary
+        tell(summary)
+
     with writer_for(found, Path(cache), settings.extract, force=force, progress=told) as writer:
+        if measured:
+            keep("measured", encode_morphology(writer, found, groups, side, workers=workers, progress=told))
         if start is not None:
-            first = encode_frozen(writer, found, start, workers=workers, progress=told)
+            keep("frozen", encode_frozen(writer, found, start, workers=workers, progress=told))
         if isinstance(settings, AdaptSettings):
-            third = encode_adapted(writer, found, settings, workers=workers, progress=told)
-        elif not frozen:
-            second = encode_finetuned(writer, found, settings, workers=workers, progress=told)
-    return Extraction(first, second, third)
+            keep("adapted", encode_adapted(writer, found, settings, workers=workers, progress=told))
+        elif finetune:
+            keep("finetuned", encode_finetuned(writer, found, settings, workers=workers, progress=told))
+    return Extraction(**done)
+
+
+def _check_passes(
+    *, frozen: bool, finetune: bool, adapt: bool, with_test: bool, asked: Sequence[str]
+) -> None:
+    """Refuse passes that exclude each other, and options that none of them looks at.
+
+    Args:
+        frozen, finetune, adapt, with_test: as of `extract`.
+        asked: options of training that were given.
+
+    Raises:
+        InputError: there are such.
+    """
+    if frozen + finetune + adapt > 1:
+        raise InputError("--frozen, --finetune and --adapt exclude each other; give one of them, or none.")
+    if with_test and not adapt:
+        raise InputError("--with-test belongs to --adapt; leave it out, or give --adapt with it.")
+    if asked and not (finetune or adapt):
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise InputError(
+            f"{options} would change nothing, since no encoder is trained; give --finetune or --adapt with it."
+        )
 
 
 def finetune(cohort: Cohort | AnyPath, cache: AnyPath, **options: Unpack[ExtractOptions]) -> FinetuneSummary:

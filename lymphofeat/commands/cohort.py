@@ -24,11 +24,9 @@ def check(output: Output, cohort: Path | None, *, outlines: Path | None, force: 
     from ..report.check import render_check, render_errors
 
     if outlines is not None:
-        from ..encoder.morphology.features import check_installed
         from ..storage.atomic import refuse_existing
 
         refuse_existing(outlines, overwrite=force)
-        check_installed()
     report = check_cohort(cohort_folder(cohort), progress=output.progress())
     render_check(report, output.console)
     if output.quiet:

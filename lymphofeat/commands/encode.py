@@ -6,19 +6,20 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ..errors import InputError
 from .common import Output, cache_option, cohort_argument, cohort_folder, command
 from .paths import GivenText
 
 
 @command(
-    example="lymphofeat extract data --weights resnet18.pth --train-from layer4",
+    example="lymphofeat extract data --weights resnet18.pth",
     resumes=lambda given: not given["force"],
 )
 @cohort_argument
 @cache_option
-@click.option("--frozen", is_flag=True, help="Frozen encoder only: uses no labels, takes minutes.")
-@click.option("--finetune", is_flag=True, help="Fine-tuned encoders only, one per fold.")
+@click.option("--frozen", is_flag=True, help="The network as it is, without measured cells.")
+@click.option(
+    "--finetune", is_flag=True, help="Fine-tuned encoders, one per fold, trained without that fold."
+)
 @click.option("--adapt", is_flag=True,
               help="One encoder, adapted to the images without labels: blind to every fold.")  # fmt: skip
 @click.option("--with-test", is_flag=True,
@@ -74,100 +75,43 @@ def extract(
     output: Output,
     cohort: Path | None,
     cache: Path,
-    *,
-    frozen: bool,
-    finetune: bool,
-    adapt: bool,
-    with_test: bool,
-    force: bool,
-    features: str | None,
     **options: Any,
 ) -> None:
     """Compute the features of every image and keep them in the cache.
 
-    First with the frozen encoder, then with encoders fine-tuned on the cohort: one per fold, trained without that
-    fold. --adapt instead lets one encoder go on learning without labels. An interrupted run continues where it stopped.
-    COHORT: a folder (default: $LYMPHOFEAT_COHORT, else data/).
+    Without --frozen, --finetune and --adapt, the cells are measured and encoded by a pretrained network: no labels,
+    minutes. --finetune trains one encoder per fold, without that fold; --adapt one encoder without labels. An
+    interrupted run continues where it stopped. COHORT: a folder (default: $LYMPHOFEAT_COHORT, else data/).
     """
-    from ..cache.adapt import AdaptSettings, adapt_settings_from, encode_adapted
-    from ..cache.extract import encode_frozen, start_of, writer_for
-    from ..cache.finetune import check_trainable, encode_finetuned, recipe_of, settings_from
-    from ..cohort.read import read_cohort
-    from ..cohort.reading import reading_notes
+    from ..cache.adapt import AdaptSummary
+    from ..cache.finetune import FinetuneSummary
+    from ..cache.morphology import check_morphology
+    from ..cache.passes import extract as extract_passes
     from ..encoder.morphology.features import MORPHOLOGY
     from ..report.cache import render_extract
     from ..report.finetune import render_adapt, render_finetune
 
-    if frozen + finetune + adapt > 1:
-        raise click.UsageError(
-            "--frozen, --finetune and --adapt exclude each other; give one, or none for frozen and fine-tuned "
-            "encodings."
-        )
-    if with_test and not adapt:
-        raise click.UsageError("--with-test belongs to --adapt; leave it out, or give --adapt with it.")
-    if options["backbone"] == MORPHOLOGY:
-        _extract_morphology(output, cohort, cache, features, finetune=finetune, force=force, options=options)
-        return
-    if features is not None:
-        raise click.UsageError(f"--features belongs to --backbone {MORPHOLOGY}; leave one out or give both.")
-    settings = adapt_settings_from(with_test=with_test, **options) if adapt else settings_from(**options)
-    if not frozen:
-        check_trainable(recipe_of(settings.recipe, label_free=adapt), settings.extract)
-    found, progress = read_cohort(cohort_folder(cohort)), output.progress()
-    for note in reading_notes(found.images, settings.extract.crop):
-        progress.note(note)
-    start = None if finetune or adapt else start_of(settings.extract, progress)
-    with writer_for(found, cache, settings.extract, force=force, progress=progress) as writer:
-        if start is not None:
-            render_extract(encode_frozen(writer, found, start, progress=progress), output.console)
-        if isinstance(settings, AdaptSettings):
-            render_adapt(encode_adapted(writer, found, settings, progress=progress), output.console)
-        elif not frozen:
-            render_finetune(encode_finetuned(writer, found, settings, progress=progress), output.console)
+    def show(summary: Any) -> None:
+        if isinstance(summary, AdaptSummary):
+            render_adapt(summary, output.console)
+        elif isinstance(summary, FinetuneSummary):
+            render_finetune(summary, output.console)
+        else:
+            render_extract(summary, output.console)
+
+    if options["backbone"] == MORPHOLOGY:  # of the command line, also a default that was typed
+        context = click.get_current_context()
+        typed = {
+            name: context.get_parameter_source(name) is not ParameterSource.DEFAULT for name in _FOR_NETWORKS
+        }
+        check_morphology(finetune=options["finetune"], given=typed)
+    extract_passes(cohort_folder(cohort), cache, progress=output.progress(), finished=show, **options)
 
 
 _FOR_NETWORKS = (
     "adapt", "weights", "seed", "recipe", "epochs", "train_from", "nested", "name", "dtype", "emulate_bfloat16",
     "input_size",
 )  # fmt: skip
-
-
-def _extract_morphology(
-    output: Output,
-    cohort: Path | None,
-    cache: Path,
-    features: str | None,
-    *,
-    finetune: bool,
-    force: bool,
-    options: dict[str, Any],
-) -> None:
-    from ..cache.extract import ExtractSettings
-    from ..cache.morphology import check_morphology, extract_morphology
-    from ..cohort.read import read_cohort
-    from ..cohort.reading import reading_notes
-    from ..encoder.morphology.features import DEFAULT_GROUPS, SIDE, check_installed, parse_groups
-    from ..report.cache import render_extract
-
-    context = click.get_current_context()
-    given = {
-        name: context.get_parameter_source(name) is not ParameterSource.DEFAULT for name in _FOR_NETWORKS
-    }
-    try:
-        check_morphology(finetune=finetune, given=given)
-    except InputError as error:
-        raise click.UsageError(str(error)) from error
-    groups = DEFAULT_GROUPS if features is None else parse_groups(features)
-    check_installed()
-    settings = ExtractSettings(
-        crop=options["crop"] or SIDE, batch_size=options["batch_size"], fold_seed=options["fold_seed"],
-        n_folds=options["n_folds"] or ExtractSettings.n_folds,
-    )  # fmt: skip
-    found, progress = read_cohort(cohort_folder(cohort)), output.progress()
-    for note in reading_notes(found.images, settings.crop):
-        progress.note(note)
-    summary = extract_morphology(found, cache, groups, settings, force=force, progress=progress)
-    render_extract(summary, output.console)
 
 
 @command(example="lymphofeat recipes pooled")

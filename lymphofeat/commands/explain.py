@@ -40,7 +40,6 @@ def explain(
     patient.
     """
     from ..cache import open_cache
-    from ..encoder.morphology.features import check_installed
     from ..explanation import explain as explain_patient
     from ..report.explain import render_explanation, write_explanation
     from ..report.outlines import tiles_of, write_outlines
@@ -49,8 +48,6 @@ def explain(
     for file in (out, outlines):
         if file is not None:
             refuse_existing(file, overwrite=force)
-    if outlines is not None:
-        check_installed()
     explanation = explain_patient(
         cache, study_path(study), patient, select=select, trial=trial, ensemble=ensemble
     )

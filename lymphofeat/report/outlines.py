@@ -12,7 +12,7 @@ from ..cache.reader import Cache
 from ..cohort.decoding import bit_depth
 from ..cohort.model import Cohort
 from ..cohort.read import read_cohort
-from ..encoder.morphology.features import SIDE, check_installed
+from ..encoder.morphology.features import SIDE
 from ..encoder.morphology.quality import GOOD, NO_NUCLEUS, QUALITIES
 from ..errors import InputError, printable
 from ..explanation import Explanation
@@ -113,7 +113,6 @@ def write_outlines(
     Raises:
         InputError: scikit-image is not installed, `out` exists and `force` is false, or an image cannot be decoded.
     """
-    check_installed()
     from ..encoder.morphology.encoder import read_framed, without_frame
 
     progress = progress or Silent()

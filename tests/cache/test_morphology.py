@@ -197,8 +197,9 @@ def test_images_of_several_sizes_are_measured(cohort: Cohort, tmp_path: Path) ->
         read_cohort(cohort.root), tmp_path / "c.h5", backbone="morphology", features="shape", n_folds=3
     )
     assert done.finetuned is None
-    assert done.frozen is not None
-    assert done.frozen.encoding == "morphology-shape"
+    assert done.frozen is None
+    assert done.measured is not None
+    assert done.measured.encoding == "morphology-shape"
 
 
 def test_what_belongs_to_a_network_is_refused(cohort: Cohort, tmp_path: Path) -> None:

@@ -51,13 +51,14 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 def test_extract_makes_the_frozen_and_the_fine_tuned_encodings(place, monkeypatch, capsys) -> None:
-    assert run(monkeypatch, *EXTRACT) == 0
+    assert run(monkeypatch, *EXTRACT, "--frozen") == 0
+    assert "small-cnn-random0-crop32" in capsys.readouterr().out  # the control experiment
+    assert run(monkeypatch, *EXTRACT, "--finetune") == 0
     said = capsys.readouterr()
-    assert "small-cnn-random0-crop32" in said.out  # the control experiment
     assert "family quick-random0, 2 fine-tuned encoders" in said.out
     assert "takes about" in said.err
     assert "quick-random0-fold1, epoch 1: loss" in said.err
-    assert run(monkeypatch, *EXTRACT, "-q") == 0
+    assert run(monkeypatch, *EXTRACT, "--finetune", "-q") == 0
     assert capsys.readouterr() == ("", "")
     assert run(monkeypatch, "info") == 0
     assert "quick-random0-fold0" in capsys.readouterr().out
@@ -69,8 +70,8 @@ def test_a_command_takes_the_lock_once_and_reads_each_image_for_its_digest_once(
     lock, digest = writer.locked, fingerprint.digest
     monkeypatch.setattr(writer, "locked", lambda path, *a, **k: locks.append(path) or lock(path, *a, **k))
     monkeypatch.setattr(fingerprint, "digest", lambda content: digests.append(content) or digest(content))
-    assert run(monkeypatch, *EXTRACT, "--cache", "c.h5") == 0
-    assert len(open_cache(Path("c.h5")).encodings) == 3
+    assert run(monkeypatch, *EXTRACT, "--finetune", "--cache", "c.h5") == 0
+    assert len(open_cache(Path("c.h5")).encodings) == 2
     assert locks == [Path("c.h5")]
     assert len(digests) == open_cache(Path("c.h5")).tables.n_images
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lymphofeat.cache import open_cache
 from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 
 from ..helpers.commands import Run, runner
@@ -56,6 +57,20 @@ def test_what_means_nothing_without_a_network_is_refused(
 
 
 def test_groups_belong_to_morphology(cohort: Path, tmp_path: Path, run: Run) -> None:
-    ran = run("extract", cohort, "--cache", tmp_path / "c.h5", "--features", "shape")
+    ran = run("extract", cohort, "--cache", tmp_path / "c.h5", "--frozen", "--features", "shape")
     assert ran.code == 2
-    assert "--features belongs to --backbone morphology" in ran.err
+    assert "--features are groups of measurements; give --backbone morphology" in ran.err
+
+
+def test_unless_told_otherwise_cells_are_measured_and_encoded(cohort: Path, tmp_path: Path, run: Run) -> None:
+    """One command, one cache, no labels."""
+    cache = tmp_path / "c.h5"
+    network = ("--backbone", "small-cnn", "--weights", "none", "--seed", "0", "--crop", "64")
+    ran = run("extract", cohort, "--cache", cache, "--folds", 3, *network, "--features", "shape")
+    assert ran.code == 0, ran.err
+    found = open_cache(cache)
+    assert set(found.encodings) == {"morphology-shape", "small-cnn-random0-crop64"}
+    assert all(encoding.blind_to is None for encoding in found.encodings.values())
+    ran = run("extract", cohort, "--cache", cache, "--folds", 3, *network, "--epochs", "3")
+    assert ran.code == 2
+    assert "--epochs would change nothing, since no encoder is trained" in ran.err

@@ -1,6 +1,5 @@
 """What is measured of a cell: the names, units and meanings of all features, in groups."""
 
-import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ from ...errors import InputError
 
 __all__ = [
     "BACKGROUND",
-    "DEFAULT_GROUPS", "FEATURES", "GROUPS", "MORPHOLOGY", "SIDE", "VERSION", "Feature", "check_installed",
+    "DEFAULT_GROUPS", "FEATURES", "GROUPS", "MORPHOLOGY", "SIDE", "VERSION", "Feature",
     "feature_named", "features_of", "parse_groups",
 ]  # fmt: skip
 
@@ -189,9 +188,3 @@ def parse_groups(text: str | Sequence[str]) -> tuple[str, ...]:
             f"{', '.join(GROUPS)}, with commas between them."
         )
     return tuple(name for name in GROUPS if name in given)
-
-
-def check_installed() -> None:
-    """Raises InputError where scikit-image is not installed, which segments the cells."""
-    if importlib.util.find_spec("skimage") is None:
-        raise InputError(f"backbone {MORPHOLOGY!r} needs scikit-image: `pip install lymphofeat[morphology]`.")
