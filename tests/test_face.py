@@ -25,7 +25,7 @@ ONLY_COMMAND = {
     "extract": set(),
     "tune": {"no_clinical", "show"},
     "evaluate": {"out", "record", "learning_curve", "force"},
-    "explain": {"top", "out", "force"},
+    "explain": {"top", "out", "outlines", "force"},
     "export": set(),
     "submit": set(),
     "compare": {"source", "out"},

@@ -162,7 +162,7 @@ def test_a_cell_without_nucleus_gets_its_patients_median_and_a_flag(cohort: Coho
 
 def test_a_patient_without_any_nucleus_is_refused_by_name(cohort: Cohort, tmp_path: Path) -> None:
     blank(cohort, 3, slice(None))
-    with pytest.raises(InputError, match=f"any image of {cohort.patients[3].id};.*--backbone"):
+    with pytest.raises(InputError, match=f"any image of {cohort.patients[3].id};.*--frozen"):
         extract_morphology(cohort, tmp_path / "c.h5", settings=SETTINGS)
     assert not (tmp_path / "c.h5").exists()
     rest = replace(cohort, patients=tuple(p for i, p in enumerate(cohort.patients) if i != 3))
@@ -210,13 +210,5 @@ def test_what_belongs_to_a_network_is_refused(cohort: Cohort, tmp_path: Path) ->
     ):
         with pytest.raises(InputError, match=said):
             extract(cohort, tmp_path / "c.h5", backbone="morphology", **options)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="'morphology' only"):
-        extract(cohort, tmp_path / "c.h5", features="shape", weights="none", seed=0)
-
-
-def test_without_scikit_image_a_sentence_says_what_to_install(
-    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(features.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install lymphofeat\[morphology\]"):
-        extract(cohort, tmp_path / "c.h5", backbone="morphology")
+    with pytest.raises(InputError, match="--features are groups of measurements"):
+        extract(cohort, tmp_path / "c.h5", frozen=True, features="shape", weights="none", seed=0)
