@@ -146,9 +146,11 @@ def extract(
         frozen=frozen, finetune=finetune, adapt=adapt, with_test=with_test, asked=asked if network else []
     )
     if not network:
-        others = {"adapt": adapt or None, "input_size": input_size, "seed": seed, **training}
-        given = {option: value is not None for option, value in others.items()}
-        check_morphology(finetune=finetune, given=given | {"weights": weights != "imagenet"})
+        others = {"weights": None if weights == "imagenet" else weights, "seed": seed, "adapt": adapt or None}
+        others |= {"input_size": input_size, **training}
+        check_morphology(
+            finetune=finetune, given={option: value is not None for option, value in others.items()}
+        )
     measured = not (network and (frozen or trains))
     if features is not None and not measured:
         raise InputError(
