@@ -56,7 +56,8 @@ def check_morphology(*, finetune: bool, given: Mapping[str, bool]) -> None:
         )
     if found := [f"--{name.replace('_', '-')}" for name, there in given.items() if there]:
         raise InputError(
-            f"backbone {MORPHOLOGY!r} has no network, so {', '.join(found)} cannot be used with it; leave it out."
+            f"Measured cells have no network, so {', '.join(found)} cannot be used with them; leave it out, or give "
+            "--frozen, --finetune or --adapt."
         )
 
 

@@ -95,15 +95,16 @@ def extract(
 ) -> Extraction:
     """Compute the features of every image and keep them in the cache; goes on where an earlier run was stopped.
 
-    Without `frozen`, `finetune` and `adapt`, the cells are measured, and encoded by a network as it is, without labels.
-    `finetune` trains encoders on the cohort, one per fold and without that fold, so that heads can be scored on it.
+    Without `frozen`, `finetune` and `adapt`, the cells are measured: no network, no labels. `frozen` encodes them by a
+    network as it is; `finetune` trains encoders on the cohort, one per fold and without that fold, so that heads can be
+    scored on it.
 
     Args:
         cohort: of `read_cohort`, or its folder.
         cache: the HDF5 file, made if need be; its other encodings stay.
-        frozen: only the network as it is.
-        finetune: only the fine-tuned encoders.
-        adapt: only an encoder that goes on learning on the cohort's images, labels unseen, so that it is blind to every
+        frozen: a network as it is.
+        finetune: fine-tuned encoders.
+        adapt: an encoder that goes on learning on the cohort's images, labels unseen, so that it is blind to every
             fold.
         with_test: with `adapt`, learn from the images of the test part as well; the encoding is then transductive.
         recipe: how to train: a name that `lymphofeat recipes` lists, or a file; "default", or with `adapt` "adapt", if
@@ -114,8 +115,8 @@ def extract(
         nested: also encoders that are blind to two folds, for nested cross-validation.
         name: of the fine-tuned encoder family, or of the adapted encoding.
         weights: "imagenet", "none" (untrained: a control experiment, needs `seed`), or a file.
-        features: the groups that are measured (alone with backbone "morphology", which has no weights): some of
-            "shape", "chromatin", "colour", "background"; "shape,chromatin" if None.
+        features: of measured cells, the groups: some of "shape", "chromatin", "colour", "background"; "shape,chromatin"
+            if None.
         seed: of random weights and of training; 0 if None.
         batch_size: images that go through the network together.
         device: "auto", "cpu", "cuda" or "mps".
@@ -139,28 +140,28 @@ def extract(
         >>> done.frozen
         <ExtractSummary resnet18-random0-crop32: 32 images × 512 features in small.h5>
     """
-    network, trains = backbone != MORPHOLOGY, finetune or adapt
+    trains = finetune or adapt
+    measured = backbone == MORPHOLOGY or not (frozen or trains)
     training = {"epochs": epochs, "train_from": train_from, "nested": nested or None, "name": name}
     asked = [option for option, value in training.items() if value is not None]
     _check_passes(
-        frozen=frozen, finetune=finetune, adapt=adapt, with_test=with_test, asked=asked if network else []
+        frozen=frozen, finetune=finetune, adapt=adapt, with_test=with_test, asked=[] if measured else asked
     )
-    if not network:
+    if measured:
         others = {"weights": None if weights == "imagenet" else weights, "seed": seed, "adapt": adapt or None}
+        others |= {"backbone": None if backbone == MORPHOLOGY else backbone, "recipe": recipe}
         others |= {"input_size": input_size, **training}
         check_morphology(
             finetune=finetune, given={option: value is not None for option, value in others.items()}
         )
-    measured = not (network and (frozen or trains))
-    if features is not None and not measured:
+    elif features is not None:
         raise InputError(
-            f"--features are groups of measurements; give --backbone {MORPHOLOGY}, or leave --frozen, --finetune and "
-            "--adapt out."
+            "--features are groups of measurements of the cells; leave --frozen, --finetune and --adapt out."
         )
     groups = DEFAULT_GROUPS if features is None else parse_groups(features)
     options: dict[str, Any] = {
         "recipe": recipe, "epochs": epochs, "train_from": train_from, "nested": nested, "name": name,
-        "weights": weights, "backbone": backbone if network else None, "seed": seed, "crop": crop,
+        "weights": weights, "backbone": None if measured else backbone, "seed": seed, "crop": crop,
         "batch_size": batch_size, "device": device, "dtype": dtype, "emulate_bfloat16": emulate_bfloat16,
         "n_folds": n_folds, "fold_seed": fold_seed, "input_size": input_size,
     }  # fmt: skip
@@ -168,11 +169,11 @@ def extract(
     if trains:
         check_trainable(recipe_of(settings.recipe, label_free=adapt), settings.extract)
     told, tell = progress or Silent(), finished or (lambda _: None)
-    side = replace(settings.extract, crop=SIDE if network else crop or SIDE)
+    side = replace(settings.extract, crop=crop or SIDE)
     found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
-    for note in reading_notes(found.images, settings.extract.crop if network else side.crop):
+    for note in reading_notes(found.images, side.crop if measured else settings.extract.crop):
         told.note(note)
-    start = start_of(settings.extract, told) if network and not trains else None
+    start = start_of(settings.extract, told) if not (measured or trains) else None
     done: dict[str, Any] = {}
 
     def keep(name: str, summary: Any) -> None:

@@ -11,12 +11,12 @@ from .paths import GivenText
 
 
 @command(
-    example="lymphofeat extract data --weights resnet18.pth",
+    example="lymphofeat extract data --frozen --weights resnet18.pth",
     resumes=lambda given: not given["force"],
 )
 @cohort_argument
 @cache_option
-@click.option("--frozen", is_flag=True, help="The network as it is, without measured cells.")
+@click.option("--frozen", is_flag=True, help="A network as it is, instead of measured cells.")
 @click.option(
     "--finetune", is_flag=True, help="Fine-tuned encoders, one per fold, trained without that fold."
 )
@@ -79,9 +79,9 @@ def extract(
 ) -> None:
     """Compute the features of every image and keep them in the cache.
 
-    Without --frozen, --finetune and --adapt, the cells are measured and encoded by a pretrained network: no labels,
-    minutes. --finetune trains one encoder per fold, without that fold; --adapt one encoder without labels. An
-    interrupted run continues where it stopped. COHORT: a folder (default: $LYMPHOFEAT_COHORT, else data/).
+    The cells are measured, without a network or labels. --frozen encodes them by a pretrained network instead;
+    --finetune trains one encoder per fold, without that fold; --adapt one encoder without labels. An interrupted run
+    continues where it stopped. COHORT: a folder (default: $LYMPHOFEAT_COHORT, else data/).
     """
     from ..cache.adapt import AdaptSummary
     from ..cache.finetune import FinetuneSummary
@@ -99,11 +99,13 @@ def extract(
         else:
             render_extract(summary, output.console)
 
-    if options["backbone"] == MORPHOLOGY:  # of the command line, also a default that was typed
+    trained = options["frozen"] or options["finetune"] or options["adapt"]
+    if options["backbone"] == MORPHOLOGY or not trained:  # of the command line, also a default that was typed
         context = click.get_current_context()
         typed = {
             name: context.get_parameter_source(name) is not ParameterSource.DEFAULT for name in _FOR_NETWORKS
         }
+        typed["backbone"] = options["backbone"] not in (None, MORPHOLOGY)
         check_morphology(finetune=options["finetune"], given=typed)
     extract_passes(cohort_folder(cohort), cache, progress=output.progress(), finished=show, **options)
 

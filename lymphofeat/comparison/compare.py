@@ -147,7 +147,7 @@ def _check_folds(recipe: str, n_folds: int) -> None:
     if wanted not in (0, n_folds):
         raise InputError(
             f"The recipe {recipe!r} divides the cohort into {wanted} folds, but here pipelines are compared on "
-            f"{n_folds}; make a separate cache for it with `lymphofeat extract COHORT --recipe {recipe} "
+            f"{n_folds}; make a separate cache for it with `lymphofeat extract COHORT --finetune --recipe {recipe} "
             f"--folds {wanted} --cache FILE`."
         )
 

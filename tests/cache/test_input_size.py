@@ -113,7 +113,7 @@ def test_the_command_takes_it(tmp_path: Path, monkeypatch, capsys) -> None:
     folder = simulate_cohort(tmp_path / "data", SimulationSettings(patients=24, images_range=(1, 2)))
     given = ("extract", folder, "--backbone", "small-cnn", "--weights", "none", "--seed", "0", "--crop", "40",
              "--folds", "2", "--cache", tmp_path / "c.h5", "--input-size", "60")  # fmt: skip
-    refused = run(*given)
+    refused = run(*given, "--finetune")
     assert refused.code == 2
     assert "give --frozen, or leave --input-size out" in refused.err
     done = run(*given, "--frozen")

@@ -163,7 +163,7 @@ def test_an_adapted_encoding_says_what_it_learnt_from(place, monkeypatch, capsys
         (["--with-test"], "--with-test belongs to --adapt"),
         (["--adapt", "--nested"], "an adapted one is blind to every fold"),
         (["--adapt", "--recipe", "pooled"], "pooled takes labels"),
-        (["--recipe", "adapt"], "adapt takes no labels"),
+        (["--finetune", "--recipe", "adapt"], "adapt takes no labels"),
         (["--adapt", "--backbone", "morphology"], "--adapt"),
     ],
 )

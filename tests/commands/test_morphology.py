@@ -59,18 +59,19 @@ def test_what_means_nothing_without_a_network_is_refused(
 def test_groups_belong_to_morphology(cohort: Path, tmp_path: Path, run: Run) -> None:
     ran = run("extract", cohort, "--cache", tmp_path / "c.h5", "--frozen", "--features", "shape")
     assert ran.code == 2
-    assert "--features are groups of measurements; give --backbone morphology" in ran.err
+    assert "--features are groups of measurements of the cells" in ran.err
 
 
-def test_unless_told_otherwise_cells_are_measured_and_encoded(cohort: Path, tmp_path: Path, run: Run) -> None:
-    """One command, one cache, no labels."""
+def test_unless_told_otherwise_cells_are_measured(cohort: Path, tmp_path: Path, run: Run) -> None:
+    """And what is meant for a network is not passed over in silence."""
     cache = tmp_path / "c.h5"
-    network = ("--backbone", "small-cnn", "--weights", "none", "--seed", "0", "--crop", "64")
-    ran = run("extract", cohort, "--cache", cache, "--folds", 3, *network, "--features", "shape")
+    ran = run("extract", cohort, "--cache", cache, "--folds", 3)
     assert ran.code == 0, ran.err
-    found = open_cache(cache)
-    assert set(found.encodings) == {"morphology-shape", "small-cnn-random0-crop64"}
-    assert all(encoding.blind_to is None for encoding in found.encodings.values())
-    ran = run("extract", cohort, "--cache", cache, "--folds", 3, *network, "--epochs", "3")
+    assert set(open_cache(cache).encodings) == {"morphology"}
+    network = ("--backbone", "small-cnn", "--weights", "none", "--seed", "0")
+    ran = run("extract", cohort, "--cache", cache, "--folds", 3, *network)
+    assert ran.code == 2
+    assert "so --weights, --seed, --backbone cannot be used with them" in ran.err
+    ran = run("extract", cohort, "--cache", cache, "--folds", 3, *network, "--frozen", "--epochs", "3")
     assert ran.code == 2
     assert "--epochs would change nothing, since no encoder is trained" in ran.err
