@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 	rm -rf demo && mkdir demo
 	$(BIN)/lymphofeat simulate demo/cohort --patients 60 --seed 1
 	$(BIN)/lymphofeat check demo/cohort
-	$(BIN)/lymphofeat extract demo/cohort --backbone morphology --cache demo/features.h5
+	$(BIN)/lymphofeat extract demo/cohort --cache demo/features.h5
 	$(BIN)/lymphofeat compare demo/cohort --cache demo/features.h5
 	$(BIN)/lymphofeat tune --cache demo/features.h5 --study demo/study.db --trials 60
 	$(BIN)/lymphofeat submit --cache demo/features.h5 --study demo/study.db --out demo/submission.csv
