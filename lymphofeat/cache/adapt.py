@@ -96,7 +96,7 @@ def extract_adapted(
     settings: AdaptSettings | None = None,
     *,
     force: bool = False,
-    default: bool = True,
+    default: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> AdaptSummary:
@@ -111,7 +111,8 @@ def extract_adapted(
         cache: the HDF5 file, made if need be; its other encodings stay.
         settings: how.
         force: train anew what is there, and replace a cache of another state of the cohort.
-        default: whether `tune` uses it unless told otherwise; see `CacheWriter.finish`.
+        default: whether `tune` uses it unless told otherwise; see `CacheWriter.finish`. Not so by itself: nothing
+            shows yet that it helps (docs/recipes.md).
         workers: threads that decode and encode, by default one per core.
         progress: is told of images, and in words of each epoch.
 
@@ -134,7 +135,7 @@ def encode_adapted(
     cohort: Cohort,
     settings: AdaptSettings,
     *,
-    default: bool = True,
+    default: bool = False,
     workers: int | None = None,
     progress: Progress,
 ) -> AdaptSummary:

@@ -8,6 +8,7 @@ from .split import JOINT
 __all__ = [
     "COLOUR",
     "default_encoding",
+    "is_adapted",
     "is_cell_measured",
     "is_colour",
     "is_morphology",
@@ -45,11 +46,17 @@ def is_untrained(encoding: Encoding) -> bool:
     )
 
 
+def is_adapted(encoding: Encoding) -> bool:
+    """Whether the encoding's network went on learning on the cohort's images without labels: `extract --adapt`."""
+    return encoding.blind_to is None and encoding.spec.trained
+
+
 def default_encoding(cache: Cache) -> str:
     """What `tune` searches unless told otherwise.
 
     If the encoder family computed last saw no label and is no control experiment, all such families of the cache
-    together, with `JOINT` between their names; otherwise that family alone.
+    together, with `JOINT` between their names; otherwise that family alone. One that was adapted to the cohort's images
+    (`extract --adapt`) joins them only if it is named: it is an experiment.
     """
     last = cache.default_encoder_family
     free = sorted({e.encoder_family for e in cache.encodings.values() if _is_free(e)})
@@ -57,5 +64,5 @@ def default_encoding(cache: Cache) -> str:
 
 
 def _is_free(encoding: Encoding) -> bool:
-    controls = (is_colour, is_slide_only, is_untrained)
-    return encoding.blind_to is None and not any(is_one(encoding) for is_one in controls)
+    left_out = (is_colour, is_slide_only, is_untrained, is_adapted)
+    return encoding.blind_to is None and not any(is_one(encoding) for is_one in left_out)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
+from ..cache.roles import is_adapted
 from ..cohort.problems import counted
 from ..encoder.morphology.quality import BORDER, GOOD, NO_CYTOPLASM, NO_NUCLEUS, counts_of
 from ..encoder.preparation import preparation_text
@@ -108,7 +109,7 @@ def render_cache(cache: Cache, console: Console) -> None:
         )
     show(console, table)
     for name, encoding in sorted(encodings.items()):
-        if encoding.blind_to is None and encoding.spec.trained:
+        if is_adapted(encoding):
             parts = encoding.attrs["learnt_parts"]
             show(console, f"  {name}: adapted without labels to the images of the {parts}")
         if encoding.quality is not None:

@@ -76,8 +76,8 @@ def render_adapt(summary: "AdaptSummary", console: Console) -> None:
     show(console, f"  {duration(s.seconds)}; the network is in {encoders_folder(s.cache)}/")
     show(
         console,
-        "  The encoding is blind to every fold. Only labels tell whether it helps: `lymphofeat compare` sets it beside "
-        "its start and the untrained network.",
+        f"  The encoding is blind to every fold; `lymphofeat tune --encoding {s.encoding}` searches on it. Only labels "
+        "tell whether it helps: `lymphofeat compare` sets it beside its start and the untrained network.",
     )
 
 

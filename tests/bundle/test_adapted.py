@@ -12,6 +12,7 @@ from lymphofeat.bundle.encoders import WhereWeights, find_network, rebuild, reco
 from lymphofeat.cache import open_cache
 from lymphofeat.cache.adapt import extract_adapted
 from lymphofeat.cache.extract import extract_frozen
+from lymphofeat.cache.roles import default_encoding
 from lymphofeat.cache.trainings import encoders_folder
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.comparison.pipelines import pipelines_of
@@ -77,5 +78,6 @@ def test_comparisons_and_control_experiments_take_it_for_trained_and_label_free(
     assert kinds[NAME] == ("frozen", "adapt", False)
     assert kinds[UNTRAINED] == ("random", "", True)
     assert not any(p.encoder_family == NAME and p.head == "end-to-end" for p in pipelines_of(cache))
+    assert cache.default_encoder_family == default_encoding(cache) == UNTRAINED
     assert untrained_twin(cache, NAME) == UNTRAINED
     assert frozen_twin(cache, NAME) == NAME  # labels may be shuffled on it
