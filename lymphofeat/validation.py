@@ -9,12 +9,18 @@ from .wording import did_you_mean
 
 __all__ = ["Settings", "mistakes_in"]
 
+# What a value must be, by the type of pydantic's error; a bound comes from the error's context.
 _WANTED = {
     "string_type": "a text",
     "date_type": "a date such as 2020-01-01",
-    "int_type": "a positive whole number",
-    "greater_than": "a positive whole number",
-    "texts": "a list of texts",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+    "texts": "a list of texts",  # of our own
 }
 
 
@@ -24,30 +30,53 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def mistakes_in(document: Mapping[str, Any], error: ValidationError, model: type[Settings]) -> Iterator[str]:
+def mistakes_in(
+    document: Mapping[str, Any], error: ValidationError, model: type[Settings], page: str
+) -> Iterator[str]:
     """One clause for each mistake in a file of sections, in the file's order, with section, key and value.
 
     Args:
         document: the file.
         error: what `model` said of it.
         model: its fields are sections, each a `Settings`.
+        page: the page of the documentation that lists sections and keys.
     """
     sections: dict[str, Any] = {name: field.annotation for name, field in model.model_fields.items()}
     places = [(name, key) for name, keys in document.items() for key in ("", *_keys(keys))]
 
     def place(fault: Any) -> int:
-        return places.index((*fault["loc"], "")[:2])
+        where = _place(fault)
+        return places.index(where) if where in places else len(places)  # what is missing comes last
 
     for fault in sorted(error.errors(include_url=False), key=place):
-        section, key = (*map(str, fault["loc"]), "")[:2]
-        if section not in sections:
-            yield f"there is no section [{section}]{did_you_mean(section, sections)}"
-        elif not key:
-            yield f"{section} = {fault['input']!r} must be a section [{section}] with keys; see docs/cohort.md"
-        elif fault["type"] == "extra_forbidden":
-            yield f"[{section}] has no key {key!r}{did_you_mean(key, sections[section].model_fields)}"
-        else:
-            yield f"[{section}] {key} = {fault['input']!r} must be {_WANTED[fault['type']]}; see docs/cohort.md"
+        section, key = _place(fault)
+        if fault["type"] == "extra_forbidden":
+            if key:
+                yield f"[{section}] has no key {key!r}{did_you_mean(key, sections[section].model_fields)}"
+            else:
+                yield f"there is no section [{section}]{did_you_mean(section, sections)}"
+        elif fault["type"] == "missing":
+            what = f"[{section}] lacks the key {key!r}" if key else f"the section [{section}] is missing"
+            yield f"{what}; see {page}"
+        elif key:
+            yield f"[{section}] {key} = {fault['input']!r} {_refusal(fault)}; see {page}"
+        elif section and not isinstance(document[section], Mapping):
+            yield f"{section} = {fault['input']!r} must be a section [{section}] with keys; see {page}"
+        else:  # a rule on several keys or sections
+            yield f"{f'[{section}]' if section else 'the file'} {_refusal(fault)}; see {page}"
+
+
+def _place(fault: Any) -> tuple[str, str]:
+    """Section and key; empty where the mistake is not in one."""
+    section, key = (*map(str, fault["loc"]), "", "")[:2]
+    return section, key
+
+
+def _refusal(fault: Any) -> str:
+    wanted = _WANTED.get(fault["type"])
+    if wanted is None:
+        return f"is not accepted: {fault['msg']}"
+    return f"must be {wanted.format(**fault.get('ctx', {}))}"
 
 
 def _keys(section: Any) -> Iterable[str]:

@@ -127,5 +127,7 @@ def read_layout(path: Path) -> Layout:
         return Layout.model_validate(document)
     except ValidationError as error:
         raise InputError(
-            "\n".join(f"{path}: {clause}." for clause in mistakes_in(document, error, Layout))
+            "\n".join(
+                f"{path}: {clause}." for clause in mistakes_in(document, error, Layout, "docs/cohort.md")
+            )
         ) from None
