@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--heads", default="", help="of heads; all by default")
     options = parser.parse_args()
-    heads = [name for name in options.head_types.split(",") if name]
+    heads = [name for name in options.heads.split(",") if name]
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory() as folder,

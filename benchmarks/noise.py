@@ -169,7 +169,7 @@ def main() -> None:
     kinds = options.kinds or list(SHAPES)
     if not set(kinds) <= set(SHAPES):
         parser.error(f"kinds are {', '.join(SHAPES)}")
-    head_types = tuple(options.head_types.split(","))
+    head_types = tuple(options.heads.split(","))
     tasks = [
         TrialTask(kind, seed, *SHAPES[kind], options.trials, head_types, options.strength)
         for kind in kinds

@@ -18,7 +18,7 @@ class Numbers(Settings):
     above: int = Field(default=1, gt=0)
     least: float = Field(default=1.0, ge=0.5)
     below: int = Field(default=1, lt=-2)
-    most: float = Field(default=1.0, le=7)
+    most: float = Field(default=1.0, le=7.5)
     odd: Annotated[int, AfterValidator(_refuse_even)] = 1
     free: int = -3
 
@@ -26,7 +26,7 @@ class Numbers(Settings):
 class Others(Settings):
     flag: bool = True
     mode: Literal["fast", "slow"] = "fast"
-    name: str = Field(default="x", min_length=1)
+    name: str = Field(default="x", min_length=2)
 
 
 class Needed(Settings):
@@ -57,14 +57,14 @@ def clauses(document: dict[str, Any], model: type[Settings] = Sections) -> list[
         ("numbers", "above", 0, "must be above 0"),
         ("numbers", "least", 0.25, "must be at least 0.5"),
         ("numbers", "below", -2, "must be below -2"),
-        ("numbers", "most", 8, "must be at most 7"),
+        ("numbers", "most", 8, "must be at most 7.5"),
         ("numbers", "free", 1.5, "must be a whole number"),
         ("numbers", "free", "1", "must be a whole number"),
         ("numbers", "least", "1", "must be a number"),
         ("others", "flag", 1, "must be true or false"),
         ("others", "name", 3, "must be a text"),
         ("others", "mode", "quick", "is not accepted: Input should be 'fast' or 'slow'"),
-        ("others", "name", "", "is not accepted: String should have at least 1 character"),
+        ("others", "name", "", "is not accepted: String should have at least 2 characters"),
         ("numbers", "odd", 4, "is not accepted: Value error, even"),
     ],
 )
