@@ -118,7 +118,8 @@ def test_a_loss_is_best_where_it_is_smallest() -> None:
 
 def test_simplicity_begins_with_clinical_values_alone() -> None:
     named = [
-        nested(**CLINICAL), nested("images only", inputs=("image",)), nested("untrained encoder"), nested(),
+        nested(**CLINICAL), nested("images only", inputs=("image",)), nested("slide only"),
+        nested("untrained encoder"), nested(),
         nested(inputs=("clinical", "image", "both")),
     ]  # fmt: skip
-    assert [simplicity(n) for n in named] == [0, 1, 2, 3, 3]
+    assert [simplicity(n) for n in named] == [0, 1, 2, 3, 4, 4]

@@ -179,7 +179,7 @@ def test_a_fine_tuned_encoder_that_says_it_saw_no_label_is_refused(tmp_path: Pat
     path, table = frozen_cache(tmp_path / "c.h5", n_folds=N_FOLDS), patients()
     add_encoding(path, "x", features(table), RECIPE, blind_to=[0])
     assert open_cache(path).encodings["x"].blind_to == {0}
-    with pytest.raises(CacheError, match="fine-tuned by a recipe, which takes labels"):
+    with pytest.raises(CacheError, match="fine-tuned by a recipe that takes labels"):
         add_encoding(path, "y", features(table), RECIPE)
 
 

@@ -30,7 +30,7 @@ def test_the_plan_the_answer_and_the_files(run: Run, tmp_path: Path) -> None:
     )
     assert "Images add" in answer
     assert "to age, sex and count" in answer
-    assert "to an untrained encoder" in ran.out
+    assert "to those of an untrained encoder" in ran.out.replace("\n", " ")
     assert "the scores to quote" in ran.out
     assert "its optimism is" in ran.out
     record = json.loads((tmp_path / "all.json").read_text())

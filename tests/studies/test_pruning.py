@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lymphofeat.cache import open_cache, save_cache
+from lymphofeat.heads import base
 from lymphofeat.scoring.plan import ScoringPlan
-from lymphofeat.studies import evaluate as evaluate_module
 from lymphofeat.studies import load_study, tune
 from lymphofeat.studies.evaluate import Evaluator, StudySpec, TrialTask
 from lymphofeat.studies.pruning import FoldPruner, Incumbent, TrialPruned
@@ -93,13 +93,13 @@ def test_a_stopped_task_fits_no_inner_folds(cache: Path, monkeypatch: pytest.Mon
     y = open_cache(cache).labels
     perfect = Incumbent(np.clip(y[y >= 0].astype(float), 0.01, 0.99), balanced=False)
     asked: list[int] = []
-    fit_predict = evaluate_module.score_plan.__globals__["fit_predict"]
+    fit_predict = base.fit_predict
 
     def counted(head: Any, splits: Any, *rest: Any) -> Any:
         asked.append(len(splits))
         return fit_predict(head, splits, *rest)
 
-    monkeypatch.setitem(evaluate_module.score_plan.__globals__, "fit_predict", counted)
+    monkeypatch.setattr(base, "fit_predict", counted)
     evaluator = Evaluator()
     stopped = evaluator(TrialTask(spec, 3, params, perfect))
     assert (stopped.number, stopped.pruned, stopped.attrs) == (3, True, {})

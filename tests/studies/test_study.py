@@ -213,7 +213,7 @@ def test_a_full_disk_ends_in_a_sentence_and_keeps_what_is_there(
         ({"cache": "features"}, "another set of features (frozen "),
         ({"cache": "folds"}, "other folds of it"),
         ({"cache": "cohort"}, "another cohort"),
-        ({"cache": "family"}, "another encoding (frozen, now second)"),
+        ({"cache": "family"}, "another encoding (frozen, now frozen,second)"),
     ],
 )
 def test_a_study_of_something_else_is_refused_and_kept(
@@ -294,8 +294,8 @@ def test_bad_arguments_get_a_sentence_and_nothing_is_written(cache: Path, tmp_pa
         ({"n_trials": 0}, "at least 1 trial"),
         ({"seed": -1}, "0 or above"),
         ({"encoding": "frozzen"}, "did you mean 'frozen'"),
-        ({"heads": ["logistics"]}, "no head type 'logistics' \\(did you mean 'logistic'"),
-        ({"inputs": ["images"]}, "no input 'images' \\(did you mean 'image'"),
+        ({"heads": ["logistics"]}, "no head type 'logistics' (did you mean 'logistic'"),
+        ({"inputs": ["images"]}, "no input 'images' (did you mean 'image'"),
         ({"heads": ["attention"], "inputs": ["clinical"]}, "'attention' take image or both only"),
         ({"sampler": "cmaes"}, "no sampler 'cmaes'"),
         ({"class_weights": (1.0, 0.0)}, "two numbers above 0"),
