@@ -10,7 +10,8 @@ import pytest
 from lymphofeat import cli
 from lymphofeat.commands.common import COHORT_VARIABLE
 
-from .cohort.bad_inputs import BAD_INPUTS, BadInput
+from .cohort.bad_inputs.bad_input import BadInput
+from .cohort.bad_inputs.every import BAD_INPUTS
 from .helpers.commands import Ran, Run, runner
 from .helpers.tiny import tiny_cohort
 

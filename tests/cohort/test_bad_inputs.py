@@ -9,7 +9,8 @@ from lymphofeat.cohort.read import read_cohort
 from lymphofeat.errors import InputError
 
 from ..helpers.tiny import tiny_cohort
-from .bad_inputs import BAD_INPUTS, BadInput
+from .bad_inputs.bad_input import BadInput
+from .bad_inputs.every import BAD_INPUTS
 
 
 @pytest.mark.parametrize("bad", BAD_INPUTS, ids=lambda bad: bad.name)
