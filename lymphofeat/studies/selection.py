@@ -1,7 +1,7 @@
 """Which of a study's heads is selected for new patients: one head or a plain average, by a rule with a name.
 
 The best trial by a score is the best partly by luck, and the more so the noisier the score: balanced accuracy counts
-whole patients on either side of a threshold, log loss weighs every probability. `benchmarks/selection.py` compares the
+whole patients on either side of a threshold, log loss weighs every probability. `benchmarks/selection` compares the
 rules on patients kept apart.
 
 The one-standard-error rule is that of Breiman et al., *Classification and Regression Trees*, 1984, section 3.4.3: of
