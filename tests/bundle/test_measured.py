@@ -19,7 +19,7 @@ from lymphofeat.errors import BundleError, InputError
 from lymphofeat.studies import tune
 from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 
-from ..helpers.extracted import Heard
+from ..helpers.progress import Heard
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from lymphofeat.cache.trainings import encoders_folder
 from lymphofeat.cohort.model import Cohort
 
 from ..helpers import finetuned
-from ..helpers.extracted import NAME, SETTINGS, Heard, features, has_bfloat16, interrupted
+from ..helpers.extracted import NAME, SETTINGS, features, has_bfloat16, interrupted
+from ..helpers.progress import Heard
 
 BFLOAT16 = f"{NAME}-bfloat16"
 

@@ -11,7 +11,8 @@ from lymphofeat.cache.extract import extract_frozen
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.errors import InputError
 
-from ..helpers.extracted import EMULATED, NAME, SETTINGS, Heard, features, has_bfloat16
+from ..helpers.extracted import EMULATED, NAME, SETTINGS, features, has_bfloat16
+from ..helpers.progress import Heard
 
 
 def test_the_summary_and_the_file_agree(cohort: Cohort, tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from ..helpers.extracted import (
     NAME,
     SETTINGS,
     SLOW,
-    Heard,
     change_image,
     change_label,
     features,
@@ -33,6 +32,7 @@ from ..helpers.extracted import (
     remove_image,
     remove_patient,
 )
+from ..helpers.progress import Heard
 from ..helpers.simulated import noise_cohort
 
 

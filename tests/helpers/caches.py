@@ -46,6 +46,14 @@ def frozen_cache(path: Path, *, seed: int = 0, n: int = 40, n_test: int = 6, **o
     return path
 
 
+def single_class_cache(path: Path) -> Path:
+    """Twelve patients of whom two are malignant, in three folds: without some fold, a single one is left."""
+    table = patients(12, 2, 0)
+    table["label"] = np.where(table["split"] == "train", (np.arange(14) % 4 == 0).astype(int), -1)
+    save_cache(path, table, {"frozen": features(table)}, n_folds=3)
+    return path
+
+
 def tuned_cache(path: Path, *, n_folds: int = 4, pairs: bool) -> Path:
     """A cache with the encoder family `tuned`: an encoding per fold, and with `pairs` one per two folds as well."""
     table = patients()

@@ -1,4 +1,4 @@
-"""Small frozen encodings of `noise_cohort`: settings, what a run says, changes of the cohort, interruptions."""
+"""Small frozen encodings of `noise_cohort`: settings, changes of the cohort, interruptions."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,6 @@ from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cache.partial import PartialEncoding
 from lymphofeat.cohort.model import Cohort
-from lymphofeat.progress import Silent
 
 SETTINGS = ExtractSettings(
     backbone="small-cnn", weights="none", seed=0, crop=40, batch_size=5, n_folds=3, n_repeats=2, device="cpu"
@@ -19,16 +18,6 @@ SETTINGS = ExtractSettings(
 SLOW = replace(SETTINGS, backbone="resnet18")  # enough so to be caught by a signal
 EMULATED = replace(SETTINGS, dtype="bfloat16", emulate_bfloat16=True)
 NAME = "small-cnn-random0-crop40"
-
-
-class Heard(Silent):
-    """Keeps what a run says."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def has_bfloat16(patch: pytest.MonkeyPatch, *, possible: bool) -> None:

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from lymphofeat.studies import tune
 from lymphofeat.studies.store import open_store
 
 from ..helpers.caches import frozen_cache
+from ..helpers.studies import states_of
 
 REPOSITORY = Path(lymphofeat.__file__).parents[1]
 HEADS = ("deepsets", "lda", "logistic")
@@ -98,13 +98,6 @@ def _runs(pid: int) -> bool:
 def trials_of(path: Path) -> list[tuple[int, dict[str, Any], float, dict[str, Any]]]:
     with open_store(path) as store:
         return [(row.number, row.params, row.value, store.attrs(row)) for row in store.rows()]
-
-
-def states_of(path: Path) -> dict[str, int]:
-    with sqlite3.connect(path) as database:
-        states = dict(database.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall())
-    database.close()
-    return states
 
 
 def check_whole(broken: Path, whole: Path, trials: int) -> None:
