@@ -108,8 +108,8 @@ def evaluate(
 ) -> Evaluation:
     """Score the whole tuning by nested cross-validation, beside its control experiments: the number to quote.
 
-    The search is repeated inside every outer fold, and what `submit` would hand over predicts the fold. Given again
-    after a kill, it goes on at the single trial. What it takes is said first (`progress.note`).
+    The search is repeated inside every outer fold, and the model that `submit` would select predicts the fold.
+    Given again after a kill, it goes on at the single trial. What it takes is said first (`progress.note`).
 
     Args:
         cache: a cache that `extract` or `save_cache` made.

@@ -15,7 +15,7 @@ from .. import __version__
 from ..encoder.preparation import preparation_text
 from ..estimates.scores import ClassWeights, Interval, bootstrap
 from ..estimates.subgroups import FEWEST, describe_subgroups
-from ..final.handover import FinalModel
+from ..final.selected_model import FinalModel
 from ..metric import METRICS
 from ..studies.describe import describe_head
 from ..wording import interval_text, metric_label

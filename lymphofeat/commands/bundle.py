@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from .common import Output, cache_option, command, handed_over_options, study_option, study_path
+from .common import Output, cache_option, command, selection_options, study_option, study_path
 from .paths import GivenPath, NewFile, NewFolder
 
 PREDICTIONS = Path("predictions.csv")
@@ -15,7 +15,7 @@ PREDICTIONS = Path("predictions.csv")
 @click.argument("out", type=NewFolder("model"))
 @cache_option
 @study_option
-@handed_over_options
+@selection_options
 @click.option("--weights", type=GivenPath(), metavar="FILE",
               help="Weights of the frozen encoder, if `extract` found them elsewhere.")  # fmt: skip
 @click.option("--encoders", type=GivenPath(), metavar="DIR",

@@ -203,8 +203,8 @@ study_option = click.option(
 )  # fmt: skip
 
 
-def handed_over_options(command: Command) -> Command:
-    """--select, --trial and --ensemble: which heads of a study leave it."""
+def selection_options(command: Command) -> Command:
+    """--select, --trial and --ensemble: which heads of a study are selected."""
     for option in (
         click.option("--ensemble", type=click.IntRange(1), metavar="N",
                      help="Average of N heads, chosen by the study's metric and folds."),

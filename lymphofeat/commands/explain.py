@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .common import Output, cache_option, command, handed_over_options, study_option, study_path
+from .common import Output, cache_option, command, selection_options, study_option, study_path
 from .paths import GivenText, NewFile
 
 
@@ -12,7 +12,7 @@ from .paths import GivenText, NewFile
 @click.argument("patient", type=GivenText(), metavar="PATIENT-ID")
 @cache_option
 @study_option
-@handed_over_options
+@selection_options
 @click.option(
     "--top", default=9, show_default=True, type=click.IntRange(1), help="Images shown on each side."
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .common import SUBMISSION, Output, cache_option, command, handed_over_options, study_option, study_path
+from .common import SUBMISSION, Output, cache_option, command, selection_options, study_option, study_path
 from .paths import NewFile
 
 
@@ -15,7 +15,7 @@ from .paths import NewFile
     "--out", type=NewFile("submission.csv"), default=SUBMISSION, show_default=True, help="CSV file to write."
 )
 @click.option("--probabilities", is_flag=True, help="Write a second CSV with Id,Probability.")
-@handed_over_options
+@selection_options
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def submit(
     output: Output,

@@ -14,8 +14,8 @@ import pandas as pd
 
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError
-from ..final.handover import FinalModel, fit_model
 from ..final.refit import FinalFit, Member, predict_final
+from ..final.selected_model import FinalModel, fit_model
 from ..parallel import one_thread
 from ..scoring.plan import labels_of
 from ..storage.paths import AnyPath

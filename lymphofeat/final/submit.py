@@ -20,8 +20,8 @@ from ..storage.paths import AnyPath
 from ..studies.summary import StudySummary, load_study
 from ..wording import metric_label
 from .ensemble import Ensemble
-from .handover import FinalModel, fit_model
 from .refit import FinalFit, final_fits, predict_final
+from .selected_model import FinalModel, fit_model
 from .submission_journal import end_interrupted, open_log, pending_path
 from .submission_log import Submission, check_table, log_path, notes_on_sample
 

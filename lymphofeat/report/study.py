@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from ..final.ensemble import Ensemble
-from ..final.handover import FinalModel, handed_over
+from ..final.selected_model import FinalModel, selection_sentence
 from ..final.submit import SubmissionSummary
 from ..metric import METRICS
 from ..studies.average import Average
@@ -40,7 +40,7 @@ def render_study(summary: StudySummary, console: Console) -> None:
     show(console, _importance(summary))
     show(console, f"Next: {next_step(summary)}")
     show(console, (summary.caveat, "yellow"))
-    show(console, handed_over(summary, summary.selected))
+    show(console, selection_sentence(summary, summary.selected))
     chosen = [trial for trial, _ in summary.selected.members]
     if len(chosen) > 1:
         show(console, f"  {describe_heads(chosen)}")

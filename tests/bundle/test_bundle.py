@@ -22,7 +22,7 @@ from lymphofeat.bundle import (
     load_bundle,
     predict_folder,
 )
-from lymphofeat.bundle import export as export_module
+from lymphofeat.bundle import writer as writer_module
 from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import extract_frozen
 from lymphofeat.cohort.read import read_cohort
@@ -193,7 +193,7 @@ def test_a_failure_midway_leaves_the_old_bundle(
     def full(*_: Any) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export_module, "model_card", full)
+    monkeypatch.setattr(writer_module, "model_card", full)
     with pytest.raises(OSError, match="No space"):
         export_bundle(cache, studies["clinical"], out, force=True)
     assert load_bundle(out).digest == first.digest

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from lymphofeat.final import submit
-from lymphofeat.final.handover import handed_over
+from lymphofeat.final.selected_model import selection_sentence
 from lymphofeat.report.study import render_study, render_submission
 from lymphofeat.studies import load_study, tune
 from lymphofeat.studies.describe import describe_head, describe_heads
@@ -48,7 +48,7 @@ def test_study(made: tuple[Path, Path]) -> None:
     assert "Measured on 40 labelled patients" in flat
     assert " ".join(summary.caveat.split()) in flat
     assert f"AUC {summary.best.fold_sd['auc']:.3f}" in flat
-    assert handed_over(summary, summary.selected) in flat
+    assert selection_sentence(summary, summary.selected) in flat
     chosen = [trial for trial, _ in summary.selected.members]
     assert len(chosen) > 1
     assert describe_heads(chosen) in flat

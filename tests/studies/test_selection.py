@@ -15,7 +15,7 @@ from lymphofeat.commands.common import RULES as RULES_OF_COMMANDS
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import score
 from lymphofeat.final import submit
-from lymphofeat.final.handover import final_model, handed_over
+from lymphofeat.final.selected_model import final_model, selection_sentence
 from lymphofeat.metric import METRICS
 from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.scoring.score import TrialScores
@@ -162,7 +162,7 @@ def test_the_default_is_what_a_study_says_that_it_hands_over(made: tuple[Path, P
     study = load_study(made[1])
     model = submit(*made, tmp_path / "sub.csv").model
     assert numbers(model.chosen) == numbers(study.selected) == chosen_by(DEFAULT, *load_trials(made[1]))
-    assert model.reason == handed_over(study, study.selected)
+    assert model.reason == selection_sentence(study, study.selected)
     assert ", the average of the 10 best by log loss of 16 trials (the default rule" in model.reason
     assert "docs/bundle.md" in model.reason
     assert model.caveat.startswith(

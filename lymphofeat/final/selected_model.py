@@ -23,7 +23,7 @@ from .ensemble import CAVEAT, Ensemble, select_ensemble
 from .refit import FinalFit, Member, fit_final
 from .submission_log import expected_range
 
-__all__ = ["FinalModel", "final_model", "fit_model", "handed_over"]
+__all__ = ["FinalModel", "final_model", "fit_model", "selection_sentence"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def final_model(
         caveat = f"Trial {trial} was chosen after its scores on these same folds were known. {OPTIMISTIC}"
     else:
         chosen = _by_rule(study, rule, without)
-        reason, caveat = handed_over(study, chosen, rule), _selected(study, chosen, rule or DEFAULT)
+        reason, caveat = selection_sentence(study, chosen, rule), _selected(study, chosen, rule or DEFAULT)
     return FinalModel(study, chosen, reason, caveat, chosen.probabilities, chosen.decisions)
 
 
@@ -139,7 +139,7 @@ def fit_model(
     ensemble: int | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[FinalModel, list[Member]]:
-    """Choose what leaves a study, and fit it.
+    """Select the model of a study, and fit it.
 
     A head that cannot be fitted on these patients, although it could on fewer, is passed over by a rule, as in
     `evaluate`: the next best one takes its place.
@@ -181,12 +181,12 @@ def _by_rule(study: StudySummary, rule: str | None, without: Collection[int]) ->
     return load_selected(study.path, rule or DEFAULT, without=without)
 
 
-def handed_over(study: StudySummary, chosen: Average, rule: str | None = None) -> str:
-    """One sentence: what `submit` and `export` take, and why.
+def selection_sentence(study: StudySummary, chosen: Average, rule: str | None = None) -> str:
+    """One sentence: which heads are selected, and by which rule.
 
     Args:
-        study: whose heads.
-        chosen: what `rule` takes of it.
+        study: the study of the heads.
+        chosen: the heads that `rule` selects in it.
         rule: as the user named it; None: the default.
     """
     which = f"{rule_named(rule or DEFAULT).words_for(len(chosen.members))} of {_trials(study)}"

@@ -1,0 +1,240 @@
+"""The files of a bundle: encoders, heads, what is kept of the training patients, a probe, and the model card."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..cache.bags import JoinedBags
+from ..cache.reader import Cache
+from ..cohort.dates import REFERENCE_DATE, age_at
+from ..cohort.layout import layout_of
+from ..estimates.calibrators import CALIBRATORS
+from ..estimates.conformal import split_conformal
+from ..final.refit import FinalFit, Member
+from ..final.selected_model import FinalModel
+from ..heads.registry import foreign_heads
+from ..scoring.plan import labels_of
+from ..storage.arrays import save_tensors
+from ..studies.space import HEAD_TYPE
+from .card import Evidence, model_card
+from .classes import Keeps
+from .codec import pack_object
+from .encoders import EncoderRecord, WhereWeights, find_network, record_of
+from .load import DISTANCES, MODEL, PROBE, TRAINING, head_stem
+from .manifest import BundleFolder
+from .model import encoder_file, mixed
+from .out_of_distribution import ImageDistribution, TrainingRanges, patient_means
+from .seen import Seen, SeenEncoding, bags_of_fits, seen_to_json
+
+__all__ = ["BundleWriter", "ExportOptions"]
+
+_PROBES, _PROBE_IMAGES = 8, 5
+_PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "torch", "torchvision", "xgboost")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What goes into a bundle beside the heads.
+
+    Attributes:
+        ensemble: average so many of the study's heads; see `final_model`.
+        where: the encoders behind the cache.
+        refer_error: ε of prediction sets, in (0, 1): patients whose set holds both classes are referred; None: every
+            patient is decided by the threshold.
+        calibrate: a key of `estimates.CALIBRATORS`, for a calibrated probability beside the raw one; None: without.
+        select, trial: which heads instead; see `final_model`.
+    """
+
+    ensemble: int | None = None
+    where: WhereWeights = field(default_factory=WhereWeights)
+    refer_error: float | None = None
+    calibrate: str | None = None
+    select: str | None = None
+    trial: int | None = None
+
+
+@dataclass(frozen=True)
+class BundleWriter:
+    """The files of one bundle: `encoders` writes those of the encoders, then `write` all others.
+
+    Attributes:
+        cache: the cache of the study.
+        model: the selected model.
+        fits: the fits of each head, with the encodings that some head asks for.
+        options: what goes into the bundle.
+        evidence: what scores, prediction sets and calibration rest on.
+        folder: where the files are written.
+    """
+
+    cache: Cache
+    model: FinalModel
+    fits: Sequence[FinalFit]
+    options: ExportOptions
+    evidence: Evidence
+    folder: BundleFolder
+
+    def encoders(self) -> tuple[tuple[EncoderRecord, ...], Seen]:
+        """Write the encoders' files.
+
+        Returns:
+            The encoders, none where no head looks at images. And what each fit is given of them; empty where that is
+            one encoding, of the fit's own encoder.
+        """
+        if all(trial.inputs == "clinical" for trial, _ in self.model.members):
+            return (), ()
+        several = any(isinstance(fit.split.bags, JoinedBags) for fit in self.fits)
+        used = {encoding.name: encoding for fit in self.fits for encoding in fit.encodings}
+        each = list(used.values()) if several else [fit.encodings[0] for fit in self.fits]
+        records = []
+        for number, encoding in enumerate(each):
+            network = find_network(self.cache, encoding, self.options.where, only=not several)
+            records.append(record_of(self.cache, encoding, network))
+            if network is not None:
+                self.folder.write(encoder_file(number), save_tensors(network.state_dict()))
+        if not several:
+            return tuple(records), ()
+        self.folder.format = 2
+        places = {name: place for place, name in enumerate(used)}
+        return tuple(records), tuple(
+            tuple(SeenEncoding(e.encoder_family, places[e.name], e.dim) for e in fit.encodings)
+            for fit in self.fits
+        )
+
+    def write(self, members: Sequence[Member], encoders: Sequence[EncoderRecord], seen: Seen) -> None:
+        """Write the rest."""
+        kept: dict[str, Keeps] = {}
+        for m, member in enumerate(members):
+            for f, head in enumerate(member.heads):
+                packed = pack_object(head)
+                kept |= self.folder.write_packed(head_stem(m, f), packed)
+        oof = self.evidence.probabilities.mean(axis=1)
+        if self.options.refer_error is not None:
+            sets = split_conformal(self.evidence.y, oof, self.options.refer_error)
+            kept |= self.folder.write_packed("conformal", pack_object(sets))
+        if self.options.calibrate is not None:
+            fitted = CALIBRATORS[self.options.calibrate]().fit(oof, self.evidence.y)
+            kept |= self.folder.write_packed("calibrator", pack_object(fitted))
+        labels = labels_of(self.cache)
+        labelled = np.flatnonzero(labels >= 0)
+        table = TrainingRanges.fit(self.cache.patients.iloc[labelled], labels[labelled])
+        distributions = self._distributions(labelled) if encoders else ()
+        arrays = {
+            k: v for number, one in enumerate(distributions) for k, v in one.arrays(str(number)).items()
+        }
+        self.folder.write_arrays(TRAINING, arrays)
+        self._write_probe(members, distributions, table, seen)
+        about = self._about(members, encoders, table) | {"keeps": dict(sorted(kept.items()))}
+        about |= {"seen": seen_to_json(seen)} if seen else {}
+        self.folder.write_json(MODEL, about)
+        card = model_card(self.model, self.evidence, about, table, kept)
+        self.folder.write("MODEL_CARD.md", card.encode())
+
+    def _distributions(self, labelled: NDArray[np.int64]) -> tuple[ImageDistribution, ...]:
+        parts = []
+        for fit in self.fits:
+            means = patient_means(fit.split.bags.select(labelled))  # to describe them: nobody is scored here
+            inside = np.isin(labelled, fit.train)
+            parts.append((means[inside], means[~inside]))
+        return ImageDistribution.fit_all(parts)
+
+    def _write_probe(
+        self,
+        members: Sequence[Member],
+        distributions: Sequence[ImageDistribution],
+        table: TrainingRanges,
+        seen: Seen,
+    ) -> None:
+        """Made-up patients and what the model says of them."""
+        rng = np.random.default_rng(0)
+        lengths = np.full(_PROBES, _PROBE_IMAGES, dtype=np.int64)
+        rows = _PROBES * _PROBE_IMAGES
+        features = [
+            (one.mean + one.scale * rng.normal(size=(rows, len(one.mean)))).astype(np.float32)
+            for one in distributions
+        ] or [np.empty((rows, 0), dtype=np.float32) for _ in self.fits]
+        male = np.where(np.arange(_PROBES) == 0, np.nan, np.arange(_PROBES) % 2)
+        clinical = pd.DataFrame(
+            {
+                "age": np.where(np.arange(_PROBES) == 1, np.nan, rng.uniform(*table.age, _PROBES)),
+                "sex": ["" if np.isnan(v) else "FM"[int(v)] for v in male],
+                "lymphocyte_count": np.where(
+                    np.arange(_PROBES) == 2, np.nan, rng.uniform(*table.count, _PROBES)
+                ),
+            }
+        )
+        bags = bags_of_fits(features, lengths, seen)
+        numbers = {
+            "lengths": lengths,
+            "male": male,
+            "age": clinical["age"].to_numpy(np.float64),
+            "count": clinical["lymphocyte_count"].to_numpy(np.float64),
+            "probabilities": mixed(members, bags, clinical),
+        }
+        numbers |= {f"features.{n}": one for n, one in enumerate(features)}
+        numbers |= {
+            f"{DISTANCES}{n}": one.distances(patient_means(bags[n])) for n, one in enumerate(distributions)
+        }
+        self.folder.write_arrays(PROBE, numbers)
+
+    def _about(
+        self, members: Sequence[Member], encoders: Sequence[EncoderRecord], table: TrainingRanges
+    ) -> dict[str, Any]:
+        reference, certain = _reference_date(self.cache)
+        return {
+            "encoders": [asdict(record) for record in encoders],
+            "n_fits": len(self.fits),
+            "members": [{"params": m.params, "weight": m.weight} for m in members],
+            "sees_clinical": any(trial.inputs != "image" for trial, _ in self.model.members),
+            "cut": self.model.threshold,
+            "conformal": self.options.refer_error,
+            "calibrator": self.options.calibrate,
+            "reference_date": reference.isoformat(),
+            "reference_date_verified": certain,
+            "training": asdict(table),
+            "head_modules": _modules_of([member.params for member in members]),
+            "metric": self.model.study.metric,
+            "encoding": self.model.study.encoding,
+            "model_digest": self.model.digest(self.cache, list(self.fits)),
+            "versions": {"python": python_version(), **{name: _version(name) for name in _PACKAGES}},
+        }
+
+
+def _modules_of(points: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Per head type of another package, the module that it comes with."""
+    foreign = foreign_heads()
+    names = {str(params[HEAD_TYPE]) for params in points}
+    return {name: foreign[name][1] for name in sorted(names & foreign.keys())}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # installed under another name, such as a build without GPU
+        return "of unknown version"
+
+
+def _reference_date(cache: Cache) -> tuple[date, bool]:
+    """The day on which the cache's ages were counted, and whether that is certain.
+
+    A cache of an earlier version does not keep it: then the default one or that of the cohort's own layout, if dates of
+    birth and ages agree on it.
+    """
+    if cache.tables.reference:
+        return date.fromisoformat(cache.tables.reference), True
+    candidates = [REFERENCE_DATE]
+    if cache.tables.source and Path(cache.tables.source).is_dir():
+        candidates.append(layout_of(Path(cache.tables.source)).ages.reference)
+    dated = [(date.fromisoformat(b), a) for b, a in zip(cache.patients["birth"], cache.patients["age"], strict=True)
+             if b and np.isfinite(a)]  # fmt: skip
+    for candidate in candidates:
+        if all(birth <= candidate and abs(age_at(birth, candidate) - age) < 1e-6 for birth, age in dated):
+            return candidate, bool(dated)
+    return REFERENCE_DATE, False
