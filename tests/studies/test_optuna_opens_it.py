@@ -1,6 +1,7 @@
 """What else can be done with a study's file: Optuna opens it, and trials are small there."""
 
 import sqlite3
+import warnings
 from contextlib import closing
 from pathlib import Path
 
@@ -32,6 +33,16 @@ def test_optuna_opens_the_file_and_its_trials_are_small(made: tuple[Path, Path])
     assert len(study.trials) == len(study.trials_dataframe()) == TRIALS
     for trial in study.trials:
         assert set(trial.user_attrs) <= {"number", "values", "same_as"}
+
+
+@pytest.mark.parametrize(
+    "plot", ["optimization_history", "parallel_coordinate", "slice", "edf", "timeline", "rank"]
+)
+def test_optuna_plots_it(made: tuple[Path, Path], plot: str) -> None:
+    study = optuna.load_study(study_name="lymphofeat", storage=f"sqlite:///{made[1]}")
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        figure = getattr(optuna.visualization, f"plot_{plot}")(study)
+    assert figure.data
 
 
 def test_predictions_of_a_trial_that_never_came_are_replaced(made: tuple[Path, Path], tmp_path: Path) -> None:
