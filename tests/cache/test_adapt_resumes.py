@@ -51,5 +51,5 @@ def test_a_network_that_was_trained_only_has_to_encode(cohort: Cohort, tmp_path:
 
 
 @pytest.mark.slow
-def test_six_kills(cohort: Cohort, tmp_path: Path) -> None:
-    killed_runs("adapted", cohort, tmp_path, kills=6)
+def test_four_kills(cohort: Cohort, tmp_path: Path) -> None:
+    killed_runs("adapted", cohort, tmp_path, kills=4)
