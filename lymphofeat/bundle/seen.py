@@ -1,7 +1,7 @@
 """What each fit of a bundle is given: images under one encoder, or under several side by side."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,9 +76,7 @@ def bags_of_fits(
 
 def needed_of(split: Split, names: Sequence[str]) -> Split:
     """The split under the encodings that the heads ask for, joined even if that is one."""
-    one = split.only(names)
-    return (
-        one
-        if isinstance(one.bags, JoinedBags)
-        else Split(JoinedBags({names[0]: one.bags}), one.features_digest, one.train, one.test, one.encoding)
-    )
+    found = split.only(names)
+    if isinstance(found.bags, JoinedBags):
+        return found
+    return replace(found, bags=JoinedBags({names[0]: found.bags}))

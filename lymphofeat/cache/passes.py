@@ -1,6 +1,6 @@
 """`extract`, `finetune`, `adapt`: the passes over a cohort's images as one call each, with the command's options."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -48,7 +48,7 @@ class ExtractOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Extraction:
-    """What `extract` did.
+    """What `extract` did: one of these.
 
     Attributes:
         measured: the cells; None without.
@@ -91,7 +91,6 @@ def extract(
     force: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
-    finished: Callable[[Any], object] | None = None,
 ) -> Extraction:
     """Compute the features of every image and keep them in the cache; goes on where an earlier run was stopped.
 
@@ -125,7 +124,6 @@ def extract(
         force: replace what is there and does not fit; train anew.
         workers: threads that decode and encode, by default one per core.
         progress: told of images and epochs.
-        finished: told of each pass as soon as it is done: of `ExtractSummary`, `FinetuneSummary` or `AdaptSummary`.
 
     Raises:
         InputError: more than one of `frozen`, `finetune` and `adapt`, or a cohort, an image, a recipe or a setting that
@@ -144,9 +142,8 @@ def extract(
     measured = backbone == MORPHOLOGY or not (frozen or trains)
     training = {"epochs": epochs, "train_from": train_from, "nested": nested or None, "name": name}
     asked = [option for option, value in training.items() if value is not None]
-    _check_passes(
-        frozen=frozen, finetune=finetune, adapt=adapt, with_test=with_test, asked=[] if measured else asked
-    )
+    unused = [] if measured or trains else asked
+    _check_passes(frozen=frozen, finetune=finetune, adapt=adapt, with_test=with_test, unused=unused)
     if measured:
         others = {"weights": None if weights == "imagenet" else weights, "seed": seed, "adapt": adapt or None}
         others |= {"backbone": None if backbone == MORPHOLOGY else backbone, "recipe": recipe}
@@ -168,38 +165,32 @@ def extract(
     settings = adapt_settings_from(with_test=with_test, **options) if adapt else settings_from(**options)
     if trains:
         check_trainable(recipe_of(settings.recipe, label_free=adapt), settings.extract)
-    told, tell = progress or Silent(), finished or (lambda _: None)
+    told = progress or Silent()
     side = replace(settings.extract, crop=crop or SIDE)
     found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
     for note in reading_notes(found.images, side.crop if measured else settings.extract.crop):
         told.note(note)
     start = start_of(settings.extract, told) if not (measured or trains) else None
-    done: dict[str, Any] = {}
-
-    def keep(name: str, summary: Any) -> None:
-        done[name] = summary
-        tell(summary)
-
     with writer_for(found, Path(cache), settings.extract, force=force, progress=told) as writer:
-        if measured:
-            keep("measured", encode_morphology(writer, found, groups, side, workers=workers, progress=told))
         if start is not None:
-            keep("frozen", encode_frozen(writer, found, start, workers=workers, progress=told))
+            return Extraction(frozen=encode_frozen(writer, found, start, workers=workers, progress=told))
         if isinstance(settings, AdaptSettings):
-            keep("adapted", encode_adapted(writer, found, settings, workers=workers, progress=told))
-        elif finetune:
-            keep("finetuned", encode_finetuned(writer, found, settings, workers=workers, progress=told))
-    return Extraction(**done)
+            return Extraction(adapted=encode_adapted(writer, found, settings, workers=workers, progress=told))
+        if finetune:
+            trained = encode_finetuned(writer, found, settings, workers=workers, progress=told)
+            return Extraction(finetuned=trained)
+        done = encode_morphology(writer, found, groups, side, workers=workers, progress=told)
+        return Extraction(measured=done)
 
 
 def _check_passes(
-    *, frozen: bool, finetune: bool, adapt: bool, with_test: bool, asked: Sequence[str]
+    *, frozen: bool, finetune: bool, adapt: bool, with_test: bool, unused: Sequence[str]
 ) -> None:
     """Refuse passes that exclude each other, and options that none of them looks at.
 
     Args:
         frozen, finetune, adapt, with_test: as of `extract`.
-        asked: options of training that were given.
+        unused: options of training that were given where nothing is trained.
 
     Raises:
         InputError: there are such.
@@ -208,8 +199,8 @@ def _check_passes(
         raise InputError("--frozen, --finetune and --adapt exclude each other; give one of them, or none.")
     if with_test and not adapt:
         raise InputError("--with-test belongs to --adapt; leave it out, or give --adapt with it.")
-    if asked and not (finetune or adapt):
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
+    if unused:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
         raise InputError(
             f"{options} would change nothing, since no encoder is trained; give --finetune or --adapt with it."
         )

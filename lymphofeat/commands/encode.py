@@ -83,21 +83,11 @@ def extract(
     --finetune trains one encoder per fold, without that fold; --adapt one encoder without labels. An interrupted run
     continues where it stopped. COHORT: a folder (default: $LYMPHOFEAT_COHORT, else data/).
     """
-    from ..cache.adapt import AdaptSummary
-    from ..cache.finetune import FinetuneSummary
     from ..cache.morphology import check_morphology
     from ..cache.passes import extract as extract_passes
     from ..encoder.morphology.features import MORPHOLOGY
     from ..report.cache import render_extract
     from ..report.finetune import render_adapt, render_finetune
-
-    def show(summary: Any) -> None:
-        if isinstance(summary, AdaptSummary):
-            render_adapt(summary, output.console)
-        elif isinstance(summary, FinetuneSummary):
-            render_finetune(summary, output.console)
-        else:
-            render_extract(summary, output.console)
 
     trained = options["frozen"] or options["finetune"] or options["adapt"]
     if options["backbone"] == MORPHOLOGY or not trained:  # of the command line, also a default that was typed
@@ -107,7 +97,13 @@ def extract(
         }
         typed["backbone"] = options["backbone"] not in (None, MORPHOLOGY)
         check_morphology(finetune=options["finetune"], given=typed)
-    extract_passes(cohort_folder(cohort), cache, progress=output.progress(), finished=show, **options)
+    done = extract_passes(cohort_folder(cohort), cache, progress=output.progress(), **options)
+    if done.adapted is not None:
+        render_adapt(done.adapted, output.console)
+    if done.finetuned is not None:
+        render_finetune(done.finetuned, output.console)
+    if (encoded := done.measured or done.frozen) is not None:
+        render_extract(encoded, output.console)
 
 
 _FOR_NETWORKS = (

@@ -1,6 +1,6 @@
 """The pipelines that stand beside the one that is evaluated, so that its score can be read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..cache.encoding import Encoding
@@ -98,8 +98,7 @@ def untrained_twin(cache: Cache, encoder_family: str) -> str | None:
     if not networks and any(is_cell_measured(e) for e in firsts):
         return min((e.encoder_family for e in cache.encodings.values() if is_untrained(e)), default=None)
     if JOINT in encoder_family:
-        twins = [untrained_twin(cache, name) for name in networks]
-        return JOINT.join(sorted({twin for twin in twins if twin})) or None if all(twins) else None
+        return _joined(untrained_twin(cache, name) for name in networks)
     first = cache.members(encoder_family)[0]
     if not _is_trained(first):
         return None
@@ -113,8 +112,7 @@ def frozen_twin(cache: Cache, encoder_family: str) -> str | None:
     if not sees_labels(cache, encoder_family):
         return encoder_family
     if JOINT in encoder_family:
-        twins = [frozen_twin(cache, name) for name in encoder_family.split(JOINT)]
-        return JOINT.join(sorted({twin for twin in twins if twin})) if all(twins) else None
+        return _joined(frozen_twin(cache, name) for name in encoder_family.split(JOINT))
     first = cache.members(encoder_family)[0]
     free = [e for e in cache.encodings.values() if e.blind_to is None]
 
@@ -142,6 +140,12 @@ def _narrowed(heads: Sequence[str], inputs: str, name: str) -> tuple[Space, list
 def _firsts(cache: Cache, encoder_family: str) -> list[Encoding]:
     """An encoding of each of the encoder families."""
     return [cache.members(name)[0] for name in encoder_family.split(JOINT)]
+
+
+def _joined(twins: Iterable[str | None]) -> str | None:
+    """The twins together, each once; None if there are none, or one is missing."""
+    found = set(twins)
+    return None if not found or None in found else JOINT.join(sorted(name for name in found if name))
 
 
 def _is_trained(encoding: Encoding) -> bool:

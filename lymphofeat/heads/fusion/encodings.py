@@ -121,11 +121,14 @@ class OnEncodings(_WithEncodings):
         """As `fit` and `predict_proba` on each split, as quick as the head is."""
         self._check_params()
         for split in splits:
-            self._seen(split.bags)
+            self._checked(split.bags)
         seen = [split.only(self.encodings, self.weights) for split in splits]
         return fit_predict(self.head, seen, clinical, y, fit_cache)
 
     def _seen(self, bags: Bags) -> Bags:
+        return self._checked(bags).only(self.encodings, self.weights)
+
+    def _checked(self, bags: Bags) -> JoinedBags:
         there = bags.parts if isinstance(bags, JoinedBags) else {}
         if missing := [name for name in self.encodings if name not in there]:
             raise InputError(
@@ -133,7 +136,7 @@ class OnEncodings(_WithEncodings):
                 "lack; give bags under all encodings that it was made for."
             )
         assert isinstance(bags, JoinedBags)
-        return bags.only(self.encodings, self.weights)
+        return bags
 
     def _parameter_constraints(self) -> Legal:
         weights = self.weights or {}
