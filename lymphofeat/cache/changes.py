@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cohort.folds import persons
+from ..cohort.persons import PERSON, persons
 from ..errors import StaleCacheError
 from .layout import CohortTables
 
@@ -98,7 +98,11 @@ def _drawn_otherwise(found: CohortTables, now: CohortTables) -> str:
             return f"the folds were made with another {what} ({old}, now {new})"
     if np.array_equal(persons(found.patients), persons(now.patients)):
         return ""
-    change = _value_change(found, now, "birth", "date of birth") or _value_change(found, now, "sex")
+    change = (
+        _value_change(found, now, "birth", "date of birth")
+        or _value_change(found, now, "sex")
+        or _value_change(found, now, PERSON)
+    )
     return f"{change}, which changes who may be one person and with that the folds"
 
 
@@ -108,7 +112,8 @@ def _n_folds(tables: CohortTables) -> int:
 
 def _value_change(found: CohortTables, now: CohortTables, column: str, what: str = "") -> str:
     """The first patient whose value differs, in words; "" if none does. Both have the same patients."""
-    before, after = (tables.patients[column].to_numpy() for tables in (found, now))
+    none = [""] * len(now.patients)  # where a table names no persons
+    before, after = (np.asarray(tables.patients.get(column, none)) for tables in (found, now))
     differ = np.flatnonzero(before != after)
     if not differ.size:
         return ""

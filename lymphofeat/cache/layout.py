@@ -11,7 +11,7 @@ The format as prose: `docs/cache-format.md`. Two choices carry the two promises 
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -27,13 +27,14 @@ import lymphofeat
 
 from ..cohort.folds import assign_repeats, persons
 from ..cohort.model import TABLE_COLUMNS
+from ..cohort.persons import PERSON
 from ..errors import CacheError
 from ..storage.disk import reserve
 from .refusal import damaged, why_no_cache
 
 FORMAT = 1
 TEXT = h5py.string_dtype()
-TEXT_COLUMNS = ("id", "split", "birth", "date_order", "sex")
+TEXT_COLUMNS = ("id", "split", "birth", "date_order", "sex", PERSON)
 _IN_FILE = {"lymphocyte_count": "count"}  # columns of the table → their names in format 1, where they differ
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 # How the features came about, kept and shown but never compared: another device, another torch or another path to the
@@ -48,7 +49,7 @@ class CohortTables:
     """What a cache keeps of its cohort.
 
     Attributes:
-        patients: columns `TABLE_COLUMNS`, patients in the cohort's order.
+        patients: columns `TABLE_COLUMNS` and, where persons are named, `person`; patients in the cohort's order.
         folds: (n_patients, n_repeats) int8; column 0 is the one that encoders are trained on; −1: no label.
         fold_seed: what `folds` was made with.
         fingerprint: hex digest of images, labels and order.
@@ -77,7 +78,9 @@ class CohortTables:
     def digest(self) -> str:
         """Hex digest of everything here that a score can depend on."""
         state = blake2b(self.fingerprint.encode(), digest_size=16)
-        state.update(self.patients[list(TABLE_COLUMNS)].rename(columns=_IN_FILE).to_csv(index=False).encode())
+        state.update(
+            self.patients[_columns(self.patients)].rename(columns=_IN_FILE).to_csv(index=False).encode()
+        )
         state.update(np.ascontiguousarray(self.folds).data)
         return state.hexdigest()
 
@@ -164,6 +167,11 @@ def make_folds(patients: pd.DataFrame, n_folds: int, n_repeats: int, seed: int) 
     return assign_repeats(labels, persons(patients), n_folds, n_repeats, seed)
 
 
+def _columns(table: Container[str]) -> list[str]:
+    """The columns of a table of patients, in memory or in a file."""
+    return [*TABLE_COLUMNS, *([PERSON] if PERSON in table else [])]
+
+
 def create_file(path: Path, tables: CohortTables, room: int) -> None:
     """Write a new cache without encodings at `path`, with room for what h5py will add to it.
 
@@ -207,7 +215,7 @@ def _write_tables(file: h5py.File, tables: CohortTables) -> None:
         }
     )
     patients = file.create_group("patients")
-    for column in TABLE_COLUMNS:
+    for column in _columns(tables.patients):
         values, name = tables.patients[column], _IN_FILE.get(column, column)
         if column in TEXT_COLUMNS:
             patients.create_dataset(name, data=values.astype(object).to_numpy(), dtype=TEXT)
@@ -295,7 +303,7 @@ def _tables(file: h5py.File) -> CohortTables:
     group, images = file["patients"], file["images"]
     columns = {
         c: group[c].asstr()[:].astype(object) if c in TEXT_COLUMNS else group[_IN_FILE.get(c, c)][:]
-        for c in TABLE_COLUMNS
+        for c in _columns(group)
     }
     return CohortTables(
         patients=pd.DataFrame(columns),

@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .folds import persons
+from .persons import PERSON, persons
 
 __all__ = ["CLINICAL_COLUMNS", "PERSON", "clinical_frame", "person_numbers"]
 
 CLINICAL_COLUMNS = ("age", "sex", "lymphocyte_count")
-PERSON = "person"  # name of the index
 
 
 def clinical_frame(table: pd.DataFrame) -> pd.DataFrame:
@@ -22,8 +21,8 @@ def clinical_frame(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         (n,) rows: age (years), sex ("M", "F", ""), count (10⁹/l), those of them that `table` has. Two rows have the
-        same index, `person`, where they may be of one person (`cohort.folds.persons`; without dates of birth every row
-        is a person of its own). The numbers are shuffled, so that they say nothing else, such as the order of the rows.
+        same index, `person`, where they may be of one person (`cohort.persons`; without dates of birth every row is a
+        person of its own). The numbers are shuffled, so that they say nothing else, such as the order of the rows.
     """
     if set(table.columns) <= set(CLINICAL_COLUMNS):
         return table

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .dates import REFERENCE_DATE
+from .persons import PERSON
 
 # The columns of `Cohort.table`, in this order; the cache stores the same ones.
 TABLE_COLUMNS = ("id", "split", "label", "n_images", "birth", "date_order", "sex", "age", "lymphocyte_count")
@@ -26,6 +27,7 @@ class Patient:
     sex: str = ""  # "M", "F", or "" (missing)
     age: float = float("nan")  # years at the reference date
     count: float = float("nan")  # lymphocytes, 10⁹/l
+    person: str = ""  # who this is, where the table says it
 
     def __repr__(self) -> str:
         label = {0: "reactive", 1: "malignant"}.get(self.label, "no label")
@@ -64,7 +66,10 @@ class Cohort:
         return [image for p in self.patients for image in p.images]
 
     def table(self) -> pd.DataFrame:
-        """One row per patient with the columns `TABLE_COLUMNS`; `birth` as ISO text, "" where missing."""
+        """One row per patient with the columns `TABLE_COLUMNS`; `birth` as ISO text, "" where missing.
+
+        The column `person` follows where a table names persons.
+        """
         rows = [
             (
                 p.id,
@@ -79,4 +84,6 @@ class Cohort:
             )
             for p in self.patients
         ]
-        return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
+        table = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
+        named = [p.person for p in self.patients]
+        return table.assign(**{PERSON: named}) if any(named) else table

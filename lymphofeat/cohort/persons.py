@@ -1,4 +1,4 @@
-"""Which records of a cohort may be one person, as far as dates of birth and sex can tell.
+"""Which records of a cohort may be one person: what a table says of it, else what dates of birth and sex tell.
 
 Parting one person's records leaks the answer of a fold into the training patients; joining two persons costs next to
 nothing. So records are joined wherever they may be one person: with the same date of birth, and sex equal or missing
@@ -6,18 +6,23 @@ in one of them. Where a record without sex may be either of a man and a woman bo
 whichever it is, that one must not be in another fold.
 
 A date that stands for "not known" says nothing about persons: such records are not joined, and `check` says so.
+
+A column that names the person settles it for the records that have one: equal names are one person, different names
+are two. A record without a name joins whom it may be.
 """
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import date
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["persons", "placeholder_dates"]
+__all__ = ["PERSON", "persons", "placeholder_dates"]
+
+PERSON = "person"  # the column that names persons, where there is one
 
 # Days that databases and spreadsheets begin to count on, and the 1 January of years in which no patient was born.
 _SPREADSHEET_ZERO = ((1899, 12, 30), (1899, 12, 31))
@@ -33,20 +38,41 @@ def persons(table: pd.DataFrame) -> NDArray[np.int64]:
 
     Args:
         table: the columns `birth` (ISO text, "" where missing) and `sex` ("M", "F", or "" where missing) of
-            `Cohort.table`; parsed dates, so that one day written in two ways is one day.
+            `Cohort.table`; parsed dates, so that one day written in two ways is one day. Where there is a column
+            `person`, its texts name the persons ("" where missing).
 
     Returns:
         (n_patients,) int64, numbered from 0 by first appearance. A record without date of birth, or with one of
         `placeholder_dates`, is a person of its own.
     """
     births, sexes = _texts(table, "birth"), _texts(table, "sex")
+    names = _texts(table, PERSON) if PERSON in table.columns else [""] * len(table)
     unknown = {"", *placeholder_dates(table)}
     either = {birth for birth, sex in zip(births, sexes, strict=True) if not sex}
-    keys = [
+    keys: list[Hashable] = [
         row if birth in unknown else (birth, "" if birth in either else sex)
         for row, (birth, sex) in enumerate(zip(births, sexes, strict=True))
     ]
-    numbers: dict[tuple[str, str] | int, int] = {}
+    return _numbered(_joined_by_name(keys, names) if any(names) else keys)
+
+
+def _joined_by_name(keys: Sequence[Hashable], names: Sequence[str]) -> list[Hashable]:
+    """One key per person: records of one name are joined, and those of one key if one of these has no name."""
+    from scipy.cluster.hierarchy import DisjointSet  # half a second to import, and few tables name persons
+
+    nameless = {key for key, name in zip(keys, names, strict=True) if not name}
+    groups, first = DisjointSet(range(len(keys))), dict[Hashable, int]()
+    for row, (key, name) in enumerate(zip(keys, names, strict=True)):
+        if name:
+            groups.merge(row, first.setdefault(("name", name), row))
+        if key in nameless:
+            groups.merge(row, first.setdefault(("key", key), row))
+    return [groups[row] for row in range(len(keys))]
+
+
+def _numbered(keys: Sequence[Hashable]) -> NDArray[np.int64]:
+    """(n,) int64, equal where keys are, from 0 by first appearance."""
+    numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 

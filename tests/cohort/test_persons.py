@@ -103,3 +103,27 @@ def test_visits_of_which_one_lacks_sex_share_every_fold() -> None:
     records.loc[5, ["birth", "sex"]] = [births[4], ""]
     folds = make_folds(records, 5, 20, 0)
     assert (folds[4] == folds[5]).all()
+
+
+def test_a_column_names_the_persons() -> None:
+    """Equal names are one person, different ones are two, and a record without one joins whom it may be."""
+    table = pd.DataFrame(
+        [
+            ("1950-01-02", "M", "anna"),
+            ("1960-01-02", "F", "anna"),  # one person, whatever the dates say
+            ("1971-03-04", "F", "b"),
+            ("1971-03-04", "F", "c"),  # two persons, whatever the dates say
+            ("1982-05-06", "M", "d"),
+            ("1982-05-06", "M", ""),  # may be d
+            ("", "", ""),
+        ],
+        columns=["birth", "sex", "person"],
+    )
+    assert persons(table).tolist() == [0, 0, 1, 2, 3, 3, 4]
+
+
+def test_a_nameless_record_joins_both_persons_that_it_may_be() -> None:
+    table = pd.DataFrame(
+        {"birth": ["1971-03-04"] * 3, "sex": ["F", "F", ""], "person": ["b", "c", ""]},
+    )
+    assert persons(table).tolist() == [0, 0, 0]
