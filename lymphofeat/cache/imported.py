@@ -1,8 +1,8 @@
 """A cache from features that come from elsewhere: what a caller hands over is checked as a whole before any is kept."""
 
-import math
-from collections.abc import Callable, Collection, Mapping
-from datetime import date, datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,48 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..cohort.model import TABLE_COLUMNS
 from ..errors import CacheError
 from ..storage.paths import AnyPath
+from .imported_table import checked_table
 from .layout import CohortTables, EncodingSpec, make_folds
 from .partial import refuse_bad
 from .writer import CacheWriter, own_probabilities
 
-__all__ = ["save_cache"]
+__all__ = ["FoldSettings", "ImportedEncoding", "imported_tables", "save_cache", "write_imported"]
 
-_Read = Callable[[Any], Any]
+ByPatient = Mapping[Any, ArrayLike]
+
+
+@dataclass(frozen=True)
+class FoldSettings:
+    """How the folds of a new cache are made."""
+
+    n_folds: int = 5
+    n_repeats: int = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ImportedEncoding:
+    """Features from elsewhere, ready to be written.
+
+    Attributes:
+        spec: what they are.
+        pieces: arrays (rows, D) float32, which one behind the other are the features of all images.
+        end_to_end: (n_patients,) the network's own probabilities; None where it has none.
+    """
+
+    spec: EncodingSpec
+    pieces: Iterable[NDArray[np.float32]]
+    end_to_end: NDArray[np.float64] | None = None
 
 
 def save_cache(
     path: AnyPath,
-    patients: pd.DataFrame,
-    features: Mapping[str, ArrayLike],
+    patients: pd.DataFrame | Mapping[str, Any],
+    features: Mapping[str, ArrayLike | ByPatient],
     *,
+    groups: ArrayLike | None = None,
     n_folds: int = 5,
     n_repeats: int = 10,
     fold_seed: int = 0,
@@ -39,16 +64,21 @@ def save_cache(
 ) -> None:
     """Write a cache from features that come from elsewhere (another toolkit, another kind of image).
 
-    Everything is checked before anything is written.
+    Everything is checked before anything is written. Files of other toolkits are read by `import_features`.
 
     Args:
         path: the cache file; encodings of the same patients that it holds already stay in it, and an encoding of the
             same name is replaced.
-        patients: one row per patient with the columns `lymphofeat.cohort.model.TABLE_COLUMNS`; others are left out.
-            id: text or whole numbers, each once. split: "train" or "test". label: 0 reactive, 1 malignant, −1 not
-            known (every test patient). n_images: ≥ 1. birth: ISO text or dates; sex: "M", "F"; date_order: text; age
-            (years) and count (10⁹/l, ≥ 0): numbers. In the last five NaN, None and "" mean missing.
-        features: per encoding, (n_images, D) float32, the images of each patient contiguous, patients in order.
+        patients: one row per patient, as a table or a dict of columns. Columns: id (text or whole numbers, each once)
+            and label (0 reactive, 1 malignant, −1 not known); the others may be left out. split: "train" or "test"
+            (default: "train" where the label is known, else "test"; a test patient has the label −1). n_images: ≥ 1
+            (default: counted, where `features` has an array per patient). person: text or whole numbers, equal where
+            two rows are of one person, whose rows then share a fold. birth: ISO text or dates; sex: "M", "F"; age
+            (years) and lymphocyte_count (10⁹/l, ≥ 0): numbers; date_order: text. In the last six NaN, None and ""
+            mean missing. Columns of other names are left out.
+        features: per encoding, a dict of arrays by patient, {"P1": (n_images, D), …}; or one (n_images, D) array of
+            all images, those of each patient contiguous, patients in the table's order. Kept as float32.
+        groups: (n_patients,) text or whole numbers instead of the column person, as scikit-learn's `groups`.
         n_folds, n_repeats, fold_seed: how the folds are made.
         encoder_families: the encoder family of each encoding, by default its own name.
         blind_to: the folds whose labels each encoder never saw; None (the default): it saw no labels. This is
@@ -66,44 +96,108 @@ def save_cache(
 
     Example:
         >>> import numpy as np
-        >>> patients = open_cache("cache/features.h5").patients
-        >>> features = np.random.default_rng(0).normal(size=(patients["n_images"].sum(), 8))
-        >>> save_cache("cache/mine.h5", patients, {"mine": features})
+        >>> rng = np.random.default_rng(0)
+        >>> patients = {"id": [f"P{i}" for i in range(12)], "label": [0, 1] * 6}
+        >>> bags = {name: rng.normal(size=(3, 8)) for name in patients["id"]}
+        >>> save_cache("cache/mine.h5", patients, {"mine": bags}, n_folds=3)
         >>> open_cache("cache/mine.h5").encodings["mine"]
-        <Encoding mine: 115 images × 8, blind to all>
+        <Encoding mine: 36 images × 8, blind to all>
     """
-    path = Path(path)
     encoder_families, blind_to, end_to_end = encoder_families or {}, blind_to or {}, end_to_end or {}
-    table = _checked_table(patients)
     _check_names(
         features, n_folds, encoder_families=encoder_families, blind_to=blind_to, end_to_end=end_to_end
     )
-    # Before anything is made of the counts: one that a slip made 10¹² would fill the memory. Python's own sum, since
-    # NumPy's wraps.
-    rows = sum(table["n_images"].tolist())
-    arrays = {name: _checked_features(name, array, rows) for name, array in features.items()}
-    names = [f"{i}/{k}" for i, n in zip(table["id"], table["n_images"], strict=True) for k in range(n)]
-    tables = CohortTables(
-        patients=table,
-        folds=make_folds(table, n_folds, n_repeats, fold_seed),
-        fold_seed=fold_seed,
-        fingerprint=blake2b(table.to_csv(index=False).encode(), digest_size=16).hexdigest(),
-        names=names,
-        sizes=[0] * rows,
-        digests=[""] * rows,
-        reference="" if reference is None else reference.isoformat(),
+    bags = {name: _by_patient(name, given) for name, given in features.items() if isinstance(given, Mapping)}
+    table = checked_table(patients, groups, _counts(bags))
+    arrays = {name: _of_all(name, features[name], bags.get(name), table) for name in features}
+    tables = imported_tables(
+        table, _image_names(table), FoldSettings(n_folds, n_repeats, fold_seed), reference=reference
     )
-    specs = [_spec(name, array, encoder_families, blind_to) for name, array in arrays.items()]
     for name, array in arrays.items():
         refuse_bad(tables, array)
         if name in end_to_end:
             own_probabilities(tables, name, end_to_end[name])
+    write_imported(
+        Path(path),
+        tables,
+        [
+            ImportedEncoding(_spec(name, array, encoder_families, blind_to), [array], end_to_end.get(name))
+            for name, array in arrays.items()
+        ],
+        force=force,
+    )
+
+
+def imported_tables(
+    table: pd.DataFrame,
+    names: Sequence[str],
+    folds: FoldSettings,
+    *,
+    source: str = "",
+    reference: date | None = None,
+) -> CohortTables:
+    """What a cache keeps of a cohort whose features come from elsewhere.
+
+    Args:
+        table: as of `checked_table`.
+        names: one per image.
+        folds: how the folds are made.
+        source: where the features come from.
+        reference: the day that ages are counted to, if it is known.
+
+    Raises:
+        InputError: a class has fewer persons than there are folds.
+    """
+    return CohortTables(
+        patients=table,
+        folds=make_folds(table, folds.n_folds, folds.n_repeats, folds.seed),
+        fold_seed=folds.seed,
+        fingerprint=blake2b(table.to_csv(index=False).encode(), digest_size=16).hexdigest(),
+        names=list(names),
+        sizes=[0] * len(names),
+        digests=[""] * len(names),
+        source=source,
+        reference="" if reference is None else reference.isoformat(),
+    )
+
+
+def write_imported(
+    path: Path, tables: CohortTables, encodings: Iterable[ImportedEncoding], *, force: bool = False
+) -> None:
+    """Write encodings, piece by piece, into a cache that may hold others of the same patients.
+
+    Raises:
+        CacheError: features that are NaN, infinite or all zero, or as of `CacheWriter`.
+        StaleCacheError: `path` holds encodings of other patients, labels or folds.
+    """
     with CacheWriter(path, tables, force=force) as writer:
-        for spec in specs:
+        for encoding in encodings:
+            spec = encoding.spec
             writer.forget(spec.name)
             partial = writer.begin(spec)
-            partial.write(0, arrays[spec.name])
-            writer.finish(partial, end_to_end.get(spec.name))
+            for block, rows in enumerate(_in_blocks(encoding.pieces, spec.block)):
+                partial.write(block, rows)
+            writer.finish(partial, encoding.end_to_end)
+
+
+def _in_blocks(pieces: Iterable[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
+    """The rows of all pieces, `size` at a time; the last block may be shorter."""
+    waiting: list[NDArray[np.float32]] = []
+    n = 0
+    for piece in pieces:
+        waiting.append(piece)
+        n += len(piece)
+        if n >= size:
+            rows = np.concatenate(waiting) if len(waiting) > 1 else piece
+            whole = n - n % size
+            yield from (rows[start : start + size] for start in range(0, whole, size))
+            waiting, n = [rows[whole:]], n - whole
+    if n:
+        yield np.concatenate(waiting)
+
+
+def _image_names(table: pd.DataFrame) -> list[str]:
+    return [f"{i}/{k}" for i, n in zip(table["id"], table["n_images"], strict=True) for k in range(n)]
 
 
 def _spec(
@@ -123,7 +217,7 @@ def _spec(
     )
 
 
-def _check_names(features: Mapping[str, ArrayLike], n_folds: int, **others: Mapping[str, Any]) -> None:
+def _check_names(features: Mapping[str, Any], n_folds: int, **others: Mapping[str, Any]) -> None:
     """Refuse words about encodings that are not there: a misspelt `blind_to` would let an encoder score what it saw.
 
     Raises:
@@ -141,156 +235,76 @@ def _check_names(features: Mapping[str, ArrayLike], n_folds: int, **others: Mapp
             raise CacheError(f"blind_to of {name} names fold {bad[0]}; there are 0 to {n_folds - 1}.")
 
 
-def _checked_features(name: str, array: ArrayLike, rows: int) -> NDArray[np.float32]:
+def _by_patient(name: str, given: ByPatient) -> dict[str, NDArray[np.float32]]:
+    """The arrays of an encoding by the patients' IDs as text, each (n_images, D) float32 of one width.
+
+    Raises:
+        CacheError: an array that is not of this shape, has another width than the first, or an ID that is there twice.
+    """
+    found: dict[str, NDArray[np.float32]] = {}
+    for key, array in given.items():
+        patient = str(key)
+        if patient in found:
+            raise CacheError(f"features of {name} have patient {patient} twice.")
+        found[patient] = _as_features(f"{name}, patient {patient},", array)
+    widths = {array.shape[1]: patient for patient, array in reversed(found.items())}
+    if len(widths) > 1:
+        (first, one), (second, other) = list(widths.items())[-2:]
+        raise CacheError(
+            f"features of {name} have {second} columns for patient {other} and {first} for patient {one}; give all "
+            "patients' features by one encoder."
+        )
+    return found
+
+
+def _counts(bags: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> dict[str, int]:
+    """Images per patient by the first encoding that has an array per patient; empty if none has."""
+    return next(({patient: len(array) for patient, array in one.items()} for one in bags.values()), {})
+
+
+def _of_all(
+    name: str, given: Any, bags: Mapping[str, NDArray[np.float32]] | None, table: pd.DataFrame
+) -> NDArray[np.float32]:
+    """(n_images, D) float32 of all patients, in the table's order."""
+    # Before anything is made of the counts: one that a slip made 10¹² would fill the memory. Python's own sum, since
+    # NumPy's wraps.
+    rows = sum(table["n_images"].tolist())
+    if bags is None:
+        found = _as_features(name, given)
+        if len(found) != rows:
+            raise CacheError(
+                f"features of {name} have {len(found)} rows, and n_images of the table adds up to {rows}; give one "
+                "row per image, patients in the table's order."
+            )
+        return found
+    if missing := [patient for patient in table["id"] if patient not in bags]:
+        raise CacheError(
+            f"features of {name} lack patient {missing[0]} ({len(missing)} of {len(table)} patients); give an array "
+            "for each, or leave the patients out."
+        )
+    if unknown := sorted(set(bags) - set(table["id"])):
+        raise CacheError(
+            f"features of {name} have patient {unknown[0]}, whom the table lacks ({len(unknown)} of {len(bags)} "
+            "arrays); add the patients' rows, or leave the arrays out."
+        )
+    for patient, n in zip(table["id"], table["n_images"], strict=True):
+        if len(bags[patient]) != n:
+            raise CacheError(
+                f"features of {name} have {len(bags[patient])} rows for patient {patient}, who has {n} images by "
+                "n_images or another encoding; give one row per image."
+            )
+    return np.concatenate([bags[patient] for patient in table["id"]])
+
+
+def _as_features(whose: str, array: ArrayLike) -> NDArray[np.float32]:
     try:
         plain = np.asarray(array)
         with np.errstate(over="ignore"):  # what float32 cannot hold is found as infinite, with its image
             found = np.empty((0, 0), np.float32) if np.iscomplexobj(plain) else plain.astype(np.float32)
     except (TypeError, ValueError) as error:
-        raise CacheError(f"features of {name} are not an array of numbers ({error}).") from error
+        raise CacheError(f"features of {whose} are not an array of numbers ({error}).") from error
     if found.ndim != 2 or found.shape[1] == 0:
         raise CacheError(
-            f"features of {name} are {plain.dtype} of shape {plain.shape}; give (n_images, D) floats."
-        )
-    if len(found) != rows:
-        raise CacheError(
-            f"features of {name} have {len(found)} rows, and n_images of the table adds up to {rows}; give one row "
-            "per image, patients in the table's order."
+            f"features of {whose} are {plain.dtype} of shape {plain.shape}; give (n_images, D) floats."
         )
     return found
-
-
-def _checked_table(patients: pd.DataFrame) -> pd.DataFrame:
-    """The columns that a cache keeps, in its types.
-
-    Raises:
-        CacheError: a column is missing, or a value cannot be used.
-    """
-    if missing := [column for column in TABLE_COLUMNS if column not in patients.columns]:
-        raise CacheError(
-            f"the table of patients lacks the column {missing[0]!r}; it needs {', '.join(TABLE_COLUMNS)}."
-        )
-    if repeated := [c for c in TABLE_COLUMNS if not isinstance(patients[c], pd.Series)]:
-        raise CacheError(f"the table of patients has the column {repeated[0]!r} more than once.")
-    if not len(patients):
-        raise CacheError("the table of patients is empty.")
-    table = pd.DataFrame({c: _column(c, list(patients[c]), list(patients["id"])) for c in TABLE_COLUMNS})
-    first: dict[str, int] = {}
-    for row, name in enumerate(table["id"]):
-        if first.setdefault(name, row) != row:
-            raise CacheError(
-                f"rows {first[name]} and {row} of the table (counted from 0) have the same id {name!r}; an id "
-                "names one patient, so join their images or rename one."
-            )
-    for row, (split, label) in enumerate(zip(table["split"], table["label"], strict=True)):
-        if split == "test" and label != -1:
-            raise CacheError(
-                f"{_row(row, table['id'][row])}: a test patient has the label {label}; give -1, or split 'train'."
-            )
-    return table
-
-
-def _column(column: str, values: list[Any], ids: list[Any]) -> Any:
-    read, wanted, dtype = _READ[column]
-    found = []
-    for row, value in enumerate(values):
-        try:
-            found.append(read(value))
-        except (TypeError, ValueError, OverflowError):
-            raise CacheError(f"{_row(row, ids[row])}: {column} is {value!r}; {wanted}.") from None
-    return np.array(found, dtype=dtype)
-
-
-def _row(row: int, name: Any) -> str:
-    return f"row {row} of the table (counted from 0), patient {name}"
-
-
-def _is_missing(value: Any) -> bool:
-    return (
-        value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
-    )
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool | np.bool_ | str) or int(value) != value:
-        raise ValueError(value)
-    return int(value)
-
-
-def _id(value: Any) -> str:
-    text = value if isinstance(value, str) else str(_whole(value)) if not isinstance(value, float) else ""
-    if not text or text != text.strip() or "\0" in text:
-        raise ValueError(value)
-    return str(text)
-
-
-def _one_of(*allowed: Any) -> _Read:
-    def read(value: Any) -> Any:
-        known = value if isinstance(value, str) else _whole(value)
-        if known not in allowed:
-            raise ValueError(value)
-        return known
-
-    return read
-
-
-def _text(value: Any) -> str:
-    if _is_missing(value):
-        return ""
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return str(value)
-
-
-def _sex(value: Any) -> str:
-    text = _text(value)
-    if text not in ("", "M", "F"):
-        raise ValueError(value)
-    return text
-
-
-def _birth(value: Any) -> str:
-    if isinstance(value, np.datetime64):
-        value = pd.Timestamp(value)
-    if _is_missing(value) or value == "":
-        return ""
-    if isinstance(value, datetime):  # pandas' Timestamp is one
-        value = value.date()
-    day = value if isinstance(value, date) else date.fromisoformat(value)
-    return day.isoformat()
-
-
-def _n_images(value: Any) -> int:
-    if not 1 <= (number := _whole(value)) <= np.iinfo(np.int64).max:
-        raise ValueError(value)
-    return number
-
-
-def _number(value: Any) -> float:
-    if _is_missing(value) or value == "":
-        return math.nan
-    number = float(value)
-    if isinstance(value, str) or math.isinf(number):
-        raise ValueError(value)
-    return number
-
-
-def _count(value: Any) -> float:
-    number = _number(value)
-    if number < 0:
-        raise ValueError(value)
-    return number
-
-
-# How a value is read, what it must be, and the column's type.
-_READ: dict[str, tuple[_Read, str, Any]] = {
-    "id": (_id, "give text without blanks around it, or a whole number", object),
-    "split": (_one_of("train", "test"), "give 'train' or 'test'", object),
-    "label": (_one_of(0, 1, -1), "give 0 (reactive), 1 (malignant) or -1 (not known)", np.int64),
-    "n_images": (_n_images, "give a whole number of at least 1, or leave the patient out", np.int64),
-    "birth": (_birth, "give a date, or text such as 1950-02-11, or leave it empty", object),
-    "date_order": (_text, "give text, or leave it empty", object),
-    "sex": (_sex, "give 'M' or 'F', or leave it empty", object),
-    "age": (_number, "give a number of years, or leave it empty", np.float64),
-    "lymphocyte_count": (_count, "give a number of at least 0, in 10⁹/l, or leave it empty", np.float64),
-}

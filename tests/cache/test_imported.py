@@ -77,7 +77,7 @@ def test_a_value_that_cannot_be_used_is_named_with_its_row(
         (TABLE.assign(id="P1"), "rows 0 and 1 of the table (counted from 0) have the same id 'P1'"),
         (with_values("id", {4: 7, 9: "7"}), "rows 4 and 9 of the table (counted from 0) have the same id '7'"),
         (with_values("label", {21: 1}), "row 21 of the table (counted from 0), patient "),
-        (TABLE.drop(columns="birth"), "lacks the column 'birth'"),
+        (TABLE.drop(columns="label"), "lacks the column 'label'; it needs id and label, and takes split"),
         (pd.concat([TABLE, TABLE[["age"]]], axis=1), "has the column 'age' more than once"),
         (TABLE.iloc[:0], "the table of patients is empty"),
     ],
