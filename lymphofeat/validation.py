@@ -20,7 +20,9 @@ _WANTED = {
     "greater_than_equal": "at least {ge}",
     "less_than": "below {lt}",
     "less_than_equal": "at most {le}",
+    "literal_error": "{expected}",
     "texts": "a list of texts",  # of our own
+    "date_formats": "a format of dates: {reason}",
 }
 
 

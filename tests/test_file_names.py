@@ -8,11 +8,10 @@ import pandas as pd
 import pytest
 
 from lymphofeat.bundle import export_bundle, predict_folder
-from lymphofeat.bundle.patients import read_patients
+from lymphofeat.bundle.patients import Reading, read_patients
 from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cohort.check import check_cohort
-from lymphofeat.cohort.dates import REFERENCE_DATE
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.encoder.pixels import read_crop
 from lymphofeat.errors import InputError, printable
@@ -96,7 +95,7 @@ def test_a_patients_folder_must_be_named_by_text(cohort: Path) -> None:
         read_cohort(cohort)
     (cohort / "trainset/trainset_true.csv").unlink()
     with pytest.raises(InputError, match="has a name that is not UTF-8"):
-        read_patients(cohort / "trainset", None, REFERENCE_DATE, images=True)
+        read_patients(cohort / "trainset", None, Reading(), images=True)
 
 
 def test_printable() -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..cohort.ages import ages_words
 from ..encoder.preparation import preparation_text
 from ..estimates.scores import ClassWeights, Interval, bootstrap
 from ..estimates.subgroups import FEWEST, describe_subgroups
@@ -141,8 +142,9 @@ def _training(about: Mapping[str, Any], table: TrainingRanges) -> str:
     )
     return (
         f"{table.n} labelled patients, {table.n_malignant} of them malignant; {low} to {high} images each "
-        f"(median {half}, 90 % between {q05} and {q95}); {table.age[0]:g} to {table.age[1]:g} years of age, counted on "
-        f"{about['reference_date']}{reference}; lymphocyte counts of {table.count[0]:g} to {table.count[1]:g} × 10⁹/l."
+        f"(median {half}, 90 % between {q05} and {q95}); {table.age[0]:g} to {table.age[1]:g} years of age, "
+        f"{ages_words(about['reference_date'])}{reference}; "
+        f"lymphocyte counts of {table.count[0]:g} to {table.count[1]:g} × 10⁹/l."
     )
 
 

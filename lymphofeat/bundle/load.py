@@ -1,13 +1,13 @@
 """A bundle in memory: checked file by file, put together, and asked for answers that are known."""
 
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..cohort.ages import reference_of
 from ..errors import BundleError
 from ..final.refit import Member
 from ..heads.registry import foreign_heads
@@ -102,7 +102,7 @@ def _bundle(files: BundleFiles, about: Mapping[str, Any]) -> Bundle:
         float(about["cut"]),
         packed("conformal") if about["conformal"] else None,
         packed("calibrator") if about["calibrator"] else None,
-        date.fromisoformat(about["reference_date"]),
+        reference_of(about["reference_date"]),
         TrainingRanges.from_json(about["training"]),
         *_images(files, arrays, about["n_fits"] if encoders else 0),
         seen=seen_from_json(about.get("seen", ())),

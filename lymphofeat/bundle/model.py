@@ -30,7 +30,7 @@ from .encoders import EncoderRecord, rebuild
 from .manifest import BundleFiles
 from .measured import imputed, least_side, reader_of
 from .out_of_distribution import ImageDistribution, TrainingRanges, out_of_distribution, patient_means
-from .patients import NewPatients, check_images, read_patients
+from .patients import NewPatients, Reading, check_images, read_patients, reading_of
 from .seen import Seen
 
 __all__ = ["COLUMNS", "Bundle", "encoder_file", "mixed"]
@@ -54,7 +54,7 @@ class Bundle:
         threshold: malignant at this probability or above.
         conformal: prediction sets, if asked for at the export.
         calibrator: of the probability, likewise.
-        reference: the day on which ages are counted.
+        reference: the day that ages are counted to; None: the age is that at the examination.
         table: ranges of the training patients.
         images: per encoder, what their images were like; None where that was stored in a way that cannot be read.
         notes: what has to be known of this bundle, in sentences.
@@ -68,7 +68,7 @@ class Bundle:
     threshold: float
     conformal: Conformal | None
     calibrator: Any
-    reference: date
+    reference: date | None
     table: TrainingRanges
     images: tuple[ImageDistribution, ...] | None
     notes: tuple[str, ...] = ()
@@ -78,6 +78,11 @@ class Bundle:
     def digest(self) -> str:
         """Of the manifest, and so of every file."""
         return self.files.digest
+
+    @property
+    def reading(self) -> Reading:
+        """How tables of new patients are read: as those of the training patients were."""
+        return reading_of(self.reference, self.about.get("layout", ""))
 
     @property
     def sees_images(self) -> bool:
@@ -155,7 +160,7 @@ class Bundle:
             if isinstance(clinical, pd.DataFrame):
                 raise InputError("With a folder of images, clinical values come from a CSV; give its path.")
             csv = None if clinical is None else Path(clinical)
-            new = read_patients(Path(patients), csv, self.reference, images=self.sees_images)
+            new = read_patients(Path(patients), csv, self.reading, images=self.sees_images)
             told = progress or Silent()
             for note in (*self.notes, *new.notes):
                 told.note(note)

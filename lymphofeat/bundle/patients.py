@@ -1,29 +1,50 @@
 """New patients: folders of images, or a cohort, and a table of clinical values."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
+from ..cohort.ages import AgeRule, with_ages
 from ..cohort.alike import apart, look_alike
-from ..cohort.dates import REFERENCE_DATE
+from ..cohort.date_orders import with_date_orders
+from ..cohort.dates import DATE_ORDERS, REFERENCE_DATE
 from ..cohort.folders import list_part
 from ..cohort.images import inspect
-from ..cohort.layout import LAYOUT_FILE, Ages, Layout, layout_of
+from ..cohort.layout import LAYOUT_FILE, Ages, Layout, layout_from_text, layout_of, with_date_format
 from ..cohort.model import Patient
 from ..cohort.problems import Problems, counted, listing, raise_errors
 from ..cohort.read import scan_cohort
-from ..cohort.records import Record, as_number, is_word, patient_table, table_records
-from ..cohort.tables import Table
+from ..cohort.records import Record, patient_table, table_records
 from ..errors import InputError
 
-__all__ = ["AGE", "NewPatients", "check_images", "read_patients"]
+__all__ = ["NewPatients", "Reading", "check_images", "read_patients", "reading_of"]
 
-AGE = "AGE"  # the column of an age in years, for tables without dates of birth
-_OLDEST = 130.0
+
+@dataclass(frozen=True)
+class Reading:
+    """How the tables of new patients are read.
+
+    Attributes:
+        reference: the day that the model's training ages were counted to; None: each age was that at the examination.
+        layout: names and words of the training cohort's tables. A `lymphofeat.toml` beside new patients goes first.
+    """
+
+    reference: date | None = REFERENCE_DATE
+    layout: Layout = field(default_factory=Layout)
+
+
+def reading_of(reference: date | None, layout: str) -> Reading:
+    """The reading of a model, from what it keeps: `layout` is the text of `cohort.layout.layout_text`.
+
+    Models of earlier versions keep none; their dates with slashes were read month first. The training cohort's own day
+    of examination is not that of new patients, and is forgotten.
+    """
+    if not layout:
+        return Reading(reference, with_date_format(Layout(), DATE_ORDERS))
+    return Reading(reference, layout_from_text(layout).model_copy(update={"ages": Ages()}))
 
 
 @dataclass(frozen=True)
@@ -45,18 +66,17 @@ class NewPatients:
         return pd.DataFrame(rows, columns=["id", "n_images", "sex", "age", "lymphocyte_count"])
 
 
-def read_patients(folder: Path, clinical: Path | None, reference: date, *, images: bool) -> NewPatients:
+def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, images: bool) -> NewPatients:
     """List the patients of `folder` and read their values.
 
     A folder with the parts of a cohort (docs/cohort.md) is read as one, tables and all; any other holds one folder of
-    images per patient, named by the ID, and the values come from `clinical`. A date of birth goes before an age;
-    without one, the column `AGE` is read. A `lymphofeat.toml` in the folder maps names and words, and may set another
-    reference date.
+    images per patient, named by the ID, and the values come from `clinical`. Names, words and ages are those of the
+    training cohort (`cohort.ages`); a `lymphofeat.toml` in the folder goes first, and may set another reference date.
 
     Args:
         folder: see above.
         clinical: a table with ID and any of GENDER, DOB, AGE, LYMPH_COUNT; not with a cohort.
-        reference: the day on which the model's training ages were counted.
+        reading: of the model.
         images: whether the model looks at images; without, patients of the table need no folder.
 
     Raises:
@@ -66,14 +86,13 @@ def read_patients(folder: Path, clinical: Path | None, reference: date, *, image
         raise InputError(
             f"{folder}: no such folder; name the folder that holds one folder of images per patient."
         )
-    layout = layout_of(folder)
-    if layout.ages.reference == REFERENCE_DATE:
-        layout = layout.model_copy(update={"ages": Ages(reference=reference)})
+    layout = layout_of(folder, reading.layout)
+    ages = _rule(layout, reading)
     if any(name and (folder / name).is_dir() for name in (layout.folders.train, layout.folders.test)):
-        return _of_cohort(folder, clinical, layout)
+        return _of_cohort(folder, clinical, layout, ages)
     problems = Problems()
     folders = list_part(folder, layout, problems)
-    records = _records(clinical, layout, problems)
+    records = _records(clinical, layout, ages, problems)
     names = [*folders, *(name for name in records if name not in folders and not images)]
     for name in folders:
         if images and not folders[name]:
@@ -90,6 +109,13 @@ def read_patients(folder: Path, clinical: Path | None, reference: date, *, image
     if clinical is not None and folders:
         notes += _compare_ids(folders, records, folder, clinical, images=images)
     return NewPatients(tuple(_patient(name, folders, records) for name in names), tuple(notes))
+
+
+def _rule(layout: Layout, reading: Reading) -> AgeRule:
+    """How ages are counted: as in training; a day that the layout names takes the place of the training's."""
+    if reading.reference is not None and "reference" in layout.ages.model_fields_set:
+        return AgeRule(layout.ages.reference)
+    return AgeRule(reading.reference)
 
 
 def _compare_ids(
@@ -153,57 +179,36 @@ def check_images(patients: Sequence[Patient], crop: int) -> None:
     raise_errors(problems.found)
 
 
-def _of_cohort(folder: Path, clinical: Path | None, layout: Layout) -> NewPatients:
+def _of_cohort(folder: Path, clinical: Path | None, layout: Layout, ages: AgeRule) -> NewPatients:
     if clinical is not None:
         raise InputError(
             f"{folder} is a cohort with tables of its own, so --clinical {clinical} has no place; leave it out, or "
             "name one part of the cohort as the folder."
         )
-    cohort, problems = scan_cohort(folder, layout)
+    cohort, problems = scan_cohort(folder, layout, ages=ages)
     raise_errors(problems)
     patients = () if cohort is None else cohort.patients
     return NewPatients(patients, tuple(problem.sentence(folder) for problem in problems))
 
 
-def _records(clinical: Path | None, layout: Layout, problems: Problems) -> dict[str, Record]:
+def _records(clinical: Path | None, layout: Layout, ages: AgeRule, problems: Problems) -> dict[str, Record]:
     if clinical is None:
         return {}
+    names = layout.columns
+    columns = [name for name in (names.sex, names.birth, names.age, names.count) if name]
     if not clinical.is_file():
-        raise InputError(f"{clinical}: no such table; give a CSV with ID, GENDER, DOB or {AGE}, LYMPH_COUNT.")
-    table = patient_table(clinical, layout, problems, AGE)
+        raise InputError(
+            f"{clinical}: no such table; give one with {names.id} and any of {', '.join(columns)}."
+        )
+    table = patient_table(clinical, layout, problems)
     if table is None:
         return {}
+    layout = with_date_orders(layout, [table], problems)
     found = {record.id: record for record in table_records(table, layout, problems)}
-    columns = (layout.columns.sex, layout.columns.birth, AGE, layout.columns.count)
     if not any(table.has(name) for name in columns):
         remedy = f"rename the columns, or name them in {LAYOUT_FILE} beside the patients' folders"
         problems.error("missing-column", clinical, 1, f"has none of the columns {', '.join(columns)}", remedy)
-    return _with_ages(found, table, layout, problems)
-
-
-def _with_ages(
-    records: dict[str, Record], table: Table, layout: Layout, problems: Problems
-) -> dict[str, Record]:
-    """Ages from their own column where there is no date of birth."""
-    if not table.has(AGE):
-        return records
-    for row in table.rows:
-        record = records.get(row.cells.get(layout.columns.id.lower(), ""))
-        text = row.cells.get(AGE.lower(), "")
-        if record is None or record.birth is not None or is_word(text, layout.values.missing, table):
-            continue
-        age = as_number(text, table)
-        if not (math.isfinite(age) and 0 <= age <= _OLDEST):
-            problems.error(
-                "bad-age",
-                table.path,
-                row.number,
-                f"age {text!r} is not one in years",
-                "correct it or leave it empty",
-            )
-            continue
-        records[record.id] = replace(record, age=age)
-    return records
+    return with_ages(found, ages.reference, layout, problems)
 
 
 def _patient(name: str, folders: Mapping[str, tuple[Path, ...]], records: Mapping[str, Record]) -> Patient:

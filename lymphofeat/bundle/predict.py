@@ -67,7 +67,7 @@ def predict_folder(
     """
     refuse_existing(out, overwrite=force)
     loaded = load_bundle(bundle)
-    new = read_patients(folder, clinical, loaded.reference, images=loaded.sees_images)
+    new = read_patients(folder, clinical, loaded.reading, images=loaded.sees_images)
     table = loaded.predict_patients(new, device=device, workers=workers, progress=progress)
     with atomic_write(out, overwrite=force) as file:
         table.to_csv(file, index=False, lineterminator="\n")

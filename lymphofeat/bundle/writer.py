@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..cache.bags import JoinedBags
 from ..cache.reader import Cache
+from ..cohort.ages import AT_EXAMINATION, reference_text
 from ..cohort.dates import REFERENCE_DATE, age_at
 from ..cohort.layout import layout_of
 from ..estimates.calibrators import CALIBRATORS
@@ -196,8 +197,9 @@ class BundleWriter:
             "cut": self.model.threshold,
             "conformal": self.options.refer_error,
             "calibrator": self.options.calibrate,
-            "reference_date": reference.isoformat(),
+            "reference_date": reference_text(reference),
             "reference_date_verified": certain,
+            "layout": self.cache.tables.layout,
             "training": asdict(table),
             "head_modules": _modules_of([member.params for member in members]),
             "metric": self.model.study.metric,
@@ -221,12 +223,14 @@ def _version(package: str) -> str:
         return "of unknown version"
 
 
-def _reference_date(cache: Cache) -> tuple[date, bool]:
-    """The day on which the cache's ages were counted, and whether that is certain.
+def _reference_date(cache: Cache) -> tuple[date | None, bool]:
+    """The day that the cache's ages were counted to (None: each at the examination), and whether that is certain.
 
     A cache of an earlier version does not keep it: then the default one or that of the cohort's own layout, if dates of
     birth and ages agree on it.
     """
+    if cache.tables.reference == AT_EXAMINATION:
+        return None, True
     if cache.tables.reference:
         return date.fromisoformat(cache.tables.reference), True
     candidates = [REFERENCE_DATE]

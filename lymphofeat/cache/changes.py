@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..cohort.ages import ages_words
 from ..cohort.persons import PERSON, persons
 from ..errors import StaleCacheError
 from .layout import CohortTables
@@ -28,8 +29,8 @@ def check_fresh(path: Path, found: CohortTables, now: CohortTables) -> None:
         raise StaleCacheError(f"{path} was made from another state of the cohort: {reason}; {_REPLACE}")
     if found.reference and now.reference and found.reference != now.reference:
         raise StaleCacheError(
-            f"{path} holds ages counted to {found.reference}, and here they are counted to {now.reference}; set "
-            f"`reference` under [ages] in lymphofeat.toml back, {_REPLACE}"
+            f"{path} holds ages {ages_words(found.reference)}, and here they are {ages_words(now.reference)}; set "
+            f"[ages] and the columns of age and examination in lymphofeat.toml back, {_REPLACE}"
         )
 
 

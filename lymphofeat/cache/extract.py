@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..cohort.ages import reference_text
 from ..cohort.duplicates import report_duplicates
 from ..cohort.fingerprint import cohort_fingerprint, image_digests, image_sizes
+from ..cohort.layout import layout_text
 from ..cohort.model import Cohort
 from ..cohort.problems import Problems, raise_errors
 from ..encoder.backbones import backbone_named
@@ -122,7 +124,8 @@ def cohort_tables(cohort: Cohort, settings: ExtractSettings, progress: Progress)
         sizes=image_sizes(images).tolist(),
         digests=digests,
         source=printable(str(cohort.root.resolve())),
-        reference=cohort.reference.isoformat(),
+        reference=reference_text(cohort.reference),
+        layout=layout_text(cohort.layout),
     )
 
 

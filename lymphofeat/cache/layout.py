@@ -55,7 +55,9 @@ class CohortTables:
         fingerprint: hex digest of images, labels and order.
         names, sizes, digests: per image, patients in order: file name, bytes, hex digest of the bytes.
         source: the cohort's folder when the cache was made.
-        reference: the day on which ages were counted, ISO text; "" where it is not known.
+        reference: the day that ages were counted to, ISO text; `cohort.ages.AT_EXAMINATION` where each is that at the
+            patient's examination; "" where it is not known.
+        layout: names and words of the cohort's tables, as `cohort.layout.layout_text` writes them; "" where unknown.
     """
 
     patients: pd.DataFrame
@@ -67,6 +69,7 @@ class CohortTables:
     digests: list[str]
     source: str = ""
     reference: str = ""
+    layout: str = ""
 
     def __repr__(self) -> str:
         return f"<CohortTables {len(self.patients)} patients, {self.n_images:,} images, {self.folds.shape[1]} repeats>"
@@ -211,6 +214,7 @@ def _write_tables(file: h5py.File, tables: CohortTables) -> None:
             "fold_seed": tables.fold_seed,
             "source": tables.source,
             "age_reference": tables.reference,
+            "layout": tables.layout,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
     )
@@ -315,6 +319,7 @@ def _tables(file: h5py.File) -> CohortTables:
         digests=list(images["digest"].asstr()[:]),
         source=str(file.attrs["source"]),
         reference=str(file.attrs.get("age_reference", "")),
+        layout=str(file.attrs.get("layout", "")),
     )
 
 

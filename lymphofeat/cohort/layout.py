@@ -6,14 +6,14 @@ A file `lymphofeat.toml` in the cohort's folder changes any of it; docs/cohort.m
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from ..errors import InputError
 from ..validation import Settings, mistakes_in
-from .dates import REFERENCE_DATE
+from .dates import DATE_ORDERS, REFERENCE_DATE, order_text, parse_order
 
 __all__ = [
     "LAYOUT_FILE",
@@ -22,6 +22,7 @@ __all__ = [
     "Folders",
     "Images",
     "Layout",
+    "Rows",
     "Tables",
     "Values",
     "layout_of",
@@ -39,6 +40,17 @@ def _words(value: Any) -> tuple[str, ...]:
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+
+
+def _orders(value: Any) -> tuple[str, ...]:
+    formats = value if isinstance(value, list | tuple) else [value]
+    try:
+        return tuple(dict.fromkeys(order_text(parse_order(str(text))) for text in formats))
+    except InputError as error:
+        raise PydanticCustomError("date_formats", "{reason}", {"reason": str(error)}) from None
+
+
+DateOrders = Annotated[tuple[str, ...], BeforeValidator(_orders)]
 
 
 class Folders(Settings):
@@ -64,6 +76,9 @@ class Columns(Settings):
     sex: str = "GENDER"
     birth: str = "DOB"
     count: str = "LYMPH_COUNT"
+    age: str = "AGE"  # years, at the examination
+    examined: str = ""  # date of the examination
+    person: str = ""  # who the patient is, where one person has several records
 
 
 class Values(Settings):
@@ -75,6 +90,22 @@ class Values(Settings):
     male: Words = ("m", "male")
     female: Words = ("f", "female")
     missing: Words = ("", "na", "n/a", "nan", "none", "null", "?", "-")
+    date_format: DateOrders = ()  # e.g. "dd.mm.yyyy"; none: as the dates themselves tell
+
+    @property
+    def date_orders(self) -> tuple[str, ...]:
+        """The orders of `date_format` as `cohort.dates` names them; without one, those read by default."""
+        return tuple(parse_order(text) for text in self.date_format) or DATE_ORDERS
+
+
+class Rows(Settings):
+    """What is done with rows and folders that are not ready; what is left out or missing is counted and listed."""
+
+    unlabelled: Literal["error", "leave out"] = "error"  # a training patient without a label
+    without_images: Literal["error", "leave out"] = "error"
+    without_row: Literal["error", "leave out"] = "error"  # images of a patient in no table
+    unknown_sex: Literal["error", "missing"] = "error"  # a word that is neither male nor female
+    below_limit: Literal["error", "missing", "limit"] = "error"  # `<0,5`: not a number; missing; or 0.5
 
 
 class Images(Settings):
@@ -85,7 +116,7 @@ class Images(Settings):
 
 
 class Ages(Settings):
-    """How ages are counted."""
+    """How ages are counted where a patient has neither an age nor a date of examination."""
 
     reference: date = REFERENCE_DATE
 
@@ -97,22 +128,43 @@ class Layout(Settings):
     tables: Tables = Tables()
     columns: Columns = Columns()
     values: Values = Values()
+    rows: Rows = Rows()
     images: Images = Images()
     ages: Ages = Ages()
 
 
-def layout_of(root: Path) -> Layout:
-    """The layout of the cohort at `root`: its `lymphofeat.toml`, else the default.
+def layout_of(root: Path, base: Layout | None = None) -> Layout:
+    """The layout of the cohort at `root`: its `lymphofeat.toml`, else `base`, else the default.
 
     Raises:
         InputError: as `read_layout`.
     """
     path = root / LAYOUT_FILE
-    return read_layout(path) if path.is_file() else Layout()
+    return read_layout(path, base) if path.is_file() else base or Layout()
 
 
-def read_layout(path: Path) -> Layout:
-    """Read a mapping file; keys that it leaves out keep their defaults.
+def with_date_format(layout: Layout, orders: tuple[str, ...]) -> Layout:
+    """The layout with these orders of dates."""
+    formats = tuple(order_text(order) for order in orders)
+    return layout.model_copy(update={"values": layout.values.model_copy(update={"date_format": formats})})
+
+
+def layout_text(layout: Layout) -> str:
+    """The keys that were set, as JSON, for a cache or a model."""
+    return layout.model_dump_json(exclude_unset=True)
+
+
+def layout_from_text(text: str) -> Layout:
+    """The layout that `layout_text` wrote.
+
+    Raises:
+        ValueError: it did not, or another version did.
+    """
+    return Layout.model_validate_json(text)
+
+
+def read_layout(path: Path, base: Layout | None = None) -> Layout:
+    """Read a mapping file; keys that it leaves out are those of `base`, else keep their defaults.
 
     Raises:
         InputError: unreadable, not TOML, or with unknown keys or values of another type (all are listed).
@@ -124,10 +176,22 @@ def read_layout(path: Path) -> Layout:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is not a TOML file ({error}); see docs/cohort.md.") from error
     try:
-        return Layout.model_validate(document)
+        return _over(base, Layout.model_validate(document))
     except ValidationError as error:
         raise InputError(
             "\n".join(
                 f"{path}: {clause}." for clause in mistakes_in(document, error, Layout, "docs/cohort.md")
             )
         ) from None
+
+
+def _over(base: Layout | None, layout: Layout) -> Layout:
+    """`base` with the keys that `layout` sets."""
+    if base is None:
+        return layout
+    sections = {}
+    for section in layout.model_fields_set:
+        new = getattr(layout, section)
+        keys = {key: getattr(new, key) for key in new.model_fields_set}
+        sections[section] = getattr(base, section).model_copy(update=keys)
+    return base.model_copy(update=sections)

@@ -1,6 +1,6 @@
 """A cohort in memory: patients, their images, their clinical values. Parsed once, then frozen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .dates import REFERENCE_DATE
+from .layout import Layout
 from .persons import PERSON
 
 # The columns of `Cohort.table`, in this order; the cache stores the same ones.
@@ -23,9 +24,11 @@ class Patient:
     label: int  # 0 reactive, 1 malignant, -1 not known (every test patient)
     images: tuple[Path, ...]  # sorted by name
     birth: date | None = None
-    date_order: str = ""  # how the table wrote the date: "m/d/y", "d-m-y", "y-m-d", or "" (missing)
+    date_order: str = (
+        ""  # how the table wrote the date: "m/d/y", "d-m-y", …, "y" (a year only), or "" (missing)
+    )
     sex: str = ""  # "M", "F", or "" (missing)
-    age: float = float("nan")  # years at the reference date
+    age: float = float("nan")  # years, see `Cohort.reference`
     count: float = float("nan")  # lymphocytes, 10⁹/l
     person: str = ""  # who this is, where the table says it
 
@@ -45,7 +48,10 @@ class Cohort:
 
     root: Path
     patients: tuple[Patient, ...]
-    reference: date = REFERENCE_DATE  # the day that ages are counted to
+    reference: date | None = REFERENCE_DATE  # the day that ages are counted to; None: each at the examination
+    layout: Layout = field(
+        default_factory=Layout
+    )  # names and words that it was read with, orders of dates among them
 
     def __repr__(self) -> str:
         known = self.labels[[p.split == "train" for p in self.patients]]

@@ -5,14 +5,17 @@ No image is opened here; `lymphofeat.cohort.check` does that.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 
 from ..storage.paths import AnyPath
+from .ages import AgeRule, age_reference, with_ages
 from .alike import apart, look_alike
+from .date_orders import with_date_orders
 from .folders import list_part
-from .layout import Layout, layout_of
+from .layout import LAYOUT_FILE, Layout, layout_of
 from .model import Cohort, Patient
-from .problems import Problem, Problems, Where, counted, raise_errors
+from .problems import Problem, Problems, Where, counted, listing, raise_errors
 from .records import (
     Record,
     merge_records,
@@ -52,8 +55,18 @@ def read_cohort(root: AnyPath, *, layout: Layout | None = None) -> Cohort:
     return cohort
 
 
-def scan_cohort(root: Path, layout: Layout | None = None) -> tuple[Cohort | None, list[Problem]]:
+def scan_cohort(
+    root: Path,
+    layout: Layout | None = None,
+    *,
+    ages: AgeRule | None = None,
+) -> tuple[Cohort | None, list[Problem]]:
     """Read as much of the cohort as can be read, and all problems of its tables and folders.
+
+    Args:
+        root: the cohort's folder.
+        layout: as of `read_cohort`.
+        ages: how ages are counted, where that is settled, as by a model; else as the tables allow.
 
     Returns:
         Every patient that has at least one image (None when there is no such patient), with missing values
@@ -72,13 +85,13 @@ def scan_cohort(root: Path, layout: Layout | None = None) -> tuple[Cohort | None
             f"put the cohort here or name another folder, or simulate one with `lymphofeat simulate {root}`",
         )
         return None, problems.found
-    scan = _Scan(root, layout or layout_of(root), problems)
+    scan = _Scan(root, layout or layout_of(root), problems, ages)
     patients = scan.patients()
     _check_classes(root, patients, problems)
     if not patients and not any(problem.severity == "error" for problem in problems.found):
         remedy = "add a folder with images per patient (docs/cohort.md)"
         problems.error("no-patients", root, None, "has no patient with images", remedy)
-    cohort = Cohort(root, tuple(patients), scan.layout.ages.reference) if patients else None
+    cohort = Cohort(root, tuple(patients), scan.reference, scan.layout) if patients else None
     return cohort, problems.found
 
 
@@ -89,6 +102,11 @@ class _Scan:
     root: Path
     layout: Layout
     problems: Problems
+    ages: AgeRule | None
+    reference: date | None = field(init=False, default=None)  # the day that ages are counted to
+    left_out: dict[str, list[str]] = field(
+        init=False, default_factory=dict
+    )  # why → IDs, where the layout says so
     folders: dict[str, dict[str, Images]] = field(init=False)  # part → ID → images
     tables: dict[str, Table] = field(init=False)  # "train", "test", "clinical" → table, where there is one
 
@@ -109,6 +127,7 @@ class _Scan:
         }
         self.unread = [which for which, table in parsed.items() if table is None]
         self.tables = {which: table for which, table in parsed.items() if table is not None}
+        self.layout = with_date_orders(self.layout, list(self.tables.values()), self.problems)
 
     def folder(self, part: str) -> Path:
         return self.root / (self.layout.folders.train if part == "train" else self.layout.folders.test)
@@ -134,14 +153,34 @@ class _Scan:
             for which in self.tables
         ]
         merged = merge_records(judged, self.problems, self.root)
+        self.reference = self.ages.reference if self.ages else age_reference(merged, self.layout)
+        merged = with_ages(merged, self.reference, self.layout, self.problems)
         if self.tables and "train" in parts.values():
             report_missing_columns(list(self.tables.values()), self.layout, self.problems)
         meant = self._meant(merged)
         listed = [self._listed(merged[name], part, meant.get(name)) for name, part in parts.items()]
         listed += self._without_row(merged, {name for name, _ in meant.values()})
         report_alike([merged[p.id] for p in listed if p.images and p.id in merged], self.problems, self.root)
-        in_order = sorted((p for p in listed if p.images), key=lambda p: p.split == "test")  # a stable sort
-        return in_order
+        self._report_left_out()
+        out = {name for names in self.left_out.values() for name in names}
+        in_order = sorted(
+            (p for p in listed if p.images and p.id not in out), key=lambda p: p.split == "test"
+        )
+        return in_order  # the sort is stable
+
+    def _leave_out(self, name: str, why: str) -> None:
+        self.left_out.setdefault(why, []).append(name)
+
+    def _report_left_out(self) -> None:
+        for why, names in self.left_out.items():
+            self.problems.warning(
+                "left-out",
+                self.root,
+                None,
+                f"{counted(len(names), 'patient')} {'is' if len(names) == 1 else 'are'} left out, {why}: "
+                f"{listing(names)}",
+                f"as [rows] of {LAYOUT_FILE} says",
+            )
 
     def _has_anything(self) -> bool:
         """Report a folder that is not a cohort at all, and a labelled part without any table."""
@@ -228,6 +267,8 @@ class _Scan:
             if record.id in self.folders[other]:
                 message = f"{record.id} is listed here, but its folder is {self.named(other, record.id)}"
                 self._error(record, "wrong-part", message, "move the folder or the row")
+            elif self.layout.rows.without_images == "leave out":
+                self._leave_out(record.id, "for want of images")
             elif meant is not None:
                 message = f"{record.id} has no folder; {apart(record.id, 'this row', *meant)}"
                 self._error(record, "alike-ids", message, "give the patient one ID in tables and folders")
@@ -239,8 +280,7 @@ class _Scan:
         elif images == ():
             self._report_empty(part, record.id)
         if part == "train" and record.label in (-1, None) and not record.bad_label and self._labels_exist():
-            remedy = "give the label (0 or 1), or move the patient to the test part"
-            self._error(record, "no-label", f"training patient {record.id} has no label", remedy)
+            self._report_unlabelled(record)
         label = -1 if record.label is None else record.label
         return Patient(
             record.id,
@@ -252,7 +292,18 @@ class _Scan:
             record.sex,
             record.age,
             record.count,
+            record.person,
         )
+
+    def _report_unlabelled(self, record: Record) -> None:
+        if self.layout.rows.unlabelled == "leave out":
+            self._leave_out(record.id, "without a label")
+            return
+        remedy = (
+            'give the label (0 or 1), move the patient to the test part, or set unlabelled = "leave out" in '
+            f"{LAYOUT_FILE} under [rows]"
+        )
+        self._error(record, "no-label", f"training patient {record.id} has no label", remedy)
 
     def _report_no_part(self, record: Record, part: str) -> None:
         """Once for all patients of a part whose folder is not there; the work goes on without a test part."""
@@ -305,7 +356,15 @@ class _Scan:
 
     def _report_orphans(self, part: str, names: Sequence[str]) -> None:
         tables = [self.tables[which].path.name for which in (part, "clinical") if which in self.tables]
+        if any(
+            problem.code == "missing-column" and problem.severity == "error"
+            for problem in self.problems.found
+        ):
+            return  # without IDs or labels, no row would be found
         for name in names:
+            if self.layout.rows.without_row == "leave out":
+                self._leave_out(name, "without a row in the tables")
+                continue
             self.problems.error(
                 "no-row",
                 self.folder(part) / name,
@@ -315,6 +374,9 @@ class _Scan:
             )
 
     def _report_empty(self, part: str, name: str) -> None:
+        if self.layout.rows.without_images == "leave out":
+            self._leave_out(name, "for want of images")
+            return
         suffixes = " ".join(self.layout.images.suffixes)
         self.problems.error(
             "empty-folder",

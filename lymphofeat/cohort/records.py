@@ -1,6 +1,7 @@
 """From table rows to clinical values: every cell checked, several tables' rows of a patient made one."""
 
 import math
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -8,10 +9,11 @@ from pathlib import Path
 
 from ..errors import InputError
 from .alike import alike_groups, difference, shown_id
-from .dates import age_at, parse_birth
+from .dates import YEAR_ONLY, parse_date
 from .layout import LAYOUT_FILE, Layout
 from .problems import Problems, Where
 from .tables import Row, Table, needed_once, read_table
+from .unknown_words import UnknownWords
 
 __all__ = [
     "Record",
@@ -29,7 +31,8 @@ _FEWEST, _MOST = (
     0.5,
     1000.0,
 )  # lymphocytes, 10⁹/l: outside, the unit is more likely wrong than the patient ill
-_OLDEST = 115.0  # years
+_OLDEST = 130.0  # years
+_LIMIT = re.compile(r"[<>≤≥]\s*(.+)")  # how laboratories write what lies beyond their range
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,14 @@ class Record:
     birth: date | None = None
     date_order: str = ""
     sex: str = ""
-    age: float = _NAN
+    age: float = _NAN  # counted by `cohort.ages`, once all tables are read
     count: float = _NAN
+    person: str = ""
+    birth_day: date | None = (
+        None  # the day that ages are counted from: the date of birth, or 1 July of its year
+    )
+    given_age: float = _NAN  # years, as a table has it
+    examined: date | None = None
 
 
 def patient_table(path: Path, layout: Layout, problems: Problems, *more: str) -> Table | None:
@@ -53,13 +62,7 @@ def patient_table(path: Path, layout: Layout, problems: Problems, *more: str) ->
     A column that is there more than once is an error if the layout or `more` names it, and of no interest else.
     """
     table = read_table(path, problems)
-    needed = (
-        layout.columns.id,
-        layout.columns.label,
-        layout.columns.sex,
-        layout.columns.birth,
-        layout.columns.count,
-    )
+    needed = [name for _, name in layout.columns if name]
     return table if table is not None and needed_once(table, (*needed, *more), problems) else None
 
 
@@ -75,6 +78,7 @@ def table_records(table: Table, layout: Layout, problems: Problems) -> list[Reco
         )
         return []
     records: dict[str, Record] = {}
+    unknown = UnknownWords(table, problems)
     for row in table.rows:
         name = row.cells[layout.columns.id.lower()]
         if not name:
@@ -88,21 +92,37 @@ def table_records(table: Table, layout: Layout, problems: Problems) -> list[Reco
                 "keep one of the two rows",
             )
         else:
-            records[name] = _Cells(table, row, layout, problems).record(name)
+            records[name] = _Cells(table, row, layout, problems, unknown).record(name)
+    unknown.report()
     return list(records.values())
 
 
 class _Cells:
     """The cells of one row, and where to report what is wrong with them."""
 
-    def __init__(self, table: Table, row: Row, layout: Layout, problems: Problems) -> None:
-        self.table, self.row, self.layout, self.problems = table, row, layout, problems
+    def __init__(
+        self, table: Table, row: Row, layout: Layout, problems: Problems, unknown: UnknownWords
+    ) -> None:
+        self.table, self.row, self.layout, self.problems, self.unknown = table, row, layout, problems, unknown
 
     def record(self, name: str) -> Record:
+        columns = self.layout.columns
         label, bad = self._label()
-        birth, order, age = self._birth()
-        where = Where(self.table.path, self.row.number)
-        return Record(name, where, label, bad, birth, order, self._sex(), age, self._count())
+        born, order = self._date(columns.birth, "date of birth")
+        return Record(
+            id=name,
+            where=Where(self.table.path, self.row.number),
+            label=label,
+            bad_label=bad,
+            birth=None if order == YEAR_ONLY else born,
+            date_order=order,
+            sex=self._sex(),
+            count=self._count(),
+            person=self._text(columns.person),
+            birth_day=born,
+            given_age=self._age(),
+            examined=self._date(columns.examined, "date of examination")[0],
+        )
 
     def _text(self, column: str) -> str:
         """The cell, or "" where it says that the value is missing or the table has no such column."""
@@ -124,9 +144,7 @@ class _Cells:
                 return label, False
         if not self._text(self.layout.columns.label):
             return None, False
-        allowed = ", ".join(word for words in vocabulary for word in words)
-        remedy = "correct it (0 reactive, 1 malignant, -1 not known)"
-        self._error("bad-label", f"label {raw!r} is none of {allowed}", remedy)
+        self.unknown.add("label", raw, self.row)
         return None, True
 
     def _sex(self) -> str:
@@ -136,37 +154,53 @@ class _Cells:
         if is_word(text, self.layout.values.female, self.table):
             return "F"
         if text:
-            remedy = f"write M or F, leave it empty, or list the word in {LAYOUT_FILE} under [values]"
-            self._error("bad-sex", f"sex {text!r} is not known", remedy)
+            self.unknown.add("sex", text, self.row, taken=self.layout.rows.unknown_sex.replace("error", ""))
         return ""
 
-    def _birth(self) -> tuple[date | None, str, float]:
-        text = self._text(self.layout.columns.birth)
+    def _date(self, column: str, what: str) -> tuple[date | None, str]:
+        text = self._text(column)
         if not text:
-            return None, "", _NAN
+            return None, ""
         try:
-            birth, order = parse_birth(text)
+            return parse_date(text, self.layout.values.date_orders)
         except InputError as error:
-            remedy = "correct it, or leave it empty if it is not known"
-            self._error("bad-date", f"date of birth: {error}", remedy)
-            return None, "", _NAN
-        try:
-            age = age_at(birth, self.layout.ages.reference)
-        except InputError as error:
-            remedy = f"correct it, or set a later `reference` in {LAYOUT_FILE} under [ages]"
-            self._error("bad-date", str(error), remedy)
-            return None, "", _NAN
-        if age > _OLDEST:
-            self._warning(
-                "implausible-age", f"born {birth}, that is {age:.0f} years of age", "check the year"
+            remedy = (
+                "correct it, or leave it empty if it is not known, or name its form as `date_format` under [values] in "
+                f"{LAYOUT_FILE}"
             )
-        return birth, order, age
+            self._error("bad-date", f"{what}: {error}", remedy)
+            return None, ""
+
+    def _age(self) -> float:
+        text = self._text(self.layout.columns.age)
+        if not text:
+            return _NAN
+        age = as_number(text, self.table)
+        if not 0 <= age <= _OLDEST:
+            self._error("bad-age", f"age {text!r} is not one in years", "correct it or leave it empty")
+            return _NAN
+        return age
 
     def _count(self) -> float:
         text = self._text(self.layout.columns.count)
         if not text:
             return _NAN
         count = as_number(text, self.table)
+        limit = _LIMIT.fullmatch(text)
+        if limit and self.layout.rows.below_limit != "error":
+            as_limit = self.layout.rows.below_limit == "limit"
+            count = as_number(limit[1], self.table) if as_limit else _NAN
+            taken = "missing" if math.isnan(count) else "the limit itself"
+            self.unknown.add("lymphocyte count", text, self.row, taken=taken)
+            return count
+        if limit:
+            self._error(
+                "beyond-limit",
+                f"lymphocyte count {text!r} says only that the value lies beyond the laboratory's range",
+                f'take such values as missing, or as the limit, by below_limit = "missing" or "limit" in {LAYOUT_FILE} '
+                "under [rows]",
+            )
+            return _NAN
         if not math.isfinite(count):
             self._error(
                 "bad-count", f"lymphocyte count {text!r} is not a number", "correct it or leave it empty"
@@ -221,6 +255,9 @@ def _joined(a: Record, b: Record, problems: Problems, root: Path) -> Record:
         ("date of birth", a.birth, b.birth),
         ("sex", a.sex or None, b.sex or None),
         ("lymphocyte count", _known(a.count), _known(b.count)),
+        ("age", _known(a.given_age), _known(b.given_age)),
+        ("date of examination", a.examined, b.examined),
+        ("person", a.person or None, b.person or None),
     ):
         if first is not None and second is not None and first != second:
             problems.error(
@@ -230,17 +267,20 @@ def _joined(a: Record, b: Record, problems: Problems, root: Path) -> Record:
                 f"{name} of {b.id} is {second}, but {a.where.text(root)} says {first}",
                 "make the tables agree",
             )
-    born = a if a.birth else b
+    born = a if a.birth or not b.birth else b
     return Record(
-        a.id,
-        a.where,
-        a.label if a.label is not None else b.label,
-        a.bad_label or b.bad_label,
-        born.birth,
-        born.date_order,
-        a.sex or b.sex,
-        born.age,
-        b.count if math.isnan(a.count) else a.count,
+        id=a.id,
+        where=a.where,
+        label=a.label if a.label is not None else b.label,
+        bad_label=a.bad_label or b.bad_label,
+        birth=born.birth,
+        date_order=born.date_order,
+        sex=a.sex or b.sex,
+        count=b.count if math.isnan(a.count) else a.count,
+        person=a.person or b.person,
+        birth_day=born.birth_day or b.birth_day,
+        given_age=b.given_age if math.isnan(a.given_age) else a.given_age,
+        examined=a.examined or b.examined,
     )
 
 
@@ -255,10 +295,14 @@ def report_missing_columns(tables: Sequence[Table], layout: Layout, problems: Pr
         "sex": layout.columns.sex,
         "birth": layout.columns.birth,
         "count": layout.columns.count,
+        "examined": layout.columns.examined,
+        "person": layout.columns.person,
     }
     for key, column in columns.items():
         if any(table.has(column) for table in tables) or (not column and key != "label"):
             continue
+        if key == "birth" and any(table.has(layout.columns.age) for table in tables):
+            continue  # ages are there; that persons cannot be recognised is said by `cohort.repeats`
         report = problems.error if key == "label" else problems.warning
         report(
             "missing-column",

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+from .layout import LAYOUT_FILE
 from .model import Cohort, Patient
 from .persons import persons, placeholder_dates
 from .problems import Problems, counted, listing
@@ -31,13 +32,38 @@ def report_persons(cohort: Cohort, problems: Problems) -> None:
     for patient, number in zip(cohort.patients, persons(table).tolist(), strict=True):
         groups[number].append(patient)
     for members in groups.values():
-        if len(members) > 1:
+        if len(members) > 1 and not all(p.person for p in members):
             _report_joined(members, cohort, problems)
             _report_doubts(members, cohort, problems)
+        elif len(members) > 1:
+            _report_named(members, cohort, problems)
+
+
+def _report_named(members: list[Patient], cohort: Cohort, problems: Problems) -> None:
+    """Records that a column says are one person's: what cannot be kept together, and what does not agree."""
+    who, name = listing([p.id for p in members]), members[0].person
+    doubts = [
+        ("person-in-both-parts", "are in both parts", len({p.split for p in members}) > 1),
+        (
+            "person-with-both-labels",
+            "have different labels",
+            len({p.label for p in members if p.label >= 0}) > 1,
+        ),
+        (
+            "person-with-two-births",
+            "have different dates of birth",
+            len({p.birth for p in members if p.birth}) > 1,
+        ),
+        ("person-with-both-sexes", "have different sexes", len({p.sex for p in members if p.sex}) > 1),
+    ]
+    for code, what, doubtful in doubts:
+        if doubtful:
+            message = f"{who} are records of one person ({name}) but {what}"
+            problems.warning(code, cohort.root, None, message, "check whether this is meant")
 
 
 def _report_unknown(cohort: Cohort, problems: Problems) -> None:
-    unknown = [p.id for p in cohort.patients if p.birth is None]
+    unknown = [p.id for p in cohort.patients if p.birth is None and not p.person]
     if not unknown:
         return
     n = len(cohort.patients)
@@ -51,7 +77,8 @@ def _report_unknown(cohort: Cohort, problems: Problems) -> None:
         cohort.root,
         None,
         f"{who}, so several records of one person would go unnoticed and could be split between training and test",
-        "add the dates, or make sure that each of these persons appears once",
+        "add the dates, make sure that each of these persons appears once, or name them in a column "
+        f"(`person` under [columns] in {LAYOUT_FILE})",
     )
 
 

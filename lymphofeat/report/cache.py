@@ -10,6 +10,7 @@ from rich.console import Console
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
 from ..cache.roles import is_adapted
+from ..cohort.ages import ages_words
 from ..cohort.problems import counted
 from ..encoder.morphology.quality import BORDER, GOOD, NO_CYTOPLASM, NO_NUCLEUS, counts_of
 from ..encoder.preparation import preparation_text
@@ -82,9 +83,7 @@ def render_cache(cache: Cache, console: Console) -> None:
         f": cache format 1, lymphofeat {cache.version}, made {cache.created}",
     )
     show(console, f"  cohort   {cache.tables.source or 'imported features'}")
-    show(
-        console, f"  ages     counted to {cache.tables.reference or 'a date that this cache does not record'}"
-    )
+    show(console, f"  ages     {ages_words(cache.tables.reference)}")
     show(
         console,
         f"  patients {len(patients)}: {(cache.labels == 1).sum()} malignant, {(cache.labels == 0).sum()} reactive, "

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from ..cohort.layout import LAYOUT_FILE
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.atomic import make_folder, move_into_place, temporary_for
@@ -113,6 +114,11 @@ def _write_tables(root: Path, spec: SimulationSettings, patients: pd.DataFrame) 
     named = rng.permutation(len(test))[: max(int(SAMPLE_SHARE * len(test)), min(len(test), 1))]
     _write_csv(pd.DataFrame({"ID": test["ID"].iloc[named], "LABEL": 0}), root / "sample_submission.csv")
     _write_csv(patients, root / "truth_patients.csv")
+    slashed = patients.loc[patients["date_order"] == "m/d/y", "birth"]
+    if not any(birth.day > 12 for birth in slashed):  # few patients: the dates alone do not tell their order
+        (root / LAYOUT_FILE).write_text(
+            '[values]\ndate_format = ["m/d/yyyy", "dd-mm-yyyy"]\n', encoding="utf-8"
+        )
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -13,9 +13,10 @@ from PIL import Image
 
 from lymphofeat.bundle import Bundle, export_bundle, load_bundle, predict_folder
 from lymphofeat.bundle.out_of_distribution import ImageDistribution, TrainingRanges, out_of_distribution
-from lymphofeat.bundle.patients import read_patients
+from lymphofeat.bundle.patients import Reading, read_patients
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
-from lymphofeat.cohort.dates import REFERENCE_DATE, age_at
+from lymphofeat.cohort.dates import DATE_ORDERS, REFERENCE_DATE, age_at
+from lymphofeat.cohort.layout import Layout, with_date_format
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.errors import InputError
 from lymphofeat.studies import tune
@@ -24,6 +25,7 @@ from ..helpers.tiny import tiny_cohort, write_table
 
 CROP = 64
 TABLE = "ID,GENDER,DOB,LYMPH_COUNT"
+MONTH_FIRST = with_date_format(Layout(), DATE_ORDERS)
 
 
 @pytest.fixture(scope="module")
@@ -175,35 +177,58 @@ def test_any_table_is_read_or_refused(
     text = "\n".join(",".join(row) for row in (["ID", "AGE", *header], *(["A", *row] for row in rows)))
     (tmp_path / "t.csv").write_bytes(text.encode() + tail)
     try:
-        new = read_patients(tmp_path / "new", tmp_path / "t.csv", REFERENCE_DATE, images=False)
+        new = read_patients(tmp_path / "new", tmp_path / "t.csv", Reading(layout=MONTH_FIRST), images=False)
     except InputError:
         return
     assert "A" in {patient.id for patient in new.patients}
     assert all(np.isnan(p.age) or 0 <= p.age <= 130 for p in new.patients)
 
 
-def test_ages_by_date_of_birth_or_by_themselves(model: Path, tmp_path: Path) -> None:
+def test_an_age_is_counted_as_in_training(model: Path, tmp_path: Path) -> None:
+    """To the reference day: by the date of birth, or by an age and the date of the examination."""
     for name in "ABC":
         patient(tmp_path / "new", name)
+    write_table(tmp_path / "new" / "lymphofeat.toml", ["[columns]", 'examined = "SEEN"'])
     age = age_at(date(1940, 3, 4), REFERENCE_DATE)
     rows = (
-        "A,F,3/4/1940,,12.5",
-        f"B,F,,{age!r},12.5",
-        "C,F,04-03-1940,99,12.5",
+        "A,F,3/4/1940,,,12.5",
+        f"B,F,,{age + 5!r},2025-01-01,12.5",
+        "C,F,04-03-1940,99,,12.5",
     )  # the date goes before the age
-    found = predicted(model, tmp_path / "new", *rows, header="ID,GENDER,DOB,AGE,LYMPH_COUNT")
-    np.testing.assert_allclose(found["probability"], found.loc["A", "probability"], atol=1e-12)
+    header = "ID,GENDER,DOB,AGE,SEEN,LYMPH_COUNT"
+    found = predicted(model, tmp_path / "new", *rows, header=header)
+    np.testing.assert_allclose(found["probability"], found.loc["A", "probability"], atol=1e-9)
+
+
+def test_an_age_of_today_is_refused_by_a_model_that_counts_to_a_day(model: Path, tmp_path: Path) -> None:
+    for name in "AB":
+        patient(tmp_path / "new", name)
+    with pytest.raises(
+        InputError,
+        match=r"2 patients \(A and B\) have an age only.* counted from dates of birth to 2020-01-01",
+    ):
+        predicted(model, tmp_path / "new", "A,F,70,12.5", "B,F,71,12.5", header="ID,GENDER,AGE,LYMPH_COUNT")
+
+
+def test_a_model_of_ages_at_the_examination_takes_no_other(tmp_path: Path) -> None:
+    (tmp_path / "new" / "A").mkdir(parents=True)
+    (tmp_path / "new" / "B").mkdir()
+    write_table(tmp_path / "t.csv", ["ID,GENDER,DOB,AGE,LYMPH_COUNT", "A,F,,70,3", "B,F,1940-03-04,,3"])
+    new = read_patients(tmp_path / "new", tmp_path / "t.csv", Reading(None), images=False)
+    assert new.table["age"].tolist()[0] == 70.0
+    assert np.isnan(new.table["age"].tolist()[1])
+    assert "neither an age nor a date of examination" in new.notes[0]
 
 
 def test_another_day_to_count_ages_on(model: Path, tmp_path: Path) -> None:
     """The bundle's, unless the folder's layout names one."""
     patient(tmp_path / "new", "A")
     write_table(tmp_path / "t.csv", [TABLE, "A,F,3/4/1940,12.5"])
-    reference = date(2025, 3, 4)
-    new = read_patients(tmp_path / "new", tmp_path / "t.csv", reference, images=True)
+    reading = Reading(date(2025, 3, 4), MONTH_FIRST)
+    new = read_patients(tmp_path / "new", tmp_path / "t.csv", reading, images=True)
     assert new.patients[0].age == 85.0
     write_table(tmp_path / "new" / "lymphofeat.toml", ["[ages]", "reference = 2030-03-04"])
-    new = read_patients(tmp_path / "new", tmp_path / "t.csv", reference, images=True)
+    new = read_patients(tmp_path / "new", tmp_path / "t.csv", reading, images=True)
     assert new.patients[0].age == 90.0
 
 
@@ -265,25 +290,25 @@ def test_one_row_under_another_form_of_the_id_is_refused_among_good_ones(tmp_pat
         patient(tmp_path / "new", name)
     write_table(tmp_path / "t.csv", [TABLE, "A,F,3/4/1940,12.5", "0011,F,3/4/1940,12.5"])
     with pytest.raises(InputError, match=r"row 3: '0011' in t\.csv, '11' in "):
-        read_patients(tmp_path / "new", tmp_path / "t.csv", REFERENCE_DATE, images=True)
+        read_patients(tmp_path / "new", tmp_path / "t.csv", Reading(layout=MONTH_FIRST), images=True)
 
 
 def test_folders_without_a_row_are_told_of(tmp_path: Path) -> None:
     for name in "ABC":
         patient(tmp_path / "new", name)
     write_table(tmp_path / "t.csv", [TABLE, "A,F,3/4/1940,12.5"])
-    found = read_patients(tmp_path / "new", tmp_path / "t.csv", REFERENCE_DATE, images=True)
+    found = read_patients(tmp_path / "new", tmp_path / "t.csv", Reading(layout=MONTH_FIRST), images=True)
     assert found.notes == (f"{tmp_path}/t.csv has no row of B and C, whose clinical values are missing.",)
 
 
 def test_only_the_columns_that_are_read_must_be_there_once(tmp_path: Path) -> None:
     patient(tmp_path / "new", "A")
     write_table(tmp_path / "t.csv", ["ID,X,x,AGE", "A,1,2,50.0"])
-    found = read_patients(tmp_path / "new", tmp_path / "t.csv", REFERENCE_DATE, images=True)
+    found = read_patients(tmp_path / "new", tmp_path / "t.csv", Reading(None), images=True)
     assert found.patients[0].age == 50
     write_table(tmp_path / "t.csv", ["ID,AGE,age,GENDER", "A,50,51,F"])
     with pytest.raises(InputError, match="row 1: has the column 'age' more than once"):
-        read_patients(tmp_path / "new", tmp_path / "t.csv", REFERENCE_DATE, images=True)
+        read_patients(tmp_path / "new", tmp_path / "t.csv", Reading(layout=MONTH_FIRST), images=True)
 
 
 def test_without_images_the_table_is_enough(clinical_model: Path, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_many_copies_of_one_file_are_told_against_the_first(tmp_path: Path) -> N
 
 def test_one_image_in_two_records_of_one_person_is_a_warning(tmp_path: Path) -> None:
     root = tiny_cohort(tmp_path, n=12)
-    for patient, birth in (("P2", "4/3/1941"), ("P4", "03-04-1941")):
+    for patient, birth in (("P2", "4/13/1941"), ("P4", "13-04-1941")):
         edit_row(root, patient, "DOB", birth)
         edit_row(root, patient, "GENDER", "F")
     shutil.copy(root / "trainset/P2/000000.jpg", root / "trainset/P4/000000.jpg")

@@ -11,8 +11,8 @@ def _person(a: str, b: str) -> Callable[[Path], None]:
     """Make two records one person: the same day, written in two ways."""
 
     def mutate(root: Path) -> None:
-        edit_row(root, a, "DOB", "4/3/1941")
-        edit_row(root, b, "DOB", "03-04-1941")
+        edit_row(root, a, "DOB", "4/13/1941")
+        edit_row(root, b, "DOB", "13-04-1941")
         edit_row(root, a, "GENDER", "f")
         edit_row(root, b, "GENDER", "F")
 
@@ -37,14 +37,14 @@ PERSONS = [
     BadInput(
         "person in both parts",
         _person("P3", "P10"),
-        "P3 and P10 may be one person (born 1941-04-03, sex F) and are in both parts",
+        "P3 and P10 may be one person (born 1941-04-13, sex F) and are in both parts",
         "check whether they are",
         "warning",
     ),
     BadInput(
         "person with both labels",
         _person("P3", "P4"),
-        "P3 and P4 may be one person (born 1941-04-03, sex F) but have different labels",
+        "P3 and P4 may be one person (born 1941-04-13, sex F) but have different labels",
         "check whether they are",
         "warning",
     ),
@@ -71,22 +71,22 @@ PERSONS = [
     ),
     BadInput(
         "person without sex",
-        lambda root: (_born("5/6/1950", "P2", sex="F")(root), _born("06-05-1950", "P4", sex="")(root)),
-        "P2 and P4 were born on 1950-05-06, and the sex of P4 is missing",
+        lambda root: (_born("5/16/1950", "P2", sex="F")(root), _born("16-05-1950", "P4", sex="")(root)),
+        "P2 and P4 were born on 1950-05-16, and the sex of P4 is missing",
         "give the sex",
         "warning",
     ),
     BadInput(
         "person in both parts without sex",
-        lambda root: (_born("5/6/1950", "P2", sex="F")(root), _born("06-05-1950", "P10", sex="")(root)),
-        "P2 and P10 may be one person (born 1950-05-06, sex F or missing) and are in both parts",
+        lambda root: (_born("5/16/1950", "P2", sex="F")(root), _born("16-05-1950", "P10", sex="")(root)),
+        "P2 and P10 may be one person (born 1950-05-16, sex F or missing) and are in both parts",
         "check whether they are",
         "warning",
     ),
     BadInput(
         "person of many records",
-        _born("5/6/1950", "P0", "P2", "P4", "P6", "P8", sex="F"),
-        "5 records (P0, P2, P4, P6 and P8) count as one person (born 1950-05-06, sex F)",
+        _born("5/16/1950", "P0", "P2", "P4", "P6", "P8", sex="F"),
+        "5 records (P0, P2, P4, P6 and P8) count as one person (born 1950-05-16, sex F)",
         "leave the date empty",
         "warning",
     ),

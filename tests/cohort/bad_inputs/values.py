@@ -32,6 +32,34 @@ VALUES = [
         "error",
     ),
     BadInput(
+        "dates that can be read in two ways",
+        lambda root: [edit_row(root, f"P{i}", "DOB", f"{1 + i % 3}/0{4 + i % 4}/1950") for i in range(12)],
+        "can be read month first or day first, and so can every date with slashes",
+        'set date_format = "m/d/yyyy" or "d/m/yyyy"',
+        "error",
+    ),
+    BadInput(
+        "year of birth only",
+        _value("P3", "DOB", "1950"),
+        "row 5: 1 patient (P3) has a year of birth only",
+        "give full dates",
+        "warning",
+    ),
+    BadInput(
+        "count beyond the laboratory's range",
+        _value("P3", "LYMPH_COUNT", "<0.5"),
+        "row 5: lymphocyte count '<0.5' says only that the value lies beyond the laboratory's range",
+        "below_limit",
+        "error",
+    ),
+    BadInput(
+        "age out of range",
+        lambda root: (edit(root / TRAIN_TABLE, "LABEL", "AGE"), edit(root / TRAIN_TABLE, "P3,1", "P3,200")),
+        "row 5: age '200' is not one in years",
+        "correct it",
+        "error",
+    ),
+    BadInput(
         "date after the reference",
         _value("P3", "DOB", "31-12-2021"),
         "row 5: the date of birth 2021-12-31 is after the reference date 2020-01-01",
@@ -81,12 +109,16 @@ VALUES = [
         "warning",
     ),
     BadInput(
-        "unknown sex", _value("P3", "GENDER", "Q"), "row 5: sex 'Q' is not known", "list the word", "error"
+        "unknown sex",
+        _value("P3", "GENDER", "Q"),
+        "row 5: sex 'Q' is not known",
+        "put each word under",
+        "error",
     ),
     BadInput(
         "label outside the vocabulary",
         _value("P3", "LABEL", "2"),
-        "trainset/trainset_true.csv, row 5: label '2' is none of 0, 1, -1",
+        "trainset/trainset_true.csv, row 5: label '2' is not known",
         "correct it",
         "error",
     ),
