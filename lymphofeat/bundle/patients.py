@@ -18,6 +18,7 @@ from ..cohort.model import Patient
 from ..cohort.problems import Problems, counted, listing, raise_errors
 from ..cohort.read import scan_cohort
 from ..cohort.records import Record, patient_table, table_records
+from ..cohort.tables import table_file
 from ..errors import InputError
 
 __all__ = ["NewPatients", "Reading", "check_images", "read_patients", "reading_of"]
@@ -196,7 +197,7 @@ def _records(clinical: Path | None, layout: Layout, ages: AgeRule, problems: Pro
         return {}
     names = layout.columns
     columns = [name for name in (names.sex, names.birth, names.age, names.count) if name]
-    if not clinical.is_file():
+    if not table_file(clinical)[0].is_file():
         raise InputError(
             f"{clinical}: no such table; give one with {names.id} and any of {', '.join(columns)}."
         )

@@ -24,7 +24,7 @@ from .records import (
     report_missing_columns,
     table_records,
 )
-from .tables import Table
+from .tables import Table, table_file
 
 __all__ = ["read_cohort", "scan_cohort"]
 
@@ -123,7 +123,7 @@ class _Scan:
         parsed = {
             which: patient_table(self.root / name, self.layout, self.problems)
             for which, name in names.items()
-            if name and (self.root / name).exists()
+            if name and table_file(self.root / name)[0].exists()
         }
         self.unread = [which for which, table in parsed.items() if table is None]
         self.tables = {which: table for which, table in parsed.items() if table is not None}
@@ -203,7 +203,10 @@ class _Scan:
                     "so no label is known",
                     "add one of the tables, or map their names in lymphofeat.toml (docs/cohort.md)",
                 )
-        elif self.layout.tables.clinical and not (self.root / self.layout.tables.clinical).exists():
+        elif (
+            self.layout.tables.clinical
+            and not table_file(self.root / self.layout.tables.clinical)[0].exists()
+        ):
             self.problems.warning(
                 "no-clinical-table",
                 self.root / self.layout.tables.clinical,

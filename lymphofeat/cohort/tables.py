@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .problems import Problems
+from .workbook import SheetError, looks_like_workbook, sheet_rows
 
-__all__ = ["Row", "Table", "needed_once", "read_table"]
+__all__ = ["Row", "Table", "needed_once", "read_table", "table_file"]
 
 _SEPARATORS = ",;\t"
 
@@ -40,24 +41,24 @@ class Table:
 
 
 def read_table(path: Path, problems: Problems) -> Table | None:
-    """Parse a delimited text file; blank lines are passed over, and so is nothing else.
+    """Parse a delimited text file or an Excel workbook; blank lines are passed over, and so is nothing else.
 
     Columns of one name are left out of the rows: whoever needs such a column says so (`needed_once`).
 
     UTF-8 with or without a byte order mark, UTF-16 with one, else Windows-1252 are read; the separator
-    (comma, semicolon, tab) is the one that the header holds most of.
+    (comma, semicolon, tab) is the one that the header holds most of. `file.xlsx#Sheet` names a sheet of a workbook.
 
     Returns:
         The table, or None when it cannot be used (the reason is added to `problems`).
     """
+    file, sheet = table_file(path)
     try:
-        content = path.read_bytes()
+        content = file.read_bytes()
     except OSError as error:
         problems.error("table-unreadable", path, None, f"cannot be read ({error.strerror})", "check the file")
         return None
-    if content.startswith(b"PK\x03\x04"):
-        problems.error("table-malformed", path, None, "is a workbook, not a text table", "save it as CSV")
-        return None
+    if looks_like_workbook(content):
+        return _of_workbook(path, content, sheet, problems)
     text = _decoded(content)
     lines = list(io.StringIO(text, newline=""))  # splits at \n, \r and \r\n only, as editors number lines
     header_line = next((line for line in lines if line.strip()), "")
@@ -77,6 +78,26 @@ def read_table(path: Path, problems: Problems) -> Table | None:
         problems.error("table-empty", path, None, "is empty", "restore the table with its header")
         return None
     return _table(path, records, problems, decimal_comma=separator != ",")
+
+
+def table_file(path: Path) -> tuple[Path, str]:
+    """The file of a table, and the sheet that `file.xlsx#Sheet` names ("" for none)."""
+    name, mark, sheet = path.name.partition("#")
+    return (path.with_name(name), sheet) if mark and name.lower().endswith(".xlsx") else (path, "")
+
+
+def _of_workbook(path: Path, content: bytes, sheet: str, problems: Problems) -> Table | None:
+    try:
+        rows = sheet_rows(content, sheet)
+    except SheetError as error:
+        problems.error("table-malformed", path, None, str(error), error.remedy)
+        return None
+    if not rows:
+        problems.error("table-empty", path, None, "is empty", "restore the table with its header")
+        return None
+    return _table(
+        path, rows, problems, decimal_comma=True
+    )  # its numbers have points, its texts may have commas
 
 
 def _decoded(content: bytes) -> str:

@@ -127,7 +127,7 @@ def test_the_card_says_what_has_to_be_said(model: Path, cache: Path, studies: Ma
     assert "18 labelled patients, 9 of them malignant" in card
     assert "Selected, therefore optimistic" in card
     assert "target error of 20%" in card
-    assert "counted on 2020-01-01;" in card
+    assert "counted to 2020-01-01;" in card
     assert "no diagnosis should rest on it" in card
     about = json.loads((model / "model.json").read_text())
     kernel = any(member["params"].get("svm.kernel") == "rbf" for member in about["members"])

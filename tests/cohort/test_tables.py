@@ -1,12 +1,15 @@
 """Tables as spreadsheets write them, and row numbers as an editor shows them."""
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openpyxl import Workbook
 
 from lymphofeat.cohort.problems import Problems
+from lymphofeat.cohort.records import as_number
 from lymphofeat.cohort.tables import Table, needed_once, read_table
 
 PLAIN = "ID,Name\nP1,Zoé\nP2,Ann\n"
@@ -77,3 +80,71 @@ def test_any_bytes_are_a_table_or_a_problem(tmp_path_factory: pytest.TempPathFac
     problems = Problems()
     table = read_table(path, problems)
     assert table is not None or len(problems.found) == 1
+
+
+def workbook(path: Path, **sheets: list[list[object]]) -> Path:
+    book = Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+ROWS: list[list[object]] = [
+    ["ID", "DOB", "LYMPH", "Hb"],
+    [7, datetime(1950, 7, 3), 11.25, "9,5"],
+    [],
+    ["P8", None, 12, True],
+]
+
+
+def test_a_workbook_is_a_table_of_texts(tmp_path: Path) -> None:
+    """Dates as ISO text, whole numbers without a point, empty rows counted as a spreadsheet does."""
+    problems = Problems()
+    table = read_table(workbook(tmp_path / "t.xlsx", Tabelle1=ROWS, Tabelle2=[]), problems)
+    assert table is not None
+    assert problems.found == []
+    assert table.columns == ("ID", "DOB", "LYMPH", "Hb")
+    assert [row.number for row in table.rows] == [2, 4]
+    assert table.rows[0].cells == {"id": "7", "dob": "1950-07-03", "lymph": "11.25", "hb": "9,5"}
+    assert table.rows[1].cells == {"id": "P8", "dob": "", "lymph": "12", "hb": "1"}
+    assert as_number("9,5", table) == 9.5
+
+
+def test_a_sheet_is_named_after_a_hash(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", Labor=[["X"], [1]], Kohorte=ROWS)
+    for name, expected in (("Labor", "X"), ("Kohorte", "ID")):
+        table = read_table(tmp_path / f"t.xlsx#{name}", Problems())
+        assert table is not None
+        assert table.columns[0] == expected
+    problems = Problems()
+    assert read_table(path, problems) is None
+    assert read_table(tmp_path / "t.xlsx#labor", problems) is None
+    assert [str(p).rpartition(": ")[2] for p in problems.found] == [
+        "has 2 sheets (Labor, Kohorte); name one, as in file.xlsx#Labor.",
+        "has no sheet 'labor'; name one of Labor, Kohorte.",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 no zip", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"])
+def test_a_workbook_that_cannot_be_read_is_a_sentence(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "t.xlsx").write_bytes(content)
+    problems = Problems()
+    assert read_table(tmp_path / "t.xlsx", problems) is None
+    assert "CSV" in problems.found[0].remedy
+
+
+@given(at=st.integers(0, 5000), byte=st.integers(0, 255))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_damaged_workbook_is_a_table_or_a_problem(tmp_path: Path, at: int, byte: int) -> None:
+    path = workbook(tmp_path / "t.xlsx", A=ROWS)
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] = byte
+    path.write_bytes(content)
+    problems = Problems()
+    assert (read_table(path, problems) is None) == bool(
+        [p for p in problems.found if p.code.startswith("table-")]
+    )

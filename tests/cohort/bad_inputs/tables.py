@@ -87,8 +87,8 @@ TABLES = [
     BadInput(
         "workbook instead of a table",
         lambda root: (root / TRAIN_TABLE).write_bytes(b"PK\x03\x04" + bytes(100)),
-        "trainset/trainset_true.csv: is a workbook",
-        "save it as CSV",
+        "trainset/trainset_true.csv: is not a workbook that can be read",
+        "as CSV",
         "error",
     ),
     BadInput(
