@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what `_HOMES` says, for type checkers and editors
     from .explanation.patient import explain as explain
     from .final.submit import submit as submit
     from .heads.base import Head as Head
+    from .imports.importing import import_features as import_features
     from .scoring.classifier import HeadClassifier as HeadClassifier
     from .studies.study import tune as tune
     from .studies.summary import load_study as load_study
@@ -37,6 +38,7 @@ _HOMES = {
     "adapt": ".cache.passes",
     "open_cache": ".cache.reader",
     "save_cache": ".cache.imported",
+    "import_features": ".imports.importing",
     "tune": ".studies.study",
     "load_study": ".studies.summary",
     "evaluate": ".assess.evaluate",
@@ -61,6 +63,7 @@ __all__ = [
     "export",
     "extract",
     "finetune",
+    "import_features",
     "load_bundle",
     "load_study",
     "open_cache",

@@ -23,6 +23,7 @@ from .helpers.simulated import extracted_cache, noise_cohort
 # What a command has beside its function: what it prints and where it writes that.
 ONLY_COMMAND = {
     "extract": set(),
+    "import": set(),
     "tune": {"no_clinical", "show"},
     "evaluate": {"out", "record", "learning_curve", "force"},
     "explain": {"top", "out", "outlines", "force"},
@@ -30,8 +31,9 @@ ONLY_COMMAND = {
     "submit": set(),
     "compare": {"source", "out"},
 }
+FUNCTIONS = {"import": "import_features"}  # commands whose function is called otherwise
 # Functions name these, and commands have a default place for them.
-PLACES = {"cohort", "cache", "study", "out", "patient"}
+PLACES = {"cohort", "cache", "study", "out", "patient", "source"}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def test_a_name_stays_a_function_when_its_module_is_loaded() -> None:
 
 @pytest.mark.parametrize("name", sorted(ONLY_COMMAND))
 def test_options_and_arguments_have_one_name_and_one_default(name: str) -> None:
-    parameters = inspect.signature(getattr(lymphofeat, name)).parameters
+    parameters = inspect.signature(getattr(lymphofeat, FUNCTIONS.get(name, name))).parameters
     command = commands.commands[name]
     needed = ["X" for p in command.params if isinstance(p, click.Argument) and p.required]
     options = command.make_context(name, needed).params

@@ -24,6 +24,7 @@ ORDER = (
     ("encoder",),
     ("training",),
     ("cache",),
+    ("imports",),
     ("heads",),
     ("scoring",),
     ("studies", "comparison"),

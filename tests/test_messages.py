@@ -37,7 +37,9 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 def needed(name: str) -> list[str]:
     """The arguments that a command cannot do without."""
-    return {"simulate": ["new"], "explain": ["P1"], "export": ["m"], "predict": ["m", "new"]}.get(name, [])
+    return {
+        "simulate": ["new"], "explain": ["P1"], "export": ["m"], "predict": ["m", "new"], "import": ["features"],
+    }.get(name, [])  # fmt: skip
 
 
 def stopped(error: BaseException, run: Run, *arguments: str) -> Ran:

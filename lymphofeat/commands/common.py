@@ -103,6 +103,7 @@ class Interrupted(click.ClickException):
 SUMMARIES = {
     "check": "Problems of a cohort, and possible shortcuts.",
     "extract": "Features of every image, by frozen and fine-tuned encoders.",
+    "import": "Features that another toolkit computed.",
     "tune": "Search of patient-level heads, cross-validated by patient.",
     "evaluate": "Scores to quote, by nested cross-validation with control experiments.",
     "explain": "Images and clinical values that drive a patient's prediction.",
