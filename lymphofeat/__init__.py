@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what `_HOMES` says, for type checkers and editors
     from .cache.passes import extract as extract
     from .cache.passes import finetune as finetune
     from .cache.reader import open_cache as open_cache
+    from .cohort.declared import ClinicalColumn as ClinicalColumn
     from .cohort.read import read_cohort as read_cohort
     from .comparison.compare import compare as compare
     from .explanation.patient import explain as explain
@@ -48,12 +49,14 @@ _HOMES = {
     "submit": ".final.submit",
     "compare": ".comparison.compare",
     "Bags": ".cache.bags",
+    "ClinicalColumn": ".cohort.declared",
     "Head": ".heads.base",
     "HeadClassifier": ".scoring.classifier",
 }
 
 __all__ = [
     "Bags",
+    "ClinicalColumn",
     "Head",
     "HeadClassifier",
     "adapt",

@@ -63,7 +63,7 @@ def clauses(document: dict[str, Any], model: type[Settings] = Sections) -> list[
         ("numbers", "least", "1", "must be a number"),
         ("others", "flag", 1, "must be true or false"),
         ("others", "name", 3, "must be a text"),
-        ("others", "mode", "quick", "is not accepted: Input should be 'fast' or 'slow'"),
+        ("others", "mode", "quick", "must be 'fast' or 'slow'"),
         ("others", "name", "", "is not accepted: String should have at least 2 characters"),
         ("numbers", "odd", 4, "is not accepted: Value error, even"),
     ],

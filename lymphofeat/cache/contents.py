@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..cohort.clinical import clinical_frame, person_numbers
+from ..cohort.values import head_values
 from ..errors import CacheError, LeakageError, StaleCacheError
 from .bags import Bags
 from .encoding import Encoding
@@ -52,7 +53,12 @@ class CacheContents:
     @cached_property
     def clinical(self) -> pd.DataFrame:
         """(n_patients,) rows of what heads may know beside the images; see `cohort.clinical.clinical_frame`."""
-        return clinical_frame(self.tables.patients)
+        return clinical_frame(self.tables.patients, self.tables.declared)
+
+    @property
+    def clinical_values(self) -> tuple[str, ...]:
+        """The declared clinical columns as heads take them: "haemoglobin", "log ldh"."""
+        return head_values(self.tables.declared)
 
     @property
     def folds(self) -> NDArray[np.int8]:

@@ -5,18 +5,22 @@ from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from ..cohort.values import Declared
 from ..errors import CacheError
 from ..storage.paths import AnyPath
 from .imported_table import checked_table
 from .layout import CohortTables, EncodingSpec, make_folds
 from .partial import refuse_bad
 from .writer import CacheWriter, own_probabilities
+
+if TYPE_CHECKING:
+    from ..cohort.declared import ClinicalColumn
 
 __all__ = ["FoldSettings", "ImportedEncoding", "imported_tables", "save_cache", "write_imported"]
 
@@ -53,6 +57,7 @@ def save_cache(
     features: Mapping[str, ArrayLike | ByPatient],
     *,
     groups: ArrayLike | None = None,
+    clinical: Mapping[str, "ClinicalColumn"] | None = None,
     n_folds: int = 5,
     n_repeats: int = 10,
     fold_seed: int = 0,
@@ -75,10 +80,12 @@ def save_cache(
             (default: counted, where `features` has an array per patient). person: text or whole numbers, equal where
             two rows are of one person, whose rows then share a fold. birth: ISO text or dates; sex: "M", "F"; age
             (years) and lymphocyte_count (10⁹/l, ≥ 0): numbers; date_order: text. In the last six NaN, None and ""
-            mean missing. Columns of other names are left out.
+            mean missing. Columns of other names are left out unless `clinical` declares them.
         features: per encoding, a dict of arrays by patient, {"P1": (n_images, D), …}; or one (n_images, D) array of
             all images, those of each patient contiguous, patients in the table's order. Kept as float32.
         groups: (n_patients,) text or whole numbers instead of the column person, as scikit-learn's `groups`.
+        clinical: clinical columns beside age, sex and lymphocyte_count, by name: numbers; True and False, or 1 and 0,
+            of kind "yes/no"; text of kind "category". NaN, None and "" mean missing.
         n_folds, n_repeats, fold_seed: how the folds are made.
         encoder_families: the encoder family of each encoding, by default its own name.
         blind_to: the folds whose labels each encoder never saw; None (the default): it saw no labels. This is
@@ -108,10 +115,15 @@ def save_cache(
         features, n_folds, encoder_families=encoder_families, blind_to=blind_to, end_to_end=end_to_end
     )
     bags = {name: _by_patient(name, given) for name, given in features.items() if isinstance(given, Mapping)}
-    table = checked_table(patients, groups, _counts(bags))
+    declared = dict(clinical or {})
+    table = checked_table(patients, groups, _counts(bags), declared)
     arrays = {name: _of_all(name, features[name], bags.get(name), table) for name in features}
     tables = imported_tables(
-        table, _image_names(table), FoldSettings(n_folds, n_repeats, fold_seed), reference=reference
+        table,
+        _image_names(table),
+        FoldSettings(n_folds, n_repeats, fold_seed),
+        reference=reference,
+        declared=declared,
     )
     for name, array in arrays.items():
         refuse_bad(tables, array)
@@ -135,6 +147,7 @@ def imported_tables(
     *,
     source: str = "",
     reference: date | None = None,
+    declared: Declared | None = None,
 ) -> CohortTables:
     """What a cache keeps of a cohort whose features come from elsewhere.
 
@@ -144,6 +157,7 @@ def imported_tables(
         folds: how the folds are made.
         source: where the features come from.
         reference: the day that ages are counted to, if it is known.
+        declared: clinical columns beside age, sex and lymphocyte_count.
 
     Raises:
         InputError: a class has fewer persons than there are folds.
@@ -158,7 +172,16 @@ def imported_tables(
         digests=[""] * len(names),
         source=source,
         reference="" if reference is None else reference.isoformat(),
+        layout=_layout_of(declared or {}),
     )
+
+
+def _layout_of(declared: Declared) -> str:
+    if not declared:
+        return ""
+    from ..cohort.layout import Layout, layout_text
+
+    return layout_text(Layout(clinical=dict(declared)))
 
 
 def write_imported(

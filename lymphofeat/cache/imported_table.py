@@ -1,9 +1,9 @@
 """The table of patients that a caller hands over: every value read into the cache's types, or refused with its row."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,16 +11,24 @@ from numpy.typing import ArrayLike
 
 from ..cohort.model import TABLE_COLUMNS
 from ..cohort.persons import PERSON
+from ..cohort.values import Declared
 from ..errors import CacheError
 
 __all__ = ["checked_table"]
 
+if TYPE_CHECKING:
+    from ..cohort.declared import ClinicalColumn
+
 _Read = Callable[[Any], Any]
+_Reading = tuple[_Read, str, Any]  # how a value is read, what it must be, and the column's type
 _NEEDED = ("id", "label")
 
 
 def checked_table(
-    patients: pd.DataFrame | Mapping[str, Any], groups: ArrayLike | None, counts: Mapping[str, int]
+    patients: pd.DataFrame | Mapping[str, Any],
+    groups: ArrayLike | None,
+    counts: Mapping[str, int],
+    declared: Declared | None = None,
 ) -> pd.DataFrame:
     """The columns that a cache keeps, in its types.
 
@@ -28,9 +36,11 @@ def checked_table(
         patients: as of `save_cache`.
         groups: (n_patients,) instead of the column `person`; None: the column, if there is one.
         counts: images by patient, where the features say so.
+        declared: clinical columns beside age, sex and lymphocyte_count.
 
     Returns:
-        (n_patients,) rows with the columns `TABLE_COLUMNS`, and `person` where some patient has one.
+        (n_patients,) rows with the columns `TABLE_COLUMNS`, `person` where some patient has one, and those of
+        `declared`.
 
     Raises:
         CacheError: a column is missing, or a value cannot be used.
@@ -60,7 +70,8 @@ def checked_table(
                 f"{_row(row, table['id'][row])}: a test patient has the label {label}; give -1, or split 'train'."
             )
     who = _persons(given, groups, ids)
-    return table.assign(**{PERSON: who}) if any(who) else table
+    table = table.assign(**{PERSON: who}) if any(who) else table
+    return table.assign(**_declared(given, declared or {}, ids))
 
 
 def _as_table(patients: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
@@ -112,8 +123,44 @@ def _persons(given: pd.DataFrame, groups: ArrayLike | None, ids: list[Any]) -> l
     return list(_column("groups", values, ids))
 
 
-def _column(column: str, values: list[Any], ids: list[Any]) -> Any:
-    read, wanted, dtype = _READ[column]
+def _declared(given: pd.DataFrame, declared: Declared, ids: list[Any]) -> dict[str, Any]:
+    """The declared clinical columns by their names."""
+    if not declared:
+        return {}
+    from ..cohort.declared import bad_name, column_of_others, declared_columns
+
+    for name in declared:
+        if reason := bad_name(name):
+            raise CacheError(f"clinical cannot declare {name!r}: {reason}.")
+    if clause := column_of_others(declared, {c: c for c in (*TABLE_COLUMNS, PERSON, "fold")}):
+        raise CacheError(f"clinical: {clause}.")
+    found = {}
+    for name, column in declared_columns(declared).items():
+        if not isinstance(given.get(column), pd.Series):
+            what = "more than once" if column in given else "not"
+            raise CacheError(f"clinical declares {name!r}, and the table has its column {column!r} {what}.")
+        found[name] = _column(column, list(given[column]), ids, _reading_of(declared[name]))
+    return found
+
+
+def _reading_of(column: "ClinicalColumn") -> _Reading:
+    match column.kind:
+        case "category":
+            allowed = ("", *column.categories) if column.categories else ()
+            return _one_text(allowed), f"give text{_listed(column.categories)}, or leave it empty", object
+        case "yes/no":
+            return _answer, "give True or False (1 or 0), or leave it empty", np.float64
+        case _:
+            read, above = (_above_zero, " above 0, which has a logarithm,") if column.log else (_number, "")
+            return read, f"give a number{above} or leave it empty", np.float64
+
+
+def _listed(categories: Sequence[str]) -> str:
+    return f" ({', '.join(categories)})" if categories else ""
+
+
+def _column(column: str, values: list[Any], ids: list[Any], reading: _Reading | None = None) -> Any:
+    read, wanted, dtype = reading or _READ[column]
     found = []
     for row, value in enumerate(values):
         try:
@@ -210,9 +257,32 @@ def _count(value: Any) -> float:
     return number
 
 
+def _above_zero(value: Any) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError(value)
+    return number
+
+
+def _answer(value: Any) -> float:
+    number = float(value) if isinstance(value, bool | np.bool_) else _number(value)
+    if number not in (0, 1) and not math.isnan(number):
+        raise ValueError(value)
+    return number
+
+
+def _one_text(allowed: Sequence[str]) -> _Read:
+    def read(value: Any) -> str:
+        text = _text(value).strip()
+        if allowed and text not in allowed:
+            raise ValueError(value)
+        return text
+
+    return read
+
+
 _WHO = "give text without blanks around it, or a whole number, or leave it empty"
-# How a value is read, what it must be, and the column's type.
-_READ: dict[str, tuple[_Read, str, Any]] = {
+_READ: dict[str, _Reading] = {
     "id": (_id, "give text without blanks around it, or a whole number", object),
     PERSON: (_person, _WHO, object),
     "groups": (_person, _WHO, object),

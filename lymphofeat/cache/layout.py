@@ -11,9 +11,10 @@ The format as prose: `docs/cache-format.md`. Two choices carry the two promises 
 
 import json
 import re
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import lymphofeat
 from ..cohort.folds import assign_repeats, persons
 from ..cohort.model import TABLE_COLUMNS
 from ..cohort.persons import PERSON
+from ..cohort.values import Declared
 from ..errors import CacheError
 from ..storage.disk import reserve
 from .refusal import damaged, why_no_cache
@@ -49,7 +51,8 @@ class CohortTables:
     """What a cache keeps of its cohort.
 
     Attributes:
-        patients: columns `TABLE_COLUMNS` and, where persons are named, `person`; patients in the cohort's order.
+        patients: columns `TABLE_COLUMNS` and, where persons are named, `person`, then those of `declared`; patients in
+            the cohort's order.
         folds: (n_patients, n_repeats) int8; column 0 is the one that encoders are trained on; −1: no label.
         fold_seed: what `folds` was made with.
         fingerprint: hex digest of images, labels and order.
@@ -74,6 +77,11 @@ class CohortTables:
     def __repr__(self) -> str:
         return f"<CohortTables {len(self.patients)} patients, {self.n_images:,} images, {self.folds.shape[1]} repeats>"
 
+    @cached_property
+    def declared(self) -> Declared:
+        """Clinical columns beside age, sex and count, as `layout` declares them."""
+        return _declared_in(self.layout)
+
     @property
     def n_images(self) -> int:
         return int(self.patients["n_images"].sum())
@@ -81,9 +89,10 @@ class CohortTables:
     def digest(self) -> str:
         """Hex digest of everything here that a score can depend on."""
         state = blake2b(self.fingerprint.encode(), digest_size=16)
-        state.update(
-            self.patients[_columns(self.patients)].rename(columns=_IN_FILE).to_csv(index=False).encode()
-        )
+        table = self.patients[_columns(self.patients, self.declared)].rename(columns=_IN_FILE)
+        state.update(table.to_csv(index=False).encode())
+        for name, column in self.declared.items():
+            state.update(f"{name}: {column.decides}\n".encode())
         state.update(np.ascontiguousarray(self.folds).data)
         return state.hexdigest()
 
@@ -170,9 +179,18 @@ def make_folds(patients: pd.DataFrame, n_folds: int, n_repeats: int, seed: int) 
     return assign_repeats(labels, persons(patients), n_folds, n_repeats, seed)
 
 
-def _columns(table: Container[str]) -> list[str]:
+def _declared_in(layout: str) -> Declared:
+    """The clinical columns that the text of a layout declares."""
+    if not layout or not json.loads(layout).get("clinical"):
+        return {}
+    from ..cohort.layout import layout_from_text  # pydantic, which most caches do without
+
+    return layout_from_text(layout).clinical
+
+
+def _columns(table: Container[str], declared: Iterable[str]) -> list[str]:
     """The columns of a table of patients, in memory or in a file."""
-    return [*TABLE_COLUMNS, *([PERSON] if PERSON in table else [])]
+    return [*TABLE_COLUMNS, *([PERSON] if PERSON in table else []), *declared]
 
 
 def create_file(path: Path, tables: CohortTables, room: int) -> None:
@@ -219,9 +237,9 @@ def _write_tables(file: h5py.File, tables: CohortTables) -> None:
         }
     )
     patients = file.create_group("patients")
-    for column in _columns(tables.patients):
+    for column in _columns(tables.patients, tables.declared):
         values, name = tables.patients[column], _IN_FILE.get(column, column)
-        if column in TEXT_COLUMNS:
+        if column in TEXT_COLUMNS or (column in tables.declared and tables.declared[column].is_text):
             patients.create_dataset(name, data=values.astype(object).to_numpy(), dtype=TEXT)
         else:
             patients.create_dataset(name, data=values.to_numpy())
@@ -305,9 +323,12 @@ def read_tables(file: h5py.File) -> CohortTables:
 
 def _tables(file: h5py.File) -> CohortTables:
     group, images = file["patients"], file["images"]
+    layout = str(file.attrs.get("layout", ""))
+    declared = _declared_in(layout)
     columns = {
-        c: group[c].asstr()[:].astype(object) if c in TEXT_COLUMNS else group[_IN_FILE.get(c, c)][:]
-        for c in _columns(group)
+        c: group[c].asstr()[:].astype(object) if is_text else group[_IN_FILE.get(c, c)][:]
+        for c in _columns(group, declared)
+        for is_text in [c in TEXT_COLUMNS or (c in declared and declared[c].is_text)]
     }
     return CohortTables(
         patients=pd.DataFrame(columns),
@@ -319,7 +340,7 @@ def _tables(file: h5py.File) -> CohortTables:
         digests=list(images["digest"].asstr()[:]),
         source=str(file.attrs["source"]),
         reference=str(file.attrs.get("age_reference", "")),
-        layout=str(file.attrs.get("layout", "")),
+        layout=layout,
     )
 
 

@@ -197,9 +197,10 @@ class CacheWriter:
         Encodings of those that were trained on the former values are stale from then on; see `Cache.stale`.
         """
         found = self._found
-        if found is None or (found.fingerprint, found.tables.reference) == (
+        if found is None or (found.fingerprint, found.tables.reference, found.tables.declared) == (
             self.tables.digest(),
             self.tables.reference,
+            self.tables.declared,
         ):
             return
         with room_for(self.path, "the cache is unchanged"), atomic_write(self.path) as temporary:

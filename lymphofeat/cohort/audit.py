@@ -5,7 +5,7 @@ saved) may score well on this cohort and fail on the next one. The audit measure
 patients, one value per patient.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..estimates.scores import Interval, bootstrap
 from .images import ImageFacts
 from .model import Cohort, Patient
+from .values import known_value
 
 __all__ = ["Shortcut", "audit_cohort"]
 
@@ -57,14 +58,14 @@ def audit_cohort(
     if min((labels == 0).sum(), (labels == 1).sum()) < 2:
         return ()
     found = []
-    for (name, consequence), values in _quantities(patients, facts).items():
+    for (name, consequence), values in _quantities(patients, facts, cohort.declared).items():
         if np.ptp(values) > 0:
             found.append(_shortcut(name, consequence, labels, values, seed))
     return tuple(found)
 
 
 def _quantities(
-    patients: Sequence[Patient], facts: Mapping[str, Sequence[ImageFacts]]
+    patients: Sequence[Patient], facts: Mapping[str, Sequence[ImageFacts]], declared: Iterable[str]
 ) -> dict[tuple[str, str], NDArray[np.float64]]:
     """(quantity, what would use it) → one value per patient."""
     measured = [
@@ -92,6 +93,8 @@ def _quantities(
     columns["date of birth missing", table] = [p.birth is None for p in patients]
     columns["sex missing", table] = [not p.sex for p in patients]
     columns["count missing", table] = [np.isnan(p.count) for p in patients]
+    for name in declared:
+        columns[f"{name} missing", table] = [known_value(p.values, name) is None for p in patients]
     return {key: np.array(values, dtype=np.float64) for key, values in columns.items()}
 
 

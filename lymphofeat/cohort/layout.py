@@ -8,12 +8,13 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from ..errors import InputError
-from ..validation import Settings, mistakes_in
+from ..validation import Settings, Words, mistakes_in
 from .dates import DATE_ORDERS, REFERENCE_DATE, order_text, parse_order
+from .declared import DeclaredSection, column_of_others
 
 __all__ = [
     "LAYOUT_FILE",
@@ -30,16 +31,6 @@ __all__ = [
 ]
 
 LAYOUT_FILE = "lymphofeat.toml"
-
-
-def _words(value: Any) -> tuple[str, ...]:
-    words = value if isinstance(value, list | tuple) else [value]
-    if not all(isinstance(word, str | int) for word in words):
-        raise PydanticCustomError("texts", "not texts")
-    return tuple(str(word).strip().lower() for word in words)
-
-
-Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
 
 def _orders(value: Any) -> tuple[str, ...]:
@@ -130,7 +121,14 @@ class Layout(Settings):
     values: Values = Values()
     rows: Rows = Rows()
     images: Images = Images()
+    clinical: DeclaredSection = Field(default_factory=dict)
     ages: Ages = Ages()
+
+    @model_validator(mode="after")
+    def _one_meaning_a_column(self) -> "Layout":
+        if clause := column_of_others(self.clinical, dict(self.columns)):
+            raise PydanticCustomError("column", "{clause}", {"clause": clause})
+        return self
 
 
 def layout_of(root: Path, base: Layout | None = None) -> Layout:
@@ -192,6 +190,9 @@ def _over(base: Layout | None, layout: Layout) -> Layout:
     sections = {}
     for section in layout.model_fields_set:
         new = getattr(layout, section)
+        if isinstance(new, dict):  # sections by name, of which each is one whole
+            sections[section] = {**getattr(base, section), **new}
+            continue
         keys = {key: getattr(new, key) for key in new.model_fields_set}
         sections[section] = getattr(base, section).model_copy(update=keys)
     return base.model_copy(update=sections)

@@ -10,6 +10,7 @@ import pandas as pd
 from .dates import REFERENCE_DATE
 from .layout import Layout
 from .persons import PERSON
+from .values import Declared, Values, value_columns
 
 # The columns of `Cohort.table`, in this order; the cache stores the same ones.
 TABLE_COLUMNS = ("id", "split", "label", "n_images", "birth", "date_order", "sex", "age", "lymphocyte_count")
@@ -31,6 +32,7 @@ class Patient:
     age: float = float("nan")  # years, see `Cohort.reference`
     count: float = float("nan")  # lymphocytes, 10⁹/l
     person: str = ""  # who this is, where the table says it
+    values: Values = field(default_factory=dict)  # of declared clinical columns, by name
 
     def __repr__(self) -> str:
         label = {0: "reactive", 1: "malignant"}.get(self.label, "no label")
@@ -52,6 +54,7 @@ class Cohort:
     layout: Layout = field(
         default_factory=Layout
     )  # names and words that it was read with, orders of dates among them
+    unused: tuple[str, ...] = ()  # columns of the tables that nothing reads
 
     def __repr__(self) -> str:
         known = self.labels[[p.split == "train" for p in self.patients]]
@@ -60,6 +63,11 @@ class Cohort:
             f"<Cohort {self.root.name}: {n} labelled patients ({malignant} malignant), "
             f"{len(self.patients) - len(known)} of the test part, {len(self.images):,} images>"
         )
+
+    @property
+    def declared(self) -> Declared:
+        """Clinical columns beside age, sex and count."""
+        return self.layout.clinical
 
     @property
     def labels(self) -> "np.ndarray[tuple[int], np.dtype[np.int8]]":
@@ -74,7 +82,7 @@ class Cohort:
     def table(self) -> pd.DataFrame:
         """One row per patient with the columns `TABLE_COLUMNS`; `birth` as ISO text, "" where missing.
 
-        The column `person` follows where a table names persons.
+        The column `person` follows where a table names persons, then the declared clinical columns by their names.
         """
         rows = [
             (
@@ -92,4 +100,5 @@ class Cohort:
         ]
         table = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
         named = [p.person for p in self.patients]
-        return table.assign(**{PERSON: named}) if any(named) else table
+        persons = {PERSON: named} if any(named) else {}
+        return table.assign(**persons, **value_columns(self.declared, [p.values for p in self.patients]))

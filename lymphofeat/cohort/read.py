@@ -12,6 +12,7 @@ from ..storage.paths import AnyPath
 from .ages import AgeRule, age_reference, with_ages
 from .alike import apart, look_alike
 from .date_orders import with_date_orders
+from .declared_values import report_missing_declared, unused_columns, with_declared_values
 from .folders import list_part
 from .layout import LAYOUT_FILE, Layout, layout_of
 from .model import Cohort, Patient
@@ -91,7 +92,8 @@ def scan_cohort(
     if not patients and not any(problem.severity == "error" for problem in problems.found):
         remedy = "add a folder with images per patient (docs/cohort.md)"
         problems.error("no-patients", root, None, "has no patient with images", remedy)
-    cohort = Cohort(root, tuple(patients), scan.reference, scan.layout) if patients else None
+    unused = unused_columns(scan.tables.values(), scan.layout)
+    cohort = Cohort(root, tuple(patients), scan.reference, scan.layout, unused) if patients else None
     return cohort, problems.found
 
 
@@ -145,7 +147,10 @@ class _Scan:
         if not self._has_anything():
             return []
         records = {
-            which: table_records(table, self.layout, self.problems) for which, table in self.tables.items()
+            which: with_declared_values(
+                table_records(table, self.layout, self.problems), table, self.layout, self.problems
+            )
+            for which, table in self.tables.items()
         }
         parts = self._parts(records)
         judged = [
@@ -157,6 +162,7 @@ class _Scan:
         merged = with_ages(merged, self.reference, self.layout, self.problems)
         if self.tables and "train" in parts.values():
             report_missing_columns(list(self.tables.values()), self.layout, self.problems)
+            report_missing_declared(list(self.tables.values()), self.layout.clinical, self.problems)
         meant = self._meant(merged)
         listed = [self._listed(merged[name], part, meant.get(name)) for name, part in parts.items()]
         listed += self._without_row(merged, {name for name, _ in meant.values()})
@@ -296,6 +302,7 @@ class _Scan:
             record.age,
             record.count,
             record.person,
+            values=record.values,
         )
 
     def _report_unlabelled(self, record: Record) -> None:

@@ -3,19 +3,22 @@
 import math
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 from ..errors import InputError
 from .alike import alike_groups, difference, shown_id
 from .dates import YEAR_ONLY, parse_date
+from .declared import declared_columns
 from .layout import LAYOUT_FILE, Layout
 from .problems import Problems, Where
 from .tables import Row, Table, needed_once, read_table
 from .unknown_words import UnknownWords
+from .values import Values, is_missing, known_value
 
 __all__ = [
+    "LIMIT",
     "Record",
     "as_number",
     "is_word",
@@ -32,7 +35,7 @@ _FEWEST, _MOST = (
     1000.0,
 )  # lymphocytes, 10⁹/l: outside, the unit is more likely wrong than the patient ill
 _OLDEST = 130.0  # years
-_LIMIT = re.compile(r"[<>≤≥]\s*(.+)")  # how laboratories write what lies beyond their range
+LIMIT = re.compile(r"[<>≤≥]\s*(.+)")  # how laboratories write what lies beyond their range
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Record:
     )
     given_age: float = _NAN  # years, as a table has it
     examined: date | None = None
+    values: Values = field(default_factory=dict)  # see `declared_values`
 
 
 def patient_table(path: Path, layout: Layout, problems: Problems, *more: str) -> Table | None:
@@ -63,6 +67,7 @@ def patient_table(path: Path, layout: Layout, problems: Problems, *more: str) ->
     """
     table = read_table(path, problems)
     needed = [name for _, name in layout.columns if name]
+    needed += declared_columns(layout.clinical).values()
     return table if table is not None and needed_once(table, (*needed, *more), problems) else None
 
 
@@ -186,7 +191,7 @@ class _Cells:
         if not text:
             return _NAN
         count = as_number(text, self.table)
-        limit = _LIMIT.fullmatch(text)
+        limit = LIMIT.fullmatch(text)
         if limit and self.layout.rows.below_limit != "error":
             as_limit = self.layout.rows.below_limit == "limit"
             count = as_number(limit[1], self.table) if as_limit else _NAN
@@ -258,6 +263,7 @@ def _joined(a: Record, b: Record, problems: Problems, root: Path) -> Record:
         ("age", _known(a.given_age), _known(b.given_age)),
         ("date of examination", a.examined, b.examined),
         ("person", a.person or None, b.person or None),
+        *((name, known_value(a.values, name), known_value(b.values, name)) for name in b.values),
     ):
         if first is not None and second is not None and first != second:
             problems.error(
@@ -281,6 +287,7 @@ def _joined(a: Record, b: Record, problems: Problems, root: Path) -> Record:
         birth_day=born.birth_day or b.birth_day,
         given_age=b.given_age if math.isnan(a.given_age) else a.given_age,
         examined=a.examined or b.examined,
+        values={**b.values, **{name: value for name, value in a.values.items() if not is_missing(value)}},
     )
 
 

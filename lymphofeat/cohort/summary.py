@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from .declared import ClinicalColumn
 from .images import ImageFacts
 from .model import Cohort
 from .persons import persons
+from .values import known_value, value_text
 
 __all__ = ["Summary", "summarise"]
 
@@ -32,11 +34,16 @@ class Summary:
     images_per_patient: Quantiles
     age: Quantiles
     count: Quantiles
-    missing: Mapping[str, int]  # "birth", "sex", "count" → patients without it
+    missing: Mapping[str, int]  # "birth", "sex", "count", declared clinical columns → patients without it
     date_orders: Mapping[str, int]
     sexes: Mapping[str, int]
     sizes: Sequence[tuple[tuple[int, int], int]]  # ((width, height), images)
     formats: Sequence[tuple[str, int]]
+    numbers: Mapping[str, Quantiles] = field(default_factory=dict)  # declared numbers, with their units
+    words: Mapping[str, Mapping[str, int]] = field(
+        default_factory=dict
+    )  # other declared columns: value → patients
+    unused: Sequence[str] = ()  # columns of the tables that nothing reads
 
 
 def summarise(cohort: Cohort, facts: Sequence[ImageFacts]) -> Summary:
@@ -58,12 +65,32 @@ def summarise(cohort: Cohort, facts: Sequence[ImageFacts]) -> Summary:
             "birth": int((table["birth"] == "").sum()),
             "sex": int((table["sex"] == "").sum()),
             "count": int(table["lymphocyte_count"].isna().sum()),
+            **{
+                name: sum(known_value(p.values, name) is None for p in cohort.patients)
+                for name in cohort.declared
+            },
         },
         date_orders=dict(Counter(p.date_order for p in cohort.patients if p.date_order).most_common()),
         sexes=dict(Counter(p.sex for p in cohort.patients if p.sex).most_common()),
         sizes=Counter((fact.width, fact.height) for fact in decoded).most_common(),
         formats=Counter(f"{fact.path.suffix.lower()[1:]} {fact.mode}" for fact in decoded).most_common(),
+        numbers={
+            f"{name} ({column.unit})" if column.unit else name: _quantiles(table[name].to_numpy(np.float64))
+            for name, column in cohort.declared.items()
+            if column.kind == "number"
+        },
+        words={
+            name: _counts(name, column, cohort)
+            for name, column in cohort.declared.items()
+            if column.kind != "number"
+        },
+        unused=cohort.unused,
     )
+
+
+def _counts(name: str, column: ClinicalColumn, cohort: Cohort) -> dict[str, int]:
+    known = (known_value(p.values, name) for p in cohort.patients)
+    return dict(Counter(value_text(column, value) for value in known if value is not None).most_common())
 
 
 def _quantiles(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> Quantiles:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ..cohort.audit import Shortcut
 from ..cohort.check import CheckReport
+from ..cohort.layout import LAYOUT_FILE
 from ..cohort.problems import Problem, counted, listing
 from ..cohort.summary import Summary
 from ..errors import printable
@@ -83,10 +84,19 @@ def _summary_rows(s: Summary) -> Iterator[tuple[str, str]]:
     yield "age (years)", _spread(s.age, "{:.0f}")
     yield "lymphocytes (10⁹/l)", _spread(s.count, "{:.1f}")
     yield "sex", _listed(s.sexes.items())
+    for name, quantiles in s.numbers.items():
+        yield name, _spread(quantiles, "{:.4g}")
+    for name, counts in s.words.items():
+        yield name, _listed(counts.items())
     yield "date formats", _listed(s.date_orders.items())
     yield "missing values", _missing(s.missing)
     yield "image sizes", _listed((f"{w} × {h}", n) for (w, h), n in s.sizes)
     yield "image formats", _listed(s.formats)
+    if s.unused:
+        yield (
+            "columns not used",
+            f"{', '.join(s.unused)}; clinical values among them are declared under [clinical] in {LAYOUT_FILE}",
+        )
 
 
 def _joined(groups: Sequence[Sequence[str]], most: int = 5) -> str:

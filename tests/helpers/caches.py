@@ -8,6 +8,14 @@ import numpy as np
 import pandas as pd
 
 from lymphofeat.cache import Cache, save_cache
+from lymphofeat.cohort.declared import ClinicalColumn
+
+DECLARED = {
+    "haemoglobin": ClinicalColumn(unit="g/dl", range=(3, 25)),
+    "ldh": ClinicalColumn(unit="U/l", log=True),
+    "cd5": ClinicalColumn(kind="yes/no"),
+    "lineage": ClinicalColumn(kind="category"),
+}
 
 
 def patients(n: int = 40, n_test: int = 6, seed: int = 0, signal: float = 1.0) -> pd.DataFrame:
@@ -27,6 +35,19 @@ def patients(n: int = 40, n_test: int = 6, seed: int = 0, signal: float = 1.0) -
             "age": np.where(rng.random(total) < 0.1, np.nan, rng.normal(60, 12, total)),
             "lymphocyte_count": np.exp(rng.normal(2, 0.7, total) + signal * truth),
         }
+    )
+
+
+def with_declared(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """The table with values for `DECLARED`, a tenth of them missing; the haemoglobin of malignant patients is lower."""
+    rng = np.random.default_rng([seed, 3])
+    n, malignant = len(table), table["label"].to_numpy() == 1
+    gone = rng.random((4, n)) < 0.1
+    return table.assign(
+        haemoglobin=np.where(gone[0], np.nan, rng.normal(13, 1.5, n) - 3 * malignant),
+        ldh=np.where(gone[1], np.nan, np.exp(rng.normal(5.3, 0.4, n))),
+        cd5=np.where(gone[2], np.nan, rng.integers(0, 2, n)),
+        lineage=np.where(gone[3], "", rng.choice(["B", "T", "NK"], n)).astype(object),
     )
 
 

@@ -1,5 +1,6 @@
 """The smallest cohort that is one: noise for cells, rows of made-up values, in the challenge's layout."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +60,15 @@ def edit_row(root: Path, patient: str, column: str, value: str) -> None:
             if line[identity] == patient:
                 line[at] = value
         write_table(path, [",".join(line) for line in lines])
+
+
+def with_columns(root: Path, columns: Mapping[str, Sequence[str]], separator: str = ",") -> Path:
+    """Add columns, a cell per patient in the order P0, P1, …, to every table; `separator` parts all of them."""
+    for name in ("clinical_annotation.csv", "trainset/trainset_true.csv", "testset/testset_data.csv"):
+        lines = [line.split(",") for line in (root / name).read_text(encoding="utf-8").splitlines()]
+        identity = lines[0].index("ID")
+        for line in lines[1:]:
+            line += [cells[int(line[identity][1:])] for cells in columns.values()]
+        lines[0] += columns
+        write_table(root / name, [separator.join(line) for line in lines])
+    return root
