@@ -7,7 +7,19 @@ from typing import Literal, NamedTuple
 
 from ..errors import InputError, printable
 
-__all__ = ["Problem", "Problems", "Where", "counted", "listing", "raise_errors"]
+__all__ = [
+    "Cause",
+    "Problem",
+    "Problems",
+    "Where",
+    "by_cause",
+    "counted",
+    "listing",
+    "more_text",
+    "raise_errors",
+]
+
+FEW = 5  # problems of one cause that are shown unless all are asked for
 
 Severity = Literal["error", "warning"]
 
@@ -78,8 +90,42 @@ def beyond_the_first(n: int, noun: str, owner: str) -> str:
     return f" (and {counted(n, f'more {noun}')} of {owner})" if n else ""
 
 
-def raise_errors(problems: Iterable[Problem]) -> None:
-    """Raise one `InputError` with a line for every error among `problems`; warnings do not count."""
-    errors = [problem for problem in problems if problem.severity == "error"]
-    if errors:
-        raise InputError("\n".join(problem.sentence() for problem in errors))
+class Cause(NamedTuple):
+    """Problems of one kind: the first ones, and how many more there are."""
+
+    first: list[Problem]
+    more: int
+
+
+def by_cause(problems: Iterable[Problem], most: int | None = FEW) -> list[Cause]:
+    """Problems of one cause side by side, causes in the order of their first problem.
+
+    Args:
+        problems: of one severity.
+        most: so many of each cause; None: all.
+    """
+    causes: dict[str, list[Problem]] = {}
+    for problem in problems:
+        causes.setdefault(problem.code, []).append(problem)
+    return [Cause(found[:most], len(found[most:]) if most is not None else 0) for found in causes.values()]
+
+
+def raise_errors(problems: Iterable[Problem], *, rest: str = "") -> None:
+    """Raise one `InputError` with a line for the first errors of each cause; warnings do not count.
+
+    Args:
+        problems: errors and warnings.
+        rest: how all errors can be listed, where there is a way: "lymphofeat check --all lists them".
+    """
+    lines = []
+    for cause in by_cause(problem for problem in problems if problem.severity == "error"):
+        lines += [problem.sentence() for problem in cause.first]
+        if cause.more:
+            lines.append(more_text(cause.more, rest))
+    if lines:
+        raise InputError("\n".join(lines))
+
+
+def more_text(n: int, rest: str = "") -> str:
+    """`… and 3 more of this kind; lymphofeat check --all lists them.`"""
+    return f"… and {n:,} more of this kind{f'; {rest}' if rest else ''}."

@@ -51,7 +51,7 @@ def read_cohort(root: AnyPath, *, layout: Layout | None = None) -> Cohort:
         <Cohort data: 12 labelled patients (6 malignant), 4 of the test part, 32 images>
     """
     cohort, problems = scan_cohort(Path(root), layout)
-    raise_errors(problems)
+    raise_errors(problems, rest="lymphofeat check --all lists them")
     assert cohort is not None, "a cohort without patients has an error"
     return cohort
 
@@ -403,7 +403,7 @@ class _Scan:
 def _check_classes(root: Path, patients: Sequence[Patient], problems: Problems) -> None:
     """Warn where the labelled part cannot be cross-validated."""
     if any(
-        problem.code in ("no-table", "no-part", "missing-column", "table-malformed")
+        problem.code in ("no-table", "no-part", "missing-column", "table-malformed", "bad-label", "no-label")
         for problem in problems.found
     ):
         return

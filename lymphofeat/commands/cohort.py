@@ -13,14 +13,18 @@ from .paths import NewFile, NewFolder
 @cohort_argument
 @click.option("--outlines", type=NewFile("outlines.png"), metavar="FILE.png",
               help="PNG file of 48 random cells with the outlines found by morphology.")  # fmt: skip
+@click.option(
+    "--all", "every", is_flag=True, help="List every problem, not only the first five of each cause."
+)
 @click.option("--force", is_flag=True, help="Replace an existing file.")
-def check(output: Output, cohort: Path | None, *, outlines: Path | None, force: bool) -> None:
+def check(output: Output, cohort: Path | None, *, outlines: Path | None, every: bool, force: bool) -> None:
     """List all problems of a cohort, summarise it, and audit it for shortcuts.
 
     COHORT is a folder in the challenge's layout, or in another that its lymphofeat.toml describes (default:
     $LYMPHOFEAT_COHORT, else data/). Exit code 2 if there is an error, 0 if there are warnings only.
     """
     from ..cohort.check import check_cohort
+    from ..cohort.problems import FEW
     from ..report.check import render_check, render_errors
 
     if outlines is not None:
@@ -28,9 +32,10 @@ def check(output: Output, cohort: Path | None, *, outlines: Path | None, force: 
 
         refuse_existing(outlines, overwrite=force)
     report = check_cohort(cohort_folder(cohort), progress=output.progress())
-    render_check(report, output.console)
+    most = None if every else FEW
+    render_check(report, output.console, most=most)
     if output.quiet:
-        render_errors(report, output.errors)
+        render_errors(report, output.errors, most=most)
     if report.errors:
         sys.exit(2)
     if outlines is not None:

@@ -9,19 +9,24 @@ from rich.console import Console
 from ..cohort.audit import Shortcut
 from ..cohort.check import CheckReport
 from ..cohort.layout import LAYOUT_FILE
-from ..cohort.problems import Problem, counted, listing
+from ..cohort.problems import FEW, Problem, by_cause, counted, listing, more_text
 from ..cohort.summary import Summary
 from ..errors import printable
 from .printing import PlainTable, show
 
 __all__ = ["render_check", "render_errors"]
 
+_ALL = "--all lists them"
 
-def render_check(report: CheckReport, console: Console) -> None:
-    """Write the report: errors, warnings, the summary, the shortcut audit, and the verdict as last line."""
+
+def render_check(report: CheckReport, console: Console, *, most: int | None = FEW) -> None:
+    """Write the report: errors, warnings, the summary, the shortcut audit, and the verdict as last line.
+
+    `most` problems of each cause are shown, all if it is None.
+    """
     show(console, ("Cohort ", "bold"), printable(str(report.root)))
-    _print_problems("error", report.errors, report.root, console)
-    _print_problems("warning", report.warnings, report.root, console)
+    _print_problems("error", report.errors, report.root, console, most)
+    _print_problems("warning", report.warnings, report.root, console, most)
     if report.summary is not None:
         show(console)
         show(console, _summary_table(report.summary))
@@ -31,24 +36,32 @@ def render_check(report: CheckReport, console: Console) -> None:
     show(console, _verdict(report))
 
 
-def render_errors(report: CheckReport, console: Console) -> None:
+def render_errors(report: CheckReport, console: Console, *, most: int | None = FEW) -> None:
     """Write the errors only."""
-    for problem in report.errors:
-        show(console, f"Error: {problem.sentence(report.root)}", wrap=False)
+    for cause in by_cause(report.errors, most):
+        for problem in cause.first:
+            show(console, f"Error: {problem.sentence(report.root)}", wrap=False)
+        if cause.more:
+            show(console, more_text(cause.more, _ALL), wrap=False)
 
 
-def _print_problems(severity: str, problems: Sequence[Problem], root: Path, console: Console) -> None:
+def _print_problems(
+    severity: str, problems: Sequence[Problem], root: Path, console: Console, most: int | None
+) -> None:
     if not problems:
         return
     style = "bold red" if severity == "error" else "bold yellow"
     show(console)
     show(console, (counted(len(problems), severity), style))
-    for problem in problems:
-        line = PlainTable(show_header=False, padding=(0, 1, 0, 0))
-        line.add_column(width=1, style=style)
-        line.add_column(overflow="fold")
-        line.add_row("✗" if severity == "error" else "!", problem.sentence(root))
-        show(console, line)
+    mark = "✗" if severity == "error" else "!"
+    for cause in by_cause(problems, most):
+        lines = [(mark, problem.sentence(root)) for problem in cause.first]
+        for sign, text in lines + ([("", more_text(cause.more, _ALL))] if cause.more else []):
+            line = PlainTable(show_header=False, padding=(0, 1, 0, 0))
+            line.add_column(width=1, style=style)
+            line.add_column(overflow="fold")
+            line.add_row(sign, text)
+            show(console, line)
 
 
 def _verdict(report: CheckReport) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from lymphofeat.cohort.model import Cohort
 from lymphofeat.cohort.read import read_cohort, scan_cohort
 from lymphofeat.errors import InputError
 
+from ..helpers.commands import runner
 from ..helpers.tiny import edit_row, tiny_cohort, write_table
 
 HEADER = "ID,LABEL,GENDER,DOB,LYMPH_COUNT"
@@ -243,3 +244,26 @@ def test_a_person_who_contradicts_the_dates_is_no_reason_to_part(tmp_path: Path)
     report = check_cohort(root)
     (told,) = [p for p in report.problems if p.code == "no-birth"]
     assert "name them in a column" in told.remedy
+
+
+def test_many_problems_of_one_cause_are_told_in_few_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first five of each cause, and how many more there are; `check --all` lists all."""
+    root = tiny_cohort(tmp_path / "cohort", n=30)
+    for i in range(9):
+        edit_row(root, f"P{i}", "DOB", "soon")
+    edit_row(root, "P9", "LYMPH_COUNT", "-1")
+    (root / "clinical_annotation.csv").unlink()
+    with pytest.raises(InputError) as raised:
+        read_cohort(root)
+    lines = str(raised.value).splitlines()
+    assert len(lines) == 7
+    assert lines[5] == "… and 4 more of this kind; lymphofeat check --all lists them."
+    assert "lymphocyte count -1 is negative" in lines[6]
+    run = runner(monkeypatch, capsys)
+    for options, told in ((["--quiet"], 5), (["--quiet", "--all"], 9)):
+        ran = run("check", root, *options)
+        assert ran.code == 2
+        assert ran.err.count("'soon' is not a date") == told
+        assert ("and 4 more of this kind; --all lists them" in ran.err) == (told == 5)
