@@ -1,7 +1,7 @@
 """New patients: folders of images, or a cohort, and a table of clinical values."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from ..cohort.ages import AgeRule, with_ages
 from ..cohort.alike import apart, look_alike
 from ..cohort.date_orders import with_date_orders
 from ..cohort.dates import DATE_ORDERS, REFERENCE_DATE
-from ..cohort.folders import list_part
+from ..cohort.folders import Images
+from ..cohort.image_files import list_patients
 from ..cohort.images import inspect
 from ..cohort.layout import LAYOUT_FILE, Ages, Layout, layout_from_text, layout_of, with_date_format
 from ..cohort.model import Patient
@@ -70,13 +71,15 @@ class NewPatients:
 def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, images: bool) -> NewPatients:
     """List the patients of `folder` and read their values.
 
-    A folder with the parts of a cohort (docs/cohort.md) is read as one, tables and all; any other holds one folder of
-    images per patient, named by the ID, and the values come from `clinical`. Names, words and ages are those of the
-    training cohort (`cohort.ages`); a `lymphofeat.toml` in the folder goes first, and may set another reference date.
+    A folder with the parts of a cohort (docs/cohort.md) is read as one, tables and all. Any other holds the images in
+    one of a cohort's layouts (a folder per patient, named by the ID; names by a pattern; a table of files), and the
+    values come from `clinical`. Names, words and ages are those of the training cohort (`cohort.ages`); a
+    `lymphofeat.toml` in the folder goes first, and may set another reference date.
 
     Args:
         folder: see above.
-        clinical: a table with ID and any of GENDER, DOB, AGE, LYMPH_COUNT; not with a cohort.
+        clinical: a table with ID and any of GENDER, DOB, AGE, LYMPH_COUNT; not with a cohort. By default the table
+            that the folder's own `lymphofeat.toml` names as `clinical`, if it is there.
         reading: of the model.
         images: whether the model looks at images; without, patients of the table need no folder.
 
@@ -89,13 +92,19 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
         )
     layout = layout_of(folder, reading.layout)
     ages = _rule(layout, reading)
-    if any(name and (folder / name).is_dir() for name in (layout.folders.train, layout.folders.test)):
+    parts = [folder / name for name in (layout.folders.train, layout.folders.test) if name]
+    if any(part != folder and part.is_dir() for part in parts):
         return _of_cohort(folder, clinical, layout, ages)
+    own_table = layout.tables.clinical if (folder / LAYOUT_FILE).is_file() else ""
+    if clinical is None and own_table and (folder / own_table).is_file():
+        clinical = folder / own_table
     problems = Problems()
-    folders = list_part(folder, layout, problems)
     records = _records(clinical, layout, ages, problems)
+    layout = _with_images_of(folder, layout, records)
+    folders = list_patients(folder, layout, records, problems) or {}
+    own_folders = not (layout.images.pattern or layout.images.table)
     names = [*folders, *(name for name in records if name not in folders and not images)]
-    for name in folders:
+    for name in folders if own_folders else ():
         if images and not folders[name]:
             problems.error(
                 "no-images", folder / name, None, "holds no image", "add the images or remove the folder"
@@ -104,12 +113,26 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
     if not names:
         raise InputError(
             f"{folder} holds no patient: no folder of images in it; give the folder that holds one folder of images "
-            "per patient."
+            f"per patient, or name another layout of images in a {LAYOUT_FILE} there (docs/cohort.md)."
         )
     notes = [problem.sentence() for problem in problems.found]
     if clinical is not None and folders:
         notes += _compare_ids(folders, records, folder, clinical, images=images)
-    return NewPatients(tuple(_patient(name, folders, records) for name in names), tuple(notes))
+    patients = [_patient(name, folders, records, folder / name if own_folders else None) for name in names]
+    return NewPatients(tuple(patients), tuple(notes))
+
+
+def _with_images_of(folder: Path, layout: Layout, ids: Collection[str]) -> Layout:
+    """`layout` with the images as `folder` has them: as its own file says, else as in training, else in folders."""
+    own, images = layout_of(folder).images, layout.images
+    if own.pattern or own.table:
+        place = {"pattern": own.pattern, "table": own.table}
+    elif images.table:
+        place = {"pattern": "", "table": images.table if (folder / images.table).is_file() else ""}
+    else:
+        fits = bool(images.pattern and list_patients(folder, layout, ids, Problems()))
+        place = {"pattern": images.pattern if fits else "", "table": ""}
+    return layout.model_copy(update={"images": images.model_copy(update=place)})
 
 
 def _rule(layout: Layout, reading: Reading) -> AgeRule:
@@ -120,7 +143,7 @@ def _rule(layout: Layout, reading: Reading) -> AgeRule:
 
 
 def _compare_ids(
-    folders: Mapping[str, tuple[Path, ...]],
+    folders: Mapping[str, Images],
     records: Mapping[str, Record],
     folder: Path,
     clinical: Path,
@@ -212,10 +235,18 @@ def _records(clinical: Path | None, layout: Layout, ages: AgeRule, problems: Pro
     return with_ages(found, ages.reference, layout, problems)
 
 
-def _patient(name: str, folders: Mapping[str, tuple[Path, ...]], records: Mapping[str, Record]) -> Patient:
+def _patient(
+    name: str, folders: Mapping[str, Images], records: Mapping[str, Record], folder: Path | None
+) -> Patient:
     record, images = records.get(name), folders.get(name, ())
+    found = Patient(name, "test", -1, images, folder=folder if images else None)
     if record is None:
-        return Patient(name, "test", -1, images)
-    return Patient(
-        name, "test", -1, images, record.birth, record.date_order, record.sex, record.age, record.count
+        return found
+    return replace(
+        found,
+        birth=record.birth,
+        date_order=record.date_order,
+        sex=record.sex,
+        age=record.age,
+        count=record.count,
     )

@@ -120,7 +120,7 @@ def cohort_tables(cohort: Cohort, settings: ExtractSettings, progress: Progress)
         folds=make_folds(patients, settings.n_folds, settings.n_repeats, settings.fold_seed),
         fold_seed=settings.fold_seed,
         fingerprint=cohort_fingerprint(cohort, digests),
-        names=[printable(image.name) for image in images],
+        names=[printable(name) for name in cohort.image_names],
         sizes=image_sizes(images).tolist(),
         digests=digests,
         source=printable(str(cohort.root.resolve())),

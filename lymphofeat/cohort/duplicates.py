@@ -55,8 +55,9 @@ def _report(
 ) -> None:
     path, copy = paths[0]
     if owner is patient:
+        names = dict(zip(owner.images, owner.image_names, strict=True))
         more = beyond_the_first(len(paths) - 1, "pair", patient.id)
-        message = f"is byte for byte the same file as {path.name} of the same patient{more}"
+        message = f"is byte for byte the same file as {names[path]} of the same patient{more}"
         problems.warning("duplicate-image", copy, None, message, "remove one, or it counts twice")
         return
     more = beyond_the_first(len(paths) - 1, "pair", f"{owner.id} and {patient.id}")

@@ -76,7 +76,8 @@ def image_sizes(paths: Sequence[Path]) -> NDArray[np.int64]:
 def cohort_fingerprint(cohort: Cohort, digests: Sequence[str]) -> str:
     """SHA-256 over the patients (id, split, label) in order and their images (name, digest) in order.
 
-    Clinical values and the folder's place are not part of it: features do not depend on them.
+    A name is the path in the patient's folder, see `Patient.image_names`. Clinical values and the folder's place are
+    not part of it: features do not depend on them.
 
     Args:
         cohort: the cohort.
@@ -93,6 +94,6 @@ def cohort_fingerprint(cohort: Cohort, digests: Sequence[str]) -> str:
     sha = hashlib.sha256()
     remaining = iter(digests)
     for patient in cohort.patients:
-        images = [(path.name, next(remaining)) for path in patient.images]
+        images = [(name, next(remaining)) for name in patient.image_names]
         sha.update(json.dumps([patient.id, patient.split, patient.label, images]).encode() + b"\n")
     return sha.hexdigest()

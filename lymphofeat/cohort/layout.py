@@ -6,15 +6,16 @@ A file `lymphofeat.toml` in the cohort's folder changes any of it; docs/cohort.m
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ..errors import InputError
 from ..validation import Settings, Words, mistakes_in
 from .dates import DATE_ORDERS, REFERENCE_DATE, order_text, parse_order
 from .declared import DeclaredSection, column_of_others
+from .patterns import FilePattern
 
 __all__ = [
     "LAYOUT_FILE",
@@ -104,6 +105,31 @@ class Images(Settings):
 
     suffixes: Words = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
     smallest: int = Field(default=112, gt=0)  # px; a side shorter than this cannot be cropped for the encoder
+    pattern: str = ""  # of images that lie flat in a part's folder, e.g. "{patient}_{slide}_{cell}.png"
+    table: str = ""  # a table that lists image files and their patients, instead of folders
+    file: str = "FILE"  # its column of paths, relative to the cohort's folder
+
+    @field_validator("pattern")
+    @classmethod
+    def _tells_patients_apart(cls, pattern: str, known: ValidationInfo) -> str:
+        try:
+            if pattern and "suffixes" in known.data:
+                FilePattern(pattern, known.data["suffixes"])
+        except InputError as error:
+            raise PydanticCustomError("pattern", "it {fault}", {"fault": str(error)}) from None
+        return pattern
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.pattern and self.table:
+            raise PydanticCustomError(
+                "sources", "either `pattern` or `table` tells whose an image is, not both"
+            )
+        return self
+
+    def file_pattern(self) -> FilePattern | None:
+        """The pattern of image names, if there is one."""
+        return FilePattern(self.pattern, self.suffixes) if self.pattern else None
 
 
 class Ages(Settings):

@@ -1,5 +1,6 @@
 """A cohort in memory: patients, their images, their clinical values. Parsed once, then frozen."""
 
+import os
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -23,7 +24,7 @@ class Patient:
     id: str
     split: str  # "train" (labelled) or "test"
     label: int  # 0 reactive, 1 malignant, -1 not known (every test patient)
-    images: tuple[Path, ...]  # sorted by name
+    images: tuple[Path, ...]  # in a stable order
     birth: date | None = None
     date_order: str = (
         ""  # how the table wrote the date: "m/d/y", "d-m-y", …, "y" (a year only), or "" (missing)
@@ -33,6 +34,7 @@ class Patient:
     count: float = float("nan")  # lymphocytes, 10⁹/l
     person: str = ""  # who this is, where the table says it
     values: Values = field(default_factory=dict)  # of declared clinical columns, by name
+    folder: Path | None = None  # that holds the images; the deepest that holds them all, unless given
 
     def __repr__(self) -> str:
         label = {0: "reactive", 1: "malignant"}.get(self.label, "no label")
@@ -42,6 +44,15 @@ class Patient:
             f"count {self.count:g}" if self.count == self.count else "",
         ]
         return f"<Patient {', '.join([self.id, label, f'{len(self.images)} images', *filter(None, known)])}>"
+
+    @property
+    def image_names(self) -> tuple[str, ...]:
+        """The paths of the images relative to `folder`, with `/`: "003.png", or "slide1/003.png" in a subfolder."""
+        parents = {image.parent for image in self.images}
+        if len(parents) < 2 and self.folder in {None, *parents}:
+            return tuple(image.name for image in self.images)
+        folder = self.folder or os.path.commonpath([os.path.abspath(parent) for parent in parents])
+        return tuple(Path(os.path.relpath(image, folder)).as_posix() for image in self.images)
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,11 @@ class Cohort:
     def images(self) -> list[Path]:
         """Every image, patients in order, so that one patient's images are contiguous."""
         return [image for p in self.patients for image in p.images]
+
+    @property
+    def image_names(self) -> list[str]:
+        """The name of each of `images` in its patient's folder, see `Patient.image_names`."""
+        return [name for p in self.patients for name in p.image_names]
 
     def table(self) -> pd.DataFrame:
         """One row per patient with the columns `TABLE_COLUMNS`; `birth` as ISO text, "" where missing.

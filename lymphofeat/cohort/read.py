@@ -13,7 +13,8 @@ from .ages import AgeRule, age_reference, with_ages
 from .alike import apart, look_alike
 from .date_orders import with_date_orders
 from .declared_values import report_missing_declared, unused_columns, with_declared_values
-from .folders import list_part
+from .folders import Images
+from .image_files import EITHER, ImageFiles
 from .layout import LAYOUT_FILE, Layout, layout_of
 from .model import Cohort, Patient
 from .problems import Problem, Problems, Where, counted, listing, raise_errors
@@ -28,8 +29,6 @@ from .records import (
 from .tables import Table, table_file
 
 __all__ = ["read_cohort", "scan_cohort"]
-
-Images = tuple[Path, ...]
 
 
 def read_cohort(root: AnyPath, *, layout: Layout | None = None) -> Cohort:
@@ -88,7 +87,8 @@ def scan_cohort(
         return None, problems.found
     scan = _Scan(root, layout or layout_of(root), problems, ages)
     patients = scan.patients()
-    _check_classes(root, patients, problems)
+    if not scan.files.failed:
+        _check_classes(root, patients, problems)
     if not patients and not any(problem.severity == "error" for problem in problems.found):
         remedy = "add a folder with images per patient (docs/cohort.md)"
         problems.error("no-patients", root, None, "has no patient with images", remedy)
@@ -99,7 +99,7 @@ def scan_cohort(
 
 @dataclass
 class _Scan:
-    """One reading of a cohort folder: folders and tables first, then patients."""
+    """One reading of a cohort folder: tables and folders first, then patients."""
 
     root: Path
     layout: Layout
@@ -109,14 +109,11 @@ class _Scan:
     left_out: dict[str, list[str]] = field(
         init=False, default_factory=dict
     )  # why → IDs, where the layout says so
+    files: ImageFiles = field(init=False)  # where the images are
     folders: dict[str, dict[str, Images]] = field(init=False)  # part → ID → images
     tables: dict[str, Table] = field(init=False)  # "train", "test", "clinical" → table, where there is one
 
     def __post_init__(self) -> None:
-        self.folders = {
-            part: list_part(self.folder(part), self.layout, self.problems) if self.has_folder(part) else {}
-            for part in ("train", "test")
-        }
         names = {
             "train": self.layout.tables.train,
             "test": self.layout.tables.test,
@@ -130,17 +127,11 @@ class _Scan:
         self.unread = [which for which, table in parsed.items() if table is None]
         self.tables = {which: table for which, table in parsed.items() if table is not None}
         self.layout = with_date_orders(self.layout, list(self.tables.values()), self.problems)
-
-    def folder(self, part: str) -> Path:
-        return self.root / (self.layout.folders.train if part == "train" else self.layout.folders.test)
-
-    def has_folder(self, part: str) -> bool:
-        """Whether the part is there; an empty name in the layout means that there is none."""
-        return self.folder(part) != self.root and self.folder(part).is_dir()
-
-    def named(self, part: str, name: str) -> str:
-        """A patient's folder as problems word it: inside the cohort."""
-        return Where(self.folder(part) / name).text(self.root)
+        self.files = ImageFiles(self.root, self.layout, self.problems)
+        ids = {
+            row.cells.get(self.layout.columns.id.lower(), "") for t in self.tables.values() for row in t.rows
+        }
+        self.folders = self.files.by_part(ids)
 
     def patients(self) -> list[Patient]:
         """Every patient with images, in order; all problems reported."""
@@ -153,6 +144,8 @@ class _Scan:
             for which, table in self.tables.items()
         }
         parts = self._parts(records)
+        for name, images in self.folders.pop(EITHER, {}).items():
+            self.folders[parts.get(name, "train")][name] = images
         judged = [
             [self._blinded(record) if parts[record.id] == "test" else record for record in records[which]]
             for which in self.tables
@@ -190,17 +183,11 @@ class _Scan:
 
     def _has_anything(self) -> bool:
         """Report a folder that is not a cohort at all, and a labelled part without any table."""
-        if not any(self.has_folder(part) for part in ("train", "test")):
-            self.problems.error(
-                "no-part",
-                self.root,
-                None,
-                f"has neither a folder {self.layout.folders.train} nor {self.layout.folders.test}",
-                "check that this is the cohort's folder, or map its folders in lymphofeat.toml (docs/cohort.md)",
-            )
+        if not any(self.files.is_there(part) for part in ("train", "test")):
+            self._report_nothing()
             return False
         if "train" not in self.tables and "clinical" not in self.tables and not self.unread:
-            if self.folders["train"]:
+            if self.folders["train"] or self.folders.get(EITHER):
                 self.problems.error(
                     "no-table",
                     self.root,
@@ -221,6 +208,25 @@ class _Scan:
                 "add it, or set `clinical` to '' in lymphofeat.toml under [tables]",
             )
         return True
+
+    def _report_nothing(self) -> None:
+        if self.layout.images.table:
+            self.files.failed = True
+            self.problems.error(
+                "no-image-table",
+                self.root / self.layout.images.table,
+                None,
+                "is not there, so no image is known",
+                f"add it, or correct `table` in {LAYOUT_FILE} under [images]",
+            )
+            return
+        self.problems.error(
+            "no-part",
+            self.root,
+            None,
+            f"has neither a folder {self.layout.folders.train} nor {self.layout.folders.test}",
+            "check that this is the cohort's folder, or map its folders in lymphofeat.toml (docs/cohort.md)",
+        )
 
     def _parts(self, records: Mapping[str, Sequence[Record]]) -> dict[str, str]:
         """ID → "train" or "test": by the part's own table, else by the folder, else by the label."""
@@ -261,7 +267,7 @@ class _Scan:
         places = {
             name: merged[name].where.text(self.root)
             if name in merged
-            else Where(self.folder(there[name])).text(self.root)
+            else Where(self.files.place(there[name])).text(self.root)
             for name in known
         }
         by_look = {look_alike(name): (name, place) for name, place in places.items()}
@@ -272,18 +278,23 @@ class _Scan:
         """A patient with a row; without images if there are none. `meant`: see `_meant`."""
         other = "test" if part == "train" else "train"
         images = self.folders[part].get(record.id)
-        if images is None and self.has_folder(part):
+        if images is None and self.files.failed:
+            pass  # reported once
+        elif images is None and self.files.is_there(part):
             if record.id in self.folders[other]:
-                message = f"{record.id} is listed here, but its folder is {self.named(other, record.id)}"
-                self._error(record, "wrong-part", message, "move the folder or the row")
+                message = f"{record.id} is listed here, but {self.files.whereabouts(other, record.id)}"
+                what = "folder" if self.files.in_folders else "images"
+                self._error(record, "wrong-part", message, f"move the {what} or the row")
             elif self.layout.rows.without_images == "leave out":
                 self._leave_out(record.id, "for want of images")
             elif meant is not None:
-                message = f"{record.id} has no folder; {apart(record.id, 'this row', *meant)}"
+                what = "folder" if self.files.in_folders else "image"
+                message = f"{record.id} has no {what}; {apart(record.id, 'this row', *meant)}"
                 self._error(record, "alike-ids", message, "give the patient one ID in tables and folders")
             else:
-                message = f"{record.id} has no folder {self.named(part, record.id)}"
-                self._error(record, "no-folder", message, "add the folder with its images or remove the row")
+                message = f"{record.id} {self.files.absence(part, record.id)}"
+                what = "the folder with its images" if self.files.in_folders else "the images"
+                self._error(record, "no-folder", message, f"add {what} or remove the row")
         elif images is None:
             self._report_no_part(record, part)
         elif images == ():
@@ -303,6 +314,7 @@ class _Scan:
             record.count,
             record.person,
             values=record.values,
+            folder=self.files.patient_folder(part, record.id) if images else None,
         )
 
     def _report_unlabelled(self, record: Record) -> None:
@@ -317,14 +329,13 @@ class _Scan:
 
     def _report_no_part(self, record: Record, part: str) -> None:
         """Once for all patients of a part whose folder is not there; the work goes on without a test part."""
-        if self.folder(part) == self.root or any(
-            problem.where.path == self.folder(part) for problem in self.problems.found
-        ):
+        place = self.files.place(part)
+        if not self.files.is_named(part) or any(p.where.path == place for p in self.problems.found):
             return
         report = self.problems.error if part == "train" else self.problems.warning
         report(
             "no-part",
-            self.folder(part),
+            place,
             None,
             f"is not there, but the tables list patients of it ({record.id} in {record.where.text(self.root)})",
             "add the folder, or remove the rows" + (" (they are left out)" if part == "test" else ""),
@@ -338,14 +349,19 @@ class _Scan:
         orphans = []
         for part in ("train", "test"):
             names = [name for name in self.folders[part] if name not in merged]
-            orphans += [Patient(name, part, -1, self.folders[part][name]) for name in names]
+            orphans += [
+                Patient(
+                    name, part, -1, self.folders[part][name], folder=self.files.patient_folder(part, name)
+                )
+                for name in names
+            ]
             has_table = part in self.tables or "clinical" in self.tables
             if has_table and not self.unread:
                 self._report_orphans(part, [name for name in names if name not in told])
             elif names and part == "test" and not self.unread:
                 self.problems.warning(
                     "no-table",
-                    self.folder("test"),
+                    self.files.place("test"),
                     None,
                     f"no table lists its {counted(len(names), 'patient')}, who are taken in the order of their "
                     "names, without clinical values",
@@ -357,9 +373,11 @@ class _Scan:
         for name in sorted(self.folders["train"].keys() & self.folders["test"].keys()):
             self.problems.error(
                 "in-both-parts",
-                self.folder("test") / name,
+                self.files.patient_place("test", name),
                 None,
-                f"{self.named('train', name)} is a folder of the same patient",
+                f"{Where(self.files.place('train') / name).text(self.root)} is a folder of the same patient"
+                if self.files.in_folders
+                else f"{name} has images in {self.layout.folders.train} too",
                 "keep the patient in one part",
             )
         return orphans
@@ -375,22 +393,26 @@ class _Scan:
             if self.layout.rows.without_row == "leave out":
                 self._leave_out(name, "without a row in the tables")
                 continue
+            images = self.folders[part][name]
+            first = f" ({images[0].name}, …)" if images and not self.files.in_folders else ""
             self.problems.error(
                 "no-row",
-                self.folder(part) / name,
+                self.files.patient_place(part, name),
                 None,
-                f"{name} has no row in {' or '.join(tables)}",
-                "add the row, or move the folder out of the cohort",
+                f"{name}{first} has no row in {' or '.join(tables)}",
+                f"add the row, or move the {'folder' if self.files.in_folders else 'images'} out of the cohort",
             )
 
     def _report_empty(self, part: str, name: str) -> None:
         if self.layout.rows.without_images == "leave out":
             self._leave_out(name, "for want of images")
             return
+        if not self.files.in_folders:  # a table's files that are not there were reported
+            return
         suffixes = " ".join(self.layout.images.suffixes)
         self.problems.error(
             "empty-folder",
-            self.folder(part) / name,
+            self.files.patient_place(part, name),
             None,
             f"has no image (suffixes looked for: {suffixes})",
             "add the patient's images, or remove the folder and its row",

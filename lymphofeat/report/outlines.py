@@ -55,8 +55,8 @@ def sample_of(cohort: Cohort, n: int = 48, seed: int = 0) -> list[Tile]:
         for patient in rng.permutation(len(bags)).tolist():
             if bags[patient] and len(chosen) < n:
                 chosen.append((patient, int(bags[patient].pop())))
-    images = [(cohort.patients[p], cohort.patients[p].images[i]) for p, i in sorted(chosen)]
-    return [Tile(path, f"{patient.id} {path.name}") for patient, path in images]
+    images = [(cohort.patients[p], i) for p, i in sorted(chosen)]
+    return [Tile(patient.images[i], f"{patient.id} {patient.image_names[i]}") for patient, i in images]
 
 
 def tiles_of(explanation: Explanation, cache: Cache) -> list[Tile]:
@@ -76,8 +76,10 @@ def tiles_of(explanation: Explanation, cache: Cache) -> list[Tile]:
             "the cohort back, or leave --outlines out."
         )
     patients = {patient.id: patient for patient in read_cohort(tables.source).patients}
-    images = patients[explanation.id].images if explanation.id in patients else ()
-    paths = {printable(path.name): path for path in images}
+    paths: dict[str, Path] = {}
+    if explanation.id in patients:
+        patient = patients[explanation.id]
+        paths = {printable(n): path for n, path in zip(patient.image_names, patient.images, strict=True)}
     changed = sorted(n for n, size in known.items() if n not in paths or paths[n].stat().st_size != size)
     if changed:
         raise InputError(

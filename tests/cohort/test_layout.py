@@ -16,6 +16,8 @@ OTHER: dict[tuple[str, str], tuple[str, object]] = {
     ("rows", "without_row"): ('"leave out"', "leave out"),
     ("rows", "unknown_sex"): ('"missing"', "missing"),
     ("rows", "below_limit"): ('"limit"', "limit"),
+    ("images", "pattern"): ('"{patient}_{cell}"', "{patient}_{cell}"),
+    ("images", "table"): ('""', ""),  # not beside a pattern
 }
 
 
@@ -67,7 +69,7 @@ def test_wrong_keys_and_values_are_all_listed_with_the_nearest(tmp_path: Path) -
         f"{path}: there is no section [colums] (did you mean 'columns'?).",
         f"{path}: [columns] has no key 'lable' (did you mean 'label'?).",
         f"{path}: [images] smallest = '112' must be a whole number; see docs/cohort.md.",
-        f"{path}: [images] has no key 'zzz' (there are suffixes, smallest).",
+        f"{path}: [images] has no key 'zzz' (there are suffixes, smallest, pattern, table, file).",
         f"{path}: [folders] train = 3 must be a text; see docs/cohort.md.",
         f"{path}: [ages] reference = datetime.datetime(2020, 1, 1, 10, 0) must be a date such as 2020-01-01; "
         "see docs/cohort.md.",
@@ -109,7 +111,7 @@ def test_a_value_of_another_type_is_a_sentence_for_every_key(tmp_path: Path, val
                 line = str(error)
                 assert line.startswith(f"{path}: [{section}] {key} = ")
                 assert "\n" not in line
-                assert " must be " in line
+                assert (" must be " if key != "pattern" or value != '"x"' else "has no field") in line
 
 
 def test_a_key_in_a_section_s_place_is_a_sentence(tmp_path: Path) -> None:
