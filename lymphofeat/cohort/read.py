@@ -225,7 +225,8 @@ class _Scan:
             self.root,
             None,
             f"has neither a folder {self.layout.folders.train} nor {self.layout.folders.test}",
-            "check that this is the cohort's folder, or map its folders in lymphofeat.toml (docs/cohort.md)",
+            f"check that this is the cohort's folder; `lymphofeat init {self.root}` writes a first {LAYOUT_FILE} for "
+            "a folder with other names",
         )
 
     def _parts(self, records: Mapping[str, Sequence[Record]]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .problems import Problems
@@ -34,6 +34,7 @@ class Table:
     repeated: frozenset[str] = (
         frozenset()
     )  # lower-case names that several columns have; no row holds their cells
+    separator: str = ""  # of a text file
 
     def has(self, column: str) -> bool:
         """Whether there is such a column, in any case."""
@@ -77,7 +78,8 @@ def read_table(path: Path, problems: Problems) -> Table | None:
     if not records:
         problems.error("table-empty", path, None, "is empty", "restore the table with its header")
         return None
-    return _table(path, records, problems, decimal_comma=separator != ",")
+    table = _table(path, records, problems, decimal_comma=separator != ",")
+    return None if table is None else replace(table, separator=separator)
 
 
 def table_file(path: Path) -> tuple[Path, str]:

@@ -4,7 +4,7 @@ from datetime import date, datetime, time
 from io import BytesIO
 from typing import Any
 
-__all__ = ["SheetError", "looks_like_workbook", "sheet_rows"]
+__all__ = ["SheetError", "looks_like_workbook", "sheet_names", "sheet_rows"]
 
 _ZIP, _OLD = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
@@ -22,6 +22,15 @@ def looks_like_workbook(content: bytes) -> bool:
     return content.startswith((_ZIP, _OLD))
 
 
+def sheet_names(content: bytes) -> list[str]:
+    """Names of the sheets that hold anything.
+
+    Raises:
+        SheetError: no .xlsx file.
+    """
+    return [name for name, rows in _sheets(content).items() if rows]
+
+
 def sheet_rows(content: bytes, sheet: str = "") -> list[tuple[int, list[str]]]:
     """Row numbers and cells of a sheet as texts; empty rows are passed over.
 
@@ -34,17 +43,7 @@ def sheet_rows(content: bytes, sheet: str = "") -> list[tuple[int, list[str]]]:
     Raises:
         SheetError: no .xlsx file, no such sheet, or several and none named.
     """
-    from openpyxl import load_workbook  # few cohorts come as a workbook
-
-    if content.startswith(_OLD):
-        raise SheetError("is a workbook of before Excel 2007", "save it as .xlsx or CSV")
-    try:
-        book = load_workbook(BytesIO(content), read_only=True, data_only=True)
-        sheets = {one.title: _texts(one) for one in book.worksheets}
-    except Exception as error:  # zip, XML and openpyxl itself: each raises its own on damaged files
-        raise SheetError(
-            f"is not a workbook that can be read ({error})", "save it as .xlsx again or as CSV"
-        ) from error
+    sheets = _sheets(content)
     if sheet:
         if sheet not in sheets:
             raise SheetError(f"has no sheet {sheet!r}", f"name one of {', '.join(sheets)}")
@@ -56,6 +55,20 @@ def sheet_rows(content: bytes, sheet: str = "") -> list[tuple[int, list[str]]]:
             f"has {len(names)} sheets ({', '.join(names)})", f"name one, as in file.xlsx#{names[0]}"
         )
     return next(iter(filled.values()), [])
+
+
+def _sheets(content: bytes) -> dict[str, list[tuple[int, list[str]]]]:
+    from openpyxl import load_workbook  # few cohorts come as a workbook
+
+    if content.startswith(_OLD):
+        raise SheetError("is a workbook of before Excel 2007", "save it as .xlsx or CSV")
+    try:
+        book = load_workbook(BytesIO(content), read_only=True, data_only=True)
+        return {one.title: _texts(one) for one in book.worksheets}
+    except Exception as error:  # zip, XML and openpyxl itself: each raises its own on damaged files
+        raise SheetError(
+            f"is not a workbook that can be read ({error})", "save it as .xlsx again or as CSV"
+        ) from error
 
 
 def _texts(sheet: Any) -> list[tuple[int, list[str]]]:

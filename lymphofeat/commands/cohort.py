@@ -1,4 +1,4 @@
-"""Commands on a cohort's folder: `check` and `simulate`."""
+"""Commands on a cohort's folder: `init`, `check` and `simulate`."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,20 @@ import click
 
 from .common import Output, cohort_argument, cohort_folder, command
 from .paths import NewFile, NewFolder
+
+
+@command(example="lymphofeat init export")
+@click.argument("folder", type=click.Path(path_type=Path))
+def init(output: Output, folder: Path) -> None:
+    """Write a first lymphofeat.toml for FOLDER: what lies there, guesses, and open questions.
+
+    It looks at folders, names of images, tables, columns, words and dates. No image is opened, and an existing
+    lymphofeat.toml is never replaced.
+    """
+    from ..cohort.guess.draft import write_draft
+    from ..report.draft import render_draft
+
+    render_draft(write_draft(folder), output.console)
 
 
 @command(example="lymphofeat check data")

@@ -101,6 +101,7 @@ class Interrupted(click.ClickException):
 
 # The order of a piece of work, and one line each; help, README and docs follow it.
 SUMMARIES = {
+    "init": "First lymphofeat.toml of a folder, from what lies there.",
     "check": "Problems of a cohort, and possible shortcuts.",
     "extract": "Features of every image, by frozen and fine-tuned encoders.",
     "import": "Features that another toolkit computed.",
