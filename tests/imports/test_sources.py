@@ -219,7 +219,7 @@ def test_parquet(tmp_path: Path) -> None:
     assert (found.unit, found.dim, len(found.patients)) == ("cell", DIM, 18)
     lists = GIVEN.rows()
     lists["embedding"] = list(lists[[f"f{i}" for i in range(DIM)]].to_numpy())
-    lists[["patient", "label", "embedding"]].to_parquet(tmp_path / "lists.parquet")
+    lists[["patient", "slide", "label", "embedding"]].to_parquet(tmp_path / "lists.parquet")
     again = imported(tmp_path, {"source": tmp_path / "lists.parquet", "name": "again"})
     cache = open_cache(tmp_path / "cache" / "c.h5")
     assert np.array_equal(cache.encodings[found.encoding].features, cache.encodings[again.encoding].features)
