@@ -21,6 +21,7 @@ from ..metric import METRICS
 from ..studies.describe import describe_head
 from ..wording import interval_text, metric_label
 from .classes import Keeps, most_of
+from .encoders import ELSEWHERE
 from .evaluation import Reported
 from .out_of_distribution import TrainingRanges
 
@@ -101,7 +102,9 @@ def model_card(
 
 
 def _purpose(about: Mapping[str, Any]) -> str:
+    elsewhere = [record["backbone"] for record in about["encoders"] if record["kind"] == ELSEWHERE]
     seen = "photographed lymphocytes of a blood smear" if about["encoders"] else ""
+    seen = f"features that another toolkit computed (encoder: {', '.join(elsewhere)})" if elsewhere else seen
     values = "age, sex and lymphocyte count" if about["sees_clinical"] else ""
     return (
         f"Predicts the probability that the lymphocytosis of one patient is malignant, from "
@@ -129,6 +132,8 @@ def _heads(model: FinalModel, about: Mapping[str, Any]) -> str:
 
 
 def _preparation(record: Mapping[str, Any]) -> str:
+    if record["kind"] == ELSEWHERE:
+        return "which new patients' features have to come from as well"
     known = record if record["kind"] == "network" else {**record, "mean": None}  # others are not normalised
     return preparation_text(known)
 

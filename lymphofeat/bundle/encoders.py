@@ -13,7 +13,7 @@ from torch import nn
 
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
-from ..cache.roles import is_colour, is_morphology
+from ..cache.roles import is_colour, is_imported, is_morphology
 from ..cache.trainings import encoders_folder
 from ..encoder.backbones import backbone_named
 from ..encoder.channel_statistics import ColourStatistics
@@ -25,8 +25,10 @@ from ..encoder.weights import load_weights
 from ..errors import BundleError, WeightsError
 from ..training.trained import load_trained
 
-__all__ = ["EncoderRecord", "WhereWeights", "find_network", "rebuild", "record_of"]
+__all__ = ["ELSEWHERE", "UNKNOWN", "EncoderRecord", "WhereWeights", "find_network", "rebuild", "record_of"]
 
+ELSEWHERE = "elsewhere"  # a kind of encoder
+UNKNOWN = "not known"  # the name of an encoder of another toolkit, where its files do not say it
 _UNTRAINED = re.compile(r"untrained, random from seed (\d+)")
 
 
@@ -48,8 +50,9 @@ class EncoderRecord:
     """What a bundle says of an encoder.
 
     Attributes:
-        kind: "network", "colour" (the statistics of channels, no network), or "morphology" (cells measured).
-        backbone: its name; "colour" or "morphology" for those.
+        kind: "network", "colour" (the statistics of channels, no network), "morphology" (cells measured), or
+            "elsewhere" (another toolkit's, which the bundle does not hold).
+        backbone: its name; "colour" or "morphology" for those; of another toolkit's encoder its name there.
         crop, mean, std, grey, normalise_stain: the preprocessing.
         dtype: of the arithmetic, as when the training features were computed.
         block: images a pass.
@@ -94,6 +97,8 @@ def record_of(cache: Cache, encoding: Encoding, network: nn.Module | None) -> En
         BundleError: the cache does not say how its images were prepared.
     """
     about = encoding.attrs
+    if is_imported(encoding):
+        return _elsewhere(encoding)
     seen = about.get("preprocessing")
     if not isinstance(seen, Mapping) or "backbone" not in about:
         raise BundleError(_foreign(cache, encoding))
@@ -121,6 +126,23 @@ def record_of(cache: Cache, encoding: Encoding, network: nn.Module | None) -> En
     )
 
 
+def _elsewhere(encoding: Encoding) -> EncoderRecord:
+    unit = encoding.attrs.get("unit") or "row"
+    return EncoderRecord(
+        kind=ELSEWHERE,
+        backbone=str(encoding.attrs.get("weights", UNKNOWN)),
+        crop=0,
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        grey=False,
+        normalise_stain=False,
+        dtype="float32",
+        block=encoding.spec.block,
+        origin=f"computed by another toolkit, {encoding.dim:,} numbers a {unit}; not in the bundle",
+        digest="",
+    )
+
+
 def _kind_of(encoding: Encoding) -> str:
     if is_morphology(encoding):
         return MORPHOLOGY
@@ -130,7 +152,8 @@ def _kind_of(encoding: Encoding) -> str:
 def find_network(
     cache: Cache, encoding: Encoding, where: WhereWeights, *, only: bool = True
 ) -> nn.Module | None:
-    """The encoder behind an encoding, with the very weights; None for colour statistics and measured cells.
+    """The encoder behind an encoding, with the very weights; None for colour statistics, measured cells and features of
+    another toolkit.
 
     Args:
         cache: the encoding's.
@@ -142,7 +165,7 @@ def find_network(
         BundleError: the features came from elsewhere.
         WeightsError: the weights are not found, or are others.
     """
-    if is_colour(encoding) or is_morphology(encoding):
+    if is_colour(encoding) or is_morphology(encoding) or is_imported(encoding):
         return None
     if "preprocessing" not in encoding.attrs:
         raise BundleError(_foreign(cache, encoding))
@@ -218,6 +241,12 @@ def rebuild(record: EncoderRecord, content: bytes | None, path: Path, device: to
         BundleError: the file is not of this backbone.
         InputError: no such backbone here; the sentence says which package brings it.
     """
+    if record.kind == ELSEWHERE:
+        raise BundleError(
+            f"{path.parents[1]} takes several encodings, and one of them was computed by another toolkit "
+            f"({record.backbone}), so it cannot be computed from images here; give the features of all as bags from "
+            "Python (docs/import.md)."
+        )
     if record.kind == "colour":
         return ColourStatistics(record.crop)
     if record.kind == MORPHOLOGY:

@@ -26,7 +26,8 @@ from ..final.refit import Member
 from ..parallel import one_thread
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
-from .encoders import EncoderRecord, rebuild
+from .elsewhere import NewFeatures, read_new_features
+from .encoders import ELSEWHERE, EncoderRecord, rebuild
 from .manifest import BundleFiles
 from .measured import imputed, least_side, reader_of
 from .out_of_distribution import ImageDistribution, TrainingRanges, out_of_distribution, patient_means
@@ -139,10 +140,12 @@ class Bundle:
         """Predict new patients, from their images or from features.
 
         Args:
-            patients: a folder with one folder of images per patient, or a cohort; or bags of features under the
-                bundle's encoder, one `Bags` per fit where it has several (`JoinedBags` where its heads are given
+            patients: a folder with one folder of images per patient, or a cohort (for a model on features of another
+                toolkit: files of features, as `import_features` takes them); or bags of features under the bundle's
+                encoder, one `Bags` per fit where it has several (`JoinedBags` where its heads are given
                 several encodings); None for a model of clinical values.
-            clinical: with a folder, the CSV with ID, GENDER, DOB or AGE, LYMPH_COUNT. With bags, a table with a row per
+            clinical: with a folder, the CSV with ID, GENDER, DOB or AGE, LYMPH_COUNT (with files of features: patient,
+                slide, age, sex, lymphocyte_count). With bags, a table with a row per
                 patient and the columns age (years), sex ("M", "F", ""), lymphocyte_count (10⁹/l), NaN or "" where a
                 value is missing; its column `id`, else its index, names the patients. None: no clinical values.
             device, workers: of encoding images; "auto", "cpu", "cuda" or "mps"; threads, by default one per core.
@@ -160,6 +163,8 @@ class Bundle:
             if isinstance(clinical, pd.DataFrame):
                 raise InputError("With a folder of images, clinical values come from a CSV; give its path.")
             csv = None if clinical is None else Path(clinical)
+            if self.takes_features:
+                return self.predict_features(self.new_features(Path(patients), csv, progress or Silent()))
             new = read_patients(Path(patients), csv, self.reading, images=self.sees_images)
             told = progress or Silent()
             for note in (*self.notes, *new.notes):
@@ -179,6 +184,21 @@ class Bundle:
         """As `predict`, for patients that were read already."""
         bags = _bags(self, new.patients, device, workers, progress or Silent())
         return self._table(bags, new.table)
+
+    @property
+    def takes_features(self) -> bool:
+        """Whether its features are another toolkit's, so that new patients come as features, not as images."""
+        return not self.seen and any(record.kind == ELSEWHERE for record in self.encoders)
+
+    def new_features(self, source: Path, clinical: Path | None, progress: Progress) -> NewFeatures:
+        """New patients by files of features; see `read_new_features`."""
+        return read_new_features(source, clinical, self.encoders[0], progress)
+
+    def predict_features(self, new: NewFeatures) -> pd.DataFrame:
+        """As `predict`, for features that were read already."""
+        return self._table(
+            self._given(new.bags, len(new.table)), _clinical_table(new.bags.lengths, new.table)
+        )
 
     def _given(self, patients: Bags | Sequence[Bags] | None, n: int) -> list[Bags]:
         """Per fit, the bags that a caller hands over; for a model of clinical values, n bags of nothing.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..cohort.model import Patient
 from ..cohort.reading import reading_notes
-from ..progress import Progress
+from ..progress import Progress, Silent
 from ..storage.atomic import atomic_write, refuse_existing
 from .load import load_bundle
 from .model import Bundle
@@ -53,7 +53,8 @@ def predict_folder(
 
     Args:
         bundle: the folder that `export` made.
-        folder: one folder of images per patient, or a cohort; see `patients.read_patients`.
+        folder: one folder of images per patient, or a cohort; see `patients.read_patients`. For a model on features of
+            another toolkit: files of features; see `elsewhere.read_new_features`.
         out: the CSV to write.
         clinical: the table of clinical values.
         device: "auto", "cpu", "cuda" or "mps".
@@ -67,12 +68,17 @@ def predict_folder(
     """
     refuse_existing(out, overwrite=force)
     loaded = load_bundle(bundle)
-    new = read_patients(folder, clinical, loaded.reading, images=loaded.sees_images)
-    table = loaded.predict_patients(new, device=device, workers=workers, progress=progress)
+    notes: tuple[str, ...]
+    if loaded.takes_features:
+        given = loaded.new_features(folder, clinical, progress or Silent())
+        table, notes = loaded.predict_features(given), given.notes
+    else:
+        new = read_patients(folder, clinical, loaded.reading, images=loaded.sees_images)
+        table = loaded.predict_patients(new, device=device, workers=workers, progress=progress)
+        notes = (*new.notes, *_reading_notes(loaded, new.patients))
     with atomic_write(out, overwrite=force) as file:
         table.to_csv(file, index=False, lineterminator="\n")
-    notes = (*loaded.notes, *new.notes, *_reading_notes(loaded, new.patients))
-    return PredictSummary(out, loaded, table, notes)
+    return PredictSummary(out, loaded, table, (*loaded.notes, *notes))
 
 
 def _reading_notes(bundle: Bundle, patients: Sequence[Patient]) -> tuple[str, ...]:

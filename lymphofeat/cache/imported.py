@@ -17,6 +17,7 @@ from ..storage.paths import AnyPath
 from .imported_table import checked_table
 from .layout import CohortTables, EncodingSpec, make_folds
 from .partial import refuse_bad
+from .roles import IMPORTED
 from .writer import CacheWriter, own_probabilities
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def _spec(
         array.shape[1],
         len(array),
         None if blind is None else frozenset(int(k) for k in blind),
-        {"backbone": "imported"},
+        {"backbone": IMPORTED},
     )
 
 

@@ -7,21 +7,29 @@ from .split import JOINT
 
 __all__ = [
     "COLOUR",
+    "IMPORTED",
     "default_encoding",
     "is_adapted",
     "is_cell_measured",
     "is_colour",
+    "is_imported",
     "is_morphology",
     "is_slide_only",
     "is_untrained",
 ]
 
 COLOUR = "colour"  # stands in the place of a backbone
+IMPORTED = "imported"  # likewise
 
 
 def is_colour(encoding: Encoding) -> bool:
     """Whether the encoding holds colour statistics only."""
     return encoding.attrs.get("backbone") == COLOUR
+
+
+def is_imported(encoding: Encoding) -> bool:
+    """Whether the features came from elsewhere: `import`, or `save_cache`."""
+    return encoding.attrs.get("backbone") == IMPORTED
 
 
 def is_morphology(encoding: Encoding) -> bool:

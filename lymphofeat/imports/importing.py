@@ -2,37 +2,30 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import blake2b
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..cache.imported import FoldSettings, ImportedEncoding, imported_tables, write_imported
 from ..cache.imported_table import checked_table
 from ..cache.layout import EncodingSpec
-from ..cohort.problems import Problems, listing, raise_errors
-from ..cohort.tables import Table, read_table
+from ..cache.roles import IMPORTED
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
 from ..wording import did_you_mean
-from .causes import Causes, UnusableError
 from .columns import ColumnNames
-from .inspection import SEVERAL_ENCODERS, Facts, inspect_parts, one_unit
-from .matching import by_patient
-from .parts import UNITS, Source, as_rows
-from .patients import Labels, PatientTable, patients_of, slides_of
-from .sources import open_source
-from .tables import as_table
+from .inspection import Facts
+from .parts import UNITS
+from .patients import Labels
+from .reading import FeatureSource, TableLike, read_features
 
 __all__ = ["ImportSummary", "ImportedPatient", "import_features"]
 
 _BLOCK = 4096  # rows written at a time
-_TableLike = AnyPath | pd.DataFrame | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -77,11 +70,11 @@ class ImportSummary:
 
 
 def import_features(
-    source: AnyPath | Mapping[Any, Any] | pd.DataFrame,
+    source: FeatureSource,
     cache: AnyPath,
-    patients: _TableLike | None = None,
+    patients: TableLike | None = None,
     *,
-    slides: _TableLike | None = None,
+    slides: TableLike | None = None,
     name: str | None = None,
     patient_column: str | None = None,
     slide_column: str | None = None,
@@ -157,27 +150,21 @@ def import_features(
         label_column or "",
         _words(",".join(_words(features)).split(",")),
     )
-    found = open_source(source, names, matrix)
-    where = str(source) if isinstance(source, str | Path) else "the features"
-    causes = Causes(where)
-    people = _people(
-        where, found, patients, slides, names, Labels(_words(reactive), _words(malignant)), causes
+    labels = Labels(_words(reactive), _words(malignant))
+    found = read_features(
+        source,
+        patients,
+        slides,
+        names,
+        labels,
+        matrix=matrix,
+        unit=unit,
+        leave_out=leave_out,
+        progress=progress,
     )
-    left_out: list[str] = []
-    matched = by_patient(found.parts, people.ids, people.slides, causes, left_out if leave_out else None)
-    of_files = Causes(where)
-    facts = inspect_parts(matched, of_files, progress)
-    if not of_files.has(SEVERAL_ENCODERS):  # whose files each slide has twice, and all that follows from it
-        of_files.found.update(causes.found)
-    has_slides = found.slides or bool(people.slides)
-    unit = one_unit(facts, unit, slides=has_slides, causes=of_files)
-    of_files.raise_any()
-    if not facts:
-        raise InputError(
-            f"{where}: there are no features of any patient of the table; check the IDs of both."
-        )
+    facts, first = found.facts, found.first
     table = checked_table(
-        people.table[people.table["id"].isin(facts)],
+        found.patients,
         None,
         {patient: sum(one.shape[0] for one in own) for patient, own in facts.items()},
     )
@@ -186,84 +173,30 @@ def import_features(
         [name for own in facts.values() for one in own for name in one.names],
         FoldSettings(n_folds=n_folds, seed=fold_seed),
     )
-    first = next(iter(facts.values()))[0]
     spec = EncodingSpec(
         name or encoding_name(first.encoder or _plain_name(source)),
         name or encoding_name(first.encoder or _plain_name(source)),
         first.shape[1],
         min(_BLOCK, tables.n_images),
-        about={"backbone": "imported", "weights": first.encoder or "not known", "unit": unit},
+        about={"backbone": IMPORTED, "weights": first.encoder or "not known", "unit": found.unit},
     )
     write_imported(Path(cache), tables, [ImportedEncoding(spec, _pieces(facts, progress))], force=force)
     return ImportSummary(
         Path(cache),
         spec.name,
         first.encoder,
-        unit,
+        found.unit,
         spec.dim,
-        has_slides,
+        found.slides,
         tuple(
             ImportedPatient(patient, label, len(facts[patient]), n_rows)
             for patient, label, n_rows in zip(
                 table["id"].tolist(), table["label"].tolist(), table["n_images"].tolist(), strict=True
             )
         ),
-        tuple(left_out),
+        found.left_out,
         found.notes,
     )
-
-
-def _people(
-    where: str,
-    found: Source,
-    patients: _TableLike | None,
-    slides: _TableLike | None,
-    names: ColumnNames,
-    labels: Labels,
-    causes: Causes,
-) -> PatientTable:
-    """The patients by the tables that are given, else by the table of the features.
-
-    Raises:
-        InputError: there is no table of patients, or what it holds cannot be used.
-    """
-    main = found.table if patients is None else _table(patients, "the table of patients")
-    if main is None:
-        raise InputError(
-            f"{where}: whose the features are and what their labels are is not known; give the table of patients by "
-            "--patients."
-        )
-    of_slides = None if slides is None else _table(slides, "the table of slides")
-    there = [one.columns for one in (main, of_slides, found.table) if one is not None]
-    names.check_found(there, where)
-    people = patients_of(main, names, labels, causes)
-    if of_slides is not None and people is not None:
-        if not (known := slides_of(of_slides, names, causes)):
-            causes.add(
-                "no slides",
-                f"{of_slides.path.name} has {listing(list(of_slides.columns), 8)}",
-                "give a column of patients and one of slides, by --patient-column and --slide-column",
-            )
-        people = replace(people, slides={**people.slides, **known})
-    causes.raise_any()
-    assert people is not None, "a table that cannot be read has a cause"
-    return people
-
-
-def _table(given: _TableLike, what: str) -> Table:
-    if isinstance(given, str | Path):
-        problems = Problems()
-        table = read_table(Path(given), problems)
-        raise_errors(problems.found)
-        assert table is not None, "a table that cannot be read has a problem"
-        return table
-    try:
-        frame = given if isinstance(given, pd.DataFrame) else pd.DataFrame(dict(given))  # type: ignore[arg-type]
-        return as_table(frame.reset_index(drop=True), Path(what))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{what} is none ({error}); give a file, a DataFrame, or a dict of columns."
-        ) from error
 
 
 def _words(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -285,13 +218,7 @@ def _pieces(facts: Mapping[str, Sequence[Facts]], progress: Progress) -> Iterato
     progress.start("writing features", sum(map(len, facts.values())), "files")
     try:
         for one in (one for own in facts.values() for one in own):
-            try:
-                rows = as_rows(one.part.load())
-            except UnusableError as error:
-                raise InputError(f"{one.part.where}: {error.cause}; {error.remedy}.") from error
-            if blake2b(rows.data, digest_size=16).hexdigest() != one.digest:
-                raise InputError(f"{one.part.where} changed while it was read; run the command again.")
-            yield rows
+            yield one.rows()
             progress.advance()
     finally:
         progress.stop()

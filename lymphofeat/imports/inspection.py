@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..progress import Progress
 from .causes import Causes, UnusableError
 from .hdf5 import AGAIN
@@ -37,6 +38,20 @@ class Facts:
     unit: str
     digest: str
     names: tuple[str, ...]
+
+    def rows(self) -> NDArray[np.float32]:
+        """(n, D) float32, read again.
+
+        Raises:
+            InputError: the file is another by now.
+        """
+        try:
+            rows = as_rows(self.part.load())
+        except UnusableError as error:
+            raise InputError(f"{self.part.where}: {error.cause}; {error.remedy}.") from error
+        if _digest(rows) != self.digest:
+            raise InputError(f"{self.part.where} changed while it was read; run the command again.")
+        return rows
 
 
 def inspect_parts(
@@ -73,10 +88,12 @@ def _facts(part: Part) -> Facts:
     loaded = part.load()
     rows = as_rows(loaded)
     unit = loaded.unit or ("slide" if loaded.features.ndim == 1 else "")
-    digest = blake2b(rows.data, digest_size=16).hexdigest()
-    return Facts(
-        part, (rows.shape[0], rows.shape[1]), loaded.encoder, unit, digest, _names(part, loaded, rows)
-    )
+    shape = (rows.shape[0], rows.shape[1])
+    return Facts(part, shape, loaded.encoder, unit, _digest(rows), _names(part, loaded, rows))
+
+
+def _digest(rows: NDArray[np.float32]) -> str:
+    return blake2b(rows.data, digest_size=16).hexdigest()
 
 
 def _names(part: Part, loaded: Loaded, rows: NDArray[np.float32]) -> tuple[str, ...]:

@@ -53,13 +53,15 @@ class PatientTable:
         return list(self.table["id"])
 
 
-def patients_of(table: Table, names: ColumnNames, labels: Labels, causes: Causes) -> PatientTable | None:
+def patients_of(
+    table: Table, names: ColumnNames, labels: Labels | None, causes: Causes
+) -> PatientTable | None:
     """The patients of a table with a row per patient, or a row per slide as CLAM has it.
 
     Args:
         table: its rows.
         names: of its columns.
-        labels: the words for labels.
+        labels: the words for labels; None: there are none, all patients are new.
         causes: told of what cannot be used; several rows of a patient must agree.
 
     Returns:
@@ -67,14 +69,15 @@ def patients_of(table: Table, names: ColumnNames, labels: Labels, causes: Causes
     """
     where = table.path.name
     patient, label = names.find(PATIENT, table.columns), names.find(LABEL, table.columns)
-    for role, column in (("patients", patient), ("labels", label)):
+    needed = {"patients": patient} | ({} if labels is None else {"labels": label})
+    for role, column in needed.items():
         if not column:
             causes.add(
                 f"no column of {role}",
                 f"{where} has {listing(list(table.columns), 8)}",
                 f"name it by --{role[:-1]}-column",
             )
-    if not patient or not label:
+    if not all(needed.values()):
         return None
     found: dict[str, dict[str, Any]] = {}
     reader = _Reader(table, labels, causes)
@@ -84,7 +87,7 @@ def patients_of(table: Table, names: ColumnNames, labels: Labels, causes: Causes
             causes.add("rows without a patient", f"{where}, row {row.number}", "complete or remove them")
             continue
         known = found.setdefault(name, {})
-        for key, value in reader.values(row, label):
+        for key, value in reader.values(row, "" if labels is None else label):
             if value is not None and known.setdefault(key, value) != value:
                 causes.add(
                     f"several rows of a patient that disagree in {key}",
@@ -131,16 +134,16 @@ def slides_of(table: Table, names: ColumnNames, causes: Causes) -> dict[str, str
 class _Reader:
     """Cells of one table as values; what cannot be read is told to the causes."""
 
-    def __init__(self, table: Table, labels: Labels, causes: Causes) -> None:
-        self.table, self.words, self.causes = table, labels.words(), causes
-        self.given = bool(labels.reactive or labels.malignant)
+    def __init__(self, table: Table, labels: Labels | None, causes: Causes) -> None:
+        self.table, self.words, self.causes = table, (labels or Labels()).words(), causes
         self.columns = {
             column.lower(): VALUES[column.lower()] for column in table.columns if column.lower() in VALUES
         }
 
     def values(self, row: Row, label: str) -> Iterator[tuple[str, Any]]:
-        """The values of a row by name; None where they are missing."""
-        yield "label", self._label(row, label)
+        """The values of a row by name; None where they are missing. `label`: the column, "" without labels."""
+        if label:
+            yield "label", self._label(row, label)
         for column, key in self.columns.items():
             text = row.cells.get(column, "")
             yield key, None if self._is(text, self.words.missing) else self._value(key, text, row)

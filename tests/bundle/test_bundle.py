@@ -26,7 +26,7 @@ from lymphofeat.bundle import writer as writer_module
 from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import extract_frozen
 from lymphofeat.cohort.read import read_cohort
-from lymphofeat.errors import BundleError, InputError, StudyError, WeightsError
+from lymphofeat.errors import InputError, StudyError, WeightsError
 from lymphofeat.final import submit
 from lymphofeat.nested.result import Nested, NestedFold
 from lymphofeat.studies import load_study, tune
@@ -261,8 +261,9 @@ def test_weights_from_a_file_are_found_again(cohort: Path, tmp_path: Path) -> No
 def test_features_from_elsewhere_have_no_encoder(tmp_path: Path) -> None:
     cache, study = frozen_cache(tmp_path / "c.h5"), tmp_path / "s.db"
     tune(cache, study, n_trials=2, heads=["logistic"], inputs=["image"])
-    with pytest.raises(BundleError, match="came from elsewhere"):
-        export_bundle(cache, study, tmp_path / "m")
+    export_bundle(cache, study, tmp_path / "without")
+    assert load_bundle(tmp_path / "without").takes_features
+    assert not (tmp_path / "without" / "encoders").exists()
     tune(cache, tmp_path / "t.db", n_trials=2, heads=["logistic"], inputs=["clinical"])
     export_bundle(cache, tmp_path / "t.db", tmp_path / "m")
     card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
