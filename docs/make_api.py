@@ -14,13 +14,15 @@ from lymphofeat.cache.reader import Cache
 from lymphofeat.comparison.result import Comparison
 from lymphofeat.explanation.patient import Explanation
 from lymphofeat.final.submit import SubmissionSummary
+from lymphofeat.imports.importing import ImportSummary
 from lymphofeat.nested.result import Nested
 from lymphofeat.studies.summary import StudySummary
 from lymphofeat.studies.trial import TrialSummary
 
 PAGE = Path(__file__).with_name("api.md")
 RESULTS = (
-    Cache, StudySummary, TrialSummary, Evaluation, Nested, Comparison, Explanation, SubmissionSummary, Bundle,
+    Cache, ImportSummary, StudySummary, TrialSummary, Evaluation, Nested, Comparison, Explanation, SubmissionSummary,
+    Bundle,
 )  # fmt: skip
 OWN_HEADS = (heads.register, heads.HeadType, heads.PooledHead, heads.pooled, heads.suggest_pooled)
 HEADINGS = ("Args", "Attributes", "Returns", "Raises", "Example")

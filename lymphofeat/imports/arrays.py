@@ -49,29 +49,29 @@ def _numpy(path: Path) -> Any:
         raise UnusableError(cause, "save them again as plain arrays, or leave them out") from error
 
 
-def load_tensor(path: Path, key: str | None = None) -> Loaded:
-    """A tensor that torch saved, or the one that a dict holds.
+def load_tensor(path: Path) -> Loaded:
+    """A tensor that torch saved, alone or as `features` of a dict.
 
     Raises:
         UnusableError: it cannot be read without pickle, or is none.
     """
     found = _torch(path)
     if isinstance(found, Mapping):
-        found = found[key] if key is not None else next((found[k] for k in _FEATURES if k in found), None)
-    return Loaded(_as_array(found))
+        found = next((found[k] for k in _FEATURES if k in found), None)
+    return _loaded(found)
 
 
 def parts_of_tensors(path: Path) -> list[Part]:
     """The slides or patients of one file of torch: a tensor, or a dict of them.
 
     Raises:
-        UnusableError: it cannot be read without pickle, or holds no tensor.
+        UnusableError: it cannot be read without pickle.
     """
     found = _torch(path)
     if isinstance(found, Mapping) and not set(_FEATURES) & set(found):
         return [
-            Part(slide_name(str(k)), f"{path.name}, {k}", partial(load_tensor, path, k))
-            for k in sorted(found)
+            Part(slide_name(str(name)), f"{path.name}, {name}", partial(_loaded, tensor))
+            for name, tensor in found.items()
         ]
     return [Part(slide_name(path.name), path.name, partial(load_tensor, path))]
 
@@ -87,12 +87,13 @@ def _torch(path: Path) -> Any:
         raise UnusableError("files that torch cannot read", "copy them again, or leave them out") from error
 
 
-def _as_array(found: Any) -> NDArray[Any]:
+def _loaded(found: Any) -> Loaded:
     import torch
 
     if not isinstance(found, torch.Tensor):
         raise UnusableError(f"no tensor but {type(found).__name__}", "save the features as one tensor")
-    return found.detach().to(torch.float32 if found.is_floating_point() else found.dtype).numpy()
+    dtype = torch.float32 if found.is_floating_point() else found.dtype  # NumPy has no bfloat16
+    return Loaded(found.detach().to(dtype).numpy())
 
 
 def parts_of_arrays(arrays: Mapping[Any, Any], where: str) -> list[Part]:

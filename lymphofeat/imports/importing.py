@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -152,16 +153,8 @@ def import_features(
     )
     labels = Labels(_words(reactive), _words(malignant))
     found = read_features(
-        source,
-        patients,
-        slides,
-        names,
-        labels,
-        matrix=matrix,
-        unit=unit,
-        leave_out=leave_out,
-        progress=progress,
-    )
+        source, patients, slides, names, labels, matrix=matrix, unit=unit, leave_out=leave_out, progress=progress
+    )  # fmt: skip
     facts, first = found.facts, found.first
     table = checked_table(
         found.patients,
@@ -173,9 +166,10 @@ def import_features(
         [name for own in facts.values() for one in own for name in one.names],
         FoldSettings(n_folds=n_folds, seed=fold_seed),
     )
+    encoding = name or _encoding_name(first.encoder or _plain_name(source))
     spec = EncodingSpec(
-        name or encoding_name(first.encoder or _plain_name(source)),
-        name or encoding_name(first.encoder or _plain_name(source)),
+        encoding,
+        encoding,
         first.shape[1],
         min(_BLOCK, tables.n_images),
         about={"backbone": IMPORTED, "weights": first.encoder or "not known", "unit": found.unit},
@@ -205,10 +199,10 @@ def _words(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _plain_name(source: Any) -> str:
-    return Path(source).name.partition(".")[0] if isinstance(source, str | Path) else ""
+    return Path(source).name.partition(".")[0] if isinstance(source, str | PathLike) else ""
 
 
-def encoding_name(text: str) -> str:
+def _encoding_name(text: str) -> str:
     """A name that a cache takes, near to `text`."""
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-._+") or "imported"
 

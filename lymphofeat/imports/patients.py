@@ -77,7 +77,10 @@ def patients_of(
                 f"{where} has {listing(list(table.columns), 8)}",
                 f"name it by --{role[:-1]}-column",
             )
-    if not all(needed.values()):
+    twice = sorted({column.lower() for column in table.columns if names.is_known(column)} & table.repeated)
+    for column in twice:
+        causes.add("columns that are there twice", f"{column} ({where})", "remove or rename one of them")
+    if twice or not all(needed.values()):
         return None
     found: dict[str, dict[str, Any]] = {}
     reader = _Reader(table, labels, causes)

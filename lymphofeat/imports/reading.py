@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -76,7 +77,7 @@ def read_features(
         InputError: a line for every cause.
     """
     found = open_source(source, names, matrix)
-    where = str(source) if isinstance(source, str | Path) else "the features"
+    where = str(source) if isinstance(source, str | PathLike) else "the features"
     causes = Causes(where)
     people = _people(where, found, patients, slides, names, labels, causes)
     left_out: list[str] = []
@@ -85,7 +86,7 @@ def read_features(
     facts = inspect_parts(matched, of_files, progress)
     if not of_files.has(SEVERAL_ENCODERS):  # whose files each slide has twice, and all that follows from it
         of_files.found.update(causes.found)
-    has_slides = found.slides or bool(people.slides)
+    has_slides = found.slides or bool(people.slides) or any(len(parts) > 1 for parts in matched.values())
     unit = one_unit(facts, unit, slides=has_slides, causes=of_files)
     of_files.raise_any()
     if not facts:
@@ -142,14 +143,14 @@ def _people(
 
 
 def _table(given: TableLike, what: str) -> Table:
-    if isinstance(given, str | Path):
+    if isinstance(given, str | PathLike):
         problems = Problems()
         table = read_table(Path(given), problems)
         raise_errors(problems.found)
         assert table is not None, "a table that cannot be read has a problem"
         return table
     try:
-        frame = given if isinstance(given, pd.DataFrame) else pd.DataFrame(dict(given))  # type: ignore[arg-type]
+        frame = given if isinstance(given, pd.DataFrame) else pd.DataFrame(dict(given))
         return as_table(frame.reset_index(drop=True), Path(what))
     except (TypeError, ValueError) as error:
         raise InputError(

@@ -58,6 +58,8 @@ def _any_encoding(read: Any) -> pd.DataFrame:
 
 def is_decimal_comma(column: "pd.Series[Any]") -> bool:
     """Whether the column holds text that begins with a number with a comma."""
+    if pd.api.types.is_numeric_dtype(column):
+        return False
     first = next((value for value in column if isinstance(value, str)), "")
     return re.fullmatch(r"-?\d+,\d+(e-?\d+)?", first, re.I) is not None
 

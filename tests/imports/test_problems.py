@@ -123,6 +123,7 @@ def test_what_is_not_there_may_be_left_out(tmp_path: Path) -> None:
         ({**PATIENTS, "age": ["old"] + [50] * 17}, {}, "age that cannot be read (years from 0 to 130): 'old' ("),
         ({**PATIENTS, "sex": "x"}, {}, "sex that cannot be read (M or F): 'x' (the table of patients, row 2), "),
         ({**PATIENTS, "birth": "3/7/1950"}, {}, "birth that cannot be read (year-month-day"),
+        (pd.DataFrame([["P0", 0, 1]], columns=["id", "label", "Label"]), {}, "columns that are there twice: label ("),
         (PATIENTS, {"label_column": "lable"}, "the column 'lable' of --label-column (did you mean 'label'?)"),
         (PATIENTS, {"saw_labels": "yes"}, "would be scored on what it was trained on"),
         (PATIENTS, {"unit": "patches"}, "A row cannot be 'patches' (did you mean 'patch'?)"),
