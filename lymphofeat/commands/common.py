@@ -17,7 +17,9 @@ from ..errors import InputError
 from ..metric import METRICS
 from ..report.streams import Stream
 from ..storage.kinds import path_kind
+from .next_step import step_after
 from .paths import GivenPath, StudyName
+from .places import CACHE, COHORT_FOLDER, STUDIES, STUDY
 
 if TYPE_CHECKING:
     from ..report.printing import Part, PlainTable
@@ -25,11 +27,7 @@ if TYPE_CHECKING:
 # studies.selection.RULES and its DEFAULT, not imported yet
 RULES = [*METRICS, "one_standard_error", "average_balanced_accuracy", "average_log_loss"]
 DEFAULT_RULE = "average_log_loss"
-CACHE = Path("cache/features.h5")
-STUDIES = Path("studies")
-SUBMISSION = Path("submission.csv")
 COHORT_VARIABLE = "LYMPHOFEAT_COHORT"
-COHORT_FOLDER = "data"
 
 Command = Callable[..., None]
 
@@ -159,6 +157,8 @@ def command(
     """
 
     def register(function: Command) -> click.Command:
+        title = name or function.__name__
+
         @wraps(function)
         def run(*, verbose: bool, quiet: bool, **arguments: Any) -> None:
             if verbose and quiet:
@@ -166,6 +166,8 @@ def command(
             output = Output(verbose=verbose, quiet=quiet)
             with _stopped(goes_on=resumes(arguments), whole=resumes is never), output.at_work():
                 function(output, **arguments)
+                if step := step_after(title, arguments):
+                    output.line(("Next: ", "dim"), (step, "dim"))
 
         options = [
             click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
@@ -174,7 +176,7 @@ def command(
         decorated: Command = run
         for option in options:
             decorated = option(decorated)
-        short = SUMMARIES[name or function.__name__]
+        short = SUMMARIES[title]
         return commands.command(name=name, short_help=short, epilog=f"Example: {example}")(decorated)
 
     return register
@@ -200,7 +202,7 @@ cache_option = click.option(
     "--cache", type=GivenPath(), default=CACHE, show_default=True, help="Feature cache."
 )
 study_option = click.option(
-    "--study", type=StudyName(), default="study", show_default=True, metavar="NAME",
+    "--study", type=StudyName(), default=STUDY, show_default=True, metavar="NAME",
     help="Study: a name (studies/NAME.db) or a file ending in .db.",
 )  # fmt: skip
 

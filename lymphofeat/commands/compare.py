@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from ..metric import METRICS
-from .common import STUDIES, Output, always, cache_option, cohort_folder, command, names
+from .common import Output, always, cache_option, cohort_folder, command, names
 from .paths import GivenPath, GivenText, OutFolder
+from .places import STUDIES
 
 
 @command(example="lymphofeat compare data --pipelines default,frozen --out comparison", resumes=always)

@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from ..metric import METRICS
-from .common import CACHE, Output, always, cache_option, command, names, study_option, study_path
+from .common import Output, always, cache_option, command, names, study_option, study_path
 from .paths import GivenPath, GivenText
+from .places import CACHE
 
 
 @command(example="lymphofeat heads")

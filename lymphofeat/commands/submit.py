@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from .common import SUBMISSION, Output, cache_option, command, selection_options, study_option, study_path
+from .common import Output, cache_option, command, selection_options, study_option, study_path
 from .paths import NewFile
+from .places import SUBMISSION
 
 
 @command(example="lymphofeat submit --out submission.csv --probabilities")

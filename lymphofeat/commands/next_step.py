@@ -1,0 +1,68 @@
+"""Which command comes next, and why: the order of the README, with the files that the last command used."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .places import CACHE, STUDY
+
+__all__ = ["step_after"]
+
+
+def step_after(command: str, given: Mapping[str, Any]) -> str:
+    """`lymphofeat tune --cache x.h5: searches patient-level models on these features`; "" where nothing follows.
+
+    Args:
+        command: the one that ended well.
+        given: its arguments.
+    """
+    cache = _option("--cache", given.get("cache"), CACHE)
+    study = _option("--study", given.get("study"), STUDY)
+    match command:
+        case "simulate":
+            return _line("check", [_path(given["out"])], "lists problems of the cohort")
+        case "check":
+            return _line("extract", [_path(given["cohort"])], "computes the features of every image")
+        case "extract" | "import":
+            return _line("tune", cache, "searches patient-level models on the features")
+        case "compare":
+            own = given.get("source")
+            named = _option("--cache", own, CACHE) if own is not None and Path(own).suffix == ".h5" else cache
+            return _line("tune", named, "searches among many more models than these fixed ones")
+        case "tune" if not given.get("show"):
+            why = "gives the score to quote, since the best of many trials is optimistic"
+            return _line("evaluate", cache + study, why)
+        case "evaluate" if _has_test(given["cache"]):
+            return _line(
+                "submit", cache + study, "predicts the test patients; `export` makes a model for new ones"
+            )
+        case "evaluate" | "explain" | "submit":
+            return _line("export", ["model", *cache, *study], "makes a folder that predicts new patients")
+        case "export":
+            folder = [_path(given["out"]), "FOLDER", "--clinical", "TABLE"]
+            return _line("predict", folder, "predicts the patients of a folder")
+        case "predict":
+            return _line(
+                "info", [_path(given["bundle"])], "shows whom the model was trained on and how good it is"
+            )
+        case _:
+            return ""
+
+
+def _line(command: str, arguments: list[str], why: str) -> str:
+    return f"{' '.join(['lymphofeat', command, *filter(None, arguments)])}: {why}"
+
+
+def _path(path: Any) -> str:
+    return "" if path is None else shlex.quote(str(path))
+
+
+def _option(name: str, value: Any, default: object) -> list[str]:
+    return [] if value is None or str(value) == str(default) else [name, _path(value)]
+
+
+def _has_test(cache: Path) -> bool:
+    from ..cache import open_cache
+
+    return bool((open_cache(cache).patients["split"] == "test").any())

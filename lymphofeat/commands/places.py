@@ -1,0 +1,11 @@
+"""Where commands put their files by default."""
+
+from pathlib import Path
+
+__all__ = ["CACHE", "COHORT_FOLDER", "STUDIES", "STUDY", "SUBMISSION"]
+
+COHORT_FOLDER = "data"
+CACHE = Path("cache/features.h5")
+STUDIES = Path("studies")
+STUDY = "study"
+SUBMISSION = Path("submission.csv")

@@ -1,0 +1,82 @@
+"""After every command, a line says which comes next; following the lines leads from a cohort to predictions."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lymphofeat.commands.next_step import step_after
+
+from ..helpers.commands import Run, runner
+from ..helpers.tiny import tiny_cohort, write_table
+
+# What makes a step quick here.
+QUICK = {
+    "extract": [
+        "--frozen",
+        "--backbone",
+        "small-cnn",
+        "--weights",
+        "none",
+        "--seed",
+        "0",
+        "--crop",
+        "64",
+        "--folds",
+        "3",
+    ],
+    "tune": ["--trials", "3", "--heads", "logistic"],
+    "evaluate": ["--trials", "3", "--heads", "logistic"],
+}
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return runner(monkeypatch, capsys)
+
+
+def follow(run: Run, line: str) -> tuple[str, str]:
+    """Run the command of a line; the line it ends with, and all that it said."""
+    command = line.removeprefix("Next: ").partition(":")[0].split(" ", 1)
+    name, *arguments = shlex.split(command[1])
+    ran = run(name, *arguments, *QUICK.get(name, []))
+    assert ran.code == 0, ran.err
+    last = ran.out.rstrip().splitlines()[-1]
+    return last, ran.out
+
+
+def test_the_lines_lead_from_a_cohort_to_predictions(run: Run, tmp_path: Path) -> None:
+    tiny_cohort(tmp_path / "my cohort", n=24, images=3, side=80)
+    (tmp_path / "new" / "A").mkdir(parents=True)
+    (tmp_path / "my cohort/trainset/P0/000000.jpg").rename(tmp_path / "new" / "A" / "0.jpg")
+    write_table(tmp_path / "t.csv", ["ID,GENDER,DOB,LYMPH_COUNT", "A,F,3/14/1940,12.5"])
+    write_table(tmp_path / "my cohort" / "lymphofeat.toml", ["[images]", "smallest = 64"])
+    line, steps = "Next: lymphofeat check 'my cohort': begin", []
+    while line.startswith("Next: "):
+        steps.append(line.split()[2].rstrip(":"))
+        line, _ = follow(run, line.replace("FOLDER", "new").replace("TABLE", "t.csv"))
+        if steps[-1] == "predict":
+            break
+    assert steps == ["check", "extract", "tune", "evaluate", "submit", "export", "predict"]
+    assert (tmp_path / "predictions.csv").is_file()
+    assert line.startswith("Next: lymphofeat info model")
+
+
+def test_a_line_names_the_files_of_the_command_before_it() -> None:
+    given = {"cache": Path("my cache.h5"), "study": "b", "show": False}
+    assert step_after("tune", given).startswith("lymphofeat evaluate --cache 'my cache.h5' --study b: ")
+    assert step_after("extract", {"cache": Path("cache/features.h5")}).startswith("lymphofeat tune: ")
+    assert step_after("compare", {"source": Path("x.h5"), "cache": Path("y.h5")}).startswith(
+        "lymphofeat tune --cache x.h5: "
+    )
+    assert step_after("recipes", {}) == step_after("tune", {"show": True}) == ""
+
+
+def test_quiet_commands_and_failed_ones_say_nothing_of_it(run: Run, tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path / "c", n=12)
+    assert run("check", root, "-q").out == ""
+    (root / "trainset/P3/000000.jpg").write_bytes(b"")
+    ran = run("check", root)
+    assert ran.code == 2
+    assert "Next:" not in ran.out + ran.err
