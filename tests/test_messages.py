@@ -224,8 +224,12 @@ def test_the_home_folder_and_a_file_for_a_cohort(
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     assert "t.csv is a CSV table, but a cohort is a folder; name that folder." in run("check", "t.csv").err
     (tmp_path / "folder").mkdir()
-    assert "folder is a folder, not a cache; a cache in it would be features.h5" in run("info", "folder").err
+    assert (
+        "folder is a folder, not a cache; a cache in it would be features.h5"
+        in run("tune", "--cache", "folder").err
+    )
     assert run("tune", "--cache", "folder").code == 2
+    assert "It holds nothing" in run("info", "folder").out
     tiny_cohort(tmp_path / "data", n=12)
     refused = run(*EXTRACT, "--cache", "folder")
     assert refused.code == 2

@@ -54,6 +54,14 @@ class Reported:
                     f"{own}, the study's: {other}; give the evaluation of this study's encodings and metric."
                 )
 
+    def lines(self) -> list[str]:
+        """What was evaluated and the scores, a line each."""
+        what = (
+            f"{self.pipeline}, encodings {self.encoding}; {self.n} patients ({self.n_malignant} malignant), "
+            f"{self.n_folds} folds, searched by {metric_label(self.metric)}"
+        )
+        return [what, *(f"{metric_label(name)} {interval_text(interval)}" for name, interval in self.scores)]
+
     def markdown(self) -> str:
         """A table and what it was measured on."""
         lines = ["| score | value [95 % interval] |", "|---|---|"]

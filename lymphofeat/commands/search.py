@@ -23,10 +23,22 @@ def heads(output: Output) -> None:
 @command(example="lymphofeat info cache/features.h5")
 @click.argument("file", type=GivenPath(), default=CACHE)
 def info(output: Output, file: Path) -> None:
-    """Show the contents of a cache (.h5) or a study (.db); default: cache/features.h5."""
+    """Say what a file or folder is, and what can be done with it; default: cache/features.h5.
+
+    A cache or a study is shown with its contents; a study may be given by its name. Exported models, evaluations,
+    cohorts, tables, weights and features of other toolkits are recognised.
+    """
     from ..storage.kinds import inspect_path
 
-    if file.suffix == ".db" or inspect_path(file).name == "study":
+    if not file.exists() and study_path(str(file)).exists():
+        file = study_path(str(file))
+    kind = inspect_path(file)
+    from ..report.other_paths import OTHER, render_other
+
+    if kind.name in OTHER and file.suffix != ".db":
+        render_other(file, kind, output.console)
+        return
+    if file.suffix == ".db" or kind.name == "study":
         from ..report.study import render_study
         from ..studies import load_study
 

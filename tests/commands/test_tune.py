@@ -12,6 +12,11 @@ from ..helpers.caches import features, frozen_cache, patients
 from ..helpers.commands import Run, runner
 
 
+def without_step(text: str) -> str:
+    """What `tune` says of its study, without the line on the next command."""
+    return text[: text.rindex("Next: ")]
+
+
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run a command in this process, in an empty working folder that holds a cache."""
@@ -31,8 +36,8 @@ def test_a_restricted_search_and_its_report_again_without_the_cache(run: Run, tm
     assert "a reactive patient weighs 1 and a malignant one 2" in tuned.out
     assert "not tried" in tuned.out  # clinical values alone
     (tmp_path / "c.h5").unlink()
-    assert run("tune", "--show").out == tuned.out
-    assert run("info", "studies/study.db").out == tuned.out
+    assert run("tune", "--show").out == without_step(tuned.out)
+    assert run("info", "studies/study.db").out == without_step(tuned.out)
 
 
 def test_without_clinical_values_no_head_sees_them(run: Run) -> None:
@@ -61,7 +66,9 @@ def test_failed_trials_and_head_types_left_out_are_counted_and_shown(
     ):
         assert sentence in " ".join(tuned.out.split())
         assert (
-            run("tune", "--show", "--study", name).out == tuned.out == run("info", f"studies/{name}.db").out
+            run("tune", "--show", "--study", name).out
+            == without_step(tuned.out)
+            == run("info", f"studies/{name}.db").out
         )
 
 
