@@ -13,6 +13,7 @@ from pathlib import Path
 from ..parallel import thread_pool, usable_cores
 from ..progress import Progress, Silent
 from .audit import Shortcut, audit_cohort
+from .copies import report_copies
 from .decoding import depth_of
 from .duplicates import report_duplicates
 from .images import ImageFacts, inspect, scaled
@@ -91,6 +92,7 @@ def check_cohort(
     facts = _check_reading(facts, layout.images.smallest, problems)
     bags = _by_patient(cohort, facts)
     report_duplicates(cohort, [fact.digest for fact in facts], problems, root)
+    report_copies(cohort, facts, problems)
     decoded = {p.id: [fact for fact in bag if not fact.failure] for p, bag in bags}
     return CheckReport(root, tuple(problems.found), summarise(cohort, facts), audit_cohort(cohort, decoded))
 

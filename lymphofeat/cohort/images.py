@@ -1,17 +1,21 @@
 """One look into an image file: whether it decodes, and what its bytes and pixels show from afar."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from .decoding import BadImageError, Picture, decode
 from .fingerprint import digest
 
-__all__ = ["ImageFacts", "inspect", "scaled"]
+__all__ = ["SIDE", "ImageFacts", "inspect", "scaled"]
 
+SIDE = 32  # pixels of a thumbnail
 _VALUES = np.arange(256, dtype=np.float64)
+_NEAR = 32  # greys from black or white that a binarised image has after it was saved as JPEG
+_MOSTLY = 0.95  # of the values
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class ImageFacts:
         largest: the largest value of a deep image, found or declared; 0 for others.
         mean, deviation: (3,) of the red, green and blue values 0 … 255 over the pixels; of a deep image, of the values
             divided by 256.
+        thumbnail: the whole picture as 32 × 32 grey values of 8 bits, row by row.
+        two_levels: nearly all values are close to the least or to the largest: the picture was binarised.
     """
 
     path: Path
@@ -44,6 +50,8 @@ class ImageFacts:
     largest: int = 0
     mean: tuple[float, ...] = (float("nan"),) * 3
     deviation: tuple[float, ...] = (float("nan"),) * 3
+    thumbnail: bytes = field(default=b"", repr=False)
+    two_levels: bool = False
 
 
 def inspect(path: Path) -> ImageFacts:
@@ -55,7 +63,7 @@ def inspect(path: Path) -> ImageFacts:
     size, code = len(content), digest(content)
     try:
         picture = decode(content, path)
-        mean, deviation = _colour(picture)
+        look = _look(picture)
     except BadImageError as error:
         return ImageFacts(path, size, code, error.reason)
     image, deep = picture.image, picture.deep is not None
@@ -70,8 +78,7 @@ def inspect(path: Path) -> ImageFacts:
         picture.pages,
         deep,
         picture.largest,
-        mean,
-        deviation,
+        *look,
     )
 
 
@@ -84,14 +91,26 @@ def scaled(facts: ImageFacts, bits: int) -> ImageFacts:
     return replace(facts, mean=mean, deviation=deviation)
 
 
-def _colour(picture: Picture) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each RGB channel; of 8-bit images from the exact counts of its 256 values."""
+def _look(picture: Picture) -> tuple[tuple[float, ...], tuple[float, ...], bytes, bool]:
+    """Mean and standard deviation of each RGB channel, the thumbnail, and whether there are two levels only."""
     if picture.deep is not None:
         values = np.broadcast_to(np.atleast_3d(picture.deep / 256), (*picture.deep.shape[:2], 3))
-        return tuple(values.mean(axis=(0, 1)).tolist()), tuple(values.std(axis=(0, 1)).tolist())
+        grey = Image.fromarray(values.mean(axis=2).astype(np.float32))
+        small = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX))
+        small = (small - small.min()) * (255 / max(float(np.ptp(small)), 1.0))
+        thumbnail = small.astype(np.uint8).tobytes()
+        return (
+            tuple(values.mean(axis=(0, 1)).tolist()),
+            tuple(values.std(axis=(0, 1)).tolist()),
+            thumbnail,
+            False,
+        )
     rgb = picture.as_rgb()
     counts: NDArray[np.float64] = np.array(rgb.histogram(), dtype=np.float64).reshape(3, 256)
     n_pixels = rgb.width * rgb.height
-    mean = counts @ _VALUES / n_pixels
+    mean = counts @ _VALUES / n_pixels  # from the exact counts of the 256 values
     variance = counts @ _VALUES**2 / n_pixels - mean**2
-    return tuple(mean.tolist()), tuple(np.sqrt(np.maximum(variance, 0)).tolist())
+    deviation = np.sqrt(np.maximum(variance, 0))
+    thumbnail = rgb.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()
+    ends = counts[:, : _NEAR + 1].sum() + counts[:, -_NEAR - 1 :].sum()
+    return tuple(mean.tolist()), tuple(deviation.tolist()), thumbnail, bool(ends >= _MOSTLY * counts.sum())
