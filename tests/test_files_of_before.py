@@ -14,6 +14,7 @@ from lymphofeat.bundle import predict_folder
 from lymphofeat.bundle.codec import Packed, unpack_object
 from lymphofeat.cache import open_cache
 from lymphofeat.cache.bags import Bags
+from lymphofeat.errors import StudyError
 from lymphofeat.final import submit
 from lymphofeat.studies import load_study, tune
 from lymphofeat.synthetic.cohort import simulate_cohort
@@ -30,14 +31,30 @@ def old(tmp_path: Path) -> Path:
 
 
 def test_the_study_holds_its_trials_and_goes_on(old: Path) -> None:
+    """As it was: its heads were told which values are missing, so it goes on only where that is asked for."""
     before = load_study(old / "study.db")
+    assert before.best.missing_indicator
     assert before.n_trials == 14
     assert before.best.number == 8
     after = tune(
         old / "features.h5", old / "study.db", n_trials=16,
-        heads=("logistic", "lda", "mixture", "svm"), prune=False,
+        heads=("logistic", "lda", "mixture", "svm"), prune=False, missing_indicators=True,
     )  # fmt: skip
     assert after.n_trials == 16
+
+
+def test_the_study_is_not_gone_on_with_under_another_rule_for_missing_values(old: Path) -> None:
+    with pytest.raises(
+        StudyError, match=r"another use of missing values .*; give --missing-indicators, or begin"
+    ):
+        tune(
+            old / "features.h5",
+            old / "study.db",
+            n_trials=16,
+            heads=("logistic", "lda", "mixture", "svm"),
+            prune=False,
+        )
+    assert load_study(old / "study.db").n_trials == 14
 
 
 def test_the_cache_is_tuned_and_submitted(old: Path) -> None:

@@ -103,6 +103,7 @@ def evaluate(
     seed: int = 0,
     metric: str = "balanced_accuracy",
     permute: int = 0,
+    missing_indicators: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -122,6 +123,7 @@ def evaluate(
         seed: the first one, ≥ 0.
         metric: what is searched for: "balanced_accuracy", "auc", "average_precision", "log_loss" or "brier".
         permute: shuffles of the labels, each a nested cross-validation of its own; 0: no permutation test.
+        missing_indicators: whether heads may use that a clinical value is missing; see docs/heads.md.
         jobs: processes that score trials; see `tune`.
         progress: told of every trial.
 
@@ -138,7 +140,7 @@ def evaluate(
     """
     plan = plan_evaluation(
         cache, encoding=encoding, heads=heads, n_trials=n_trials, repeats=repeats, seeds=seeds, seed=seed,
-        metric=metric, permute=permute, jobs=jobs,
+        metric=metric, permute=permute, missing_indicators=missing_indicators, jobs=jobs,
     )  # fmt: skip
     if progress is not None:
         progress.note(plan.sentence)
@@ -162,18 +164,20 @@ def plan_evaluation(
     seed: int = 0,
     metric: str = "balanced_accuracy",
     permute: int = 0,
+    missing_indicators: bool = False,
     jobs: int = 1,
 ) -> EvaluationPlan:
     """Check everything that can be checked before work begins; writes nothing.
 
     Args:
-        cache, encoding, heads, n_trials, repeats, seeds, seed, metric, permute, jobs: as of `evaluate`.
+        cache, encoding, heads, n_trials, repeats, seeds, seed, metric, permute, missing_indicators, jobs: as of
+            `evaluate`.
 
     Raises:
         InputError, CacheError, LeakageError: as `nested`.
     """
     check_arguments(n_trials, metric, None, seed, "tpe", jobs)
-    space, view = Space.of(heads), open_cache(cache)
+    space, view = Space.of(heads, missing_indicators=missing_indicators), open_cache(cache)
     chosen = encoding_in(view, encoding)
     runs, note = runs_of(view, chosen, repeats, seeds, seed)
     main = Pipeline(WHOLE, view.path, chosen, space, n_trials, metric)

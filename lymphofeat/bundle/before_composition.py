@@ -28,7 +28,8 @@ def _design(state: Mapping[str, Any]) -> Design:
 
 def _head(classifier: type, state: Mapping[str, Any], **arguments: Any) -> PooledHead:
     """A head, fitted or not: its arguments, and what `fit` learnt in names with a "_" at the end."""
-    head = pooled(classifier, **{k: v for k, v in state.items() if not k.endswith("_")}, **arguments)
+    own = {k: v for k, v in state.items() if not k.endswith("_")}
+    head = pooled(classifier, **own, **arguments, missing_indicator=True)
     if "classifier_" in state:
         head.design_, head.classes_ = state["design_"], state["classes_"]
         head.classifier_ = clone(head.classifier)

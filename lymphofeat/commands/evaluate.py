@@ -38,6 +38,8 @@ from .paths import GivenText, NewFile, OutFolder
               type=click.Choice(METRICS), help="Metric that each search optimises.")  # fmt: skip
 @click.option("--permute", default=0, show_default=True, metavar="N", type=click.IntRange(0),
               help="Permutation test with N shuffles of the labels, each a nested cross-validation.")  # fmt: skip
+@click.option("--missing-indicators/--no-missing-indicators", default=False, show_default=True,
+              help="Let heads use that a clinical value is missing, a possible shortcut.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the searches.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1),
               help="Processes; the results do not depend on them.")  # fmt: skip

@@ -90,6 +90,8 @@ def info(output: Output, file: Path) -> None:
               help="Sampler, after the default parameters of each head type.")  # fmt: skip
 @click.option("--prune/--no-prune", default=True, show_default=True,
               help="Stop a trial whose first folds are clearly worse than the best trial's.")  # fmt: skip
+@click.option("--missing-indicators/--no-missing-indicators", default=False, show_default=True,
+              help="Let heads use that a clinical value is missing, a possible shortcut.")  # fmt: skip
 @click.option("--repeats", default=1, show_default=True, type=click.IntRange(1), help="Repeats of the folds.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the search.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1),

@@ -103,7 +103,7 @@ def identity(cache: Cache, pipeline: Pipeline) -> str:
     Raises:
         LeakageError, CacheError, InputError: as `predict`.
     """
-    heads = [{"head": type(h).__name__, **_values(h)} for h in heads_of(pipeline)]
+    heads = [{"head": type(h).__name__, **_values(h)} for h in heads_of(pipeline, cache.clinical_values)]
     used = [(encoding.digest, _own_digest(encoding)) for encoding in _encodings(cache, pipeline)]
     state = json.dumps([__version__, RULES, pipeline.head, heads, cache.fingerprint, used], sort_keys=True)
     return blake2b(state.encode(), digest_size=16).hexdigest()
@@ -152,5 +152,8 @@ def _by_heads(
 ) -> list[Floats]:
     fit_cache = FitCache()
     with one_thread():
-        each = [fit_predict(head, splits, cache.clinical, labels, fit_cache) for head in heads_of(pipeline)]
+        each = [
+            fit_predict(head, splits, cache.clinical, labels, fit_cache)
+            for head in heads_of(pipeline, cache.clinical_values)
+        ]
     return [np.asarray(np.mean(of_fold, axis=0)) for of_fold in zip(*each, strict=True)]

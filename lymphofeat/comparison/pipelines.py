@@ -136,16 +136,20 @@ def _words(pipeline: Pipeline) -> set[str]:
     return words - {""}
 
 
-def heads_of(pipeline: Pipeline) -> list[Head]:
+def heads_of(pipeline: Pipeline, declared: Sequence[str] = ()) -> list[Head]:
     """The unfitted heads whose probabilities are averaged; none for a network that stands for itself.
 
     Heads are fixed, not tuned: mean pooling (for the few colour values mean and deviation), the first 32 principal
-    axes, logistic regression with C = 1.
+    axes, logistic regression with C = 1. Those that are given clinical values see all of them.
+
+    Args:
+        pipeline: whose.
+        declared: declared clinical columns, as `Cache.clinical_values`.
     """
     pooling = "mean+std" if pipeline.encoder == "colour" else "mean"
     image = pooled(Logistic, inputs="image", pooling=pooling, pca=_COMPONENTS)
-    both = pooled(Logistic, inputs="both", pooling=pooling, pca=_COMPONENTS)
-    clinical = pooled(Logistic, inputs="clinical")
+    both = pooled(Logistic, inputs="both", pooling=pooling, pca=_COMPONENTS, clinical_values=tuple(declared))
+    clinical = pooled(Logistic, inputs="clinical", clinical_values=tuple(declared))
     heads: dict[str, list[Head]] = {
         "majority": [MajorityClass()],
         "bag-size": [BagSize()],

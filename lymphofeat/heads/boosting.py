@@ -150,4 +150,5 @@ HEAD_TYPE = HeadType(
         {n: v for n, v in _FIRST.items() if n not in ("pooling", "scale", "pca")} | {"inputs": "clinical"},
     ),
     inputs=INPUTS,
+    declared_values=True,
 )

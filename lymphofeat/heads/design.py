@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -22,7 +22,7 @@ from ..cache.pooling import POOLINGS, pool
 from .axes import JoinedAxes, PrincipalAxes, check_finite, side_by_side
 from .base import FitCache, Split
 from .checks import Constrained, Legal, is_whole
-from .clinical import SPLINES, ClinicalFeatures
+from .clinical import SPLINES, ClinicalFeatures, clinical_constraints
 from .contributions import Contributions
 from .fitted_pooling import FITTED_POOLINGS
 
@@ -50,6 +50,8 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
         cross: also products of the 16 widest axes with age and log count; for inputs="both".
         bag_size: also the logarithm of the number of images. A shortcut: it follows the lymphocyte count and the
             laboratory's habits, not the cells; reports name it.
+        clinical_values: declared clinical columns beside age, sex and count, as `Cache.clinical_values` names them.
+        missing_indicator: also whether each clinical value is missing.
         rotate: turn the features onto their principal axes even if all are kept; without, and without `pca`, they
             stay as they are.
 
@@ -61,6 +63,11 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
     """
 
     keeps = "statistics"  # of the training patients: see bundle/classes.py
+
+    # Of designs stored before there were these arguments: no declared columns, and always the indicators.
+    clinical_values: Sequence[str] = ()
+    missing_indicator: bool = True
+    _clinical_names: tuple[str, ...] | None = None
 
     def __init__(
         self,
@@ -74,6 +81,8 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
         cross: bool = False,
         bag_size: bool = False,
         rotate: bool = True,
+        clinical_values: Sequence[str] = (),
+        missing_indicator: bool = False,
     ) -> None:
         self.pooling = pooling
         self.inputs = inputs
@@ -84,11 +93,26 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
         self.cross = cross
         self.bag_size = bag_size
         self.rotate = rotate
+        self.clinical_values = clinical_values
+        self.missing_indicator = missing_indicator
 
     @property
     def clinical_names(self) -> tuple[str, ...]:
-        """Names of the table's last columns: age, log_count, male, …; none without clinical values."""
+        """Names of the table's last columns: age, log_count, male, …; none without clinical values.
+
+        With declared columns they are known of a design that `named_for` gives.
+        """
+        if self._clinical_names is not None:
+            return self._clinical_names
         return () if self.inputs == "image" else tuple(self._clinical_features().get_feature_names_out())
+
+    def named_for(self, clinical: pd.DataFrame) -> "Design":
+        """The design as classifiers are given it: with the names of the columns that training patients give."""
+        if self.inputs == "image" or not self.clinical_values:
+            return self
+        named: Design = clone(self)
+        named._clinical_names = tuple(self._clinical_features().fit(clinical).get_feature_names_out())
+        return named
 
     def fit(self, bags: Bags, clinical: pd.DataFrame) -> Self:
         """Learn from the training patients.
@@ -173,7 +197,17 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
             each = [on_axes(*one) for one in zip(split.parts, _each(coordinates, split.bags), strict=True)]
             image_block = self._side_by_side(split.bags, each)
         if self.inputs != "image":
-            clinical_block = fit_cache.get(("clinical", self.interaction, self.spline, trained_on), values)
+            clinical_block = fit_cache.get(
+                (
+                    "clinical",
+                    self.interaction,
+                    self.spline,
+                    tuple(self.clinical_values),
+                    self.missing_indicator,
+                    trained_on,
+                ),
+                values,
+            )
         if self.bag_size:
             size = _log_size(split.bags)
             size_block = StandardScaler().fit(size[split.train]).transform(size)
@@ -274,15 +308,24 @@ class Design(Constrained, BaseEstimator):  # type: ignore[misc]
             name: (isinstance(getattr(self, name), bool), "True or False")
             for name in ("scale", "interaction", "cross", "bag_size", "rotate")
         }
-        return flags | {
-            "pooling": (self.pooling in ALL_POOLINGS, f"one of {', '.join(ALL_POOLINGS)}"),
-            "inputs": (self.inputs in INPUTS, f"one of {', '.join(INPUTS)}"),
-            "pca": (self.pca is None or is_whole(self.pca), "None or a whole number, 1 or more"),
-            "spline": (self.spline in SPLINES, "None, 'age' or 'log_count'"),
-        }
+        return (
+            flags
+            | clinical_constraints(self)
+            | {
+                "pooling": (self.pooling in ALL_POOLINGS, f"one of {', '.join(ALL_POOLINGS)}"),
+                "inputs": (self.inputs in INPUTS, f"one of {', '.join(INPUTS)}"),
+                "pca": (self.pca is None or is_whole(self.pca), "None or a whole number, 1 or more"),
+                "spline": (self.spline in SPLINES, "None, 'age' or 'log_count'"),
+            }
+        )
 
     def _clinical_features(self) -> ClinicalFeatures:
-        return ClinicalFeatures(interaction=self.interaction, spline=self.spline)
+        return ClinicalFeatures(
+            interaction=self.interaction,
+            spline=self.spline,
+            clinical_values=self.clinical_values,
+            missing_indicator=self.missing_indicator,
+        )
 
     def _clinical_pipeline(self) -> Any:
         return make_pipeline(self._clinical_features(), StandardScaler())

@@ -87,4 +87,5 @@ HEAD_TYPE = HeadType(
     inputs=INPUTS,
     check=check_two_of_each,
     weighs_encodings=True,
+    declared_values=True,
 )  # fmt: skip

@@ -97,4 +97,5 @@ HEAD_TYPE = HeadType(
     ),
     inputs=INPUTS,
     weighs_encodings=True,
+    declared_values=True,
 )  # fmt: skip

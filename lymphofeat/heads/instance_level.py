@@ -22,7 +22,7 @@ from ..cache.bags import Bags
 from ..cache.pooling import POOLINGS, pool
 from .base import FitCache, HeadMixin, Split, map_splits
 from .checks import check_both_classes, check_params, is_above, is_whole
-from .clinical import ClinicalFeatures
+from .clinical import ClinicalFeatures, clinical_constraints
 from .inner import inner_folds
 from .registry import HeadType, TrialLike
 from .regression import exact_regression
@@ -54,6 +54,7 @@ class InstanceLevel(HeadMixin, BaseEstimator):  # type: ignore[misc]
         link_C: inverse strength of the patients' L2 penalty, > 0.
         class_weight: None, or "balanced": both classes weigh the same.
         random_state: of the inner folds.
+        clinical_values, missing_indicator: as of `ClinicalFeatures`.
 
     Attributes:
         model_: the fitted `_Model`.
@@ -61,6 +62,10 @@ class InstanceLevel(HeadMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     keeps = "statistics"  # of the training patients: see bundle/classes.py
+
+    # Of heads stored before there were these arguments: no declared columns, and always the indicators.
+    clinical_values: Sequence[str] = ()
+    missing_indicator: bool = True
 
     def __init__(
         self,
@@ -72,6 +77,8 @@ class InstanceLevel(HeadMixin, BaseEstimator):  # type: ignore[misc]
         link_C: float = 1.0,
         class_weight: str | None = None,
         random_state: int = 0,
+        clinical_values: Sequence[str] = (),
+        missing_indicator: bool = False,
     ) -> None:
         self.inputs = inputs
         self.aggregate = aggregate
@@ -80,6 +87,8 @@ class InstanceLevel(HeadMixin, BaseEstimator):  # type: ignore[misc]
         self.link_C = link_C
         self.class_weight = class_weight
         self.random_state = random_state
+        self.clinical_values = clinical_values
+        self.missing_indicator = missing_indicator
 
     def fit(self, bags: Bags, clinical: pd.DataFrame, y: NDArray[np.int8]) -> "InstanceLevel":
         """Learn from n patients; see `Head`.
@@ -133,7 +142,10 @@ class InstanceLevel(HeadMixin, BaseEstimator):  # type: ignore[misc]
             inside, outside = np.isin(patient, train), np.isin(patient, test)
             images = self._images(rows[inside], patient[inside], bags.lengths, y, weights)
             held_out[outside] = images.predict_proba(rows[outside])[:, 1]
-        values = None if self.inputs == "image" else ClinicalFeatures().fit(clinical)
+        features = ClinicalFeatures(
+            clinical_values=self.clinical_values, missing_indicator=self.missing_indicator
+        )
+        values = None if self.inputs == "image" else features.fit(clinical)
         images = self._images(rows, patient, bags.lengths, y, weights)
         link = Pipeline([("scale", StandardScaler()), ("regression", exact_regression(self.link_C))])
         table = _table(held_out, bags.lengths, self.aggregate, values, clinical)
@@ -149,7 +161,8 @@ class InstanceLevel(HeadMixin, BaseEstimator):  # type: ignore[misc]
     def _check_params(self) -> None:
         check_params(
             self,
-            {
+            clinical_constraints(self)
+            | {
                 "inputs": (self.inputs in INPUTS, "'image' or 'both'"),
                 "aggregate": (self.aggregate in POOLINGS, f"one of {', '.join(sorted(POOLINGS))}"),
                 "pca": (
@@ -223,4 +236,5 @@ HEAD_TYPE = HeadType(
     build=InstanceLevel,
     default_params=({"inputs": "image", **_FIRST}, {"inputs": "both", **_FIRST}),
     check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),
+    declared_values=True,
 )

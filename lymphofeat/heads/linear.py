@@ -82,4 +82,5 @@ HEAD_TYPE = HeadType(
     ),
     inputs=INPUTS,
     weighs_encodings=True,
+    declared_values=True,
 )

@@ -131,7 +131,7 @@ class PooledHead(HeadMixin, BaseEstimator):  # type: ignore[misc]
         if has_fit_parameter(classifier, "groups"):
             known["groups"] = person_numbers(clinical)
         if has_fit_parameter(classifier, "design"):
-            known["design"] = self.design
+            known["design"] = self.design.named_for(clinical)
         return classifier.fit(table, y, **known)
 
     def _check_params(self) -> None:

@@ -123,6 +123,8 @@ class HeadType:
             fitted on them; `tune` then leaves the head type out. Both classes are there.
         weighs_encodings: whether the weight of an encoding's block in the table matters to its heads, so that a search
             over several encodings draws it: heads on pooled features that penalise or measure distances.
+        declared_values: whether its heads, or parts of them, have the argument `clinical_values` (`Design` has), so
+            that a search draws which declared clinical columns they see.
     """
 
     name: str
@@ -135,6 +137,7 @@ class HeadType:
     inputs: tuple[str, ...] = _INPUTS
     check: Callable[[pd.DataFrame, NDArray[np.int8]], object] = _any_patients
     weighs_encodings: bool = False
+    declared_values: bool = False
 
     def suggest(self, trial: TrialLike, fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Draw a point from a trial, whose parameters are called "<head type>.<name>".

@@ -201,4 +201,5 @@ HEAD_TYPE = HeadType(
     inputs=INPUTS,
     check=lambda clinical, y: inner_folds(clinical, y, _INNER_FOLDS, 0),
     weighs_encodings=True,
+    declared_values=True,
 )

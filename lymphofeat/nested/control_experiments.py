@@ -51,6 +51,7 @@ def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tupl
     controls, notes = [], []
     for name, inputs in ((CLINICAL, "clinical"), (IMAGES, "image")):
         space, note = _narrowed(heads, inputs, name)
+        space = replace(space, missing_indicators=main.space.missing_indicators)
         controls.append(replace(main, name=name, space=space))
         notes += note
     encoder_family = main.encoder_family

@@ -58,6 +58,7 @@ def nested(
     class_weights: ClassWeights = None,
     jobs: int = 1,
     permute_seed: int | None = None,
+    missing_indicators: bool = False,
     progress: Progress | None = None,
 ) -> Nested:
     """Score a pipeline by nested cross-validation.
@@ -74,6 +75,7 @@ def nested(
         seeds: searches with different seeds for each repeat.
         seed: the first one, ≥ 0.
         permute_seed: shuffles the labels before everything, folds are made for them; a control experiment.
+        missing_indicators: as of `studies.tune`.
         progress: told of every trial.
 
     Raises:
@@ -84,7 +86,8 @@ def nested(
         StudyError: a study was made from something else, is in use, or cannot be written.
     """
     check_arguments(trials, metric, class_weights, seed, "tpe", jobs)
-    space, cache = Space.of(heads, inputs), open_cache(cache_path)
+    space = Space.of(heads, inputs, missing_indicators=missing_indicators)
+    cache = open_cache(cache_path)
     chosen = encoding_in(cache, encoding)
     pipeline = Pipeline(name, cache_path, chosen, space, trials, metric, class_weights, permute_seed)
     runs, note = runs_of(cache, chosen, repeats, seeds, seed)

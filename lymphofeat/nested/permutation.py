@@ -61,6 +61,7 @@ def permutation_test(
     seed: int = 0,
     metric: str = "balanced_accuracy",
     class_weights: ClassWeights = None,
+    missing_indicators: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Permutation:
@@ -70,15 +71,16 @@ def permutation_test(
     are kept.
 
     Args:
-        cache_path, folder, encoding, inputs, heads, trials, seed, metric, class_weights, jobs, progress: as of
-            `nested`.
+        cache_path, folder, encoding, inputs, heads, trials, seed, metric, class_weights, missing_indicators, jobs,
+            progress: as of `nested`.
         n: ≥ 1; the p-value is at least 1 / (n + 1).
 
     Raises:
         InputError, CacheError, LeakageError, StudyError: as `nested`.
     """
     check_arguments(trials, metric, class_weights, seed, "tpe", jobs)
-    space, cache = Space.of(heads, inputs), open_cache(cache_path)
+    space = Space.of(heads, inputs, missing_indicators=missing_indicators)
+    cache = open_cache(cache_path)
     chosen = encoding_in(cache, encoding)
     pipeline = Pipeline("permutation test", cache_path, chosen, space, trials, metric, class_weights)
     runs, _ = runs_of(cache, chosen, 1, 1, seed)

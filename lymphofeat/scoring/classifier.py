@@ -34,8 +34,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A head on the bags of a cache, as scikit-learn's estimators are used.
 
     X is a DataFrame with a row per patient, whose index holds IDs of the cache's patients: `cache.X_y()` gives it. Its
-    columns age, sex and lymphocyte_count are the clinical values that the head is given, so that a step of a `Pipeline`
-    may change them; a column that X lacks is taken from the cache. Other columns are refused.
+    columns age, sex, lymphocyte_count and the declared ones are the clinical values that the head is given, so that a
+    step of a `Pipeline` may change them; a column that X lacks is taken from the cache. Other columns are refused.
 
     With the folds of `cache.cv()`, scores are those of `tune`: the same fits, and decisions under thresholds that are
     chosen inside the training folds.
@@ -144,10 +144,9 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(
                 f"X is a DataFrame whose index holds patients' IDs, as cache.X_y() gives it, not {type(X).__name__}."
             )
-        if unknown := [str(name) for name in X.columns if name not in CLINICAL_COLUMNS]:
-            raise InputError(
-                f"X has the column {unknown[0]!r}; a head is given {', '.join(CLINICAL_COLUMNS)} only."
-            )
+        known = (*CLINICAL_COLUMNS, *self.cache_.tables.declared)
+        if unknown := [str(name) for name in X.columns if name not in known]:
+            raise InputError(f"X has the column {unknown[0]!r}; a head is given {', '.join(known)} only.")
         rows = self.cache_.ids.get_indexer(X.index.astype(str)).astype(np.int64)
         if (rows < 0).any():
             absent = X.index[int(np.argmax(rows < 0))]

@@ -20,6 +20,7 @@ from optuna.trial import FixedTrial
 from ..cache.split import JOINT
 from ..errors import InputError
 from ..heads.drawn_encodings import default_encodings, encodings_of, suggest_encodings
+from ..heads.drawn_values import default_values, suggest_values, with_values
 from ..heads.registry import HeadType, PrefixedTrial, TrialLike, find_head_type, head_types
 from ..wording import did_you_mean
 
@@ -35,6 +36,7 @@ __all__ = [
     "cost_of",
     "drawn_encodings",
     "head_type_of",
+    "own_params",
 ]
 
 HEAD_TYPE = "family"  # the parameter that says which head type a point belongs to
@@ -54,14 +56,20 @@ class Space:
         head types: names, in the registry's order.
         inputs: of `INPUTS`, in its order.
         encodings: encoder families among which a head's are drawn, at least two; empty: there is nothing to draw.
+        missing_indicators: whether heads may use that a clinical value is missing.
+        declared: declared clinical columns among which a head's are drawn, as `Cache.clinical_values`.
     """
 
     head_types: tuple[str, ...]
     inputs: tuple[str, ...] = INPUTS
     encodings: tuple[str, ...] = ()
+    missing_indicators: bool = False
+    declared: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, names: Sequence[str] = (), inputs: Sequence[str] = ()) -> "Space":
+    def of(
+        cls, names: Sequence[str] = (), inputs: Sequence[str] = (), *, missing_indicators: bool = False
+    ) -> "Space":
         """The space of these head types and inputs; all of them where none is named.
 
         Raises:
@@ -81,12 +89,13 @@ class Space:
                     f"The heads {name!r} take {' or '.join(known[name].inputs)} only; leave them out of --heads, "
                     "or give another --inputs."
                 )
-        return cls(tuple(name for name in fitting if not names or name in names), allowed)
+        kept = tuple(name for name in fitting if not names or name in names)
+        return cls(kept, allowed, missing_indicators=missing_indicators)
 
-    def on(self, encoder_family: str) -> "Space":
-        """The space on an encoder family, or on several with `JOINT` between their names."""
+    def on(self, encoder_family: str, declared: Sequence[str] = ()) -> "Space":
+        """The space on an encoder family, or on several with `JOINT` between their names, and on declared columns."""
         names = tuple(encoder_family.split(JOINT))
-        return replace(self, encodings=names if len(names) > 1 else ())
+        return replace(self, encodings=names if len(names) > 1 else (), declared=tuple(declared))
 
     def unfit(self, trainings: Sequence[tuple[pd.DataFrame, NDArray[np.int8]]]) -> dict[str, str]:
         """The head types of which no head can be fitted on one of the training parts, with a sentence each.
@@ -128,8 +137,11 @@ class Space:
         head_type = head_types()[trial.suggest_categorical(HEAD_TYPE, list(self.head_types))]
         restricted = RestrictedTrial(trial, f"{head_type.name}.inputs", self.inputs)
         point = head_type.suggest(restricted)
-        if self.encodings and restricted.drawn(head_type.inputs[0]) != "clinical":
-            suggest_encodings(PrefixedTrial(trial, head_type.name), head_type, self.encodings)
+        inputs, draws = restricted.drawn(head_type.inputs[0]), PrefixedTrial(trial, head_type.name)
+        if self.encodings and inputs != "clinical":
+            suggest_encodings(draws, head_type, self.encodings)
+        if inputs != "image":
+            suggest_values(draws, head_type, self.declared, missing_indicator=self.missing_indicators)
         return point
 
     def default_params(self) -> list[dict[str, Any]]:
@@ -147,9 +159,18 @@ class Space:
             if inputs not in self.inputs:
                 continue
             points: Sequence[Mapping[str, Any]] = [point]
+            baseline = head_type.name == _BASELINE
             if self.encodings and inputs != "clinical":
-                each = head_type.name == _BASELINE
-                points = default_encodings(point, head_type, self.encodings, each=each)
+                points = default_encodings(point, head_type, self.encodings, each=baseline)
+            if inputs != "image":
+                each = baseline and inputs == "clinical"
+                points = [
+                    one
+                    for some in points
+                    for one in default_values(
+                        some, head_type, self.declared, missing_indicator=self.missing_indicators, each=each
+                    )
+                ]
             for one in points:
                 yield {HEAD_TYPE: head_type.name, **head_type.enqueued(one)}
 
@@ -182,11 +203,12 @@ def build_head(params: Mapping[str, Any]) -> "Head":
         head = head_type.build(**head_type.suggest(FixedTrial(dict(params))))
     except ValueError as error:
         raise InputError(f"These are not parameters of the heads {head_type.name!r}: {error}") from error
+    head = with_values(head, own_params(params))
     if not drawn_encodings(params):
         return head
     from ..heads.fusion.encodings import on_encodings  # scikit-learn, a second or two
 
-    return on_encodings(head, _own(params))
+    return on_encodings(head, own_params(params))
 
 
 def head_type_of(params: Mapping[str, Any]) -> HeadType:
@@ -204,10 +226,10 @@ def head_type_of(params: Mapping[str, Any]) -> HeadType:
 
 def drawn_encodings(params: Mapping[str, Any]) -> tuple[str, ...]:
     """The encodings that were drawn for a trial's head; empty where there were none to draw."""
-    return encodings_of(_own(params))
+    return encodings_of(own_params(params))
 
 
-def _own(params: Mapping[str, Any]) -> dict[str, Any]:
+def own_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """A trial's parameters by their short names."""
     prefix = f"{params[HEAD_TYPE]}."
     return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}

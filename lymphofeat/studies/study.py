@@ -43,8 +43,11 @@ _IDENTITY = {
     "without": ("outer fold left out", "leave out the same"),
     "shuffle": ("shuffling of the labels", "shuffle them alike"),
     "prune": ("pruning", "give {old}"),
+    "missing_indicators": ("use of missing values", "give {old}"),
     "space": ("search space", "use the lymphofeat version that made it, {version}"),
 }
+# By whether heads may use that a value is missing, as the command line says it.
+_INDICATORS = {True: "--missing-indicators", False: "--no-missing-indicators"}
 
 
 def tune(
@@ -61,6 +64,7 @@ def tune(
     inputs: Sequence[str] = (),
     sampler: str = "tpe",
     prune: bool = True,
+    missing_indicators: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> StudySummary:
@@ -90,6 +94,7 @@ def tune(
         sampler: "tpe" (the multivariate, grouped tree-structured Parzen estimator: Falkner et al., BOHB, ICML 2018;
             Optuna), "random", or "grid" (a coarse grid in random order, each point once).
         prune: whether heads that are clearly worse on the outer folds are stopped, see `pruning`.
+        missing_indicators: whether heads may use that a clinical value is missing; see docs/heads.md.
         jobs: processes that score trials, ≥ 1. With more than one, a script that calls this must be importable
             (`if __name__ == "__main__":`), as for all of Python's multiprocessing.
         progress: told of every trial.
@@ -106,7 +111,7 @@ def tune(
         ['logistic', 'logistic']
     """
     check_arguments(n_trials, metric, class_weights, seed, sampler, jobs)
-    space = Space.of(heads, inputs)
+    space = Space.of(heads, inputs, missing_indicators=missing_indicators)
     view = open_cache(cache)
     spec = StudySpec(view.path, encoding_in(view, encoding), repeats, metric, class_weights)
     tuning = Tuning(Path(study), spec, space, seed, sampler, prune)
@@ -151,7 +156,8 @@ class Tuning:
             "class_weights": None if weights is None else list(weights),
             "heads": list(self.space.head_types),
             "inputs": list(self.space.inputs),
-            "space": self.space.on(spec.encoder_family).digest,
+            "missing_indicators": _INDICATORS[self.space.missing_indicators],
+            "space": self.space.on(spec.encoder_family, view.clinical_values).digest,
             "takes": self.space.takes,
             "lymphofeat": __version__,
             "seed": self.seed,
@@ -171,7 +177,7 @@ class Tuning:
             StudyError: the study was made from something else, is in use, or cannot be written.
         """
         provenance, direction = self.provenance(view), METRICS[self.spec.metric].direction
-        space = self.space.on(self.spec.encoder_family)
+        space = self.space.on(self.spec.encoder_family, view.clinical_values)
         plan = None if self.path.exists() else self.spec.plan(view)
         left_out = {} if plan is None else self._left_out(plan)
         with owned(self.path), quiet_optuna():
@@ -199,9 +205,10 @@ def check_provenance(store: Store, now: Mapping[str, Any]) -> None:
     Raises:
         StudyError: on the first difference, with the way out.
     """
+    before = {"missing_indicators": _INDICATORS[True]} | store.provenance  # studies of earlier versions
     for key, (what, way) in _IDENTITY.items():
-        if key in now and store.provenance.get(key) != now[key]:
-            old, new = _shown(store.provenance.get(key)), _shown(now[key])
+        if key in now and before.get(key) != now[key]:
+            old, new = _shown(before.get(key)), _shown(now[key])
             way = way.format(old=old, version=store.provenance.get("lymphofeat"))
             raise StudyError(
                 f"{store.path} was made with another {what} ({old}, now {new}); {way}, "

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from ..estimates.bootstrap import Resampled
 from ..estimates.scores import ClassWeights, Interval, bootstrap
+from ..heads.drawn_values import indicator_of, values_of
 from ..metric import METRICS
 from ..scoring.score import TrialScores, decide, weighs_equally
 from ..scoring.threshold import one_standard_error_threshold, prevalence_threshold
-from .space import HEAD_TYPE, build_head, drawn_encodings
+from .space import HEAD_TYPE, build_head, drawn_encodings, own_params
 
 if TYPE_CHECKING:
     from ..heads.base import Head
@@ -57,6 +58,16 @@ class TrialSummary:
     def encodings(self) -> tuple[str, ...]:
         """Of a study on several encodings, those that its head is given; else empty."""
         return drawn_encodings(self.params)
+
+    @property
+    def clinical_values(self) -> tuple[str, ...]:
+        """The declared clinical columns that its head is given, as `Cache.clinical_values` names them."""
+        return () if self.inputs == "image" else values_of(own_params(self.params))
+
+    @property
+    def missing_indicator(self) -> bool:
+        """Whether its head may use that a clinical value is missing."""
+        return self.inputs != "image" and indicator_of(own_params(self.params))
 
     def head(self) -> "Head":
         """Its head, not fitted."""

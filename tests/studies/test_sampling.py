@@ -26,8 +26,10 @@ def liking(proposal: Proposal) -> float:
     return 1.0 if proposal.params["lda.inputs"] == "image" else 0.5
 
 
-def searched(sampler: str, batches: int, seed: int = 0, heads: tuple[str, ...] = HEADS) -> list[Proposal]:
-    proposals = Proposals(Space.of(heads), "maximize", sampler, seed)
+def searched(
+    sampler: str, batches: int, seed: int = 0, heads: tuple[str, ...] = HEADS, space: Space | None = None
+) -> list[Proposal]:
+    proposals = Proposals(space or Space.of(heads), "maximize", sampler, seed)
     seen: list[Proposal] = []
     for _ in range(batches):
         batch = proposals.next_batch()
@@ -53,6 +55,21 @@ def test_a_batch_is_a_function_of_the_seed_and_what_was_told(sampler: str) -> No
         == [p.params for p in other[:n_first]]
     )
     assert [p.params for p in whole[n_first:]] != [p.params for p in other[n_first:]]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+def test_the_rule_for_missing_values_changes_no_other_parameter(sampler: str) -> None:
+    """So that the trials of a seed are those of versions in which heads were always told what is missing."""
+    heads = (*HEADS, "late", "attention")
+    told = searched(sampler, 12, space=Space.of(heads, missing_indicators=True))
+    without = searched(sampler, 12, space=Space.of(heads))
+    rule = {"missing_indicator": False}
+    for one, other in zip(told, without, strict=True):
+        added = dict(other.params.items() - one.params.items())
+        assert one.params == {name: value for name, value in other.params.items() if name not in added}
+        assert {name.partition(".")[2]: value for name, value in added.items()} in ({}, rule)
+        inputs = other.params.get(f"{other.params['family']}.inputs", "both")
+        assert bool(added) == (inputs != "image")
 
 
 def test_the_estimator_learns_what_is_good() -> None:

@@ -98,3 +98,43 @@ def test_cost_and_head_type_of_a_trial() -> None:
 def test_what_is_no_trial_gets_a_sentence(params: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         build_head(params)
+
+
+def test_declared_columns_are_a_choice_of_at_most_six() -> None:
+    declared = ("haemoglobin", "log ldh", "cd5", "platelets", "lineage")
+    space = Space.of(["logistic"]).on("frozen", declared)
+    choices = {
+        str(point["logistic.clinical_values"])
+        for point in space.default_params()
+        if point["logistic.inputs"] == "clinical"
+    }
+    built_in = "age, sex, count"
+    assert choices == {
+        built_in,
+        ", ".join((built_in, *declared)),
+        *(f"{built_in}, {one}" for one in declared[:4]),
+    }
+    both = [point for point in space.default_params() if point["logistic.inputs"] == "both"]
+    assert {str(point["logistic.clinical_values"]) for point in both} == {", ".join((built_in, *declared))}
+    images = [point for point in space.default_params() if point["logistic.inputs"] == "image"]
+    assert not any("clinical_values" in name or "missing" in name for point in images for name in point)
+    assert space.digest != Space.of(["logistic"]).on("frozen").digest
+
+
+def test_a_point_says_what_its_head_sees_of_the_clinical_values() -> None:
+    space = Space.of(["late"]).on("frozen", ("haemoglobin", "log ldh"))
+    (point, *_) = space.default_params()
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    trial.enqueue_trial(point)
+    asked = trial.ask()
+    space.suggest(asked)
+    assert asked.params == point
+    design = build_head(asked.params).get_params()["clinical"].design
+    assert (design.clinical_values, design.missing_indicator) == (("haemoglobin", "log ldh"), False)
+    before = {
+        name: value
+        for name, value in point.items()
+        if "clinical_values" not in name and "missing" not in name
+    }
+    design = build_head(before).get_params()["clinical"].design
+    assert (design.clinical_values, design.missing_indicator) == ((), True)  # as all heads were

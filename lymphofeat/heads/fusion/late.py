@@ -124,4 +124,5 @@ HEAD_TYPE = HeadType(
     ),
     inputs=("both",),
     weighs_encodings=True,
+    declared_values=True,
 )

@@ -165,4 +165,5 @@ HEAD_TYPE = HeadType(
     ),
     inputs=("both",),
     weighs_encodings=True,
+    declared_values=True,
 )  # fmt: skip

@@ -67,4 +67,5 @@ HEAD_TYPE = HeadType(
     inputs=("both",),
     check=lambda clinical, y: inner_folds(clinical, y, INNER_FOLDS, 0),
     weighs_encodings=True,
+    declared_values=True,
 )

@@ -87,4 +87,5 @@ HEAD_TYPE = HeadType(
     build=AdditiveAttention,
     default_params=(FIRST,),
     inputs=INPUTS,
+    declared_values=True,
 )

@@ -168,4 +168,5 @@ HEAD_TYPE = HeadType(
     build=build,
     default_params=({"gated": True, **FIRST},),
     inputs=INPUTS,
+    declared_values=True,
 )

@@ -75,4 +75,5 @@ HEAD_TYPE = HeadType(
     build=DeepSets,
     default_params=(FIRST,),
     inputs=INPUTS,
+    declared_values=True,
 )

@@ -17,8 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 from ...cache.bags import Bags
 from ...cohort.clinical import person_numbers
 from ..base import FitCache, HeadMixin, Split
-from ..checks import check_both_classes, check_params, is_above, is_whole
-from ..clinical import ClinicalFeatures
+from ..checks import Legal, check_both_classes, check_params, is_above, is_whole
+from ..clinical import ClinicalFeatures, clinical_constraints
 from ..registry import TrialLike
 from .batched import Model, Schedule, predict, train_models
 from .instances import MOST_AXES, Coordinates, coordinates_of, coordinates_of_splits
@@ -66,6 +66,7 @@ class NeuralHead(HeadMixin, BaseEstimator):  # type: ignore[misc]
         dtype: "float32", or "bfloat16": matrices are multiplied in bfloat16 and summed in float32; parameters stay
             float32.
         random_state: seed.
+        clinical_values, missing_indicator: as of `ClinicalFeatures`.
 
     Attributes:
         coordinates_: the fitted `Coordinates` of the instances.
@@ -73,6 +74,10 @@ class NeuralHead(HeadMixin, BaseEstimator):  # type: ignore[misc]
         parameters_: (members, P) float32 tensor.
         classes_: (2,) the labels 0 and 1.
     """
+
+    # Of heads stored before there were these arguments: no declared columns, and always the indicators.
+    clinical_values: Sequence[str] = ()
+    missing_indicator: bool = True
 
     def __init__(
         self,
@@ -92,6 +97,8 @@ class NeuralHead(HeadMixin, BaseEstimator):  # type: ignore[misc]
         class_weight: str | None = None,
         dtype: str = "float32",
         random_state: int = 0,
+        clinical_values: Sequence[str] = (),
+        missing_indicator: bool = False,
     ) -> None:
         self.inputs = inputs
         self.pca = pca
@@ -108,6 +115,8 @@ class NeuralHead(HeadMixin, BaseEstimator):  # type: ignore[misc]
         self.class_weight = class_weight
         self.dtype = dtype
         self.random_state = random_state
+        self.clinical_values = clinical_values
+        self.missing_indicator = missing_indicator
 
     @abstractmethod
     def _network(self) -> Network:
@@ -209,7 +218,10 @@ class NeuralHead(HeadMixin, BaseEstimator):  # type: ignore[misc]
     def _clinical_pipeline(self, clinical: pd.DataFrame) -> Any:
         if self.inputs == "image":
             return None
-        return make_pipeline(ClinicalFeatures(), StandardScaler()).fit(clinical)
+        features = ClinicalFeatures(
+            clinical_values=self.clinical_values, missing_indicator=self.missing_indicator
+        )
+        return make_pipeline(features, StandardScaler()).fit(clinical)
 
     def _layout(self, data: BagTensors) -> Layout:
         return Layout(self._network().weights(data.rows.shape[1], data.clinical.shape[1]))
@@ -227,7 +239,7 @@ class NeuralHead(HeadMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def _check_params(self) -> None:
-        legal: dict[str, tuple[bool, str]] = {
+        legal: Legal = clinical_constraints(self) | {
             "inputs": (self.inputs in INPUTS, "'image' or 'both'"),
             "pca": (
                 self.pca is None or (is_whole(self.pca) and self.pca <= MOST_AXES),

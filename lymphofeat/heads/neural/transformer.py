@@ -139,4 +139,5 @@ HEAD_TYPE = HeadType(
     build=InstanceTransformer,
     default_params=({**FIRST, "instance_dropout": 0.75, "epochs": 15},),
     inputs=INPUTS,
+    declared_values=True,
 )
