@@ -243,9 +243,8 @@ def rebuild(record: EncoderRecord, content: bytes | None, path: Path, device: to
     """
     if record.kind == ELSEWHERE:
         raise BundleError(
-            f"{path.parents[1]} takes several encodings, and one of them was computed by another toolkit "
-            f"({record.backbone}), so it cannot be computed from images here; give the features of all as bags from "
-            "Python (docs/import.md)."
+            f"{path.parents[1]} does not hold the encoder {record.backbone}, which is another toolkit's; give features "
+            "by it instead of images (docs/import.md)."
         )
     if record.kind == "colour":
         return ColourStatistics(record.crop)

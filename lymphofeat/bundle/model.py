@@ -187,11 +187,21 @@ class Bundle:
 
     @property
     def takes_features(self) -> bool:
-        """Whether its features are another toolkit's, so that new patients come as features, not as images."""
-        return not self.seen and any(record.kind == ELSEWHERE for record in self.encoders)
+        """Whether features of another toolkit are among its own, so that new patients come as features, not images."""
+        return any(record.kind == ELSEWHERE for record in self.encoders)
 
     def new_features(self, source: Path, clinical: Path | None, progress: Progress) -> NewFeatures:
-        """New patients by files of features; see `read_new_features`."""
+        """New patients by files of features; see `read_new_features`.
+
+        Raises:
+            InputError: as there; or the bundle takes several encodings, which one source does not hold.
+        """
+        if self.seen or self.n_fits > 1:
+            names = ", ".join(dict.fromkeys(record.backbone for record in self.encoders))
+            raise InputError(
+                f"{self.files.root} takes several encodings ({names}), some by another toolkit, and files of features "
+                "hold one; give them as bags from Python: load_bundle(…).predict(bags, table)."
+            )
         return read_new_features(source, clinical, self.encoders[0], progress)
 
     def predict_features(self, new: NewFeatures) -> pd.DataFrame:

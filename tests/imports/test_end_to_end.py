@@ -6,8 +6,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
-from lymphofeat import export, import_features, load_bundle, submit, tune
+from lymphofeat import export, import_features, load_bundle, open_cache, submit, tune
+from lymphofeat.cache.bags import JoinedBags
+from lymphofeat.errors import BundleError, InputError
 
 from ..helpers.commands import Run, runner
 from ..helpers.elsewhere import (
@@ -130,6 +133,30 @@ def test_every_kind_of_source_is_tuned_submitted_and_exported(
     if source in (csv, anndata, arrays, clam):  # the very numbers that were imported
         for patient, row in test.items():
             assert again.loc[patient, "probability"] == pytest.approx(written.probabilities[row], abs=1e-6)
+
+
+def test_several_imported_encodings_are_given_as_bags(tmp_path: Path) -> None:
+    cache, study = tmp_path / "c.h5", tmp_path / "s.db"
+    for encoder, seed in (("uni_v1", 0), ("conch", 1)):
+        given = Elsewhere(
+            GIVEN.labels, {k: (who, rows + seed) for k, (who, rows) in GIVEN.slides.items()}, GIVEN.places
+        )
+        folder = write_trident(tmp_path, given, encoder)
+        import_features(folder, cache, slides=slide_table(tmp_path / "s.csv", GIVEN),
+                        patients=plain_table(tmp_path / "t.csv", GIVEN), n_folds=3)  # fmt: skip
+    found = tune(cache, study, n_trials=8, heads=["logistic"], inputs=["image"])
+    number = next(n for n in found.trials.index if len(found.trial(n).encodings) == 2)
+    export(cache, study, tmp_path / "model", trial=number)
+    bundle = load_bundle(tmp_path / "model")
+    with pytest.raises(
+        InputError, match=r"takes several encodings \(conch, uni_v1\), some by another toolkit"
+    ):
+        bundle.predict(tmp_path / "features_conch")
+    with pytest.raises(BundleError, match="does not hold the encoder conch, which is another toolkit's"):
+        bundle.encoder(0, torch.device("cpu"))
+    opened = open_cache(cache)
+    bags = JoinedBags({name: opened.bags(name) for name in ("conch", "uni_v1")})
+    assert len(bundle.predict([bags])) == len(GIVEN.labels)
 
 
 def rows_of(given: Elsewhere, path: Path) -> Path:
