@@ -31,7 +31,7 @@ def answered(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     head, mark, tail = text.partition("# QUESTION: which of")
     assert mark
-    question, _, sections = tail.partition("\n")
+    _, _, sections = tail.partition("\n")
     path.write_text(head + "\n" + re.sub(r"(?m)^# ?(?=\[|\w+ = )", "", sections), encoding="utf-8")
 
 

@@ -71,7 +71,7 @@ class NewPatients:
 def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, images: bool) -> NewPatients:
     """List the patients of `folder` and read their values.
 
-    A folder with the parts of a cohort (docs/cohort.md) is read as one, tables and all. Any other holds the images in
+    A folder with the parts and tables of a cohort (docs/cohort.md) is read as one. Any other holds the images in
     one of a cohort's layouts (a folder per patient, named by the ID; names by a pattern; a table of files), and the
     values come from `clinical`. Names, words and ages are those of the training cohort (`cohort.ages`); a
     `lymphofeat.toml` in the folder goes first, and may set another reference date.
@@ -93,7 +93,12 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
     layout = layout_of(folder, reading.layout)
     ages = _rule(layout, reading)
     parts = [folder / name for name in (layout.folders.train, layout.folders.test) if name]
-    if any(part != folder and part.is_dir() for part in parts):
+    inside = [part for part in parts if part != folder and part.is_dir()]
+    has_tables = any(table_file(folder / name)[0].is_file() for _, name in layout.tables if name)
+    by_table = clinical is not None or inside == [folder / layout.folders.train]
+    if len(inside) == 1 and by_table and not has_tables:
+        folder = inside[0]  # images arranged as in training; their values are in `clinical`
+    elif inside:
         return _of_cohort(folder, clinical, layout, ages)
     own_table = layout.tables.clinical if (folder / LAYOUT_FILE).is_file() else ""
     if clinical is None and own_table and (folder / own_table).is_file():
