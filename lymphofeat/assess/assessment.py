@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,8 @@ class Assessment:
             None without one.
         tables: by name, in the order they are shown; columns are described where each is made.
         notes: what is lacking and why.
+        search: what was repeated inside the outer folds: trials, heads, inputs, missing_indicators, repeats, seeds,
+            seed, select (the rule) and cohort (a digest); empty where that is not known.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Assessment:
     simplest_head_type: OneStandardError | None
     tables: Mapping[str, pd.DataFrame]
     notes: tuple[str, ...] = field(default=())
+    search: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (

@@ -1,8 +1,9 @@
 """`evaluate`: a pipeline by nested cross-validation, its control experiments, and the tuned score not to be quoted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from ..nested.result import Nested
 from ..progress import Progress, Silent
 from ..storage.journal import open_ledger
 from ..storage.paths import AnyPath
+from ..studies.selection import DEFAULT
 from ..studies.space import Space
 from ..studies.study import check_arguments, encoding_in
 from ..studies.summary import StudySummary
@@ -55,6 +57,22 @@ class EvaluationPlan:
         """Searches inside outer folds; the one on all folds comes on top."""
         folds = sum(len(folds_of(self.cache, run.repeat)) for run in self.runs)
         return (1 + len(self.controls)) * folds + self.permute * len(folds_of(self.cache, 0))
+
+    @property
+    def search(self) -> dict[str, Any]:
+        """What is repeated inside the outer folds, as JSON values; see `Assessment.search`."""
+        space = self.main.space
+        return {
+            "trials": self.main.trials,
+            "heads": list(space.head_types),
+            "inputs": list(space.inputs),
+            "missing_indicators": space.missing_indicators,
+            "repeats": len({run.repeat for run in self.runs}),
+            "seeds": len({run.seed for run in self.runs}),
+            "seed": self.runs[0].seed,
+            "select": DEFAULT,
+            "cohort": self.cache.fingerprint,
+        }
 
     @property
     def sentence(self) -> str:
@@ -215,6 +233,7 @@ def carry_out(
     assessment = assess(
         main, others, plan.cache.patients, SelectedModels.of(selected, on_one_scale), notes=plan.notes
     )
+    assessment = replace(assessment, search=plan.search)
     if permutation is not None:
         assessment = assessment.with_table("permutation", _table(permutation), _sentence(permutation))
     return Evaluation(main, others, selected, permutation, assessment)

@@ -1,6 +1,7 @@
 """The scores of a nested evaluation, from the `evaluate.json` that `lymphofeat evaluate` writes."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class Reported:
         n, n_malignant: patients.
         n_folds, n_runs: outer folds of a run, and runs.
         scores: (metric, interval) each; NaN where it is not known.
+        search: what was repeated inside the folds; see `assess.Assessment.search`.
     """
 
     path: Path
@@ -34,16 +36,34 @@ class Reported:
     n_folds: int
     n_runs: int
     scores: tuple[tuple[str, Interval], ...]
+    search: Mapping[str, Any]
 
-    def check(self, study: StudySummary) -> None:
-        """Compare with the study that is exported.
+    def check(self, study: StudySummary, rule: str) -> None:
+        """Compare with the study that is exported, and with the rule that selected its heads.
+
+        The number of trials may differ, since a search is repeated in every fold; `markdown` says it.
 
         Raises:
-            InputError: it is of other encodings, another metric, or other patients.
+            InputError: it is of other encodings, heads or inputs, another metric, rule or cohort, or does not say so.
         """
+        if not self.search:
+            raise InputError(
+                f"{self.path} does not say which search it evaluates, since an earlier version wrote it; give the same "
+                "`lymphofeat evaluate` command again: finished folds are kept, and it takes a moment."
+            )
         malignant = int(study.best.y.sum())
         for what, own, other in (
             ("encodings", self.encoding, study.encoding),
+            (
+                "heads",
+                *(", ".join(sorted(names)) for names in (self.search["heads"], study.provenance["heads"])),
+            ),
+            ("inputs", *(", ".join(names) for names in (self.search["inputs"], study.provenance["inputs"]))),
+            (
+                "patients, labels, values and folds",
+                *_short(self.search["cohort"], study.provenance["fingerprint"]),
+            ),
+            ("rule of selection", str(self.search["select"]), rule),
             ("metric", self.metric, study.metric),
             ("number of patients", self.n, study.n_patients),
             ("number of malignant patients", self.n_malignant, malignant),
@@ -51,7 +71,7 @@ class Reported:
             if own != other:
                 raise InputError(
                     f"{self.path} evaluates another pipeline than {study.path}: its {what}: "
-                    f"{own}, the study's: {other}; give the evaluation of this study's encodings and metric."
+                    f"{own}, the model's: {other}; give the evaluation of this model, or leave it out."
                 )
 
     def lines(self) -> list[str]:
@@ -71,10 +91,18 @@ class Reported:
         runs = "" if self.n_runs == 1 else f" × {self.n_runs} runs"
         return "\n".join(lines) + (
             f"\n\nNested cross-validation of the pipeline ({self.pipeline}, encodings {self.encoding}) on {self.n} "
-            f"patients ({self.n_malignant} malignant), {self.n_folds} folds{runs}: the whole search was repeated "
-            "without the patients that it is scored on. These scores describe the procedure that "
-            "selected the heads, not these heads themselves."
+            f"patients ({self.n_malignant} malignant), {self.n_folds} folds{runs}: the whole search of "
+            f"{self.search['trials']} trials was repeated without the patients that it is scored on. These scores "
+            "describe the procedure that selected the heads, not these heads themselves."
         )
+
+
+_SEARCH = ("trials", "heads", "inputs", "select", "cohort")
+
+
+def _short(*digests: str) -> tuple[str, ...]:
+    """Digests as people compare them."""
+    return tuple(digest[:8] for digest in digests)
 
 
 def read_evaluation(path: Path) -> Reported:
@@ -91,7 +119,8 @@ def read_evaluation(path: Path) -> Reported:
         )
         n, malignant, folds, runs = (int(raw[key]) for key in ("patients", "malignant", "folds", "runs"))
         pipeline, encoding, metric = (str(raw[key]) for key in ("pipeline", "encoding", "metric"))
-        return Reported(path, pipeline, encoding, metric, n, malignant, folds, runs, scores)
+        search = {key: raw["search"][key] for key in _SEARCH} if raw.get("search") else {}
+        return Reported(path, pipeline, encoding, metric, n, malignant, folds, runs, scores, search)
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}); give the evaluate.json that `lymphofeat evaluate` wrote."

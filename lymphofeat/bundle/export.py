@@ -13,6 +13,7 @@ from ..nested.result import Nested
 from ..progress import Progress, Silent
 from ..scoring.plan import labels_of
 from ..storage.paths import AnyPath
+from ..studies.selection import DEFAULT
 from ..studies.summary import load_study
 from .card import Evidence
 from .encoders import EncoderRecord, WhereWeights
@@ -156,7 +157,7 @@ def export_bundle(
             ensemble=options.ensemble,
             tell=progress.note,
         )
-        evidence = _evidence(cache, model, nested, evaluation)
+        evidence = _evidence(cache, model, nested, evaluation, _rule_of(options))
         writer = BundleWriter(cache, model, _needed(fits, model), options, evidence, folder)
         encoders, seen = writer.encoders()
         writer.write(members, encoders, seen)
@@ -187,7 +188,18 @@ def _check(options: ExportOptions) -> None:
         )
 
 
-def _evidence(cache: Cache, model: FinalModel, nested: Nested | None, evaluation: Path | None) -> Evidence:
+def _rule_of(options: ExportOptions) -> str:
+    """How the heads are selected, in a word."""
+    if options.trial is not None:
+        return f"trial {options.trial}"
+    if options.ensemble is not None:
+        return f"an ensemble of {options.ensemble}"
+    return options.select or DEFAULT
+
+
+def _evidence(
+    cache: Cache, model: FinalModel, nested: Nested | None, evaluation: Path | None, rule: str
+) -> Evidence:
     """Predictions of patients by models that did not see them: what scores, sets and calibration rest on.
 
     Raises:
@@ -197,7 +209,7 @@ def _evidence(cache: Cache, model: FinalModel, nested: Nested | None, evaluation
     ids = tuple(str(i) for i in labelled["id"])
     reported = None if evaluation is None else read_evaluation(evaluation)
     if reported is not None:
-        reported.check(model.study)
+        reported.check(model.study, rule)
     if nested is None:
         study = model.study
         return Evidence(

@@ -4,12 +4,14 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
+from .. import __version__
 from ..assess import Assessment
 from ..storage.atomic import atomic_write
 from .assess_answer import answer
@@ -78,8 +80,9 @@ def _json_text(assessment: Assessment) -> str:
 def assessment_json(assessment: Assessment) -> dict[str, Any]:
     """All of it as JSON values; null for what is not known, and for what nothing bounds.
 
-    Keys: pipeline, encoding, metric, patients, malignant, folds, runs, answer (sentences), simplest (per kind the best,
-    the simplest and the standard error), tables (per name a list of rows), notes.
+    Keys: pipeline, encoding, metric, patients, malignant, folds, runs, search (what was repeated inside the folds),
+    made (version, time), answer (sentences), simplest (per kind the best, the simplest and the standard error), tables
+    (per name a list of rows; `patients` has the predictions of each), notes.
     """
     rules = {"pipeline": assessment.simplest_pipeline, "head_type": assessment.simplest_head_type}
     return {
@@ -90,6 +93,8 @@ def assessment_json(assessment: Assessment) -> dict[str, Any]:
         "malignant": assessment.n_malignant,
         "folds": assessment.n_folds,
         "runs": assessment.n_runs,
+        "search": dict(assessment.search),
+        "made": {"lymphofeat": __version__, "at": datetime.now(UTC).isoformat(timespec="seconds")},
         "answer": answer(assessment),
         "simplest": {
             kind: {

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from lymphofeat import cli
+from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.studies import tune
@@ -76,6 +77,10 @@ def test_an_evaluation_goes_on_the_card(run, made: Path) -> None:  # type: ignor
     report = {
         "pipeline": "image + clinical", "encoding": HEAD_TYPE, "metric": "balanced_accuracy",
         "patients": 18, "malignant": 9, "folds": 3, "runs": 2,
+        "search": {
+            "trials": 4, "heads": ["logistic", "lda"], "inputs": ["clinical", "image", "both"],
+            "select": "average_log_loss", "cohort": open_cache(made / "cache/features.h5").fingerprint,
+        },
         "tables": {"metrics": [{"metric": "auc", "value": 0.71, "low": 0.6, "high": 0.8},
                                {"metric": "calibration_slope", "value": 1.2, "low": None, "high": None}]},
     }  # fmt: skip
@@ -87,8 +92,14 @@ def test_an_evaluation_goes_on_the_card(run, made: Path) -> None:  # type: ignor
     assert "3 folds × 2 runs" in card
     assert "too good" not in card
     for change, message in (
-        ({"patients": 17}, "its number of patients: 17, the study's: 18"),
+        ({"patients": 17}, "its number of patients: 17, the model's: 18"),
         ({"encoding": "colour"}, "its encodings: colour"),
+        ({"search": report["search"] | {"heads": ["lda"]}}, "its heads: lda, the model's: lda, logistic"),
+        (
+            {"search": report["search"] | {"cohort": "0" * 32}},
+            "its patients, labels, values and folds: 00000000",
+        ),
+        ({"search": {}}, "an earlier version wrote it; give the same `lymphofeat evaluate` command again"),
         ({"tables": {}}, "is not an evaluation"),
     ):
         (made / "evaluate.json").write_text(json.dumps(report | change))
@@ -96,6 +107,11 @@ def test_an_evaluation_goes_on_the_card(run, made: Path) -> None:  # type: ignor
         assert refused.code == 2
         assert message in refused.err.replace("\n", " ")
     assert run("export", "m3", "--evaluation", "nowhere.json").code == 2
+    (made / "evaluate.json").write_text(json.dumps(report))
+    other = run("export", "m3", "--evaluation", "evaluate.json", "--ensemble", "2")
+    assert "rule of selection: average_log_loss, the model's: an ensemble of 2" in other.err.replace(
+        "\n", " "
+    )
     assert not (made / "m3").exists()
 
 
