@@ -3,6 +3,10 @@
 Every resample draws as many patients of each class as there are. It is a row of integer weights, so that all resamples
 of a score are a few array operations.
 
+Where one person has several rows (`groups`), whole persons are drawn, as many as there are of those with reactive rows
+only, with malignant ones only, and with both, so that no resample lacks a class; patient i below is then a person, h
+one of the three (`persons`).
+
 Efron, *Better bootstrap confidence intervals*, JASA 82 (1987). With θ̂ the score, θ*ᵦ its resamples, Φ the normal
 distribution function and α the tail,
 
@@ -23,8 +27,9 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from ..errors import InputError
-from ._checks import Floats, Labels, share
+from ._checks import Floats, share
 from .intervals import SEEN, Interval, Unseen, widened
+from .persons import Numbers, Persons
 
 __all__ = ["Resampled", "Weighted", "bca_interval", "resample", "resample_weights"]
 
@@ -36,19 +41,21 @@ Weighted = Callable[[Floats], Floats]
 class Resampled:
     """A score on all patients, on every resample of them, and without each of them.
 
+    A patient is a person here, with all their rows.
+
     Attributes:
         value: on all patients.
-        resampled: (B,) float64; the same seed and labels draw the same resamples, so that two pipelines' scores on the
-            same patients may be subtracted.
-        jackknife: (n,) float64, without that patient; NaN for the only one of its class.
-        malignant: (n,) bool, the strata.
+        resampled: (B,) float64; the same seed, labels and groups draw the same resamples, so that two pipelines' scores
+            on the same patients may be subtracted.
+        jackknife: (m,) float64, without that patient; NaN for the only one of its stratum.
+        strata: (m,) int64, see `Persons.strata`.
         beyond: what a sample without any error, or without any success, cannot see (`intervals`).
     """
 
     value: float
     resampled: Floats
     jackknife: Floats
-    malignant: Labels
+    strata: Numbers
     beyond: Unseen = SEEN
 
     def __sub__(self, other: "Resampled") -> "Resampled":
@@ -59,7 +66,7 @@ class Resampled:
                 self.value - other.value,
                 self.resampled - other.resampled,
                 self.jackknife - other.jackknife,
-                self.malignant,
+                self.strata,
                 beyond,
             )
 
@@ -67,8 +74,10 @@ class Resampled:
     def acceleration(self) -> float:
         """a above; 0 where the score does not change with any patient, or jumps to infinity without one."""
         cubes = squares = 0.0
-        for members in (self.malignant, ~self.malignant):
-            left_out = self.jackknife[members]
+        for stratum in (1, 0, 2):
+            left_out = self.jackknife[self.strata == stratum]
+            if not len(left_out):
+                continue
             if np.isfinite(left_out).all():
                 influence = (len(left_out) - 1) * (left_out.mean() - left_out)
                 cubes += float((influence**3).sum()) / len(left_out) ** 3
@@ -114,51 +123,70 @@ class Resampled:
         return float(np.quantile(self.resampled, level, method=method))  # type: ignore[call-overload]
 
 
-def resample(statistic: Weighted, y: ArrayLike, *, n_resamples: int = 2000, seed: int = 0) -> Resampled:
+def resample(
+    statistic: Weighted,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> Resampled:
     """The score on all patients, on stratified resamples and without each patient.
 
     Args:
-        statistic: the score as a function of patients' weights, as `metrics.statistic` makes it.
+        statistic: the score as a function of the rows' weights, as `metrics.statistic` makes it.
         y: (n,) labels 0 and 1, both present.
+        groups: (n,) equal where two rows are of one person; None: every row is a patient of their own.
         n_resamples: at least 1.
         seed: of the resamples.
 
     Raises:
-        InputError: one class only, or no resamples.
+        InputError: one class only, no resamples, or another number of groups.
     """
     malignant = np.asarray(y) == 1
     if malignant.all() or not malignant.any():
         raise InputError("A score needs patients of both classes; here all have the same label.")
     if n_resamples < 1:
         raise InputError(f"The bootstrap needs at least 1 resample, not {n_resamples}.")
-    sizes = np.where(malignant, malignant.sum(), (~malignant).sum())
-    jackknife = np.full(len(malignant), np.nan)
+    persons = Persons.behind(y, groups)
+    sizes = np.bincount(persons.strata, minlength=3)[persons.strata]
+    jackknife = np.full(len(persons), np.nan)
     replaceable = np.flatnonzero(sizes > 1)
     if len(replaceable):
-        jackknife[replaceable] = statistic(1 - np.eye(len(malignant))[replaceable])
+        jackknife[replaceable] = statistic(persons.without(replaceable))
     value = float(statistic(np.ones((1, len(malignant))))[0])
-    return Resampled(value, statistic(resample_weights(y, n_resamples, seed)), jackknife, malignant)
+    resampled = statistic(_weights(persons, n_resamples, seed))
+    return Resampled(value, resampled, jackknife, persons.strata)
 
 
-def resample_weights(y: ArrayLike, n_resamples: int, seed: int) -> Floats:
-    """(n_resamples, n) float64: how often each resample drew each patient, within the classes of y.
+def resample_weights(y: ArrayLike, n_resamples: int, seed: int, groups: ArrayLike | None = None) -> Floats:
+    """(n_resamples, n) float64: how often each resample drew each row, whole persons within their strata.
 
     The same arguments give the same resamples, here and in `resample`.
     """
-    labels = np.asarray(y) == 1
+    return _weights(Persons.behind(y, groups), n_resamples, seed)
+
+
+def _weights(persons: Persons, n_resamples: int, seed: int) -> Floats:
     rng = np.random.default_rng(seed)
-    weights = np.empty((n_resamples, len(labels)))
-    for members in (np.flatnonzero(~labels), np.flatnonzero(labels)):
+    weights = np.empty((n_resamples, len(persons)))
+    for members in persons.by_stratum():
         size = len(members)
         drawn = rng.integers(size, size=(n_resamples, size))
         drawn += np.arange(n_resamples)[:, None] * size  # one range of numbers per resample: a single count
         counts = np.bincount(drawn.ravel(), minlength=n_resamples * size)
         weights[:, members] = counts.reshape(n_resamples, size)
-    return weights
+    return persons.rows_of(weights)
 
 
 def bca_interval(
-    statistic: Weighted, y: ArrayLike, *, n_resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+    statistic: Weighted,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> Interval:
     """The score with its stratified BCa interval; arguments and errors as of `resample`."""
-    return resample(statistic, y, n_resamples=n_resamples, seed=seed).interval(confidence)
+    return resample(statistic, y, groups=groups, n_resamples=n_resamples, seed=seed).interval(confidence)

@@ -20,6 +20,7 @@ from ._checks import Floats, Labels, labels_and_probabilities, share
 from ._logistic import fit_logistic, log_odds
 from .bootstrap import Weighted, resample_weights
 from .exact import errors_unseen
+from .persons import Persons
 from .scores import Interval
 
 __all__ = [
@@ -69,6 +70,7 @@ def calibration_error_interval(
     p: ArrayLike,
     *,
     n_bins: int = N_BINS,
+    groups: ArrayLike | None = None,
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
@@ -79,22 +81,30 @@ def calibration_error_interval(
         y: (n,) labels 0 and 1, both present.
         p: (n,) probabilities of label 1.
         n_bins: at most as many bins.
+        groups: as of `bootstrap.resample`.
         confidence, n_resamples, seed: of the stratified bootstrap.
     """
     labels, probabilities = labels_and_probabilities(y, p)
     share("confidence of an interval", confidence)
     excess = _excess(labels, probabilities, n_bins)
     here = excess.mean(axis=0)
-    away = resample_weights(labels, n_resamples, seed) @ excess / len(labels) - here
+    weights = resample_weights(labels, n_resamples, seed, groups)
+    away = weights @ excess / weights.sum(axis=1, keepdims=True) - here
     reach = float(np.quantile(np.abs(away).sum(axis=1), confidence))
     error = float(np.abs(here).sum())
     if reach == 0:  # probabilities 0 and 1 that were all right, or all wrong: no resample differs
-        reach = errors_unseen(len(labels), confidence)
+        reach = errors_unseen(len(Persons.behind(labels, groups)), confidence)
     return Interval(error, max(0.0, error - reach), min(1.0, error + reach))
 
 
 def error_if_calibrated(
-    p: ArrayLike, *, n_bins: int = N_BINS, n_drawn: int = 2000, confidence: float = 0.95, seed: int = 0
+    p: ArrayLike,
+    *,
+    n_bins: int = N_BINS,
+    groups: ArrayLike | None = None,
+    n_drawn: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> Interval:
     """The expected calibration error that perfect probabilities would show: its mean and central range.
 
@@ -103,6 +113,8 @@ def error_if_calibrated(
     Args:
         p: (n,) probabilities.
         n_bins: as given to `calibration_error`.
+        groups: (n,) equal where two rows are of one person, whose labels are then drawn together: with the same p all
+            are the same.
         n_drawn: sets of labels drawn.
         confidence: share of them inside the range.
         seed: of the resampling.
@@ -110,7 +122,9 @@ def error_if_calibrated(
     _, probabilities = labels_and_probabilities(np.zeros(len(np.asarray(p))), p)
     tail = (1 - share("confidence of a range", confidence)) / 2
     bins = bins_of(probabilities, n_bins)
-    drawn = np.random.default_rng(seed).random((n_drawn, len(probabilities))) < probabilities
+    persons = Persons.behind(np.zeros(len(probabilities)), groups)
+    uniform = np.random.default_rng(seed).random((n_drawn, len(persons)))
+    drawn = persons.rows_of(uniform) < probabilities
     excess = (drawn - probabilities) @ np.eye(bins.max() + 1)[bins]
     errors = np.abs(excess).sum(axis=1) / len(probabilities)
     low, high = np.quantile(errors, [tail, 1 - tail])

@@ -2,29 +2,69 @@
 
 Clopper & Pearson, *The use of confidence or fiducial limits illustrated in the case of the binomial*, Biometrika 26
 (1934): the bounds are quantiles of beta distributions. Their coverage is at least the stated one.
+
+Where one person has several cases, these say less than as many persons do. The bounds are then those of n* cases, n*
+the number of independent ones with the same variance, corrected for its degrees of freedom (Korn & Graubard,
+*Confidence intervals for proportions with small expected number of positive counts estimated from survey data*, Survey
+Methodology 24, 1998):
+
+    n* = min(n, p (1 − p) / v (t_{n−1} / t_{m−1})²),   v = m / (m − 1) Σᵢ (kᵢ − p nᵢ)² / n²
+
+with kᵢ of nᵢ cases of person i of m, t the quantiles of the t distribution; m where p is 0 or 1.
 """
 
 import numpy as np
 
 from ..errors import InputError
-from ._checks import share
+from ._checks import Floats, Labels, share
 from .intervals import Interval, unseen, widened
+from .persons import Numbers, Persons
 
 __all__ = [
     "errors_unseen",
     "flawless_auc",
     "flawless_balanced_accuracy",
     "lower_bound",
+    "mean_share_interval",
     "share_interval",
+    "share_interval_by_person",
     "upper_bound",
 ]
 
 
 def share_interval(k: int, n: int, confidence: float = 0.95) -> Interval:
     """k/n with its Clopper–Pearson interval; of no cases, NaN between 0 and 1."""
-    tail = (1 + share("confidence of an interval", confidence)) / 2
-    value = k / n if n else float("nan")
-    return Interval(value, lower_bound(k, n, tail), upper_bound(k, n, tail))
+    _counted(k, n)
+    return _clopper_pearson(k / n if n else float("nan"), k, n, confidence)
+
+
+def share_interval_by_person(right: Labels, groups: Numbers | None, confidence: float = 0.95) -> Interval:
+    """The share of cases that are right, with its interval by person; that of `share_interval` where none repeats.
+
+    Args:
+        right: (n,) bool.
+        groups: (n,) equal where two cases are of one person; None: all are different ones.
+        confidence: coverage of the interval, in (0, 1).
+    """
+    return mean_share_interval(right[:, None], groups, confidence)
+
+
+def mean_share_interval(right: Labels, groups: Numbers | None, confidence: float = 0.95) -> Interval:
+    """The mean share over several runs, with the exact bounds of the rounded mean count.
+
+    Args:
+        right: (n, runs) bool.
+        groups, confidence: as of `share_interval_by_person`.
+    """
+    n = len(right)
+    k = round(float(right.sum(axis=0).mean()))
+    persons = Persons.behind(np.zeros(n), groups)
+    if not persons.repeat:
+        found = share_interval(k, n, confidence)
+    else:
+        effective = _independent_cases(right.mean(axis=1), persons, confidence)
+        found = _clopper_pearson(k / n, k / n * effective, effective, confidence)
+    return found if right.shape[1] == 1 else found._replace(value=float(right.mean()))
 
 
 def lower_bound(k: int, n: int, confidence: float) -> float:
@@ -39,7 +79,31 @@ def upper_bound(k: int, n: int, confidence: float) -> float:
     return _beta_quantile(confidence, k + 1, n - k) if k < n else 1.0
 
 
-def _beta_quantile(probability: float, a: int, b: int) -> float:
+def _clopper_pearson(value: float, k: float, n: float, confidence: float) -> Interval:
+    tail = (1 + share("confidence of an interval", confidence)) / 2
+    low = _beta_quantile(1 - tail, k, n - k + 1) if k > 0 else 0.0
+    high = _beta_quantile(tail, k + 1, n - k) if k < n else 1.0
+    return Interval(value, low, high)
+
+
+def _independent_cases(right: Floats, persons: Persons, confidence: float) -> float:
+    """n* above; `right` is (n,) in [0, 1], the cases' mean over the runs."""
+    from scipy.stats import t
+
+    n, m = len(right), len(persons)
+    share_right = float(right.mean())
+    away = persons.totals(right - share_right)
+    variance = float((away**2).sum()) * m / max(m - 1, 1) / n**2
+    if not 0 < share_right < 1 or m == 1:
+        return float(m)
+    if variance == 0:
+        return float(n)
+    level = (1 + confidence) / 2
+    lost = float(t.ppf(level, n - 1) / t.ppf(level, m - 1)) ** 2
+    return min(float(n), max(1.0, share_right * (1 - share_right) / variance * lost))
+
+
+def _beta_quantile(probability: float, a: float, b: float) -> float:
     from scipy.stats import beta  # a second or more to import, and most scores need no exact bound
 
     return float(beta.ppf(probability, a, b))

@@ -10,7 +10,8 @@ worse pipeline could do by chance: with `tail` the probability that the interval
     Brier score 0        no patient of n errs at all, though a share q of patients does: (1 − q)^n. The score is at most
                          q, and q > 1 − tail^(1/n) is shown to be wrong.
 
-Average precision and log loss have no such bound; they are not known there (NaN).
+Average precision and log loss have no such bound; they are not known there (NaN). Where one person has several rows,
+n₀, n₁ and n count persons, each once (`persons.Persons.of_class`); λ are the shares of the rows' weight.
 """
 
 from math import isnan
@@ -53,6 +54,7 @@ def unseen(
     n_reactive: int,
     n_malignant: int,
     class_weights: tuple[float, float] | None = None,
+    persons: tuple[int, int] | None = None,
 ) -> Unseen:
     """What a score of that many patients cannot see: nothing, unless it is 0 or 1.
 
@@ -61,11 +63,13 @@ def unseen(
         value: on all patients.
         n_reactive, n_malignant: at least 1 each.
         class_weights: see `scores.balanced_accuracy_score`.
+        persons: how many persons the reactive and the malignant rows are of, each person counted once; None: as many.
     """
     if _FLAWLESS < value < 1 - _FLAWLESS or value > 1 + _FLAWLESS:
         return SEEN
-    sizes = n_reactive, n_malignant
-    weights = [n * w for n, w in zip(sizes, class_weights or (1 / n_reactive, 1 / n_malignant), strict=True)]
+    rows = n_reactive, n_malignant
+    sizes = [max(n, 1) for n in (rows if persons is None else persons)]  # 0: the one person has rows of both
+    weights = [n * w for n, w in zip(rows, class_weights or (1 / n_reactive, 1 / n_malignant), strict=True)]
     exponent = {
         "auc": 1 / min(sizes),
         "balanced_accuracy": max(w / sum(weights) / n for w, n in zip(weights, sizes, strict=True)),

@@ -3,7 +3,7 @@
 Each metric is a function of patients' weights, so that bootstrap and jackknife are a few array operations. The
 intervals are stratified BCa (`bootstrap`), those of sensitivity and specificity Clopper–Pearson (`exact`), that of the
 calibration error its own (`calibration`). They hold for the
-classes' shares of these patients.
+classes' shares of these patients. Where one person has several rows (`groups`), persons are resampled and counted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,8 @@ from .calibration import (
     calibration_intercept,
     calibration_slope,
 )
-from .exact import share_interval
+from .exact import share_interval_by_person
+from .persons import Persons, taken
 from .scores import Interval, bootstrap, judged, weighted_score
 
 __all__ = ["DESCRIBED", "FEWEST_AT_95", "describe", "sensitivity_at", "specificity_at", "statistic"]
@@ -98,6 +99,7 @@ def describe(
     decision: ArrayLike,
     *,
     names: Sequence[str] = DESCRIBED,
+    groups: ArrayLike | None = None,
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
@@ -109,6 +111,7 @@ def describe(
         p: (n,) probabilities of label 1.
         decision: (n,) decisions 0 and 1.
         names: of `DESCRIBED`.
+        groups: (n,) equal where two rows are of one person; None: every row is a patient of their own.
         confidence: coverage of each interval, in (0, 1).
         n_resamples, seed: of the bootstrap.
 
@@ -122,33 +125,53 @@ def describe(
     """
     labels, probabilities = labels_and_probabilities(y, p)
     _, decided = labels_and_decisions(y, decision)
+    persons = Persons.behind(labels, groups)
 
     def measured(name: str) -> Interval:
         if name in _COUNTED:
             members = labels if name == "sensitivity" else ~labels
-            right = int((decided == labels)[members].sum())
-            return share_interval(right, int(members.sum()), confidence)
+            return share_interval_by_person(
+                (decided == labels)[members], taken(persons.of_rows, members), confidence
+            )
         if name == "calibration_error":
             return calibration_error_interval(
-                labels, probabilities, confidence=confidence, n_resamples=n_resamples, seed=seed
+                labels,
+                probabilities,
+                groups=groups,
+                confidence=confidence,
+                n_resamples=n_resamples,
+                seed=seed,
             )
         if name in METRICS:
             found = bootstrap(
-                name, labels, probabilities, decision=decided, n_resamples=n_resamples, seed=seed
+                name,
+                labels,
+                probabilities,
+                decision=decided,
+                groups=groups,
+                n_resamples=n_resamples,
+                seed=seed,
             )
         else:
             found = resample(
-                statistic(name, labels, probabilities), labels, n_resamples=n_resamples, seed=seed
+                statistic(name, labels, probabilities),
+                labels,
+                groups=groups,
+                n_resamples=n_resamples,
+                seed=seed,
             )
-        return _known(name, found.interval(confidence), labels)
+        return _known(name, found.interval(confidence), persons)
 
     return [(name, measured(name)) for name in names]
 
 
-def _known(name: str, found: Interval, labels: Labels) -> Interval:
+def _known(name: str, found: Interval, persons: Persons) -> Interval:
     """The interval, or what can be said where the bootstrap cannot give one."""
-    limiting = {"sensitivity_at_95_specificity": ~labels, "specificity_at_95_sensitivity": labels}.get(name)
-    if limiting is not None and int(limiting.sum()) < FEWEST_AT_95:
+    reactive, malignant = persons.of_class
+    limiting = {"sensitivity_at_95_specificity": reactive, "specificity_at_95_sensitivity": malignant}.get(
+        name
+    )
+    if limiting is not None and limiting < FEWEST_AT_95:
         return Interval(found.value, float("nan"), float("nan"))
     if found.low < found.high or np.isinf(found.value):
         return found

@@ -56,6 +56,7 @@ def net_benefit_difference(
     second: ArrayLike,
     thresholds: ArrayLike = _DEFAULT,
     *,
+    groups: ArrayLike | None = None,
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
@@ -66,6 +67,7 @@ def net_benefit_difference(
         y: (n,) labels 0 and 1, both present.
         first, second: (n,) probabilities; ones to act on all patients, zeros to act on none.
         thresholds: (T,) in (0, 1).
+        groups: as of `bootstrap.resample`.
         confidence, n_resamples, seed: of the stratified bootstrap; coverage is pointwise, not of the whole curve.
     """
     labels, one = labels_and_probabilities(y, first)
@@ -77,7 +79,8 @@ def net_benefit_difference(
     at = _checked(thresholds)
     each = _contributions(labels, one, at) - _contributions(labels, other, at)
     tail = (1 - share("confidence of an interval", confidence)) / 2
-    resampled = resample_weights(labels, n_resamples, seed) @ each / len(labels)
+    weights = resample_weights(labels, n_resamples, seed, groups)
+    resampled = weights @ each / weights.sum(axis=1, keepdims=True)
     low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
     return Curve(at, each.mean(axis=0), low, high)
 
@@ -87,6 +90,7 @@ def decision_curves(
     models: Mapping[str, ArrayLike],
     thresholds: ArrayLike = _DEFAULT,
     *,
+    groups: ArrayLike | None = None,
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
@@ -98,7 +102,14 @@ def decision_curves(
         raise InputError(f"A model cannot be named {TREAT_ALL!r} or {TREAT_NONE!r}.")
     return {
         name: net_benefit_difference(
-            y, p, np.zeros(n), thresholds, confidence=confidence, n_resamples=n_resamples, seed=seed
+            y,
+            p,
+            np.zeros(n),
+            thresholds,
+            groups=groups,
+            confidence=confidence,
+            n_resamples=n_resamples,
+            seed=seed,
         )
         for name, p in everyone.items()
     }

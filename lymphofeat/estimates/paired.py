@@ -5,7 +5,8 @@ Bootstrap: both scores on the same resamples, percentile interval of their diffe
 2 (1 + #{d* on the far side of 0, or on it}) / (B + 1).
 
 McNemar: of the patients that only one of the two decides rightly, half should be each one's (McNemar, Psychometrika
-12, 1947; exact binomial form: Agresti, *Categorical Data Analysis*, section 10.1.4).
+12, 1947; exact binomial form: Agresti, *Categorical Data Analysis*, section 10.1.4). Where one person has several rows,
+persons are counted: a person is the one's who decides more of their rows rightly. That is a sign test of the persons.
 """
 
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError
 from ._checks import labels_and_decisions
 from .bootstrap import Weighted, resample
+from .persons import Persons
 from .scores import Interval
 
 __all__ = ["Compared", "McNemar", "mcnemar", "paired_bootstrap"]
@@ -37,7 +39,8 @@ class McNemar(NamedTuple):
     """How many patients only one of two pipelines decides rightly.
 
     Attributes:
-        only_first, only_second: patients that only this one decides rightly.
+        only_first, only_second: patients that only this one decides rightly; of persons with several rows, those of
+            whom it decides more rightly.
         p_value: exact, two-sided; 1 where the two are right on the same patients.
     """
 
@@ -51,6 +54,7 @@ def paired_bootstrap(
     second: Weighted,
     y: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     n_resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -60,6 +64,7 @@ def paired_bootstrap(
     Args:
         first, second: each pipeline's score as a function of weights, see `metrics.statistic`.
         y: (n,) labels 0 and 1, both present.
+        groups: as of `bootstrap.resample`.
         n_resamples: the p-value is at least 2/(n_resamples + 1).
         confidence: coverage of the interval.
         seed: of the resamples.
@@ -67,19 +72,22 @@ def paired_bootstrap(
     Raises:
         InputError: as `bootstrap.resample`.
     """
-    difference = resample(first, y, n_resamples=n_resamples, seed=seed) - resample(
-        second, y, n_resamples=n_resamples, seed=seed
+    one, other = (
+        resample(statistic, y, groups=groups, n_resamples=n_resamples, seed=seed)
+        for statistic in (first, second)
     )
+    difference = one - other
     beyond = min(np.count_nonzero(difference.resampled <= 0), np.count_nonzero(difference.resampled >= 0))
     return Compared(difference.percentile(confidence), min(1.0, 2 * (1 + beyond) / (n_resamples + 1)))
 
 
-def mcnemar(y: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNemar:
+def mcnemar(y: ArrayLike, first: ArrayLike, second: ArrayLike, groups: ArrayLike | None = None) -> McNemar:
     """McNemar's exact test of two pipelines' decisions.
 
     Args:
         y: (n,) labels 0 and 1.
         first, second: (n,) decisions 0 and 1 of the two pipelines.
+        groups: (n,) equal where two rows are of one person; persons are then counted.
 
     Raises:
         InputError: lengths that differ, labels or decisions other than 0 and 1.
@@ -92,7 +100,8 @@ def mcnemar(y: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNemar:
         raise InputError(
             f"Two pipelines are compared on the same patients, not on {len(one)} and {len(other)}."
         )
-    only_first = int(((one == labels) & (other != labels)).sum())
-    only_second = int(((one != labels) & (other == labels)).sum())
+    persons = Persons.behind(labels, groups)
+    ahead = persons.totals((one == labels).astype(np.float64) - (other == labels))
+    only_first, only_second = int((ahead > 0).sum()), int((ahead < 0).sum())
     apart = only_first + only_second
     return McNemar(only_first, only_second, float(binomtest(only_first, apart).pvalue) if apart else 1.0)

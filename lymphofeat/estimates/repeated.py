@@ -11,7 +11,8 @@ Scores from 0 to 1 have their interval on the logit scale, logit x̄ ± t e/(x̄
 x̄ ± t e does not (docs/coverage.md). Where all scores are 1 they do not vary, and do not say how far the truth may be.
 
 Beyond that it takes the scores of folds to vary by training part as much as by test part. It is for scores per fold;
-the interval by patient of `bootstrap` says what other patients would have given under the same models.
+the interval by patient of `bootstrap` says what other patients would have given under the same models. All rows of one
+person share a fold, so that two folds' scores have no person in common; within a fold a score counts rows.
 """
 
 import numpy as np

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from ._checks import Floats, labels_and_probabilities, share
 from .bootstrap import Weighted, bca_interval
 from .exact import errors_unseen
+from .persons import Persons
 from .scores import Interval
 from .triage import certainty
 
@@ -44,6 +45,7 @@ def risk_coverage(
     p: ArrayLike,
     *,
     threshold: float = 0.5,
+    groups: ArrayLike | None = None,
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
@@ -54,6 +56,7 @@ def risk_coverage(
         y: (n,) labels 0 and 1, both present.
         p: (n,) probabilities of label 1.
         threshold: in (0, 1).
+        groups: as of `bootstrap.resample`.
         confidence, n_resamples, seed: of the area's interval.
     """
     labels, probabilities = labels_and_probabilities(y, p)
@@ -71,13 +74,19 @@ def risk_coverage(
         decided / n,
         wrong[last] / decided,
         least[last],
-        aurc_interval(area, labels, n_resamples=n_resamples, confidence=confidence, seed=seed),
+        aurc_interval(area, labels, groups=groups, n_resamples=n_resamples, confidence=confidence, seed=seed),
         float(least.mean()),
     )
 
 
 def aurc_interval(
-    area: Weighted, y: ArrayLike, *, n_resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+    area: Weighted,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> Interval:
     """An area's stratified BCa interval; arguments as of `bca_interval`.
 
@@ -85,8 +94,8 @@ def aurc_interval(
     the area is at most q (1 − ln q), and q is the share of errors that as many patients could hide
     (`exact.errors_unseen`). Where everybody is wrong, the same from above.
     """
-    found = bca_interval(area, y, n_resamples=n_resamples, confidence=confidence, seed=seed)
-    q = errors_unseen(len(np.asarray(y)), confidence)
+    found = bca_interval(area, y, groups=groups, n_resamples=n_resamples, confidence=confidence, seed=seed)
+    q = errors_unseen(len(Persons.behind(y, groups)), confidence)
     if found.value == 0:
         return Interval(0.0, 0.0, float(q * (1 - np.log(q))))
     if found.value == 1:

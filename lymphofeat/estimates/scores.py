@@ -14,7 +14,8 @@ from ..errors import InputError
 from ..metric import METRICS, find_metric
 from ._checks import Floats, Labels
 from .bootstrap import Resampled, Weighted, resample
-from .intervals import Interval, unseen
+from .intervals import Interval, Unseen, unseen
+from .persons import Persons
 
 __all__ = [
     "ClassWeights",
@@ -28,6 +29,7 @@ __all__ = [
     "mean_of",
     "roc_auc_score",
     "score",
+    "unseen_of",
     "weighted_score",
 ]
 
@@ -132,6 +134,7 @@ def bootstrap(
     *,
     decision: ArrayLike | None = None,
     class_weights: ClassWeights = None,
+    groups: ArrayLike | None = None,
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> Resampled:
@@ -148,8 +151,9 @@ def bootstrap(
             for "balanced_accuracy". Or (n, runs): the score is then averaged over the runs, on the same resamples.
         decision: decisions 0 and 1 in the shape of p; needed for "balanced_accuracy", not looked at otherwise.
         class_weights: see `balanced_accuracy_score`; not looked at otherwise.
+        groups: (n,) equal where two rows are of one person, who is then drawn as a whole; see `bootstrap.resample`.
         n_resamples: number of resamples, at least 1.
-        seed: the same seed and labels draw the same resamples for every metric and score.
+        seed: the same seed, labels and groups draw the same resamples for every metric and score.
 
     Raises:
         InputError: an unknown metric, no `decision` where it is needed, bad values (see the scores above).
@@ -159,12 +163,25 @@ def bootstrap(
     found = resample(
         mean_of([weighted_score(metric, y, run, class_weights) for run in runs]),
         y,
+        groups=groups,
         n_resamples=n_resamples,
         seed=seed,
     )
-    n_malignant = int(found.malignant.sum())
-    beyond = unseen(metric, found.value, len(found.malignant) - n_malignant, n_malignant, class_weights)
-    return replace(found, beyond=beyond)
+    return replace(found, beyond=unseen_of(metric, found.value, y, groups, class_weights))
+
+
+def unseen_of(
+    metric: str,
+    value: float,
+    y: ArrayLike,
+    groups: ArrayLike | None = None,
+    class_weights: ClassWeights = None,
+) -> Unseen:
+    """`intervals.unseen` of a score of rows with these labels and groups."""
+    labels = np.asarray(y)
+    n_malignant = int((labels == 1).sum())
+    persons = None if groups is None else Persons.behind(labels, groups).of_class
+    return unseen(metric, value, len(labels) - n_malignant, n_malignant, class_weights, persons)
 
 
 def mean_of(each: Sequence[Weighted]) -> Weighted:

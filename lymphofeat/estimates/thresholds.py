@@ -13,6 +13,7 @@ from ..errors import InputError
 from ._checks import Floats, Labels, labels_and_decisions, labels_and_probabilities, share
 from .bootstrap import bca_interval
 from .exact import errors_unseen, lower_bound, share_interval
+from .persons import Persons
 from .scores import Interval
 
 __all__ = ["OperatingPoint", "cost_threshold", "mean_cost", "operating_point", "sensitive_threshold"]
@@ -55,6 +56,7 @@ def mean_cost(
     missed: float,
     false_alarm: float,
     *,
+    groups: ArrayLike | None = None,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
@@ -66,6 +68,7 @@ def mean_cost(
     Args:
         y, decision: (n,) 0 and 1; both classes present.
         missed, false_alarm: as for `cost_threshold`.
+        groups: as of `bootstrap.resample`.
     """
     _costs(missed, false_alarm)
     labels, decided = labels_and_decisions(y, decision)
@@ -74,8 +77,8 @@ def mean_cost(
     def cost(weights: Floats) -> Floats:
         return np.asarray(weights @ each / weights.sum(axis=1))
 
-    found = bca_interval(cost, labels, confidence=confidence, seed=seed)
-    hidden = max(missed, false_alarm) * errors_unseen(len(labels), confidence)
+    found = bca_interval(cost, labels, groups=groups, confidence=confidence, seed=seed)
+    hidden = max(missed, false_alarm) * errors_unseen(len(Persons.behind(labels, groups)), confidence)
     if (labels == decided).all():
         return Interval(found.value, 0.0, hidden)
     if (labels != decided).all():
