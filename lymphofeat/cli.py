@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import click
 
-from .commands import bundle, cohort, compare, encode, evaluate, explain, imports, search, submit  # noqa: F401  importing them registers them
+from .commands import bundle, clean, cohort, compare, encode, evaluate, explain, imports, search, submit  # noqa: F401  importing them registers them
 from .commands.common import Interrupted, commands
 from .errors import LymphofeatError
 from .report.streams import speak_any_encoding

@@ -114,6 +114,7 @@ SUMMARIES = {
     "recipes": "Recipes of fine-tuning and of adapting without labels.",
     "heads": "Head types that tune searches.",
     "info": "Contents of a cache.",
+    "clean": "Removal of files that can be made again.",
     "simulate": "Simulated cohort with a known truth.",
 }
 

@@ -8,7 +8,7 @@ import click
 from ..metric import METRICS
 from .common import Output, always, cache_option, command, names, study_option, study_path
 from .paths import GivenPath, GivenText
-from .places import CACHE
+from .places import CACHE, STUDIES
 
 
 @command(example="lymphofeat heads")
@@ -45,15 +45,18 @@ def info(output: Output, file: Path) -> None:
         render_study(load_study(file), output.console)
         return
     from ..cache import open_cache
+    from ..cache.disk import disk_use
     from ..cache.trainings import trainings_under_way
     from ..cache.writer import partials
     from ..report.cache import render_cache, render_partials, render_trainings
+    from ..report.disk import render_disk_use
 
     waiting = list(partials(file))
     if file.exists() or not waiting:
         render_cache(open_cache(file), output.console)
     render_partials(waiting, output.console)
     render_trainings(trainings_under_way(file), output.console)
+    render_disk_use(disk_use(file, [STUDIES]), file, output.console)
 
 
 @command(example="lymphofeat tune --trials 200 --jobs 2", resumes=always)
