@@ -226,8 +226,9 @@ def _version(package: str) -> str:
 def _reference_date(cache: Cache) -> tuple[date | None, bool]:
     """The day that the cache's ages were counted to (None: each at the examination), and whether that is certain.
 
-    A cache of an earlier version does not keep it: then the default one or that of the cohort's own layout, if dates of
-    birth and ages agree on it.
+    A cache of an earlier version, or of features from elsewhere, does not keep it: then the default one or that of the
+    cohort's own layout, if dates of birth and ages agree on it. Otherwise ages are what somebody gave: those at the
+    examination, as far as can be known.
     """
     if cache.tables.reference == AT_EXAMINATION:
         return None, True
@@ -238,7 +239,7 @@ def _reference_date(cache: Cache) -> tuple[date | None, bool]:
         candidates.append(layout_of(Path(cache.tables.source)).ages.reference)
     dated = [(date.fromisoformat(b), a) for b, a in zip(cache.patients["birth"], cache.patients["age"], strict=True)
              if b and np.isfinite(a)]  # fmt: skip
-    for candidate in candidates:
+    for candidate in candidates if dated else ():
         if all(birth <= candidate and abs(age_at(birth, candidate) - age) < 1e-6 for birth, age in dated):
-            return candidate, bool(dated)
-    return REFERENCE_DATE, False
+            return candidate, True
+    return None, False

@@ -50,7 +50,7 @@ def export(
 @click.argument("bundle", type=GivenPath())
 @click.argument("folder", type=GivenPath())
 @click.option("--clinical", type=GivenPath(), metavar="CSV",
-              help="Table of clinical values: ID, GENDER, DOB or AGE, LYMPH_COUNT.")  # fmt: skip
+              help="Table of clinical values, with the columns of the training cohort.")  # fmt: skip
 @click.option(
     "--out",
     type=NewFile("predictions.csv"),

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lymphofeat.cohort import Layout, read_cohort
+from lymphofeat.cohort.dates import DATE_ORDERS
 from lymphofeat.cohort.folds import assign_folds
-from lymphofeat.cohort.layout import LAYOUT_FILE
+from lymphofeat.cohort.layout import LAYOUT_FILE, with_date_format
 from lymphofeat.cohort.persons import persons, placeholder_dates
 from lymphofeat.cohort.read import scan_cohort
 
@@ -277,7 +278,7 @@ def test_one_person_in_two_date_formats_shares_a_fold(
             (root / "trainset" / f"P{number}_{record}").mkdir(parents=True)
             (root / "trainset" / f"P{number}_{record}" / "0.jpg").touch()
     write_table(root / "trainset/trainset_true.csv", ["ID,LABEL,GENDER,DOB,LYMPH_COUNT", *rows])
-    cohort = read_cohort(root)
+    cohort = read_cohort(root, layout=with_date_format(Layout(), DATE_ORDERS))
     assume(not placeholder_dates(cohort.table()))
     numbers = persons(cohort.table())
     same_number = numbers[:, None] == numbers[None, :]
