@@ -20,14 +20,17 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dctn
+from scipy.fft import dct
 from scipy.spatial import cKDTree
+
+from .images import SIDE
 
 __all__ = ["Copy", "find_copies"]
 
 _N = 16  # frequencies a direction that tell a copy
-_LOW = 6  # frequencies a direction that find candidates
-_RADIUS, _BINARY_RADIUS = 0.2, 0.6  # between the unit vectors of candidates
+_LOW = 5  # frequencies a direction that find candidates
+_AXES = 8  # principal components of these
+_RADIUS, _BINARY_RADIUS = 0.15, 0.6  # between candidates, of vectors of length 1
 _SAME, _BINARY_SAME = 0.9, 0.8  # least correlations of copies; other pairs of cells stay below 0.6
 _NEAREST = 5  # candidates of a binarised image
 _NOISE = 1.0  # of a coefficient, from rounding to 256 greys
@@ -64,9 +67,11 @@ def find_copies(thumbnails: NDArray[np.uint8], binary: NDArray[np.bool_]) -> lis
         thumbnails: (n, 32, 32) uint8 grey.
         binary: (n,) bool: images with dark and light and nothing between.
     """
-    there = np.flatnonzero(thumbnails.std(axis=(1, 2)) >= _BLANK)
+    coefficients = _coefficients(thumbnails)
+    contrast = _length(coefficients, (1, 2))[:, 0, 0] / SIDE  # of the lower frequencies
+    there = np.flatnonzero(contrast >= _BLANK)
     shown, two_levels = thumbnails[there], binary[there]
-    found = [*_alike(shown, two_levels), *_binarised(shown, two_levels)]
+    found = [*_alike(coefficients[there], two_levels), *_binarised(shown, two_levels)]
     pairs: dict[tuple[int, int], Copy] = {}
     for copy in found:
         first, second = sorted((int(there[copy.first]), int(there[copy.second])))
@@ -74,12 +79,12 @@ def find_copies(thumbnails: NDArray[np.uint8], binary: NDArray[np.bool_]) -> lis
     return [pairs[pair] for pair in sorted(pairs)]
 
 
-def _alike(thumbnails: NDArray[np.uint8], binary: NDArray[np.bool_]) -> Iterator[Copy]:
+def _alike(coefficients: Floats, binary: NDArray[np.bool_]) -> Iterator[Copy]:
     """Images that are alike as they stand."""
-    if len(thumbnails) < 2:
+    if len(coefficients) < 2:
         return
-    whitened = _Whitened(_coefficients(thumbnails))
-    pairs = cKDTree(whitened.invariants).query_pairs(_RADIUS, output_type="ndarray")
+    whitened = _Whitened(coefficients)
+    pairs = cKDTree(_principal(whitened.invariants)).query_pairs(_RADIUS, output_type="ndarray")
     for at in range(0, len(pairs), _CHUNK):
         first, second = pairs[at : at + _CHUNK].T
         correlation, symmetry = _best(whitened.values[first], whitened.values[second])
@@ -87,6 +92,14 @@ def _alike(thumbnails: NDArray[np.uint8], binary: NDArray[np.bool_]) -> Iterator
             one, other = int(first[k]), int(second[k])
             binarised = bool(binary[one] != binary[other])
             yield Copy(one, other, _MIRRORED[symmetry[k]], _TURNED[symmetry[k]], binarised=binarised)
+
+
+def _principal(values: Floats) -> Floats:
+    """The first principal components, in which a tree is much quicker; distances are no larger there."""
+    centred = values - values.mean(axis=0)
+    axes: Floats = np.linalg.eigh(centred.T @ centred)[1][:, -_AXES:]
+    found: Floats = centred @ axes
+    return found
 
 
 def _binarised(thumbnails: NDArray[np.uint8], binary: NDArray[np.bool_]) -> Iterator[Copy]:
@@ -138,10 +151,10 @@ def _cut(thumbnails: NDArray[np.uint8], dark: NDArray[np.float64]) -> Floats:
 
 def _coefficients(thumbnails: NDArray[np.generic]) -> Floats:
     """(n, 16, 16) float32 of the lowest frequencies of the orthonormal cosine transform; that of the mean is 0."""
+    transform = dct(np.eye(SIDE, dtype=np.float32), axis=0, norm="ortho")[:_N]
     found = np.empty((len(thumbnails), _N, _N), dtype=np.float32)
     for at in range(0, len(thumbnails), _CHUNK):
-        part = thumbnails[at : at + _CHUNK].astype(np.float32)
-        found[at : at + _CHUNK] = dctn(part, axes=(1, 2), norm="ortho")[:, :_N, :_N]
+        found[at : at + _CHUNK] = transform @ thumbnails[at : at + _CHUNK].astype(np.float32) @ transform.T
     found[:, 0, 0] = 0
     return found
 
@@ -152,7 +165,7 @@ class _Whitened:
     Attributes:
         values: (n, 16, 16) float32.
         scale: (16, 16) float32, the same for (u, v) and (v, u), so that turning an image stays a swap.
-        invariants: (n, 20) float32 unit vectors, the same for an image mirrored or turned.
+        invariants: (n, 14) float32 unit vectors, the same for an image mirrored or turned.
     """
 
     def __init__(self, coefficients: Floats, scale: Floats | None = None) -> None:
