@@ -11,6 +11,7 @@ __all__ = [
     "compact_interval",
     "did_you_mean",
     "difference_text",
+    "duration",
     "interval_text",
     "metric_label",
     "number",
@@ -56,6 +57,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 _INFINITE = "∞"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: "40 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def number(value: float, digits: int = 3, *, signed: bool = False) -> str:

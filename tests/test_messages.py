@@ -14,7 +14,7 @@ from lymphofeat.commands.common import COHORT_VARIABLE
 from lymphofeat.commands.paths import GivenPath, GivenText, NewFile, NewFolder, OutFolder, StudyName
 from lymphofeat.final.submission_log import read_log
 from lymphofeat.report.printing import PlainTable, show, terminal
-from lymphofeat.report.progress import Bar
+from lymphofeat.report.progress import Lines
 from lymphofeat.report.streams import Stream, speak_any_encoding
 
 from .helpers.commands import Ran, Run, runner
@@ -87,7 +87,7 @@ def interrupted(run: Run, *arguments: str) -> Ran:
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("start", "advance", "note"):
-            patch.setattr(Bar, name, sign)
+            patch.setattr(Lines, name, sign)
         return run(*arguments)
 
 

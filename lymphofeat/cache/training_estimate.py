@@ -10,9 +10,10 @@ from ..cohort.problems import counted
 from ..encoder.frozen import has_fast_bfloat16
 from ..parallel import torch_threads
 from ..training.epochs import LearningBags
-from ..training.pace import Pace, duration, measure_pace, pace_from
+from ..training.pace import Pace, measure_pace, pace_from
 from ..training.recipe import Recipe
 from ..training.side_by_side import WorkerLayout
+from ..wording import duration
 
 __all__ = ["training_estimate"]
 

@@ -48,7 +48,6 @@ class Output:
         self.quiet = quiet
         self.console = terminal(self._out, quiet=quiet)
         self.errors = terminal(sys.stderr)
-        self._bar_shown = True if verbose else None
         if verbose:
             logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
 
@@ -59,11 +58,13 @@ class Output:
         show(self.console, *parts, wrap=wrap)
 
     def progress(self) -> Any:
-        """A bar, if standard error is a terminal or -v asks for one; notes, unless -q forbids them."""
+        """A bar on a terminal, a line every so often elsewhere; notes. Nothing with -q."""
         from ..progress import Silent
-        from ..report.progress import Bar
+        from ..report.progress import Bar, Lines
 
-        return Silent() if self.quiet else Bar(shown=self._bar_shown)
+        if self.quiet:
+            return Silent()
+        return Bar() if sys.stderr.isatty() else Lines()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -173,7 +174,7 @@ def command(
 
         options = [
             click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
-            click.option("-v", "--verbose", is_flag=True, help="Print more, and progress even to a file."),
+            click.option("-v", "--verbose", is_flag=True, help="Print more: what libraries log."),
         ]
         decorated: Command = run
         for option in options:

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from ..cache.trainings import encoders_folder
 from ..cohort.problems import counted
-from ..training.pace import duration
 from ..training.recipe import Recipe
+from ..wording import duration
 from .printing import PlainTable, show
 
 if TYPE_CHECKING:

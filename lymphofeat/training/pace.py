@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .activations import split_network
 from .step import forward
 
-__all__ = ["Pace", "duration", "measure_pace", "pace_from"]
+__all__ = ["Pace", "measure_pace", "pace_from"]
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,6 @@ def forward_through(lower: nn.Module, batch: Tensor, dtype: torch.dtype) -> Tens
     with torch.autocast(batch.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
         below: Tensor = lower(batch)
     return below
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: "40 s", "12 min", "3 h 20 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _seconds(work: Callable[[], None]) -> float:

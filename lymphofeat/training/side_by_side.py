@@ -16,7 +16,7 @@ import torch
 from ..cohort.problems import counted
 from ..parallel import thread_pool, usable_cores
 from ..progress import Progress
-from .pace import duration
+from ..wording import duration
 
 __all__ = ["Job", "WorkerLayout", "train_all", "worker_layout"]
 

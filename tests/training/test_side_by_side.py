@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from lymphofeat.progress import Progress, Silent
-from lymphofeat.training.pace import duration
 from lymphofeat.training.side_by_side import Job, WorkerLayout, train_all, worker_layout
 
 
@@ -88,10 +87,3 @@ def test_threads_depend_on_the_machine_and_the_folds_only(monkeypatch: pytest.Mo
         layout = worker_layout(cpu, folds)
         assert (layout.at_once, layout.threads) == expected
     assert worker_layout(torch.device("cuda"), 5).at_once == 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "0 s"), (89, "89 s"), (90, "2 min"), (4000, "67 min"), (12000, "3 h 20 min")]
-)
-def test_durations_are_worded(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
