@@ -144,9 +144,10 @@ class Bundle:
                 toolkit: files of features, as `import_features` takes them); or bags of features under the bundle's
                 encoder, one `Bags` per fit where it has several (`JoinedBags` where its heads are given
                 several encodings); None for a model of clinical values.
-            clinical: with a folder, the table, with the columns of the training cohort; with files of features: patient,
-                slide, age, sex, lymphocyte_count. With bags, a table with a row per patient and the columns age (years), sex ("M", "F", ""), lymphocyte_count (10⁹/l), NaN or "" where a
-                value is missing; its column `id`, else its index, names the patients. None: no clinical values.
+            clinical: with a folder, the table, with the columns of the training cohort; with files of features one with
+                patient, slide, age, sex, lymphocyte_count. With bags, a table with a row per patient and the columns
+                age (years), sex ("M", "F", ""), lymphocyte_count (10⁹/l), NaN or "" where a value is missing; its
+                column `id`, else its index, names the patients. None: no clinical values.
             device, workers: of encoding images; "auto", "cpu", "cuda" or "mps"; threads, by default one per core.
             progress: told of images.
 
