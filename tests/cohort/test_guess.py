@@ -55,7 +55,8 @@ def test_the_challenge_s_layout_is_recognised(tmp_path: Path) -> None:
     root = tiny_cohort(tmp_path, n=12)
     before = read_cohort(root).table()
     layout = drafted(root)
-    assert (layout.folders.train, layout.folders.test, layout.columns.id) == ("trainset", "testset", "ID")
+    assert (layout.folders, layout.tables) == (Layout().folders, Layout().tables)
+    assert layout.rows == Layout().rows
     assert read_cohort(root).table().drop(columns="date_order").equals(before.drop(columns="date_order"))
 
 

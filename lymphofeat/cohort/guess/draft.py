@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...storage.atomic import atomic_write
-from ..layout import LAYOUT_FILE, Columns, Values
+from ..layout import LAYOUT_FILE, Columns, Tables, Values
 from ..problems import counted, listing
 from .columns import Column, ColumnGuess, choose_table, guess_columns, sorted_words
 from .contents import Contents, FoundTable, contents_of
@@ -96,7 +96,7 @@ class _Writer:
                 self._ask("which column of the table of images holds the patient?")
             self._columns(guess)
             pending = self._values(table, guess)
-            self._rows(table, guess, ids, pending)
+            self._rows(table, guess, ids, 0 if pictures and pictures.test else pending)
             self._clinical([c for c in guess.others if not pictures or c.name != pictures.file])
         else:
             self._ask("which table holds the diagnoses? None was found; name it under [tables] as `clinical`")
@@ -140,9 +140,15 @@ class _Writer:
             self._section("images", f"table = {_text(pictures.table)}", f"file = {_text(pictures.file)}")
 
     def _tables(self, table: FoundTable | None) -> None:
-        name = "" if table is None else table.name
-        self._section("tables", f"clinical = {_text(name)}", 'train = ""', 'test = ""')
-        others = [found.name for found in self.contents.tables if found is not table]
+        name, usual = "" if table is None else table.name, Tables()
+        there = {found.name for found in self.contents.tables} - {name}
+        parts = {
+            key: own if own in there else "" for key, own in (("train", usual.train), ("test", usual.test))
+        }
+        self._section(
+            "tables", f"clinical = {_text(name)}", *(f"{key} = {_text(own)}" for key, own in parts.items())
+        )
+        others = [one for one in sorted(there) if one not in parts.values()]
         if others:
             self.lines.append(f"# not used: {', '.join(others)}")
 
