@@ -66,8 +66,8 @@ def predict(
 ) -> None:
     """Predict new patients with an exported BUNDLE.
 
-    FOLDER holds one folder of images per patient, named by the ID, or another layout of images, or is a cohort. For a model on imported
-    features it is what `import` takes, and --clinical is a table of patients without labels.
+    FOLDER holds one folder of images per patient, named by the ID, or another layout of images, or is a cohort.
+    For a model on imported features it is what `import` takes, and --clinical is a table of patients without labels.
     """
     from ..bundle import predict_folder
     from ..report.bundle import render_predictions
