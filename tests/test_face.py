@@ -29,7 +29,7 @@ ONLY_COMMAND = {
     "explain": {"top", "out", "outlines", "force"},
     "export": set(),
     "submit": set(),
-    "compare": {"source", "out"},
+    "compare": {"source", "out", "force"},
 }
 FUNCTIONS = {"import": "import_features"}  # commands whose function is called otherwise
 # Functions name these, and commands have a default place for them.

@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..metric import METRICS
 from ..report.streams import Stream
 from ..storage.kinds import path_kind
+from .config import config_option
 from .next_step import step_after
 from .paths import GivenPath, StudyName
 from .places import CACHE, COHORT_FOLDER, STUDIES, STUDY
@@ -176,7 +177,7 @@ def command(
             click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
             click.option("-v", "--verbose", is_flag=True, help="Print more: what libraries log."),
         ]
-        decorated: Command = run
+        decorated: Command = config_option(run)
         for option in options:
             decorated = option(decorated)
         short = SUMMARIES[title]

@@ -30,6 +30,7 @@ from .places import STUDIES
 @click.option("--emulate-bfloat16", is_flag=True,
               help="Allow bfloat16 where the processor lacks it, many times slower than float32.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), help="Seed of training (default: 0).")
+@click.option("--force", is_flag=True, help="Replace existing files of --out.")
 def compare(
     output: Output,
     source: Path | None,
@@ -38,6 +39,8 @@ def compare(
     metric: str,
     out: Path | None,
     weights: str | None,
+    *,
+    force: bool,
     **settings: Any,
 ) -> None:
     """Score every pipeline of a cache and the control experiments on the same folds.
@@ -46,8 +49,11 @@ def compare(
     cache (default: --cache, if it exists), scores what it holds. An interrupted run continues where it stopped.
     """
     from ..comparison.compare import compare as compare_pipelines
-    from ..report.compare import render_comparison, write_comparison
+    from ..report.compare import comparison_files, render_comparison, write_comparison
+    from ..storage.atomic import refuse_existing
 
+    for file in () if out is None else comparison_files(out):
+        refuse_existing(file, overwrite=force)
     if source is None and cache.exists():
         source = cache
     given = source is not None and (source.is_file() or source.suffix == ".h5")
@@ -58,4 +64,4 @@ def compare(
     )  # fmt: skip
     render_comparison(comparison, output.console)
     if out is not None:
-        output.line("Wrote " + " and ".join(map(str, write_comparison(comparison, out))))
+        output.line("Wrote " + " and ".join(map(str, write_comparison(comparison, out, force=force))))

@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from ..errors import InputError
 from ..metric import METRICS
 from .common import Output, always, cache_option, command, names, study_option, study_path
 from .paths import GivenText, NewFile, OutFolder
@@ -75,10 +74,11 @@ def evaluate(
     """
     from ..assess.evaluate import carry_out, plan_evaluation, searches_folder
     from ..report.assess import render_assessment, write_assessment, write_json
+    from ..storage.atomic import refuse_existing
 
-    for path in (record, None if out is None else out / "evaluate.md"):
-        if path is not None and path.exists() and not force:
-            raise InputError(f"{path} exists already; give --force to replace it, or another place.")
+    inside = [] if out is None else [out / "evaluate.md", out / "evaluate.json"]
+    for path in filter(None, [record, *inside]):
+        refuse_existing(path, overwrite=force)
     plan = plan_evaluation(cache, encoding=encoding, heads=names(heads), jobs=jobs, **options)
     output.line(plan.sentence, wrap=False)
     evaluation = carry_out(plan, searches_folder(study_path(study)), jobs=jobs, progress=output.progress())

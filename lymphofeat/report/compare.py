@@ -17,7 +17,7 @@ from ..wording import difference_text, interval_text
 from .conclusions import conclusions
 from .printing import PlainTable, show
 
-__all__ = ["comparison_table", "render_comparison", "write_comparison"]
+__all__ = ["comparison_files", "comparison_table", "render_comparison", "write_comparison"]
 
 _SHORT = {"balanced_accuracy": "ba", "auc": "auc", "log_loss": "log_loss"}
 _SHOWN_FEW = ("balanced_accuracy", "auc")
@@ -36,17 +36,31 @@ def render_comparison(comparison: Comparison, console: Console) -> None:
         show(console, f"• {sentence}")
 
 
-def write_comparison(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
+def comparison_files(folder: Path) -> tuple[Path, Path]:
+    """The files that `write_comparison` writes into `folder`: the table and the page."""
+    return folder / "compare.csv", folder / "compare.md"
+
+
+def write_comparison(comparison: Comparison, folder: Path, *, force: bool = False) -> tuple[Path, Path]:
     """Write `compare.csv` and `compare.md` into `folder`, which is made if need be; both are whole before one is there.
+
+    Args:
+        comparison: what is written.
+        folder: where.
+        force: replace files that exist.
 
     Returns:
         The two paths.
+
+    Raises:
+        InputError: a file exists already; nothing was written.
     """
-    table, page = folder / "compare.csv", folder / "compare.md"
+    table, page = comparison_files(folder)
     with ExitStack() as stack:
-        file = stack.enter_context(atomic_write(table))
+        file = stack.enter_context(atomic_write(table, overwrite=force))
         comparison_table(comparison).to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
-        stack.enter_context(atomic_write(page)).write_text(_markdown(comparison), encoding="utf-8")
+        file = stack.enter_context(atomic_write(page, overwrite=force))
+        file.write_text(_markdown(comparison), encoding="utf-8")
     return table, page
 
 

@@ -43,6 +43,22 @@ def test_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert capsys.readouterr().out == ""
 
 
+def test_what_was_written_is_replaced_only_by_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compared_cache(tmp_path / "c.h5", pairs=False)
+    Path("o").mkdir()
+    Path("o/compare.md").write_text("my notes\n")
+    arguments = ["compare", "c.h5", "--pipelines", "good", "--out", "o"]
+    assert run(monkeypatch, *arguments) == 2
+    assert "o/compare.md exists already; give --force" in capsys.readouterr().err
+    assert not Path("studies").exists(), "refused before the work"
+    assert [p.name for p in Path("o").iterdir()] == ["compare.md"]
+    assert Path("o/compare.md").read_text() == "my notes\n"
+    assert run(monkeypatch, *arguments, "--force") == 0
+    assert Path("o/compare.md").read_text().startswith("# Comparison")
+
+
 def test_a_cohort_without_a_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from lymphofeat.comparison.compare import compare
 from lymphofeat.comparison.out_of_fold import OutOfFold
 from lymphofeat.comparison.pipelines import Pipeline
 from lymphofeat.comparison.result import Comparison, Measured, Patients
+from lymphofeat.errors import InputError
 from lymphofeat.metric import METRICS
 from lymphofeat.report.compare import comparison_table, render_comparison, write_comparison
 from lymphofeat.report.conclusions import conclusions
@@ -93,10 +94,12 @@ def test_files_are_replaced_both_or_neither(
     fewer = replace(comparison, measured=comparison.measured[:3])
     monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(OSError, match="full"):
-        write_comparison(fewer, tmp_path)
+        write_comparison(fewer, tmp_path, force=True)
     monkeypatch.undo()
+    with pytest.raises(InputError, match="exists already"):
+        write_comparison(fewer, tmp_path)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
-    write_comparison(fewer, tmp_path)
+    write_comparison(fewer, tmp_path, force=True)
     assert len(comparison_table(fewer)) == len(pd.read_csv(tmp_path / "compare.csv")) == 3
 
 
