@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..cohort.ages import ages_words
+from ..cohort.problems import listing
 from ..encoder.preparation import preparation_text
 from ..estimates.scores import ClassWeights, Interval, bootstrap
 from ..estimates.subgroups import FEWEST, describe_subgroups
@@ -79,7 +80,7 @@ def model_card(
     """
     parts = [
         "# Model card: reactive or malignant lymphocytosis",
-        _purpose(about),
+        _purpose(about, table),
         "## Model",
         _heads(model, about),
         "## Training patients",
@@ -101,11 +102,13 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _purpose(about: Mapping[str, Any]) -> str:
+def _purpose(about: Mapping[str, Any], table: TrainingRanges) -> str:
     elsewhere = [record["backbone"] for record in about["encoders"] if record["kind"] == ELSEWHERE]
     seen = "photographed lymphocytes of a blood smear" if about["encoders"] else ""
     seen = f"features that another toolkit computed (encoder: {', '.join(elsewhere)})" if elsewhere else seen
-    values = "age, sex and lymphocyte count" if about["sees_clinical"] else ""
+    values = (
+        listing(["age", "sex", "lymphocyte count", *table.declared], 20) if about["sees_clinical"] else ""
+    )
     return (
         f"Predicts the probability that the lymphocytosis of one patient is malignant, from "
         f"{' and '.join(part for part in (seen, values) if part)}. For research on patients like those below, "
@@ -149,7 +152,9 @@ def _training(about: Mapping[str, Any], table: TrainingRanges) -> str:
         f"{table.n} labelled patients, {table.n_malignant} of them malignant; {low} to {high} images each "
         f"(median {half}, 90 % between {q05} and {q95}); {table.age[0]:g} to {table.age[1]:g} years of age, "
         f"{ages_words(about['reference_date'])}{reference}; "
-        f"lymphocyte counts of {table.count[0]:g} to {table.count[1]:g} × 10⁹/l."
+        f"lymphocyte counts of {table.count[0]:g} to {table.count[1]:g} × 10⁹/l"
+        + "".join(f"; {name}: {known.text}" for name, known in table.declared.items() if known.text)
+        + "."
     )
 
 
@@ -234,10 +239,20 @@ def _limits(about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence)
         "- Other laboratories, stains, cameras and crops were not tested. `predict` warns of patients whose images are "
         "farther from the training patients than 19 of 20 of these are from the others. No warning is no proof.",
         "- The lymphocyte count alone separates many patients; those near the border are hard.",
-        "- Missing clinical values are replaced by the training median, with a warning.",
+        "- Missing clinical values are replaced by the training median, or by the commonest category, with a warning."
+        + (" A patient without any of them is referred." if about["needs_values"] else ""),
     ]
+    if about["sees_clinical"] and not about["needs_values"]:
+        lines.append(
+            "- Heads were told which clinical values are missing: one that is missing for another reason than "
+            "in training may decide."
+        )
     if about["conformal"] is None:
-        lines.append("- Every patient is decided; nobody is referred.")
+        lines.append(
+            "- Every patient with a clinical value is decided."
+            if about["needs_values"]
+            else "- Every patient is decided; nobody is referred."
+        )
     if evidence.nested is None and evidence.reported is None:
         lines.append("- All scores here are optimistic: the heads were selected on the same patients.")
     return "\n".join(lines)

@@ -20,6 +20,7 @@ from .out_of_distribution import ImageDistribution, TrainingRanges, patient_mean
 from .seen import bags_of_fits, seen_from_json
 
 __all__ = [
+    "DECLARED",
     "DISTANCES",
     "MODEL",
     "PROBE",
@@ -32,6 +33,7 @@ MODEL, TRAINING, PROBE = "model.json", "training.safetensors", "probe.safetensor
 DISTANCES = (
     "distances."  # in the probe, of the made-up patients from the training ones; bundles of before lack it
 )
+DECLARED = "clinical."  # in the probe, the made-up patients' values of declared columns
 _AGREED = 1e-6  # between the probabilities here and those at the export
 
 
@@ -138,7 +140,12 @@ def _check_answers(bundle: Bundle) -> None:
     lengths = probe["lengths"]
     bags = bags_of_fits([probe[f"features.{n}"] for n in range(bundle.n_fits)], lengths, bundle.seen)
     sexes = ["" if np.isnan(v) else "FM"[int(v)] for v in probe["male"]]
-    clinical = pd.DataFrame({"age": probe["age"], "sex": sexes, "lymphocyte_count": probe["count"]})
+    declared = {
+        name: known.of_probe(probe[f"{DECLARED}{name}"]) for name, known in bundle.table.declared.items()
+    }
+    clinical = pd.DataFrame(
+        {"age": probe["age"], "sex": sexes, "lymphocyte_count": probe["count"], **declared}
+    )
     worst = float(np.abs(bundle.probabilities(bags, clinical) - probe["probabilities"]).max())
     if not worst <= _AGREED:
         raise BundleError(

@@ -29,7 +29,9 @@ from .codec import Packed, kept_in
 
 __all__ = ["FORMAT", "MANIFEST", "BundleFiles", "BundleFolder", "new_bundle"]
 
-FORMAT = 2  # the newest; 1: every fit is given one encoding
+# The newest. 1: every fit is given one encoding; 2: or several; 3: heads that see declared clinical columns, or are not
+# told which clinical values are missing.
+FORMAT = 3
 MANIFEST = "manifest.json"
 
 

@@ -1,6 +1,6 @@
 """A bundle in memory, and what it answers: new patients in, a table of probabilities, decisions and warnings out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -26,11 +26,17 @@ from ..final.refit import Member
 from ..parallel import one_thread
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
+from .declared_range import DeclaredRange
 from .elsewhere import NewFeatures, read_new_features
 from .encoders import ELSEWHERE, EncoderRecord, rebuild
 from .manifest import BundleFiles
 from .measured import imputed, least_side, reader_of
-from .out_of_distribution import ImageDistribution, TrainingRanges, out_of_distribution, patient_means
+from .out_of_distribution import (
+    ImageDistribution,
+    TrainingRanges,
+    out_of_distribution,
+    patient_means,
+)
 from .patients import NewPatients, Reading, check_images, read_patients, reading_of
 from .seen import Seen
 
@@ -40,6 +46,7 @@ Floats = NDArray[np.float64]
 
 COLUMNS = ("id", "probability", "calibrated", "decision", "set", "warnings")
 _WORDS = ("reactive", "malignant")
+_REFERRED = "referred: no clinical value is known"
 _NOT_COMPARED = "not compared with the training images"
 
 
@@ -83,7 +90,7 @@ class Bundle:
     @property
     def reading(self) -> Reading:
         """How tables of new patients are read: as those of the training patients were."""
-        return reading_of(self.reference, self.about.get("layout", ""))
+        return reading_of(self.reference, self.about.get("layout", ""), tuple(self.table.declared))
 
     @property
     def sees_images(self) -> bool:
@@ -92,6 +99,13 @@ class Bundle:
     @property
     def sees_clinical(self) -> bool:
         return bool(self.about["sees_clinical"])
+
+    @property
+    def needs_values(self) -> bool:
+        """Whether a patient without any clinical value is referred: heads look at the values, and were not made to do
+        without. Models of earlier versions were: they were told what is missing.
+        """
+        return bool(self.about.get("needs_values", False))
 
     @property
     def n_fits(self) -> int:
@@ -113,9 +127,9 @@ class Bundle:
         Args:
             bags: per fit, the patients under its encoder, or `JoinedBags` under those that `seen` names; without
                 images, bags of no features.
-            clinical: (n,) rows: age (years), sex ("M", "F", ""), count (10⁹/l).
+            clinical: (n,) rows: age (years), sex ("M", "F", ""), lymphocyte_count (10⁹/l), declared columns.
         """
-        return mixed(self.members, bags, clinical)
+        return mixed(self.members, bags, clinical, tuple(self.table.declared))
 
     def __repr__(self) -> str:
         seen = [
@@ -146,14 +160,15 @@ class Bundle:
                 several encodings); None for a model of clinical values.
             clinical: with a folder, the table, with the columns of the training cohort; with files of features one with
                 patient, slide, age, sex, lymphocyte_count. With bags, a table with a row per patient and the columns
-                age (years), sex ("M", "F", ""), lymphocyte_count (10⁹/l), NaN or "" where a value is missing; its
-                column `id`, else its index, names the patients. None: no clinical values.
+                age (years), sex ("M", "F", ""), lymphocyte_count (10⁹/l), and declared ones by their names, NaN or ""
+                where a value is missing; its column `id`, else its index, names the patients. None: no clinical values.
             device, workers: of encoding images; "auto", "cpu", "cuda" or "mps"; threads, by default one per core.
             progress: told of images.
 
         Returns:
             One row per patient: id, probability (of malignant), calibrated and set (where the bundle has them),
-            decision ("reactive", "malignant" or "refer"), warnings (joined by "; ").
+            decision ("reactive", "malignant" or "refer"), warnings (joined by "; "). A model of clinical values refers
+            who has none of them.
 
         Raises:
             InputError: patients, tables or images that cannot be used (all are listed), or bags that are not of the
@@ -171,7 +186,7 @@ class Bundle:
                 told.note(note)
             return self.predict_patients(new, device=device, workers=workers, progress=progress)
         bags = self._given(patients, len(clinical) if isinstance(clinical, pd.DataFrame) else 0)
-        return self._table(bags, _clinical_table(bags[0].lengths, clinical))
+        return self._table(bags, _clinical_table(bags[0].lengths, clinical, self.table.declared))
 
     def predict_patients(
         self,
@@ -207,7 +222,8 @@ class Bundle:
     def predict_features(self, new: NewFeatures) -> pd.DataFrame:
         """As `predict`, for features that were read already."""
         return self._table(
-            self._given(new.bags, len(new.table)), _clinical_table(new.bags.lengths, new.table)
+            self._given(new.bags, len(new.table)),
+            _clinical_table(new.bags.lengths, new.table, self.table.declared),
         )
 
     def _given(self, patients: Bags | Sequence[Bags] | None, n: int) -> list[Bags]:
@@ -263,13 +279,28 @@ class Bundle:
             inside = self.conformal.sets(np.clip(p, 0, 1))
             decided = self.conformal.decide(np.clip(p, 0, 1))
             columns["set"] = [" ".join(np.array(_WORDS)[row]) for row in inside]
+        unknown = self.needs_values & _without_values(clinical, self.table.declared)
+        decided = np.where(unknown, REFER, decided)
         columns["decision"] = ["refer" if d == REFER else _WORDS[d] for d in decided]
-        columns["warnings"] = _warnings(self, bags, clinical)
+        columns["warnings"] = [
+            "; ".join([*([_REFERRED] if referred else []), *([text] if text else [])])
+            for referred, text in zip(unknown, _warnings(self, bags, clinical), strict=True)
+        ]
         return pd.DataFrame({name: columns[name] for name in COLUMNS if name in columns})
 
 
-def _clinical_table(n_images: NDArray[np.int64], given: AnyPath | pd.DataFrame | None) -> pd.DataFrame:
-    """The table of patients that came as bags: id, n_images, sex, age, lymphocyte_count.
+def _without_values(clinical: pd.DataFrame, declared: Iterable[str]) -> NDArray[np.bool_]:
+    """(n,) whether a patient has none of the clinical values."""
+    known = clinical["sex"].isin(("M", "F")).to_numpy()
+    for name in ("age", "lymphocyte_count", *declared):
+        known = known | (clinical[name].notna() & (clinical[name] != "")).to_numpy()
+    return np.asarray(~known)
+
+
+def _clinical_table(
+    n_images: NDArray[np.int64], given: AnyPath | pd.DataFrame | None, declared: Mapping[str, DeclaredRange]
+) -> pd.DataFrame:
+    """The table of patients that came as bags: id, n_images, sex, age, lymphocyte_count, declared columns.
 
     Raises:
         InputError: not a DataFrame with a row for each of them.
@@ -279,14 +310,17 @@ def _clinical_table(n_images: NDArray[np.int64], given: AnyPath | pd.DataFrame |
         raise InputError(
             f"With bags of {len(n_images)} patients, clinical values are a DataFrame of as many rows."
         )
-    missing = {"sex": "", "age": np.nan, "lymphocyte_count": np.nan}
+    missing: dict[str, Any] = {"sex": "", "age": np.nan, "lymphocyte_count": np.nan}
+    missing |= {name: "" if known.kind == "category" else np.nan for name, known in declared.items()}
     values = {name: table[name].to_numpy() if name in table else value for name, value in missing.items()}
     return pd.DataFrame({"id": list(table.get("id", table.index)), "n_images": n_images, **values})
 
 
-def mixed(members: Sequence[Member], bags: Sequence[Bags], clinical: pd.DataFrame) -> Floats:
+def mixed(
+    members: Sequence[Member], bags: Sequence[Bags], clinical: pd.DataFrame, declared: Sequence[str] = ()
+) -> Floats:
     """(n,) float64: averaged over the fits, weighted over the members."""
-    clinical = clinical_frame(clinical)
+    clinical = clinical_frame(clinical, declared)
     total = np.zeros(len(clinical))
     with one_thread():
         for member in members:

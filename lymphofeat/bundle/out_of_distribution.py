@@ -12,7 +12,7 @@ Mathematics and Artificial Intelligence 74, 2015).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,18 @@ from sklearn.model_selection import KFold
 
 from ..cache.bags import Bags
 from ..cache.pooling import pool
+from ..cohort.values import Declared
 from ..estimates.conformal import calibration_rank
+from .declared_range import DeclaredRange, known_numbers, rounded
 
-__all__ = ["WARNED", "ImageDistribution", "TrainingRanges", "out_of_distribution", "patient_means"]
+__all__ = [
+    "WARNED",
+    "DeclaredRange",
+    "ImageDistribution",
+    "TrainingRanges",
+    "out_of_distribution",
+    "patient_means",
+]
 
 Floats = NDArray[np.float64]
 
@@ -164,6 +173,7 @@ class TrainingRanges:
         age: lowest and highest, whole years, rounded outwards.
         count: lowest and highest, 10⁹/l, rounded outwards to two digits.
         images: quantiles 0, 0.05, 0.5, 0.95 and 1 of the number of images.
+        declared: by name, of the declared clinical columns that the model looks at.
     """
 
     n: int
@@ -171,22 +181,24 @@ class TrainingRanges:
     age: tuple[float, float]
     count: tuple[float, float]
     images: tuple[int, int, int, int, int]
+    declared: Mapping[str, DeclaredRange] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, patients: pd.DataFrame, labels: NDArray[np.int8]) -> "TrainingRanges":
-        """Learn from (n,) rows of the training patients and their labels."""
-        ages = _known(patients["age"])
-        counts = _known(patients["lymphocyte_count"])
+    def fit(
+        cls, patients: pd.DataFrame, labels: NDArray[np.int8], declared: Declared | None = None
+    ) -> "TrainingRanges":
+        """Learn from (n,) rows of the training patients, their labels, and the declared columns to look at."""
+        ages = known_numbers(patients["age"])
+        counts = known_numbers(patients["lymphocyte_count"])
         sizes = np.quantile(patients["n_images"].to_numpy(), [0, 0.05, 0.5, 0.95, 1], method="nearest")
         low, q05, half, q95, high = (int(s) for s in sizes)
         return cls(
             len(labels),
             int((labels == 1).sum()),
             (float(np.floor(ages.min())), float(np.ceil(ages.max()))) if len(ages) else (0.0, 0.0),
-            (_rounded(counts.min(), np.floor), _rounded(counts.max(), np.ceil))
-            if len(counts)
-            else (0.0, 0.0),
+            (rounded(counts.min(), np.floor), rounded(counts.max(), np.ceil)) if len(counts) else (0.0, 0.0),
             (low, q05, half, q95, high),
+            {name: DeclaredRange.fit(column, patients[name]) for name, column in (declared or {}).items()},
         )
 
     @classmethod
@@ -198,13 +210,14 @@ class TrainingRanges:
         """
         low, q05, half, q95, high = raw["images"]
         age, count = tuple(raw["age"]), tuple(raw["count"])
-        return cls(int(raw["n"]), int(raw["n_malignant"]), age, count, (low, q05, half, q95, high))
+        declared = {name: DeclaredRange.from_json(one) for name, one in raw.get("declared", {}).items()}
+        return cls(int(raw["n"]), int(raw["n_malignant"]), age, count, (low, q05, half, q95, high), declared)
 
     def warnings(self, row: Mapping[str, Any], *, images: bool, clinical: bool) -> list[str]:
         """What is unusual about a patient, of what the model looks at.
 
         Args:
-            row: n_images, age (years), sex ("M", "F", ""), lymphocyte_count (10⁹/l).
+            row: n_images, age (years), sex ("M", "F", ""), lymphocyte_count (10⁹/l), declared columns.
             images, clinical: whether the model looks at them.
         """
         found = []
@@ -220,6 +233,8 @@ class TrainingRanges:
                     found.append(f"{name} {value:.4g} outside the training range {low:g} to {high:g} {unit}")
             if row["sex"] not in ("M", "F"):
                 found.append("sex missing")
+            for name, known in self.declared.items():
+                found += known.warnings(name, row.get(name, ""))
         return found
 
 
@@ -230,18 +245,6 @@ def _parts(n: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
 def patient_means(bags: Bags) -> Floats:
     """(n, D) mean features."""
     return pool(bags, "mean")
-
-
-def _known(values: Any) -> Floats:
-    numbers = np.asarray(values, dtype=np.float64)
-    return numbers[np.isfinite(numbers)]
-
-
-def _rounded(value: float, how: Any) -> float:
-    if value <= 0:
-        return 0.0
-    unit = 10.0 ** (np.floor(np.log10(value)) - 1)
-    return float(how(round(value / unit, 9)) * unit)
 
 
 def out_of_distribution(

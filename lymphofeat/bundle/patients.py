@@ -11,6 +11,8 @@ from ..cohort.ages import AgeRule, with_ages
 from ..cohort.alike import apart, look_alike
 from ..cohort.date_orders import with_date_orders
 from ..cohort.dates import DATE_ORDERS, REFERENCE_DATE
+from ..cohort.declared import declared_columns
+from ..cohort.declared_values import report_missing_declared, with_declared_values
 from ..cohort.folders import Images
 from ..cohort.image_files import list_patients
 from ..cohort.images import inspect
@@ -20,6 +22,7 @@ from ..cohort.problems import Problems, counted, listing, raise_errors
 from ..cohort.read import scan_cohort
 from ..cohort.records import Record, patient_table, table_records
 from ..cohort.tables import table_file
+from ..cohort.values import Declared, value_columns
 from ..errors import InputError
 
 __all__ = ["NewPatients", "Reading", "check_images", "read_patients", "reading_of"]
@@ -38,15 +41,22 @@ class Reading:
     layout: Layout = field(default_factory=Layout)
 
 
-def reading_of(reference: date | None, layout: str) -> Reading:
-    """The reading of a model, from what it keeps: `layout` is the text of `cohort.layout.layout_text`.
+def reading_of(reference: date | None, layout: str, columns: Collection[str] = ()) -> Reading:
+    """The reading of a model, from what it keeps.
+
+    Args:
+        reference: as of `Reading`.
+        layout: the text of `cohort.layout.layout_text`.
+        columns: the declared clinical columns that the model looks at.
 
     Models of earlier versions keep none; their dates with slashes were read month first. The training cohort's own day
     of examination is not that of new patients, and is forgotten.
     """
     if not layout:
         return Reading(reference, with_date_format(Layout(), DATE_ORDERS))
-    return Reading(reference, layout_from_text(layout).model_copy(update={"ages": Ages()}))
+    found = layout_from_text(layout)
+    declared = {name: column for name, column in found.clinical.items() if name in columns}
+    return Reading(reference, found.model_copy(update={"ages": Ages(), "clinical": declared}))
 
 
 @dataclass(frozen=True)
@@ -56,16 +66,19 @@ class NewPatients:
     Attributes:
         patients: in the order of a cohort's tables, or of the folders' names.
         notes: what was passed over, in sentences.
+        declared: clinical columns beside age, sex and count.
     """
 
     patients: tuple[Patient, ...]
     notes: tuple[str, ...]
+    declared: Declared = field(default_factory=dict)
 
     @property
     def table(self) -> pd.DataFrame:
-        """(n,) rows: id, n_images, sex, age, count."""
+        """(n,) rows: id, n_images, sex, age, lymphocyte_count, declared columns."""
         rows = [(p.id, len(p.images), p.sex, p.age, p.count) for p in self.patients]
-        return pd.DataFrame(rows, columns=["id", "n_images", "sex", "age", "lymphocyte_count"])
+        table = pd.DataFrame(rows, columns=["id", "n_images", "sex", "age", "lymphocyte_count"])
+        return table.assign(**value_columns(self.declared, [p.values for p in self.patients]))
 
 
 def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, images: bool) -> NewPatients:
@@ -91,6 +104,7 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
             f"{folder}: no such folder; name the folder that holds one folder of images per patient."
         )
     layout = layout_of(folder, reading.layout)
+    _check_kinds(folder, layout, reading.layout)
     ages = _rule(layout, reading)
     parts = [folder / name for name in (layout.folders.train, layout.folders.test) if name]
     inside = [part for part in parts if part != folder and part.is_dir()]
@@ -124,7 +138,7 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
     if clinical is not None and folders:
         notes += _compare_ids(folders, records, folder, clinical, images=images)
     patients = [_patient(name, folders, records, folder / name if own_folders else None) for name in names]
-    return NewPatients(tuple(patients), tuple(notes))
+    return NewPatients(tuple(patients), tuple(notes), layout.clinical)
 
 
 def _with_images_of(folder: Path, layout: Layout, ids: Collection[str]) -> Layout:
@@ -145,6 +159,20 @@ def _rule(layout: Layout, reading: Reading) -> AgeRule:
     if reading.reference is not None and "reference" in layout.ages.model_fields_set:
         return AgeRule(layout.ages.reference)
     return AgeRule(reading.reference)
+
+
+def _check_kinds(folder: Path, layout: Layout, of_model: Layout) -> None:
+    """Refuse a `lymphofeat.toml` that declares a column of the model as one of another kind.
+
+    Raises:
+        InputError: it does.
+    """
+    for name, column in of_model.clinical.items():
+        if layout.clinical[name].kind != column.kind:
+            raise InputError(
+                f"{folder / LAYOUT_FILE}: [clinical.{name}] has the kind {layout.clinical[name].kind!r}, and the model "
+                f"was trained on {column.kind!r}; give the kind of the training cohort."
+            )
 
 
 def _compare_ids(
@@ -217,7 +245,7 @@ def _of_cohort(folder: Path, clinical: Path | None, layout: Layout, ages: AgeRul
     cohort, problems = scan_cohort(folder, layout, ages=ages)
     raise_errors(problems)
     patients = () if cohort is None else cohort.patients
-    return NewPatients(patients, tuple(problem.sentence(folder) for problem in problems))
+    return NewPatients(patients, tuple(problem.sentence(folder) for problem in problems), layout.clinical)
 
 
 def _records(clinical: Path | None, layout: Layout, ages: AgeRule, problems: Problems) -> dict[str, Record]:
@@ -233,8 +261,11 @@ def _records(clinical: Path | None, layout: Layout, ages: AgeRule, problems: Pro
     if table is None:
         return {}
     layout = with_date_orders(layout, [table], problems)
-    found = {record.id: record for record in table_records(table, layout, problems)}
-    if not any(table.has(name) for name in columns):
+    records = with_declared_values(table_records(table, layout, problems), table, layout, problems)
+    found = {record.id: record for record in records}
+    if any(table.has(name) for name in (*columns, *declared_columns(layout.clinical).values())):
+        report_missing_declared([table], layout.clinical, problems)
+    else:
         remedy = f"rename the columns, or name them in {LAYOUT_FILE} beside the patients' folders"
         problems.error("missing-column", clinical, 1, f"has none of the columns {', '.join(columns)}", remedy)
     return with_ages(found, ages.reference, layout, problems)
@@ -254,4 +285,5 @@ def _patient(
         sex=record.sex,
         age=record.age,
         count=record.count,
+        values=record.values,
     )

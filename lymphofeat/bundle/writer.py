@@ -17,6 +17,7 @@ from ..cache.reader import Cache
 from ..cohort.ages import AT_EXAMINATION, reference_text
 from ..cohort.dates import REFERENCE_DATE, age_at
 from ..cohort.layout import layout_of
+from ..cohort.values import Declared, column_of
 from ..estimates.calibrators import CALIBRATORS
 from ..estimates.conformal import split_conformal
 from ..final.refit import FinalFit, Member
@@ -29,7 +30,7 @@ from .card import Evidence, model_card
 from .classes import Keeps
 from .codec import pack_object
 from .encoders import EncoderRecord, WhereWeights, find_network, record_of
-from .load import DISTANCES, MODEL, PROBE, TRAINING, head_stem
+from .load import DECLARED, DISTANCES, MODEL, PROBE, TRAINING, head_stem
 from .manifest import BundleFolder
 from .model import encoder_file, mixed
 from .out_of_distribution import ImageDistribution, TrainingRanges, patient_means
@@ -125,7 +126,9 @@ class BundleWriter:
             kept |= self.folder.write_packed("calibrator", pack_object(fitted))
         labels = labels_of(self.cache)
         labelled = np.flatnonzero(labels >= 0)
-        table = TrainingRanges.fit(self.cache.patients.iloc[labelled], labels[labelled])
+        table = TrainingRanges.fit(self.cache.patients.iloc[labelled], labels[labelled], self._declared)
+        if self._needs_values or self._declared:
+            self.folder.format = 3
         distributions = self._distributions(labelled) if encoders else ()
         arrays = {
             k: v for number, one in enumerate(distributions) for k, v in one.arrays(str(number)).items()
@@ -137,6 +140,17 @@ class BundleWriter:
         self.folder.write_json(MODEL, about)
         card = model_card(self.model, self.evidence, about, table, kept)
         self.folder.write("MODEL_CARD.md", card.encode())
+
+    @property
+    def _needs_values(self) -> bool:
+        """Whether some head looks at clinical values and is not told which are missing."""
+        return any(trial.inputs != "image" and not trial.missing_indicator for trial, _ in self.model.members)
+
+    @property
+    def _declared(self) -> Declared:
+        """The declared clinical columns that some head looks at."""
+        seen = {column_of(value)[0] for trial, _ in self.model.members for value in trial.clinical_values}
+        return {name: column for name, column in self.cache.tables.declared.items() if name in seen}
 
     def _distributions(self, labelled: NDArray[np.int64]) -> tuple[ImageDistribution, ...]:
         parts = []
@@ -171,13 +185,16 @@ class BundleWriter:
                 ),
             }
         )
+        declared = {name: known.probe(_PROBES, rng) for name, known in table.declared.items()}
+        clinical = clinical.assign(**{name: table.declared[name].of_probe(v) for name, v in declared.items()})
         bags = bags_of_fits(features, lengths, seen)
         numbers = {
             "lengths": lengths,
             "male": male,
             "age": clinical["age"].to_numpy(np.float64),
             "count": clinical["lymphocyte_count"].to_numpy(np.float64),
-            "probabilities": mixed(members, bags, clinical),
+            "probabilities": mixed(members, bags, clinical, tuple(table.declared)),
+            **{f"{DECLARED}{name}": one for name, one in declared.items()},
         }
         numbers |= {f"features.{n}": one for n, one in enumerate(features)}
         numbers |= {
@@ -194,6 +211,7 @@ class BundleWriter:
             "n_fits": len(self.fits),
             "members": [{"params": m.params, "weight": m.weight} for m in members],
             "sees_clinical": any(trial.inputs != "image" for trial, _ in self.model.members),
+            "needs_values": self._needs_values,
             "cut": self.model.threshold,
             "conformal": self.options.refer_error,
             "calibrator": self.options.calibrate,

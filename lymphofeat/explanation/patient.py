@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..cache.reader import Cache, open_cache
+from ..cohort.values import column_of
 from ..errors import InputError
 from ..final.refit import FinalFit, Member, predict_final
 from ..final.selected_model import FinalModel, fit_model
@@ -23,6 +24,7 @@ from ..studies.summary import TrialSummary, load_study
 from .images import ImageContributions, Method, image_contributions
 from .measurements import measurement_contributions, measurement_table
 from .parts import PatientParts, patient_parts
+from .values import seen_columns, value_contributions, value_table
 
 __all__ = ["Explanation", "explain"]
 
@@ -51,6 +53,8 @@ class Explanation:
             (weighted mean over the heads that have it; NaN without).
         measurements: where the features have names, what the patient's cells measure, the columns of
             `measurements.measurement_table`, contributions as weighted means of the heads'; else None.
+        values: the patient's clinical values, the columns of `values.value_table`, contributions as weighted means of
+            the heads'; None where no head looks at any.
     """
 
     id: str
@@ -67,6 +71,7 @@ class Explanation:
     n_attending: int
     images: pd.DataFrame
     measurements: pd.DataFrame | None = None
+    values: pd.DataFrame | None = None
 
     def __repr__(self) -> str:
         return (
@@ -128,11 +133,12 @@ def _explained(
         parts = _parts(cache, fits, members, row)
         found = _contributions(cache, fits, members, row)
         measured = _measurements(cache, fits, members, row)
+        values = _values(cache, model, fits, members, row)
     return Explanation(
         patient, int(cache.labels[row]) if fold is not None else -1, fold, model.members, model.reason, len(fits),
         min(len(fit.train) for fit in fits), probability, _threshold(model, fold), parts,
         Counter(one.method for one, _ in found), sum(one.weights is not None for one, _ in found),
-        _table(_names(cache, row), found), measured,
+        _table(_names(cache, row), found), measured, values,
     )  # fmt: skip
 
 
@@ -191,6 +197,24 @@ def _measurements(cache: Cache, fits: list[FinalFit], members: list[Member], row
         return None
     train = np.unique(np.concatenate([fit.train for fit in fits]))
     return measurement_table(total, fits[0].split.bags, fits[0].encodings, row, train, cache.labels)
+
+
+def _values(
+    cache: Cache, model: FinalModel, fits: list[FinalFit], members: list[Member], row: int
+) -> pd.DataFrame | None:
+    """See `Explanation.values`."""
+    seen = {column_of(value)[0] for trial, _ in model.members for value in trial.clinical_values}
+    columns = seen_columns(cache.tables.declared, tuple(seen))
+    total: Counter[str] = Counter()
+    for member in members:
+        for fit, head in zip(fits, member.heads, strict=True):
+            one = value_contributions(head, fit.split.bags, cache.clinical, row, fit.train, columns)
+            for name, value in one.items():
+                total[name] += member.weight / len(fits) * value  # type: ignore[assignment]
+    if not total:
+        return None
+    train = np.unique(np.concatenate([fit.train for fit in fits]))
+    return value_table(total, cache.clinical, cache.tables.declared, row, train, cache.labels)
 
 
 def _table(names: list[str], found: list[tuple[ImageContributions, float]]) -> pd.DataFrame:

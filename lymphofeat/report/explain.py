@@ -38,6 +38,10 @@ _MEASURED = (
     "Measurements of the cells: the log-odds minus those with the training patients' typical value in place of this "
     "patient's; shares need not add up."
 )
+_VALUES = (
+    "Clinical values: the log-odds minus those with the training patients' median or commonest value in place of this "
+    "patient's; shares need not add up."
+)
 _NEAREST = 1e-12  # of a probability to 0 and 1, where it has log-odds
 
 
@@ -66,6 +70,9 @@ def render_explanation(explanation: Explanation, console: Console, *, top: int =
     for sentence in (_several(e), _methods(e)):
         if sentence:
             show(console, sentence)
+    if e.values is not None:
+        show(console, _VALUES)
+        show(console, _values_table(e.values))
     if set(e.methods) != {"none"}:
         show(console, _table(e.images, top))
     if e.measurements is not None and set(e.methods) != {"none"}:
@@ -174,6 +181,35 @@ def _measured_table(measurements: pd.DataFrame, top: int) -> PlainTable:
     return table
 
 
+def _values_table(values: pd.DataFrame) -> PlainTable:
+    """The clinical values, each with what it adds, in words."""
+    table = PlainTable(show_header=False)
+    table.add_column("", overflow="fold")
+    table.add_column("", justify="right", no_wrap=True)
+    digits = _digits(values)
+    for row in values.to_dict("records"):
+        table.add_row(value_in_words(row), number(row["contribution"], digits, signed=True))
+    return table
+
+
+def value_in_words(row: Mapping[Any, Any]) -> str:
+    """A row of `Explanation.values`: "haemoglobin 8.1 g/dl, smaller than that of 92 % of reactive patients"."""
+    said = f"{row['value']} {row['text']}"
+    other = "reactive" if row["contribution"] > 0 else "malignant"
+    share = float(row[f"above_{other}"])
+    if np.isnan(share):
+        return said
+    more, whom = _compared(share, int(row[f"n_{other}"]), other)
+    return f"{said}, {'larger' if more else 'smaller'} than that of {whom}"
+
+
+def _compared(share: float, n: int, other: str) -> tuple[bool, str]:
+    """Whether a value is larger than those of most of `n` patients, and than those of how many it is so, in words."""
+    more = share >= 0.5
+    beyond = share if more else 1 - share
+    return more, f"all {n} {other} patients" if beyond == 1 else f"{100 * beyond:.0f} % of {other} patients"
+
+
 def measured_in_words(row: Mapping[Any, Any]) -> str:
     """A row of `Explanation.measurements`: "larger nuclei than 92 % of reactive patients".
 
@@ -182,10 +218,7 @@ def measured_in_words(row: Mapping[Any, Any]) -> str:
     """
     name = str(row["measurement"])
     other = "reactive" if row["contribution"] > 0 else "malignant"
-    share, n = float(row[f"above_{other}"]), int(row[f"n_{other}"])
-    more = share >= 0.5
-    beyond = share if more else 1 - share
-    whom = f"all {n} {other} patients" if beyond == 1 else f"{100 * beyond:.0f} % of {other} patients"
+    more, whom = _compared(float(row[f"above_{other}"]), int(row[f"n_{other}"]), other)
     stem, _, pooling = name.rpartition("_")
     feature = feature_named(stem)
     plain = name.replace("_", " ")

@@ -236,7 +236,8 @@ def test_what_is_missing_or_out_of_range_is_warned_of(model: Path, tmp_path: Pat
     for name, images in (("A", 3), ("B", 3), ("C", 1), ("D", 3)):
         patient(tmp_path / "new", name, images)
     found = predicted(model, tmp_path / "new", "A,,,", "B,M,3/4/1850,900", "C,F,3/4/1940,12.5")["warnings"]
-    assert found["A"] == "age missing; count missing; sex missing"
+    nothing = "age missing; count missing; sex missing"
+    assert found["A"] == f"referred: no clinical value is known; {nothing}"
     assert "age 169.8 outside the training range" in found["B"]
     assert "count 900 outside the training range" in found["B"]
     assert found["C"].endswith("too few images (1, training 3 or more)")
