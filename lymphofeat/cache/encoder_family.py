@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..cohort.clinical_values import clinical_digest, clinical_values
+from ..cohort.clinical_values import check_values, clinical_digest, clinical_values
 from ..cohort.model import Cohort
 from ..encoder.backbone import Backbone
 from ..encoder.backbones import BACKBONES, backbone_named
@@ -239,10 +239,13 @@ def encoder_family_of(
         with_test: see `AdaptedFamily`.
 
     Raises:
-        InputError: the device or the images' depth cannot be used.
+        InputError: the device or the images' depth cannot be used, or the recipe asks for a clinical value that the
+            cohort does not have.
         WeightsError: the start weights cannot be had.
         LeakageError: they were fine-tuned on a cohort's labels.
     """
+    if recipe.clinical.use != "none":
+        check_values(recipe.clinical.values, tables.declared, f"The recipe {recipe.name}")
     weights = _start(recipe, settings)
     usual = encoder_family_name(recipe, weights.label, settings.dtype)
     kind: Callable[..., EncoderFamily] = EncoderFamily

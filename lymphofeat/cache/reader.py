@@ -144,7 +144,10 @@ def _stale(tables: CohortTables, encodings: Mapping[str, Encoding]) -> set[str]:
             continue
         names = tuple(recipe["clinical"]["values"])
         if names not in now:
-            now[names] = clinical_digest(clinical_values(tables.patients, names))
+            try:
+                now[names] = clinical_digest(clinical_values(tables.patients, names))
+            except (KeyError, ValueError):  # a column that is no longer declared, or is a category now
+                now[names] = ""
         if seen != now[names]:
             stale.add(encoding.encoder_family)
     return stale

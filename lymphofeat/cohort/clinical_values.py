@@ -1,13 +1,17 @@
 """The clinical values of patients as numbers, for networks and heads; the one place where they are made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["clinical_digest", "clinical_numbers", "clinical_values"]
+from ..errors import InputError
+from ..wording import did_you_mean
+from .values import Declared, column_of, head_values
+
+__all__ = ["check_values", "clinical_digest", "clinical_numbers", "clinical_values"]
 
 Floats = NDArray[np.float64]
 
@@ -20,9 +24,10 @@ def clinical_numbers(table: pd.DataFrame, names: tuple[str, ...]) -> Floats:
 
     Args:
         table: columns `sex`, `age` (years), `lymphocyte_count` (10⁹/l), `birth` (ISO text), those that `names` need.
-        names: of age, count, log_count (its natural logarithm), male (0 or 1), birth_year, birth_month.
+        names: of age, count, log_count (its natural logarithm), male (0 or 1), birth_year, birth_month; declared
+            columns that are no texts, as `values.head_values` names them.
     """
-    return np.column_stack([_COLUMNS[name](table) for name in names])
+    return np.column_stack([_COLUMNS.get(name, _declared(name))(table) for name in names])
 
 
 def clinical_values(table: pd.DataFrame, names: tuple[str, ...]) -> NDArray[np.float32]:
@@ -30,9 +35,36 @@ def clinical_values(table: pd.DataFrame, names: tuple[str, ...]) -> NDArray[np.f
 
     Args:
         table: rows of `Cohort.table`.
-        names: of `lymphofeat.training.recipe.CLINICAL_VALUES`.
+        names: as of `clinical_numbers`.
     """
     return clinical_numbers(table, names).astype(np.float32)
+
+
+def check_values(names: Sequence[str], declared: Declared, asking: str) -> None:
+    """Refuse names that `clinical_numbers` does not know.
+
+    Args:
+        names: what is asked for.
+        declared: the cohort's declared columns.
+        asking: what asks, in words.
+
+    Raises:
+        InputError: one of them is no value that every cohort has and none that this one declares, or is a category.
+    """
+    usable = [name for name in head_values(declared) if not declared[column_of(name)[0]].is_text]
+    for name in names:
+        if name in _COLUMNS or (column_of(name)[0] in declared and not declared[column_of(name)[0]].is_text):
+            continue
+        if column_of(name)[0] in declared:
+            raise InputError(
+                f"{asking} asks for the clinical value {name!r}, which is a category, and its network takes numbers "
+                "and yes/no only; leave it out."
+            )
+        raise InputError(
+            f"{asking} asks for the clinical value {name!r}, which the cohort does not have"
+            f"{did_you_mean(name, [*_COLUMNS, *usable])}; correct the name, or declare it under [clinical] in "
+            "lymphofeat.toml."
+        )
 
 
 def clinical_digest(values: NDArray[np.float32]) -> str:
@@ -42,6 +74,17 @@ def clinical_digest(values: NDArray[np.float32]) -> str:
 
 def _number(name: str) -> Callable[[pd.DataFrame], Floats]:
     return lambda table: np.asarray(table[name], dtype=np.float64)
+
+
+def _declared(value: str) -> Callable[[pd.DataFrame], Floats]:
+    """A declared column; of "log NAME" its natural logarithm, NaN where there is none."""
+    name, logarithm = column_of(value)
+
+    def numbers(table: pd.DataFrame) -> Floats:
+        found = table[name].to_numpy(np.float64, na_value=np.nan)
+        return np.asarray(np.log(np.where(found > 0, found, np.nan)) if logarithm else found)
+
+    return numbers
 
 
 def _log_count(table: pd.DataFrame) -> Floats:

@@ -135,13 +135,10 @@ class ClinicalFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """(n, 3 and the declared numbers) float64, NaN where a value is missing, infinite, or has no logarithm."""
         for name in CLINICAL_COLUMNS:
             _column(table, name)
-        columns = [clinical_numbers(table, _VALUES)]
-        for value in self.clinical_values:
-            if value not in self._categories:
-                number = _column(table, value).to_numpy(np.float64, na_value=np.nan)
-                logarithm = column_of(value)[1]
-                columns.append(np.log(np.where(number > 0, number, np.nan)) if logarithm else number)
-        values = np.column_stack(columns)
+        numbers = tuple(value for value in self.clinical_values if value not in self._categories)
+        for value in numbers:
+            _column(table, value)
+        values = clinical_numbers(table, (*_VALUES, *numbers))
         return np.where(np.isfinite(values), values, np.nan)
 
     def _answers(self, value: str, found: NDArray[np.object_]) -> NDArray[np.float64]:

@@ -41,10 +41,10 @@ def _difference(assessment: Assessment, found: list[Difference]) -> str:
     first = found[0]
     amounts = " and ".join(f"{difference_text(d.difference)} {metric_label(d.metric)}" for d in found)
     sentence = {
-        "clinical": f"Images add {amounts} to age, sex and count",
+        "clinical": f"Images add {amounts} to the clinical values",
         "untrained": f"The encodings add {amounts} to those of an untrained encoder",
         "slide": f"Looking at the cells adds {amounts} to looking at the slide around them",
-        "image": f"Age, sex and count add {amounts} to the images",
+        "image": f"Clinical values add {amounts} to the images",
     }.get(first.role, f"{assessment.name} minus {first.other}: {amounts}")
     told = ", ".join(
         f"{d.alone} by {metric_label(d.metric)} (p {_p(d.p_value)}, Holm-adjusted {p_value(d.p_holm)})"

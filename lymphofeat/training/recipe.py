@@ -28,7 +28,6 @@ __all__ = [
     "mistakes_of",
 ]
 
-CLINICAL_VALUES = ("age", "count", "log_count", "male", "birth_month", "birth_year")
 TRAIN_FROM = ("all", "layer3", "layer4", "fc")
 
 
@@ -71,13 +70,14 @@ class ClinicalRecipe:
         use: "none"; "branch" (an output of its own beside the image's, trained in the same steps on the sum of both
             losses, probabilities averaged); "gate" (two experts mixed by a softmax gate that sees the mean feature and
             the clinical values, trained on the mixture's likelihood); "apart" (trained by itself, averaged).
-        values: what the network sees, each standardised on the training patients.
+        values: what the network sees, each standardised on the training patients: age, count, log_count, male,
+            birth_month, birth_year, and declared columns of the cohort that are no texts (`cohort.clinical_values`).
         hidden: widths of its layers, with ReLU.
         epochs, lr: of "apart": full-batch Adam steps, and their rate.
     """
 
     use: str = setting("none", choices=("none", "branch", "gate", "apart"))
-    values: tuple[str, ...] = setting(("age", "count"), choices=CLINICAL_VALUES)
+    values: tuple[str, ...] = setting(("age", "count"))
     hidden: tuple[int, ...] = setting((2,), low=1)
     epochs: int = setting(300, low=1)
     lr: float = setting(1e-3, above=0)

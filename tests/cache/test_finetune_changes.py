@@ -13,8 +13,10 @@ from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import extract_frozen
 from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned
 from lymphofeat.cache.trainings import encoders_folder
+from lymphofeat.cohort.declared import ClinicalColumn
+from lymphofeat.cohort.layout import Layout
 from lymphofeat.cohort.model import Cohort
-from lymphofeat.errors import LeakageError, StaleCacheError
+from lymphofeat.errors import InputError, LeakageError, StaleCacheError
 from lymphofeat.training.recipe_file import change_recipe
 from lymphofeat.training.trained import load_trained, save_trained
 
@@ -124,3 +126,36 @@ def test_a_fine_tuned_encoder_is_no_start(cohort: Cohort, tmp_path: Path) -> Non
         pooled = change_recipe(tiny("pooled"), {}, "test")
         with pytest.raises(LeakageError, match="fine-tuned on a cohort's labels"):
             run(cohort, path, base if run is extract_frozen else FinetuneSettings(pooled, base))
+
+
+def test_a_network_sees_declared_values_and_is_stale_when_they_change(cohort: Cohort, tmp_path: Path) -> None:
+    path, declared = tmp_path / "c.h5", {"hb": ClinicalColumn(), "ldh": ClinicalColumn(log=True)}
+    values = [{"hb": 9.0 + i, "ldh": 100.0 + i, "lineage": "B"} for i in range(len(cohort.patients))]
+    layout = Layout(clinical={**declared, "lineage": ClinicalColumn(kind="category")})
+
+    def given(values: list[dict[str, float | str]], layout: Layout = layout) -> Cohort:
+        people = [replace(p, values=own) for p, own in zip(cohort.patients, values, strict=True)]
+        return replace(cohort, patients=tuple(people), layout=layout)
+
+    def seeing(*names: str) -> FinetuneSettings:
+        recipe = change_recipe(tiny("pooled+clinical"), {"clinical": {"values": names}}, "test")
+        return replace(SETTINGS, recipe=recipe, name="seeing")
+
+    for names, message in (
+        (
+            ("hbb",),
+            r"asks for the clinical value 'hbb', which the cohort does not have \(did you mean 'hb'\?\)",
+        ),
+        (("lineage",), "'lineage', which is a category"),
+    ):
+        with pytest.raises(InputError, match=message):
+            extract_finetuned(given(values), path, seeing(*names))
+    assert not path.exists()
+    extract_finetuned(given(values), path, seeing("age", "hb", "log ldh"))
+    extract_finetuned(given(values), path, SETTINGS)
+    assert not open_cache(path).stale
+    corrected = [{**own, "hb": 1.0 + own["hb"]} for own in values]  # type: ignore[operator]
+    extract_finetuned(given(corrected), path, SETTINGS)
+    assert {e.encoder_family for e in open_cache(path).stale.values()} == {"seeing"}
+    extract_finetuned(given(values, Layout()), path, SETTINGS)  # nothing is declared any more
+    assert {e.encoder_family for e in open_cache(path).stale.values()} == {"seeing"}

@@ -29,7 +29,7 @@ def test_the_plan_the_answer_and_the_files(run: Run, tmp_path: Path) -> None:
         "15 searches of 2 trials inside outer folds (1 run × 3 folds of each pipeline: image + clin"
     )
     assert "Images add" in answer
-    assert "to age, sex and count" in answer
+    assert "to the clinical values" in answer
     assert "to those of an untrained encoder" in ran.out.replace("\n", " ")
     assert "the scores to quote" in ran.out
     assert "its optimism is" in ran.out
