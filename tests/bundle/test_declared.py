@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from lymphofeat.bundle import Bundle, export_bundle, load_bundle, predict_folder
 from lymphofeat.bundle.declared_range import DeclaredRange
 from lymphofeat.cache import open_cache, save_cache
+from lymphofeat.cohort.dates import REFERENCE_DATE
 from lymphofeat.cohort.declared import ClinicalColumn
 from lymphofeat.errors import InputError
 from lymphofeat.studies import tune
@@ -24,7 +25,15 @@ Made = tuple[Path, Bundle]
 
 def exported(folder: Path, *, indicators: bool = False, inputs: str = "clinical", trial: int = 0) -> Bundle:
     table = with_declared(patients())
-    save_cache(folder / "c.h5", table, {"frozen": features(table)}, n_folds=3, n_repeats=1, clinical=DECLARED)
+    save_cache(
+        folder / "c.h5",
+        table,
+        {"frozen": features(table)},
+        n_folds=3,
+        n_repeats=1,
+        clinical=DECLARED,
+        reference=REFERENCE_DATE,
+    )
     tune(
         folder / "c.h5", folder / "s.db", n_trials=trial + 1, heads=["logistic"], inputs=[inputs],
         missing_indicators=indicators,
