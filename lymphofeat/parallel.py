@@ -12,6 +12,8 @@ from pathlib import Path
 from threadpoolctl import ThreadpoolController, threadpool_limits  # type: ignore[import-untyped]
 
 __all__ = [
+    "available_memory",
+    "best_jobs",
     "cores_each",
     "disable_malloc_trim",
     "hold_threads",
@@ -34,6 +36,38 @@ def usable_cores() -> int:
 def cores_each(processes: int) -> int:
     """Cores for each of so many processes that share them, at least 1."""
     return max(1, usable_cores() // processes)
+
+
+_FEW_TASKS = 200  # tenths of a second each; a new process takes seconds
+
+
+def best_jobs(tasks: int, memory_each: int) -> int:
+    """Processes for so many tasks of a search: one per core as far as the memory goes; 1 where there are few tasks.
+
+    Args:
+        tasks: in all.
+        memory_each: bytes that a process needs.
+    """
+    if tasks < _FEW_TASKS:
+        return 1
+    memory = available_memory()
+    most = usable_cores() if memory is None else min(usable_cores(), memory // memory_each)
+    return max(1, most)
+
+
+def available_memory() -> int | None:
+    """Bytes that new processes may take: of the machine, and of the container's limit (cgroup v2); None: not known."""
+    found = []
+    with suppress(OSError, ValueError, IndexError):
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
+        found += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    with suppress(OSError, ValueError):  # "max": no limit
+        limit, used = (int((_CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        found.append(max(limit - used, 0))
+    return min(found, default=None)
+
+
+_MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 @contextmanager

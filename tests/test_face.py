@@ -25,7 +25,14 @@ ONLY_COMMAND = {
     "extract": set(),
     "import": set(),
     "tune": {"no_clinical", "show"},
-    "evaluate": {"out", "record", "learning_curve", "force"},
+    "evaluate": {
+        "out",
+        "record",
+        "learning_curve",
+        "tables",
+        "force",
+        "jobs",
+    },  # scripts must ask for processes
     "explain": {"top", "out", "outlines", "force"},
     "export": set(),
     "submit": set(),

@@ -21,6 +21,7 @@ from .answer import (
 )
 from .benefit import decision_table
 from .calibrated import calibration_table
+from .decided import confusion_table, wrong_table
 from .optimism import SelectedModels, optimism_table
 from .runs import Runs, check_same_patients
 from .stability import choices_table, patients_table, stability_table
@@ -118,6 +119,7 @@ def assess(
         "pipelines": pipelines(everyone, **options),
         "differences": _as_table(found),
         "metrics": _metrics(runs, **options),
+        "confusion": confusion_table(main),
         "optimism": optimism_table(main, selected, **options),
         "subgroups": subgroups_table(runs, rows, **options),
         "calibration": calibration_table(main, **options),
@@ -128,6 +130,7 @@ def assess(
         "risk_coverage": risk_coverage_table(main, **options),
         "decision_curves": decision_table(main, roles.get("clinical"), **options),
         "simplest": simplest.table,
+        "wrong": wrong_table(main),
         "patients": patients_table(main),
     }
     head_type = _simplest_head_type(selected, main.metric, **options)

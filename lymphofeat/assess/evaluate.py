@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from ..cache.reader import Cache, open_cache
+from ..cache.split import JOINT
 from ..nested.control_experiments import WHOLE, controls_of
 from ..nested.engine import LEDGER, Engine
 from ..nested.permutation import Permutation, permute
 from ..nested.pipeline import Pipeline, Run, check_label_free, folds_of, runs_of
 from ..nested.result import Nested
+from ..parallel import best_jobs
 from ..progress import Progress, Silent
 from ..storage.journal import open_ledger
 from ..storage.paths import AnyPath
@@ -25,8 +27,12 @@ from ..studies.workers import workers
 from ..wording import metric_label
 from .assessment import Assessment, assess
 from .optimism import SelectedModels
+from .whole import WholeProgress
 
 __all__ = ["Evaluation", "EvaluationPlan", "carry_out", "evaluate", "plan_evaluation", "searches_folder"]
+
+
+_PROCESS_BYTES = 1 << 30  # of a process with torch and the heads, besides what they make of the features
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,22 @@ class EvaluationPlan:
             "select": DEFAULT,
             "cohort": self.cache.fingerprint,
         }
+
+    @property
+    def n_trials(self) -> int:
+        """Trials of all searches."""
+        return (self.n_searches + 1) * self.main.trials
+
+    @property
+    def best_jobs(self) -> int:
+        """Processes that suit this machine: one per core as far as the memory goes, or 1 where there is little to do.
+
+        The results are the same for any number.
+        """
+        names = self.main.encoder_family.split(JOINT)
+        members = [member for name in names for member in self.cache.members(name)]
+        features = max(4 * self.cache.tables.n_images * member.dim for member in members)
+        return best_jobs(self.n_trials, _PROCESS_BYTES + 2 * len(names) * features)
 
     @property
     def sentence(self) -> str:
@@ -209,30 +231,43 @@ def plan_evaluation(
 
 
 def carry_out(
-    plan: EvaluationPlan, folder: Path, *, jobs: int = 1, progress: Progress | None = None
+    plan: EvaluationPlan, folder: Path, *, jobs: int | None = 1, progress: Progress | None = None
 ) -> Evaluation:
     """Carry a plan out; given again after a kill, it goes on at the single trial.
 
     Args:
         plan: of `plan_evaluation`.
         folder: where searches and finished folds are kept.
-        jobs: processes that score trials.
+        jobs: processes that score trials; None: `EvaluationPlan.best_jobs`.
         progress: told of every trial.
 
     Raises:
         InputError, CacheError, StudyError: as `nested`.
     """
-    runs = plan.runs
+    runs, told = plan.runs, progress or Silent()
+    jobs = plan.best_jobs if jobs is None else jobs
     with workers(jobs) as pool, open_ledger(folder / LEDGER) as ledger:
-        engine = Engine(plan.cache, folder, pool, ledger, progress or Silent())
-        main = engine.run(plan.main, runs)
-        selected = engine.selected(plan.main, runs[0].seed)
-        on_one_scale = engine.on_one_scale(plan.main, selected, runs[0].seed)
-        others = tuple(engine.run(control, runs) for control in plan.controls)
-        permutation = permute(engine, plan.main, main, runs[0], plan.permute) if plan.permute > 0 else None
-    assessment = assess(
-        main, others, plan.cache.patients, SelectedModels.of(selected, on_one_scale), notes=plan.notes
-    )
+        before = Engine(plan.cache, folder, pool, ledger, Silent())
+        finished = sum(before.n_finished(pipeline, runs) for pipeline in (plan.main, *plan.controls))
+        whole = WholeProgress(told, plan.n_trials, plan.main.trials * finished, jobs)
+        engine = replace(before, progress=whole)
+        try:
+            main = engine.run(plan.main, runs)
+            selected = engine.selected(plan.main, runs[0].seed)
+            on_one_scale = engine.on_one_scale(plan.main, selected, runs[0].seed)
+            others = tuple(engine.run(control, runs) for control in plan.controls)
+            permutation = (
+                permute(engine, plan.main, main, runs[0], plan.permute) if plan.permute > 0 else None
+            )
+        finally:
+            whole.end()
+    told.start("intervals and tables", 1, "evaluation")
+    try:
+        assessment = assess(
+            main, others, plan.cache.patients, SelectedModels.of(selected, on_one_scale), notes=plan.notes
+        )
+    finally:
+        told.stop()
     assessment = replace(assessment, search=plan.search)
     if permutation is not None:
         assessment = assessment.with_table("permutation", _table(permutation), _sentence(permutation))

@@ -10,7 +10,7 @@ from .common import Output, always, cache_option, command, names, study_option, 
 from .paths import GivenText, NewFile, OutFolder
 
 
-@command(example="lymphofeat evaluate --trials 50 --jobs 2 --out evaluation", resumes=always)
+@command(example="lymphofeat evaluate --trials 50 --out evaluation", resumes=always)
 @cache_option
 @study_option
 @click.option(
@@ -40,8 +40,9 @@ from .paths import GivenText, NewFile, OutFolder
 @click.option("--missing-indicators/--no-missing-indicators", default=False, show_default=True,
               help="Let heads use that a clinical value is missing, a possible shortcut.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the searches.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1),
-              help="Processes; the results do not depend on them.")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1),
+              help="Processes; the results do not depend on them (default: one per core as far as the memory goes, 1 "
+              "for less than 200 trials).")  # fmt: skip
 @click.option("--out", type=OutFolder(), metavar="DIR",
               help="Folder for evaluate.md, evaluate.json and one CSV per table.")  # fmt: skip
 @click.option(
@@ -49,6 +50,7 @@ from .paths import GivenText, NewFile, OutFolder
 )
 @click.option("--learning-curve", is_flag=True,
               help="Add a learning curve: the selected heads trained on fewer patients.")  # fmt: skip
+@click.option("--tables", is_flag=True, help="Print all tables, not only the scores.")
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def evaluate(
     output: Output,
@@ -57,10 +59,11 @@ def evaluate(
     *,
     encoding: str | None,
     heads: str,
-    jobs: int,
+    jobs: int | None,
     out: Path | None,
     record: Path | None,
     learning_curve: bool,
+    tables: bool,
     force: bool,
     **options: Any,
 ) -> None:
@@ -68,9 +71,9 @@ def evaluate(
 
     The search is repeated inside every outer fold; the model that `submit` would select predicts the fold. The control
     experiments use clinical values only, images only, an untrained encoder and shuffled labels: the first lines say
-    what images and the encoder add. On 163 patients with 100 images each, 50 trials take about two
-    minutes a pipeline on two cores. An interrupted run continues where it stopped; the searches are kept in
-    studies/NAME-nested.
+    what images and the encoder add. How long it will take is said after the first trials. An interrupted run
+    continues where it stopped; the searches are kept in studies/NAME-nested, so that the same command with --tables
+    prints all tables in a moment.
     """
     from ..assess.evaluate import carry_out, plan_evaluation, searches_folder
     from ..report.assess import render_assessment, write_assessment, write_json
@@ -79,7 +82,7 @@ def evaluate(
     inside = [] if out is None else [out / "evaluate.md", out / "evaluate.json"]
     for path in filter(None, [record, *inside]):
         refuse_existing(path, overwrite=force)
-    plan = plan_evaluation(cache, encoding=encoding, heads=names(heads), jobs=jobs, **options)
+    plan = plan_evaluation(cache, encoding=encoding, heads=names(heads), jobs=jobs or 1, **options)
     output.line(plan.sentence, wrap=False)
     evaluation = carry_out(plan, searches_folder(study_path(study)), jobs=jobs, progress=output.progress())
     found = evaluation.assessment
@@ -91,7 +94,10 @@ def evaluate(
         found = measured_learning_curve(
             found, plan.cache, encoder_family, members, progress=output.progress()
         )
-    render_assessment(found, output.console)
+    render_assessment(found, output.console, every=tables)
+    if not tables:
+        output.line()
+        output.line("--tables prints all tables, --out DIR writes them; finished searches are kept.")
     if record is not None:
         write_json(found, record, force=force)
         output.line(f"Wrote {record}")

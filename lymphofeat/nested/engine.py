@@ -138,6 +138,16 @@ class Engine:
             folds_of_runs=tuple(found),
         )
 
+    def n_finished(self, pipeline: Pipeline, runs: Sequence[Run]) -> int:
+        """Outer folds of the runs that are finished."""
+        view = pipeline.view(self.cache)
+        keys = [
+            _key(pipeline.search(self.folder, run, fold), view, pipeline.trials)
+            for run in runs
+            for fold in folds_of(view, run.repeat)
+        ]
+        return sum(self.ledger.get(key) is not None for key in keys)
+
     def selected(self, pipeline: Pipeline, seed: int) -> StudySummary:
         """The plain search on all folds of the first repeat.
 

@@ -21,12 +21,21 @@ from .printing import PlainTable, show
 __all__ = ["assessment_json", "render_assessment", "write_assessment", "write_json"]
 
 
-def render_assessment(assessment: Assessment, console: Console) -> None:
-    """Print the answer, then the tables; 80 columns suffice."""
+_FIRST = "pipelines"
+
+
+def render_assessment(assessment: Assessment, console: Console, *, every: bool = False) -> None:
+    """Print the answer, then the table of nested scores; 80 columns suffice.
+
+    Args:
+        assessment: what to print.
+        console: where to.
+        every: print all tables.
+    """
     for sentence in answer(assessment):
         show(console, f"• {sentence}")
     for name, shown in SHOWN.items():
-        if name in assessment.tables and len(assessment.tables[name]):
+        if (every or name == _FIRST) and name in assessment.tables and len(assessment.tables[name]):
             show(console)
             show(console, (shown.caption, "bold"))
             show(console, _table(list(shown.columns), cells(shown, assessment.tables[name])))
@@ -132,7 +141,7 @@ def _markdown(assessment: Assessment) -> str:
     parts = [f"# {assessment.name}: evaluation on {assessment.n} patients"]
     parts.append("\n".join(f"- {sentence}" for sentence in answer(assessment)))
     for name, shown in SHOWN.items():
-        if name in assessment.tables and len(assessment.tables[name]):
+        if shown.on_page and name in assessment.tables and len(assessment.tables[name]):
             parts.append(f"## {name.replace('_', ' ').capitalize()}")
             parts.append(f"{shown.caption}. All columns: `{name}.csv`.")
             parts.append(_pipes(list(shown.columns), cells(shown, assessment.tables[name])))

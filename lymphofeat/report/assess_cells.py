@@ -24,11 +24,13 @@ class Shown:
         caption: what it says, and what its numbers are.
         columns: title → how a row's cell is worded.
         wanted: whether a row is shown; None: all are.
+        on_page: whether the page has it, which names no patient.
     """
 
     caption: str
     columns: Mapping[str, Callable[[Row], str]]
     wanted: Callable[[Row], bool] | None = None
+    on_page: bool = True
 
 
 def cells(shown: Shown, table: pd.DataFrame) -> list[list[str]]:
@@ -119,6 +121,14 @@ def _plain(row: Row) -> str:
     return number(value, 0 if float(value).is_integer() else 3)
 
 
+def _class(row: Row) -> str:
+    return "malignant" if row["label"] == 1 else "reactive"
+
+
+def _count(name: str) -> Callable[[Row], str]:
+    return lambda row: number(row[name], 0 if float(row[name]).is_integer() else 1)
+
+
 def _spread(row: Row, value: str, low: str, high: str) -> str:
     return f"{number(row[value])} ({number(row[low], 2)}–{number(row[high], 2)})"
 
@@ -137,6 +147,11 @@ SHOWN: dict[str, Shown] = {
         "Nested scores. ( – ): 95 % interval by patient; t: corrected repeated k-fold t",
         {"pipeline": _text("pipeline"), **_scores("balanced_accuracy", "auc"),
          "bal. accuracy, t": _score("balanced_accuracy_t")},
+    ),
+    "confusion": Shown(
+        "Confusion matrix: patients as the outer folds decide them, on average over the runs",
+        {"true": _class, "patients": _text("n"), "called reactive": _count("called_reactive"),
+         "called malignant": _count("called_malignant")},
     ),
     "differences": Shown(
         "Difference to each other pipeline on the same patients; p also adjusted by Holm",
@@ -201,6 +216,12 @@ SHOWN: dict[str, Shown] = {
     "head_types": Shown(
         "Head types, selected scores of the search on all folds; the cheapest first",
         {"head type": _text("name"), "score": _number("score"), "within": lambda r: "yes" if r["within"] else "no"},
+    ),
+    "wrong": Shown(
+        "Wrongly decided patients; probability: of malignant, by models without the patient",
+        {"patient": _text("id"), "true": _class, "probability": _number("probability"),
+         "wrong in": lambda r: f"{r['wrong_runs']} of {r['runs']} {'run' if r['runs'] == 1 else 'runs'}"},
+        on_page=False,
     ),
     "permutation": Shown(
         "Permutation test: the whole pipeline with shuffled labels; ( – ): middle 95 % of the shuffles",

@@ -39,9 +39,9 @@ def assessment() -> Assessment:
     return assess(main, others, table_of(), selected, n_resamples=300)
 
 
-def shown(assessment: Assessment, width: int = 80) -> str:
+def shown(assessment: Assessment, width: int = 80, *, every: bool = True) -> str:
     out = io.StringIO()
-    render_assessment(assessment, Console(file=out, width=width))
+    render_assessment(assessment, Console(file=out, width=width), every=every)
     return out.getvalue()
 
 
@@ -104,10 +104,38 @@ def test_labels_that_only_seem_shuffled_are_told(assessment: Assessment) -> None
 def test_eighty_columns_suffice(assessment: Assessment) -> None:
     lines = shown(assessment).splitlines()
     assert max(map(len, lines)) <= 80
-    assert len(lines) < 170  # nothing was broken into many lines
+    assert len(lines) < 190  # nothing was broken into many lines
     for name in assessment.tables:
         if name in SHOWN:
             assert SHOWN[name].caption.split()[0] in shown(assessment)
+
+
+def test_the_screen_has_the_answer_and_one_table_unless_all_are_asked_for(assessment: Assessment) -> None:
+    short = shown(assessment, every=False)
+    assert [name for name, table in SHOWN.items() if table.caption in short] == ["pipelines"]
+    assert shown(assessment).startswith(short[: short.index(SHOWN["pipelines"].caption)])
+    assert len(short.splitlines()) < 50
+
+
+def test_the_confusion_matrix_and_the_wrong_patients_are_those_of_the_decisions(
+    assessment: Assessment,
+) -> None:
+    main = nested(strength=3, runs=2)
+    table = assessment.tables["confusion"].set_index("label")
+    for label in (0, 1):
+        mask = main.y == label
+        assert table.loc[label, "called_malignant"] == main.decisions[mask].mean(axis=1).sum()
+        assert table.loc[label, ["called_reactive", "called_malignant"]].sum() == table.loc[label, "n"]
+    wrong = assessment.tables["wrong"]
+    decided = main.decisions == (main.y == 1)[:, None]
+    assert set(wrong["id"]) == {
+        i for i, right in zip(main.ids, decided.all(axis=1), strict=True) if not right
+    }
+    assert dict(zip(wrong["id"], wrong["wrong_runs"], strict=True)) == {
+        i: n for i, n in zip(main.ids, (~decided).sum(axis=1).tolist(), strict=True) if n
+    }
+    assert wrong["wrong_runs"].is_monotonic_decreasing
+    assert str(wrong["id"].iloc[0]) in shown(assessment)
 
 
 def test_every_number_of_a_table_is_the_tables(assessment: Assessment) -> None:
@@ -158,7 +186,8 @@ def test_a_folder_holds_a_page_a_record_and_all_tables(assessment: Assessment, t
     assert back["auc"].to_numpy() == pytest.approx(
         assessment.tables["subgroups"]["auc"].to_numpy(), rel=1e-5, nan_ok=True
     )
-    assert json.loads(paths[1].read_text(encoding="utf-8")) == assessment_json(assessment)
+    record = json.loads(paths[1].read_text(encoding="utf-8"))
+    assert record | {"made": None} == assessment_json(assessment) | {"made": None}  # at another second
 
 
 def test_nothing_is_written_over_and_with_force_all_is(assessment: Assessment, tmp_path: Path) -> None:
