@@ -43,4 +43,5 @@ def wrong_table(main: Nested) -> pd.DataFrame:
         }
     )
     order = np.lexsort((-np.abs(probability - runs.y), -wrong))
-    return table.iloc[order[wrong[order] > 0]].reset_index(drop=True)
+    found: pd.DataFrame = table.iloc[order[wrong[order] > 0]].reset_index(drop=True)
+    return found

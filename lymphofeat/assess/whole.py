@@ -76,5 +76,5 @@ class WholeProgress:
             time_left = duration(spent / self._fresh * left)
             self._progress.note(
                 f"The evaluation will take about {time_left} more: {left:,} of {self._total:,} trials are left, at "
-                f" the pace of the first {self._fresh:,} ({processes})."
+                f"the pace of the first {self._fresh:,} ({processes})."
             )
