@@ -148,7 +148,7 @@ def report_missing_declared(tables: Sequence[Table], declared: Declared, problem
 
 def unused_columns(tables: Iterable[Table], layout: Layout) -> tuple[str, ...]:
     """Columns of the tables that nothing reads, by their names in the first table that has them."""
-    read = {column.casefold() for _, column in layout.columns}
+    read = {column.casefold() for column in (*dict(layout.columns).values(), layout.images.file)}
     read |= {column.casefold() for column in declared_columns(layout.clinical).values()}
     found: dict[str, str] = {}
     for name in (name for table in tables for name in table.columns):

@@ -89,6 +89,12 @@ def render_cache(cache: Cache, console: Console) -> None:
         f"  patients {len(patients)}: {(cache.labels == 1).sum()} malignant, {(cache.labels == 0).sum()} reactive, "
         f"{(~labelled).sum()} without label; {cache.tables.n_images:,} images",
     )
+    if cache.tables.declared:
+        declared = (
+            f"{name} ({', '.join(filter(None, (column.decides, column.unit)))})"
+            for name, column in cache.tables.declared.items()
+        )
+        show(console, f"  values   age, sex, count, {', '.join(declared)}")
     sizes = np.bincount(cache.folds[labelled, 0])
     show(
         console,

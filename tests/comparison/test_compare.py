@@ -21,13 +21,13 @@ from lymphofeat.cache import Cache, open_cache, save_cache
 from lymphofeat.comparison import compare as compare_module
 from lymphofeat.comparison.compare import compare
 from lymphofeat.comparison.out_of_fold import OutOfFold, predict
-from lymphofeat.comparison.pipelines import Pipeline, pipelines_of, select
+from lymphofeat.comparison.pipelines import Pipeline, heads_of, pipelines_of, select
 from lymphofeat.comparison.result import Comparison, Measured
 from lymphofeat.errors import InputError, LeakageError, StudyError
 from lymphofeat.estimates.scores import bootstrap
 from lymphofeat.heads import Head, Logistic, pooled
 
-from ..helpers.caches import features, patients, tuned_cache
+from ..helpers.caches import DECLARED, features, patients, tuned_cache, with_declared
 from ..helpers.compared import FROZEN, add_encoding, compared_cache
 
 
@@ -138,6 +138,20 @@ def test_bag_size_sees_the_number_of_images_and_nothing_else(path: Path, compari
         model = LogisticRegression().fit(scaler.transform(x[train]), y[train])
         p[~train] = model.predict_proba(scaler.transform(x[~train]))[:, 1]
     np.testing.assert_allclose(measured(comparison, "bag-size").found.probabilities, p, atol=1e-8)
+
+
+def test_the_control_on_clinical_values_sees_all_declared_columns(tmp_path: Path) -> None:
+    table = with_declared(patients())
+    save_cache(
+        tmp_path / "c.h5", table, {"frozen": features(table)}, n_folds=4, n_repeats=1, clinical=DECLARED
+    )
+    cache = open_cache(tmp_path / "c.h5")
+    pipeline = next(one for one in pipelines_of(cache) if one.name == "clinical")
+    (clinical,) = heads_of(pipeline, cache.clinical_values)
+    assert clinical.get_params()["design"].clinical_values == cache.clinical_values
+    save_cache(tmp_path / "plain.h5", table, {"frozen": features(table)}, n_folds=4, n_repeats=1)
+    plain = predict(open_cache(tmp_path / "plain.h5"), pipeline)
+    assert not np.allclose(predict(cache, pipeline).probabilities, plain.probabilities)
 
 
 def test_the_majority_class_orders_nobody(comparison: Comparison) -> None:

@@ -24,7 +24,7 @@ from lymphofeat.nested import nested
 from lymphofeat.scoring.score import score_head
 from lymphofeat.studies import tune
 
-from ..helpers.caches import features, patients
+from ..helpers.caches import DECLARED, features, patients, with_declared
 
 HIDDEN = ("label", "split", "fold", "n_images", "birth", "date_order", "id")
 
@@ -77,6 +77,18 @@ def test_a_table_with_labels_is_stripped_of_them(noise: Path, kind: type[Cheat])
     split = cache.split("frozen", {0})
     with pytest.raises(KeyError, match="label"):
         fit_predict(kind(), [split], cache.patients, cache.labels, FitCache())
+
+
+@pytest.mark.parametrize("kind", [Cheat, SharedCheat])
+@pytest.mark.parametrize("column", [*HIDDEN, "person", "secret"])
+def test_declared_columns_open_no_other(tmp_path: Path, kind: type[Cheat], column: str) -> None:
+    table = with_declared(patients(20, 2)).assign(person=[f"N{i}" for i in range(22)], secret=1.0)
+    save_cache(
+        tmp_path / "c.h5", table, {"frozen": features(table)}, n_folds=2, n_repeats=1, clinical=DECLARED
+    )
+    cache = open_cache(tmp_path / "c.h5")
+    with pytest.raises(KeyError, match=column):
+        score_head(cache, "frozen", kind(column))
 
 
 def test_not_even_the_order_of_the_rows_says_anything(noise: Path) -> None:

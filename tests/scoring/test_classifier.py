@@ -15,13 +15,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 
 from lymphofeat import HeadClassifier
-from lymphofeat.cache import Cache, open_cache
+from lymphofeat.cache import Cache, open_cache, save_cache
 from lymphofeat.errors import InputError, LeakageError
-from lymphofeat.heads import head_types
+from lymphofeat.heads import Logistic, head_types, pooled
 from lymphofeat.scoring.score import score_head
 from lymphofeat.studies.space import build_head
 
-from ..helpers.caches import frozen_cache, tuned_cache
+from ..helpers.caches import DECLARED, features, frozen_cache, patients, tuned_cache, with_declared
 
 POINT = {
     "family": "logistic", "logistic.inputs": "both", "logistic.class_weight": None, "logistic.pooling": "mean",
@@ -143,3 +143,22 @@ def test_what_names_no_patient_is_refused(cache: Cache, change: object, message:
 )
 def test_what_of_scikit_learns_own_checks_applies(cache: Cache, check: str) -> None:
     getattr(estimator_checks, check)("HeadClassifier", HeadClassifier(build_head(POINT), cache))
+
+
+def test_declared_columns_are_columns_of_x(tmp_path: Path) -> None:
+    table = with_declared(patients(60))
+    save_cache(tmp_path / "c.h5", table, {"frozen": features(table)}, n_folds=4, clinical=DECLARED)
+    cache = open_cache(tmp_path / "c.h5")
+    head = pooled(Logistic, inputs="clinical", clinical_values=cache.clinical_values)
+    X, y = cache.X_y()
+    assert set(DECLARED) <= set(X.columns)
+    ours = score_head(cache, "frozen", head)
+    model = HeadClassifier(head, cache)
+    found = cross_val_score(model, X, y, cv=cache.cv(), scoring="roc_auc")
+    np.testing.assert_allclose(found, ours.folds["auc"][0], atol=1e-9)
+    train, test = cache.cv()[0]
+    fitted = clone(model).fit(X.iloc[train], y[train])
+    low = X.iloc[test].assign(haemoglobin=5.0)
+    assert (fitted.predict_proba(low)[:, 1] > fitted.predict_proba(X.iloc[test])[:, 1]).all()
+    with pytest.raises(InputError, match=r"X has the column 'platelets'; a head is given .*haemoglobin"):
+        fitted.predict_proba(low.assign(platelets=1.0))
