@@ -38,12 +38,14 @@ def test_study(made: tuple[Path, Path]) -> None:
     rows = {"balanced_accuracy": "balanced accuracy", "auc": "AUC", "average_precision": "average precision"}
     for metric, row in (rows | {"log_loss": "log loss ↓", "brier": "Brier score ↓"}).items():
         line = next(part for part in shown.splitlines() if part.startswith(f"{row} "))
-        places = []
+        places: list[int] = []
         for trial in (summary.best, summary.best_clinical, summary.best_image):
             assert trial is not None
             interval = trial.intervals[metric]
-            places.append(line.index(f"{interval.value:.3f} ({interval.low:.2f}–{interval.high:.2f})"))
-        assert places == sorted(places)
+            said = f"{interval.value:.3f} ({interval.low:.2f}–{interval.high:.2f})"
+            places.append(
+                line.index(said, places[-1] + 1 if places else 0)
+            )  # the best may be the best on images
     flat = " ".join(shown.split())
     assert "Measured on 40 labelled patients" in flat
     assert " ".join(summary.caveat.split()) in flat
