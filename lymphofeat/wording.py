@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from .metric import NAMED
 
 __all__ = [
+    "by_whom",
     "compact_difference",
     "compact_interval",
     "did_you_mean",
@@ -15,6 +16,7 @@ __all__ = [
     "interval_text",
     "metric_label",
     "number",
+    "sample_text",
 ]
 
 Interval = tuple[float, float, float]  # value, low, high, as `estimates.Interval` has them
@@ -42,6 +44,29 @@ def compact_difference(interval: Interval) -> str:
     """As −0.050 (−0.10 to +0.00), for tables of 80 columns."""
     value, low, high = interval
     return f"{number(value, signed=True)} ({number(low, 2, signed=True)} to {number(high, 2, signed=True)})"
+
+
+def sample_text(n: int, n_malignant: int | None = None, n_persons: int | None = None, kind: str = "") -> str:
+    """As "100 labelled patients (69 malignant)", or "100 labelled records of 94 persons (69 malignant records)".
+
+    Args:
+        n: records.
+        n_malignant: of them; None: it is not said.
+        n_persons: None where every record is a patient of their own.
+        kind: an adjective, such as "labelled".
+    """
+    records = "patients" if n_persons is None else "records"
+    text = f"{n} {kind} {records}" if kind else f"{n} {records}"
+    if n_persons is not None:
+        text += f" of {n_persons} persons"
+    if n_malignant is None:
+        return text
+    return f"{text} ({n_malignant} malignant{'' if n_persons is None else ' records'})"
+
+
+def by_whom(n_persons: int | None) -> str:
+    """What an interval is by: "by patient", or "by person" where persons have several records."""
+    return "by patient" if n_persons is None else "by person"
 
 
 def metric_label(metric: str) -> str:

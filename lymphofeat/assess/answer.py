@@ -42,7 +42,8 @@ class Difference:
         difference: with its 95 % percentile interval, scores averaged over the runs on the same resamples.
         p_value: two-sided bootstrap p-value.
         p_holm: adjusted for all differences that are reported together.
-        only_main, only_other: patients that only this one decides rightly, by the majority of its runs.
+        only_main, only_other: patients that only this one decides rightly, by the majority of its runs; of persons with
+            several records, those of whom it decides more rightly.
         p_mcnemar: McNemar's exact test of these.
     """
 
@@ -124,7 +125,7 @@ def differences(
             continue
         check_same_patients(main, other)
         there = Runs.of(other)
-        apart = mcnemar(main.y, _majority(here), _majority(there))
+        apart = mcnemar(main.y, _majority(here), _majority(there), main.groups)
         for metric in COMPARED:
             tested = compare_runs(here, there, metric, n_resamples=n_resamples, seed=seed)
             found.append(
@@ -187,8 +188,9 @@ def one_standard_error(
     sign = METRICS[metric].sign
     scored = [(name, rank, sign * runs.value(metric), runs) for name, rank, runs in candidates]
     best = max(scored, key=lambda c: c[2])
-    weighted = best[3].weighted(metric)
-    error = float(resample(weighted, best[3].y, n_resamples=n_resamples, seed=seed).resampled.std(ddof=1))
+    runs = best[3]
+    found = resample(runs.weighted(metric), runs.y, groups=runs.groups, n_resamples=n_resamples, seed=seed)
+    error = float(found.resampled.std(ddof=1))
     ranked = sorted(scored, key=lambda c: (c[1], -c[2]))
     within = [c[2] >= best[2] - error for c in ranked]
     table = pd.DataFrame(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..estimates.persons import n_persons
 from ..heads.registry import COSTS
 from ..nested.result import Nested
 from .answer import (
@@ -38,7 +39,7 @@ class Assessment:
 
     Attributes:
         name, encoding, metric: of the pipeline; its search maximised the metric.
-        n, n_malignant: labelled patients.
+        n, n_malignant: labelled patients; records, where persons have several.
         n_folds, n_runs: outer folds of a run, and runs (repeats of the folds × seeds).
         differences: the pipeline against each other one; Holm over all of them.
         simplest_pipeline: the one-standard-error rule over the pipelines.
@@ -48,6 +49,7 @@ class Assessment:
         notes: what is lacking and why.
         search: what was repeated inside the outer folds: trials, heads, inputs, missing_indicators, repeats, seeds,
             seed, select (the rule) and cohort (a digest); empty where that is not known.
+        n_persons: of the records; None where no person has several.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Assessment:
     tables: Mapping[str, pd.DataFrame]
     notes: tuple[str, ...] = field(default=())
     search: Mapping[str, Any] = field(default_factory=dict)
+    n_persons: int | None = None
 
     def __repr__(self) -> str:
         return (
@@ -139,7 +142,7 @@ def assess(
     return Assessment(
         main.name, main.encoding, main.metric, len(main.y), int(main.y.sum()),
         len({fold.fold for fold in main.folds_of_runs}), main.n_runs, tuple(found), simplest, head_type, tables,
-        (*notes, *_lacking(main, roles, tables)),
+        (*notes, *_lacking(main, roles, tables)), n_persons=n_persons(main.groups),
     )  # fmt: skip
 
 

@@ -43,24 +43,25 @@ def decision_table(
     others |= {_column(TREAT_ALL): np.ones((n, 1)), _column(TREAT_NONE): np.zeros((n, 1))}
     table = pd.DataFrame({"threshold": THRESHOLDS, "calibrated": is_calibrated})
     for name, p in {"main": acted, **others}.items():
-        table[name] = _difference(main.y, p, np.zeros((n, 1)), n_resamples=1, seed=seed)["value"]
+        table[name] = _difference(main, p, np.zeros((n, 1)), n_resamples=1, seed=seed)["value"]
     for name, p in others.items():
-        for end, values in _difference(main.y, acted, p, n_resamples=n_resamples, seed=seed).items():
+        for end, values in _difference(main, acted, p, n_resamples=n_resamples, seed=seed).items():
             table[f"over_{name}" + ("" if end == "value" else f"_{end}")] = values
     return table
 
 
 def _difference(
-    y: NDArray[np.int8], first: Floats, second: Floats, *, n_resamples: int, seed: int
+    main: Nested, first: Floats, second: Floats, *, n_resamples: int, seed: int
 ) -> Mapping[str, Floats]:
     """Means over the runs; a single column stands for every run."""
     n_runs = max(first.shape[1], second.shape[1])
     curves = [
         net_benefit_difference(
-            y,
+            main.y,
             first[:, run % first.shape[1]],
             second[:, run % second.shape[1]],
             THRESHOLDS,
+            groups=main.groups,
             n_resamples=n_resamples,
             seed=seed,
         )

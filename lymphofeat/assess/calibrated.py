@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..estimates import CALIBRATORS, error_if_calibrated
+from ..estimates.persons import one_row_each
 from ..nested.result import Nested, NestedFold
 from .runs import Runs
 
@@ -15,13 +16,21 @@ Floats = NDArray[np.float64]
 CALIBRATION_METRICS = ("log_loss", "brier", "calibration_slope", "calibration_intercept", "calibration_error")
 
 
-def inner_of(nested: Nested, fold: NestedFold) -> tuple[NDArray[np.int8], Floats] | None:
+def inner_of(
+    nested: Nested, fold: NestedFold, *, one_each: bool = False
+) -> tuple[NDArray[np.int8], Floats] | None:
     """(m,) labels and inner out-of-fold probabilities of a fold's training patients; None where a class is missing.
 
     They come from models that saw neither the patient nor the fold.
+
+    Args:
+        nested, fold: which one.
+        one_each: one record of each person only, for what asks for independent patients.
     """
     known = ~np.isnan(fold.inner)
     known[fold.rows] = False
+    if one_each and nested.groups is not None:
+        known[known] = one_row_each(nested.y[known], nested.groups[known])
     y = nested.y[known]
     return (y, fold.inner[known]) if len(np.unique(y)) == 2 else None
 
@@ -66,7 +75,7 @@ def calibration_table(nested: Nested, *, n_resamples: int = 2000, seed: int = 0)
             CALIBRATION_METRICS, n_resamples=n_resamples, seed=seed
         ).items():
             row |= {metric: interval.value, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
-        perfect = [error_if_calibrated(p, seed=seed) for p in these.probabilities.T]
+        perfect = [error_if_calibrated(p, groups=nested.groups, seed=seed) for p in these.probabilities.T]
         names = ("error_if_calibrated", "error_if_calibrated_low", "error_if_calibrated_high")
         rows.append(row | dict(zip(names, np.mean(perfect, axis=0).tolist(), strict=True)))
     return pd.DataFrame(rows)

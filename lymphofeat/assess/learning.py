@@ -113,7 +113,7 @@ def learning_curve(
     """
     _check(metric, n_sizes, n_draws)
     labels = labels_of(cache)
-    labelled = np.flatnonzero(labels >= 0)
+    labelled, groups = np.flatnonzero(labels >= 0), cache.groups
     folds = _folds(cache, encoder_family, labels)
     shares = _shares(folds, n_sizes)
     chosen: list[Members] = [[(params, 1.0)]] if isinstance(params, Mapping) else list(params)
@@ -121,7 +121,7 @@ def learning_curve(
         raise InputError(f"There are {len(folds)} folds, and parameters for {len(chosen)}.")
     heads = [[(build_head(one), weight) for one, weight in members] for members in chosen]
     fit_cache, progress = FitCache(_FIT_CACHE_BYTES), progress or Silent()
-    orders = [_orders(folds, seed, draw) for draw in range(n_draws)]
+    orders = [_orders(folds, groups, seed, draw) for draw in range(n_draws)]
     sizes, values, resampled, bounds = [], [], [], []
     progress.start("learning curve", 1 + n_draws * (n_sizes - 1), "fit")
     try:
@@ -133,7 +133,9 @@ def learning_curve(
                 size = float(np.mean([len(split.train) for split in splits]))
                 progress.advance()
             weighted = _runs(labels, labelled, runs).weighted(metric)
-            found = resample(weighted, labels[labelled], n_resamples=n_resamples, seed=seed)
+            found = resample(
+                weighted, labels[labelled], groups=groups[labelled], n_resamples=n_resamples, seed=seed
+            )
             sizes.append(size)
             values.append(found.value)
             resampled.append(found.resampled)
@@ -178,10 +180,19 @@ def _shares(folds: list[_Fold], n_sizes: int) -> list[float]:
     return [*np.geomspace(least, 1.0, n_sizes)[:-1].tolist(), 1.0]
 
 
-def _orders(folds: list[_Fold], seed: int, draw: int) -> list[tuple[Indices, Indices]]:
-    """Per fold, its training patients of each class in a random order; subsets are beginnings of these."""
+def _orders(folds: list[_Fold], groups: Indices, seed: int, draw: int) -> list[tuple[Indices, Indices]]:
+    """Per fold, its training patients of each class in a random order; subsets are beginnings of these.
+
+    Records of one person stand together, so that a subset has fewer persons, not fewer records of each.
+    """
     rng = np.random.default_rng([seed, draw])
-    return [(rng.permutation(fold.of_class[0]), rng.permutation(fold.of_class[1])) for fold in folds]
+
+    def ordered(rows: Indices) -> Indices:
+        mixed = rng.permutation(rows)
+        _, first, person = np.unique(groups[mixed], return_index=True, return_inverse=True)
+        return mixed[np.argsort(first[person], kind="stable")]
+
+    return [(ordered(fold.of_class[0]), ordered(fold.of_class[1])) for fold in folds]
 
 
 def _split(fold: _Fold, order: tuple[Indices, Indices], share: float) -> Split:

@@ -43,14 +43,16 @@ class SelectedModels:
         """
 
         def runs(trial: TrialSummary) -> Runs:
-            return Runs(trial.y, trial.scores.probabilities, trial.decisions)
+            return Runs(trial.y, trial.scores.probabilities, trial.decisions, groups=trial.groups)
 
         costs = {name: head_type.cost for name, head_type in head_types().items()}
         each = {
             entry.head_type: (costs.get(entry.head_type, COSTS[-1]), runs(entry.trial))
             for entry in study.leaderboard
         }
-        chosen = Runs(study.best.y, study.selected.probabilities, study.selected.decisions)
+        chosen = Runs(
+            study.best.y, study.selected.probabilities, study.selected.decisions, groups=study.best.groups
+        )
         best = chosen if on_one_scale is None else Runs.of(on_one_scale)
         return cls(study.ids, best, study.n_scored, each)
 

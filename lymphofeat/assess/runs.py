@@ -6,7 +6,7 @@ would be built.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,10 @@ from scipy.special import expit
 from ..errors import InputError
 from ..estimates import DESCRIBED, corrected_t, describe, paired_bootstrap, statistic
 from ..estimates.bootstrap import Weighted, bca_interval
-from ..estimates.intervals import Interval, Unseen, unseen, widened
+from ..estimates.intervals import Interval, unseen, widened
 from ..estimates.paired import Compared
-from ..estimates.scores import mean_of, score
+from ..estimates.persons import Groups, Persons, taken
+from ..estimates.scores import mean_of, score, unseen_of
 from ..metric import METRICS, NAMED
 from ..nested.result import Nested
 
@@ -42,12 +43,14 @@ class Runs:
         decisions: (n, R) bool, called malignant.
         ranks: (n, R) float64 in [0, 1], what orders the patients where metrics ask for their order only: folds have
             heads of their own, and those are not equally certain (`Nested.scores`); None: the probabilities.
+        groups: (n,) int64, equal where two records may be of one person; None where no two are.
     """
 
     y: NDArray[np.int8]
     probabilities: Floats
     decisions: NDArray[np.bool_]
     ranks: Floats | None = None
+    groups: Groups = None
 
     @classmethod
     def of(cls, nested: Nested) -> "Runs":
@@ -60,7 +63,7 @@ class Runs:
             raise InputError(
                 f"The nested predictions of {nested.name!r} are not complete; run `lymphofeat evaluate` to its end."
             )
-        return cls(nested.y, nested.probabilities, nested.decisions, expit(nested.scores))
+        return cls(nested.y, nested.probabilities, nested.decisions, expit(nested.scores), nested.groups)
 
     @property
     def n_runs(self) -> int:
@@ -69,16 +72,21 @@ class Runs:
     def take(self, who: NDArray[np.bool_]) -> "Runs":
         """Some of the patients, by an (n,) mask."""
         ranks = None if self.ranks is None else self.ranks[who]
-        return Runs(self.y[who], self.probabilities[who], self.decisions[who], ranks)
+        return Runs(self.y[who], self.probabilities[who], self.decisions[who], ranks, taken(self.groups, who))
 
     def run(self, number: int) -> "Runs":
         """One of the runs."""
         ranks = None if self.ranks is None else self.ranks[:, [number]]
-        return Runs(self.y, self.probabilities[:, [number]], self.decisions[:, [number]], ranks)
+        return replace(
+            self,
+            probabilities=self.probabilities[:, [number]],
+            decisions=self.decisions[:, [number]],
+            ranks=ranks,
+        )
 
     def with_probabilities(self, probabilities: Floats) -> "Runs":
         """The same patients and decisions with other (n, R) probabilities."""
-        return Runs(self.y, probabilities, self.decisions, self.ranks)
+        return replace(self, probabilities=probabilities)
 
     def weighted(self, name: str) -> Weighted:
         """A metric of `estimates.DESCRIBED`, averaged over the runs, as a function of (B, n) weights."""
@@ -111,7 +119,9 @@ class Runs:
                 ]
                 found[name] = Interval(*np.mean(runs, axis=0).tolist())
                 continue
-            interval = bca_interval(self.weighted(name), self.y, n_resamples=n_resamples, seed=seed)
+            interval = bca_interval(
+                self.weighted(name), self.y, groups=self.groups, n_resamples=n_resamples, seed=seed
+            )
             one = first[name]
             if np.isnan(one.low) or not interval.low < interval.high:  # what no resample can say, of any run
                 interval = Interval(interval.value, one.low, one.high)
@@ -122,10 +132,10 @@ class Runs:
         self, run: int, names: Sequence[str], n_resamples: int, seed: int
     ) -> dict[str, Interval]:
         def described(of: Sequence[str], p: Floats) -> dict[str, Interval]:
-            decided = self.decisions[:, run]
-            return (
-                dict(describe(self.y, p, decided, names=of, n_resamples=n_resamples, seed=seed)) if of else {}
-            )
+            if not of:
+                return {}
+            decided, options = self.decisions[:, run], {"n_resamples": n_resamples, "seed": seed}
+            return dict(describe(self.y, p, decided, names=of, groups=self.groups, **options))
 
         ranked = described([name for name in names if name in _RANKED], self._order(run))
         found = ranked | described(
@@ -180,7 +190,10 @@ def corrected_over_folds(nested: Nested, metric: str) -> Interval:
         return found
     # Every fold is flawless, or every one fails. In the mean of k folds a patient of a class weighs most where a fold
     # has fewest of it, and as much as if every fold had as few.
-    counts = [np.bincount(nested.y[fold.rows], minlength=2) for fold in nested.folds_of_runs]
+    counts = [
+        Persons.behind(nested.y[fold.rows], taken(nested.groups, fold.rows)).of_class
+        for fold in nested.folds_of_runs
+    ]
     reactive, malignant = (len(rows[0]) * int(fewest) for fewest in np.min(counts, axis=0))
     beyond = unseen(metric, found.value, reactive, malignant)
     return widened(Interval(found.value, found.value, found.value), beyond, _CONFIDENCE)
@@ -195,18 +208,12 @@ def compare_runs(
     far their true scores may be from these (`lymphofeat.estimates.intervals`).
     """
     one, other = first.weighted(metric), second.weighted(metric)
-    found = paired_bootstrap(one, other, first.y, n_resamples=n_resamples, seed=seed)
+    found = paired_bootstrap(one, other, first.y, groups=first.groups, n_resamples=n_resamples, seed=seed)
     same = all(
         np.array_equal(getattr(first, name), getattr(second, name)) for name in ("probabilities", "decisions")
     )
     if same or metric not in METRICS:
         return found
-    beyond = _unseen(metric, first.value(metric), first.y).less(
-        _unseen(metric, second.value(metric), first.y)
-    )
+    here, there = (unseen_of(metric, runs.value(metric), runs.y, runs.groups) for runs in (first, second))
+    beyond = here.less(there)
     return Compared(widened(found.difference, beyond, _CONFIDENCE), found.p_value)
-
-
-def _unseen(metric: str, value: float, y: NDArray[np.int8]) -> Unseen:
-    malignant = int(y.sum())
-    return unseen(metric, value, len(y) - malignant, malignant)

@@ -107,6 +107,6 @@ def _median(values: Sequence[float], weights: NDArray[np.float64]) -> float:
 
 def _to_halve(runs: Runs, metric: str, seed: int) -> float:
     try:
-        return float(patients_to_halve(runs.weighted(metric), runs.y, seed=seed))
+        return float(patients_to_halve(runs.weighted(metric), runs.y, groups=runs.groups, seed=seed))
     except InputError:  # every resample scores alike
         return float("nan")

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..estimates.persons import Persons
 from ..estimates.scores import Interval
 from ..estimates.subgroups import FEWEST
 from .runs import NOT_KNOWN, Runs
@@ -44,7 +45,8 @@ def subgroups_table(
 ) -> pd.DataFrame:
     """One row per subgroup: subgroup, n, malignant, and `SUBGROUP_METRICS` with 95 % bounds by patient.
 
-    Metrics are empty with fewer than `FEWEST` patients of a class. One of k subgroups misses its interval by chance in
+    Where persons have several records, n and malignant count records, and a last column counts `persons`. Metrics are
+    empty with fewer than `FEWEST` persons of a class. One of k subgroups misses its interval by chance in
     k times as many cohorts.
 
     Raises:
@@ -57,11 +59,14 @@ def subgroups_table(
         part = runs.take(mask)
         n_malignant = int(part.y.sum())
         scores: dict[str, Interval] = dict.fromkeys(SUBGROUP_METRICS, NOT_KNOWN)
-        if min(n_malignant, len(part.y) - n_malignant) >= FEWEST:
+        persons = Persons.behind(part.y, part.groups)
+        if min(persons.of_class) >= FEWEST:
             scores = part.describe(SUBGROUP_METRICS, n_resamples=n_resamples, seed=seed)
         row: dict[str, str | float] = {"subgroup": name, "n": len(part.y), "malignant": n_malignant}
         for metric, interval in scores.items():
             row |= {metric: interval.value, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+        if runs.groups is not None:
+            row["persons"] = len(persons)
         rows.append(row)
     return pd.DataFrame(rows)
 

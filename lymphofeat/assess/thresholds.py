@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..estimates import cost_threshold, mean_cost, sensitive_threshold, share_interval
+from ..estimates import cost_threshold, mean_cost, sensitive_threshold
+from ..estimates.exact import share_interval_over_runs
+from ..estimates.persons import Groups, taken
 from ..nested.result import Nested
 from .benefit import probabilities_to_act_on
 from .calibrated import inner_of
@@ -43,9 +45,14 @@ def thresholds_table(
     rows = []
     for rule, aim, cost, (thresholds, decisions) in _rules(nested, costs, sensitivities):
         row: dict[str, Any] = {"rule": rule, "aim": aim, "threshold": float(np.median(thresholds))}
-        row |= _share("sensitivity", decisions[nested.y == 1])
-        row |= _share("specificity", ~decisions[nested.y == 0])
-        each = [mean_cost(nested.y, decided, cost, 1.0, seed=seed) for decided in decisions.T]
+        for name, members in (("sensitivity", nested.y == 1), ("specificity", nested.y == 0)):
+            row |= _share(
+                name, (decisions == (nested.y == 1)[:, None])[members], taken(nested.groups, members)
+            )
+        each = [
+            mean_cost(nested.y, decided, cost, 1.0, groups=nested.groups, seed=seed)
+            for decided in decisions.T
+        ]
         names = ("mean_cost", "mean_cost_low", "mean_cost_high")
         rows.append(row | dict(zip(names, np.mean(each, axis=0).tolist(), strict=True)))
     return pd.DataFrame(rows)
@@ -70,7 +77,7 @@ def _rules(
 def _by_sensitivity(nested: Nested, target: float) -> Found | None:
     thresholds, decisions = [], np.zeros(nested.probabilities.shape, dtype=bool)
     for fold in nested.folds_of_runs:
-        inner = inner_of(nested, fold)
+        inner = inner_of(nested, fold, one_each=True)
         if inner is None:
             return None
         thresholds.append(sensitive_threshold(*inner, target, _CONFIDENCE).threshold)
@@ -78,7 +85,7 @@ def _by_sensitivity(nested: Nested, target: float) -> Found | None:
     return thresholds, decisions
 
 
-def _share(name: str, right: NDArray[np.bool_]) -> dict[str, float]:
+def _share(name: str, right: NDArray[np.bool_], groups: Groups) -> dict[str, float]:
     """(n_class, runs) whether decided rightly → the mean share, and exact bounds of the rounded mean count."""
-    bounds = share_interval(round(float(right.sum(axis=0).mean())), len(right))
+    bounds = share_interval_over_runs(right, np.ones_like(right), groups)
     return {name: float(right.mean()), f"{name}_low": bounds.low, f"{name}_high": bounds.high}

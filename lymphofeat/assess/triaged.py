@@ -6,6 +6,9 @@ probability is moved by its fold's threshold, so that all have the threshold 0.5
 fold's Platt calibration; both come from the training part of the fold, never from the patients they are used on. A rule
 is found on the nested predictions of all patients, which is what would be deployed. Beside it stands what was measured
 by cross-fitting: for each fold the rule found on the other folds' patients decides the fold's.
+
+Where persons have several records, rules are found on one record of each person, since their target errors are for
+independent patients; what they decide counts all records.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,8 +19,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ..estimates import REFER, Conformal, PlattCalibrator, Triage, share_interval, split_conformal, triage
+from ..estimates import REFER, Conformal, PlattCalibrator, Triage, split_conformal, triage
 from ..estimates._logistic import log_odds
+from ..estimates.exact import share_interval_over_runs
+from ..estimates.persons import one_row_each
 from ..estimates.risk_coverage import aurc, aurc_interval, risk_coverage
 from ..estimates.scores import Interval
 from ..nested.result import Nested
@@ -85,7 +90,7 @@ def risk_coverage_table(nested: Nested, *, n_resamples: int = 2000, seed: int = 
     def area(weights: Floats) -> Floats:
         return np.asarray(np.mean([of_run(weights) for of_run in areas], axis=0))
 
-    interval = aurc_interval(area, nested.y, n_resamples=n_resamples, seed=seed)
+    interval = aurc_interval(area, nested.y, groups=nested.groups, n_resamples=n_resamples, seed=seed)
     return pd.DataFrame(
         {
             "coverage": _COVERAGES,
@@ -114,7 +119,8 @@ def _rules(error: float, confidence: float) -> dict[str, tuple[str, Finder]]:
 
 def _measured(nested: Nested, values: Floats, find: Finder) -> dict[str, Any]:
     n, n_runs = values.shape
-    found = [find(nested.y, p) for p in values.T]
+    one_each = one_row_each(nested.y, nested.groups)
+    found = [find(nested.y[one_each], p[one_each]) for p in values.T]
     decided, wrong = _counts(
         nested.y, np.column_stack([r.decide(p) for r, p in zip(found, values.T, strict=True)])
     )
@@ -122,12 +128,14 @@ def _measured(nested: Nested, values: Floats, find: Finder) -> dict[str, Any]:
     for fold in nested.folds_of_runs:
         others = np.ones(n, dtype=bool)
         others[fold.rows] = False
+        others &= one_each
         rule = find(nested.y[others], values[others, fold.run])
         held[fold.rows, fold.run] = rule.decide(values[fold.rows, fold.run])
     held_decided, held_wrong = _counts(nested.y, held)
     bounds = Interval(*[float("nan")] * 3)
     if round(held_decided):
-        bounds = share_interval(min(round(held_wrong), round(held_decided)), round(held_decided))
+        cases = held != REFER
+        bounds = share_interval_over_runs(cases & (held != nested.y[:, None]), cases, nested.groups)
     return {
         "decided": decided / n,
         "wrong": _ratio(wrong, decided),

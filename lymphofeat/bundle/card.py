@@ -15,12 +15,13 @@ from .. import __version__
 from ..cohort.ages import ages_words
 from ..cohort.problems import listing
 from ..encoder.preparation import preparation_text
+from ..estimates.persons import Groups, n_persons
 from ..estimates.scores import ClassWeights, Interval, bootstrap
 from ..estimates.subgroups import FEWEST, describe_subgroups
 from ..final.selected_model import FinalModel
 from ..metric import METRICS
 from ..studies.describe import describe_head
-from ..wording import interval_text, metric_label
+from ..wording import by_whom, interval_text, metric_label, sample_text
 from .classes import Keeps, most_of
 from .encoders import ELSEWHERE
 from .evaluation import Reported
@@ -42,6 +43,7 @@ class Evidence:
         nested: the name of the nested cross-validation they come from; None: selected out-of-fold predictions.
         caveat: what has to be said with them.
         reported: scores of a nested evaluation, if its report was given.
+        groups: (n,) int64, equal where two records may be of one person; None where no two are.
     """
 
     y: NDArray[np.int8]
@@ -51,12 +53,18 @@ class Evidence:
     nested: str | None
     caveat: str
     reported: Reported | None = None
+    groups: Groups = None
 
     def scores(self, class_weights: ClassWeights) -> dict[str, Interval]:
         """Per metric, averaged over the runs, with the bootstrap interval by patient."""
         return {
             metric: bootstrap(
-                metric, self.y, self.probabilities, decision=self.decisions, class_weights=class_weights
+                metric,
+                self.y,
+                self.probabilities,
+                decision=self.decisions,
+                class_weights=class_weights,
+                groups=self.groups,
             ).interval()
             for metric in METRICS
         }
@@ -84,7 +92,7 @@ def model_card(
         "## Model",
         _heads(model, about),
         "## Training patients",
-        _training(about, table),
+        _training(about, table, evidence),
         "## Scores",
         _scores(model, evidence),
         "## Subgroups",
@@ -141,7 +149,7 @@ def _preparation(record: Mapping[str, Any]) -> str:
     return preparation_text(known)
 
 
-def _training(about: Mapping[str, Any], table: TrainingRanges) -> str:
+def _training(about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence) -> str:
     low, q05, half, q95, high = table.images
     reference = (
         ""
@@ -149,7 +157,8 @@ def _training(about: Mapping[str, Any], table: TrainingRanges) -> str:
         else " (not verified: dates of birth and ages of the cohort do not determine it)"
     )
     return (
-        f"{table.n} labelled patients, {table.n_malignant} of them malignant; {low} to {high} images each "
+        f"{sample_text(table.n, None, n_persons(evidence.groups), 'labelled')}, {table.n_malignant} of "
+        f"{'them' if evidence.groups is None else 'the records'} malignant; {low} to {high} images each "
         f"(median {half}, 90 % between {q05} and {q95}); {table.age[0]:g} to {table.age[1]:g} years of age, "
         f"{ages_words(about['reference_date'])}{reference}; "
         f"lymphocyte counts of {table.count[0]:g} to {table.count[1]:g} × 10⁹/l"
@@ -159,7 +168,7 @@ def _training(about: Mapping[str, Any], table: TrainingRanges) -> str:
 
 
 def _scores(model: FinalModel, evidence: Evidence) -> str:
-    n, malignant = len(evidence.y), int(evidence.y.sum())
+    n, malignant, persons = len(evidence.y), int(evidence.y.sum()), n_persons(evidence.groups)
     if evidence.reported is not None:
         return evidence.reported.markdown()
     scores = evidence.scores(model.study.best.class_weights)
@@ -174,8 +183,8 @@ def _scores(model: FinalModel, evidence: Evidence) -> str:
     )
     return (
         "\n".join(lines)
-        + f"\n\nOn {n} patients ({malignant} malignant), each predicted by a model that did not see them; bootstrap "
-        f"by patient. {source}"
+        + f"\n\nOn {sample_text(n, malignant, persons)}, each predicted by a model that did not see them; bootstrap "
+        f"{by_whom(persons)}. {source}"
     )
 
 
@@ -186,6 +195,7 @@ def _subgroups(evidence: Evidence) -> str:
         evidence.decisions.mean(axis=1) >= 0.5,
         _masks(evidence.patients),
         names=("balanced_accuracy", "auc"),
+        groups=evidence.groups,
     )
     lines = ["| patients | n | malignant | balanced accuracy | AUC |", "|---|---|---|---|---|"]
     for group in groups:
@@ -235,7 +245,7 @@ def _decision(about: Mapping[str, Any], evidence: Evidence) -> str:
 
 def _limits(about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence) -> str:
     lines = [
-        f"- {table.n} patients: differences of a few hundredths are noise.",
+        f"- {sample_text(table.n, None, n_persons(evidence.groups))}: differences of a few hundredths are noise.",
         "- Other laboratories, stains, cameras and crops were not tested. `predict` warns of patients whose images are "
         "farther from the training patients than 19 of 20 of these are from the others. No warning is no proof.",
         "- The lymphocyte count alone separates many patients; those near the border are hard.",

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import InputError
 from ..estimates.scores import Interval
 from ..studies.summary import StudySummary
-from ..wording import interval_text, metric_label
+from ..wording import interval_text, metric_label, sample_text
 
 __all__ = ["Reported", "read_evaluation"]
 
@@ -21,7 +21,7 @@ class Reported:
     Attributes:
         path: its file.
         pipeline, encoding, metric: what was evaluated.
-        n, n_malignant: patients.
+        n, n_malignant: patients; records, where persons have several.
         n_folds, n_runs: outer folds of a run, and runs.
         scores: (metric, interval) each; NaN where it is not known.
         search: what was repeated inside the folds; see `assess.Assessment.search`.
@@ -37,6 +37,7 @@ class Reported:
     n_runs: int
     scores: tuple[tuple[str, Interval], ...]
     search: Mapping[str, Any]
+    n_persons: int | None = None
 
     def check(self, study: StudySummary, rule: str) -> None:
         """Compare with the study that is exported, and with the rule that selected its heads.
@@ -77,8 +78,9 @@ class Reported:
     def lines(self) -> list[str]:
         """What was evaluated and the scores, a line each."""
         what = (
-            f"{self.pipeline}, encodings {self.encoding}; {self.n} patients ({self.n_malignant} malignant), "
-            f"{self.n_folds} folds, searched by {metric_label(self.metric)}"
+            f"{self.pipeline}, encodings {self.encoding}; "
+            f"{sample_text(self.n, self.n_malignant, self.n_persons)}, {self.n_folds} folds, searched by "
+            f"{metric_label(self.metric)}"
         )
         return [what, *(f"{metric_label(name)} {interval_text(interval)}" for name, interval in self.scores)]
 
@@ -90,8 +92,8 @@ class Reported:
         ]
         runs = "" if self.n_runs == 1 else f" × {self.n_runs} runs"
         return "\n".join(lines) + (
-            f"\n\nNested cross-validation of the pipeline ({self.pipeline}, encodings {self.encoding}) on {self.n} "
-            f"patients ({self.n_malignant} malignant), {self.n_folds} folds{runs}: the whole search of "
+            f"\n\nNested cross-validation of the pipeline ({self.pipeline}, encodings {self.encoding}) on "
+            f"{sample_text(self.n, self.n_malignant, self.n_persons)}, {self.n_folds} folds{runs}: the whole search of "
             f"{self.search['trials']} trials was repeated without the patients that it is scored on. These scores "
             "describe the procedure that selected the heads, not these heads themselves."
         )
@@ -120,7 +122,11 @@ def read_evaluation(path: Path) -> Reported:
         n, malignant, folds, runs = (int(raw[key]) for key in ("patients", "malignant", "folds", "runs"))
         pipeline, encoding, metric = (str(raw[key]) for key in ("pipeline", "encoding", "metric"))
         search = {key: raw["search"][key] for key in _SEARCH} if raw.get("search") else {}
-        return Reported(path, pipeline, encoding, metric, n, malignant, folds, runs, scores, search)
+        persons = int(raw.get("persons", n))
+        return Reported(
+            path, pipeline, encoding, metric, n, malignant, folds, runs, scores, search,
+            n_persons=None if persons == n else persons,
+        )  # fmt: skip
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}); give the evaluate.json that `lymphofeat evaluate` wrote."

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError
 from ..estimates.calibrators import CALIBRATORS
+from ..estimates.persons import repeating
 from ..final.refit import FinalFit, final_fits
 from ..final.selected_model import FinalModel, fit_model
 from ..nested.result import Nested
@@ -206,6 +207,7 @@ def _evidence(
         InputError: the nested predictions or the evaluation are of other patients.
     """
     labelled = cache.patients[labels_of(cache) >= 0]
+    groups = repeating(cache.groups[labels_of(cache) >= 0])
     ids = tuple(str(i) for i in labelled["id"])
     reported = None if evaluation is None else read_evaluation(evaluation)
     if reported is not None:
@@ -213,10 +215,12 @@ def _evidence(
     if nested is None:
         study = model.study
         return Evidence(
-            study.best.y, model.probabilities, model.decisions, labelled, None, model.caveat, reported
+            study.best.y, model.probabilities, model.decisions, labelled, None, model.caveat, reported, groups
         )
     if nested.ids != ids:
         raise InputError(
             f"The evaluation {nested.name!r} is of other patients than {cache.path}; give the one of this cohort."
         )
-    return Evidence(nested.y, nested.probabilities, nested.decisions, labelled, nested.name, "", reported)
+    return Evidence(
+        nested.y, nested.probabilities, nested.decisions, labelled, nested.name, "", reported, groups
+    )

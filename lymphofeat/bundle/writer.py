@@ -20,6 +20,7 @@ from ..cohort.layout import layout_of
 from ..cohort.values import Declared, column_of
 from ..estimates.calibrators import CALIBRATORS
 from ..estimates.conformal import split_conformal
+from ..estimates.persons import one_row_each
 from ..final.refit import FinalFit, Member
 from ..final.selected_model import FinalModel
 from ..heads.registry import foreign_heads
@@ -119,7 +120,8 @@ class BundleWriter:
                 kept |= self.folder.write_packed(head_stem(m, f), packed)
         oof = self.evidence.probabilities.mean(axis=1)
         if self.options.refer_error is not None:
-            sets = split_conformal(self.evidence.y, oof, self.options.refer_error)
+            independent = one_row_each(self.evidence.y, self.evidence.groups)
+            sets = split_conformal(self.evidence.y[independent], oof[independent], self.options.refer_error)
             kept |= self.folder.write_packed("conformal", pack_object(sets))
         if self.options.calibrate is not None:
             fitted = CALIBRATORS[self.options.calibrate]().fit(oof, self.evidence.y)

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..estimates.persons import Groups, repeating
 from ..estimates.scores import Interval, bootstrap
 from .images import ImageFacts
 from .model import Cohort, Patient
+from .persons import persons
 from .values import known_value
 
 __all__ = ["Shortcut", "audit_cohort"]
@@ -31,6 +33,7 @@ class Shortcut:
         higher_in: the class with the larger values: "malignant" or "reactive".
         separates: whether the whole interval lies above 0.5.
         sentence: what that means; "" when it does not separate the classes.
+        by_person: whether the interval draws persons, since some have several of the records.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Shortcut:
     higher_in: str
     separates: bool
     sentence: str
+    by_person: bool = False
 
 
 def audit_cohort(
@@ -48,19 +52,25 @@ def audit_cohort(
     Args:
         cohort: the cohort.
         facts: ID → the facts of the patient's images (those that decode).
-        seed: of the bootstrap (2000 resamples, stratified by class).
+        seed: of the bootstrap (2000 resamples, stratified by class, whole persons).
 
     Returns:
         The shortcuts in a fixed order; () when a class has fewer than two patients.
     """
-    patients = [p for p in cohort.patients if p.split == "train" and p.label >= 0 and facts.get(p.id)]
+    rows = [
+        row
+        for row, p in enumerate(cohort.patients)
+        if p.split == "train" and p.label >= 0 and facts.get(p.id)
+    ]
+    patients = [cohort.patients[row] for row in rows]
+    groups = repeating(persons(cohort.table())[rows]) if rows else None
     labels = np.array([p.label for p in patients])
     if min((labels == 0).sum(), (labels == 1).sum()) < 2:
         return ()
     found = []
     for (name, consequence), values in _quantities(patients, facts, cohort.declared).items():
         if np.ptp(values) > 0:
-            found.append(_shortcut(name, consequence, labels, values, seed))
+            found.append(_shortcut(name, consequence, labels, values, groups, seed))
     return tuple(found)
 
 
@@ -99,9 +109,14 @@ def _quantities(
 
 
 def _shortcut(
-    name: str, consequence: str, labels: NDArray[np.integer], values: NDArray[np.float64], seed: int
+    name: str,
+    consequence: str,
+    labels: NDArray[np.integer],
+    values: NDArray[np.float64],
+    groups: Groups,
+    seed: int,
 ) -> Shortcut:
-    interval = bootstrap("auc", labels, values, seed=seed).interval()
+    interval = bootstrap("auc", labels, values, groups=groups, seed=seed).interval()
     higher_in = "malignant"
     if interval.value < 0.5:
         interval = Interval(1 - interval.value, 1 - interval.high, 1 - interval.low)
@@ -112,4 +127,5 @@ def _shortcut(
         f"{name[0].upper()}{name[1:]} alone separates the classes: {figures}, larger in {higher_in} patients; "
         f"{consequence}."
     )
-    return Shortcut(name, interval, higher_in, separates, sentence if separates else "")
+    shown = sentence if separates else ""
+    return Shortcut(name, interval, higher_in, separates, shown, groups is not None)

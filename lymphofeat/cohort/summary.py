@@ -28,6 +28,7 @@ class Summary:
     n_malignant: int
     n_train: int  # labelled part, labels 0, 1 and (in a faulty cohort) not known
     n_test: int
+    n_persons: int  # of all records
     shared_persons: Sequence[Sequence[str]]  # IDs of records that may be one person and share a fold
     n_images: int
     n_bytes: int
@@ -49,13 +50,15 @@ class Summary:
 def summarise(cohort: Cohort, facts: Sequence[ImageFacts]) -> Summary:
     """Summarise a cohort of at least one patient and the facts of its images (undecodable ones count too)."""
     table = cohort.table()
+    who = persons(table)
     decoded = [fact for fact in facts if not fact.failure]
     return Summary(
         n_reactive=int((table["label"] == 0).sum()),
         n_malignant=int((table["label"] == 1).sum()),
         n_train=int((table["split"] == "train").sum()),
         n_test=int((table["split"] == "test").sum()),
-        shared_persons=[list(ids) for _, ids in table["id"].groupby(persons(table)) if len(ids) > 1],
+        n_persons=len(set(who.tolist())),
+        shared_persons=[list(ids) for _, ids in table["id"].groupby(who) if len(ids) > 1],
         n_images=len(facts),
         n_bytes=sum(fact.size for fact in facts),
         images_per_patient=_quantiles(table["n_images"].to_numpy()),

@@ -14,6 +14,7 @@ from ..cache.reader import Cache, open_cache
 from ..cohort.model import Cohort
 from ..cohort.read import read_cohort
 from ..errors import InputError, LeakageError, StudyError
+from ..estimates.persons import repeating
 from ..metric import find_metric
 from ..progress import Progress, Silent
 from ..scoring.failures import REASON, attrs_of, raise_if_all
@@ -182,7 +183,7 @@ def _patients(cache: Cache) -> Patients:
     labels = labels_of(cache)
     rows = np.flatnonzero(labels >= 0)
     counts = cache.patients["lymphocyte_count"].to_numpy(np.float64)
-    return Patients(labels[rows], cache.folds[rows, 0], counts[rows])
+    return Patients(labels[rows], cache.folds[rows, 0], counts[rows], repeating(cache.groups[rows]))
 
 
 def _measure(

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..estimates.bootstrap import Resampled
+from ..estimates.persons import Groups, taken
 from ..estimates.scores import Interval, bootstrap
 from ..metric import METRICS, find_metric
 from .out_of_fold import OutOfFold
@@ -27,11 +28,13 @@ class Patients:
         y: (n,) labels.
         folds: (n,) their folds.
         counts: (n,) float64 lymphocyte counts, 10⁹/l, NaN where missing.
+        groups: (n,) int64, equal where two records may be of one person; None where no two are.
     """
 
     y: Labels
     folds: NDArray[np.int8]
     counts: NDArray[np.float64]
+    groups: Groups = None
 
     def __repr__(self) -> str:
         return f"<Patients {len(self.y)}, {int(self.y.sum())} malignant>"
@@ -64,9 +67,9 @@ class Measured:
     ) -> None:
         self.pipeline, self.found, self.encoder_seconds = pipeline, found, encoder_seconds
         order = _ordering(found.probabilities, patients.folds)
-        self.all = _scores(patients.y, found, order, np.ones(len(patients.y), dtype=bool))
+        self.all = _scores(patients, found, order, np.ones(len(patients.y), dtype=bool))
         few = patients.ambiguous
-        self.ambiguous = _scores(patients.y, found, order, few) if len(set(patients.y[few])) == 2 else {}
+        self.ambiguous = _scores(patients, found, order, few) if len(set(patients.y[few])) == 2 else {}
 
     def __repr__(self) -> str:
         values = ", ".join(f"{metric} {found.value:.3f}" for metric, found in self.all.items())
@@ -90,14 +93,15 @@ def _ordering(probabilities: NDArray[np.float64], folds: NDArray[np.int8]) -> ND
 
 
 def _scores(
-    y: Labels, found: OutOfFold, order: NDArray[np.float64], who: NDArray[np.bool_]
+    patients: Patients, found: OutOfFold, order: NDArray[np.float64], who: NDArray[np.bool_]
 ) -> dict[str, Resampled]:
     return {
         name: bootstrap(
             name,
-            y[who],
+            patients.y[who],
             (order if metric.takes == "scores" else found.probabilities)[who],
             decision=found.decisions[who],
+            groups=taken(patients.groups, who),
         )
         for name, metric in METRICS.items()
     }

@@ -25,9 +25,9 @@ __all__ = [
     "flawless_auc",
     "flawless_balanced_accuracy",
     "lower_bound",
-    "mean_share_interval",
     "share_interval",
     "share_interval_by_person",
+    "share_interval_over_runs",
     "upper_bound",
 ]
 
@@ -46,25 +46,29 @@ def share_interval_by_person(right: Labels, groups: Numbers | None, confidence: 
         groups: (n,) equal where two cases are of one person; None: all are different ones.
         confidence: coverage of the interval, in (0, 1).
     """
-    return mean_share_interval(right[:, None], groups, confidence)
+    return share_interval_over_runs(right[:, None], np.ones((len(right), 1), dtype=bool), groups, confidence)
 
 
-def mean_share_interval(right: Labels, groups: Numbers | None, confidence: float = 0.95) -> Interval:
-    """The mean share over several runs, with the exact bounds of the rounded mean count.
+def share_interval_over_runs(
+    right: Labels, cases: Labels, groups: Numbers | None, confidence: float = 0.95
+) -> Interval:
+    """The share of cases that are right, of the rounded mean counts of several runs, with its interval by person.
 
     Args:
-        right: (n, runs) bool.
+        right: (n, runs) bool, true for cases only.
+        cases: (n, runs) bool, what is counted in each run.
         groups, confidence: as of `share_interval_by_person`.
     """
-    n = len(right)
-    k = round(float(right.sum(axis=0).mean()))
-    persons = Persons.behind(np.zeros(n), groups)
-    if not persons.repeat:
-        found = share_interval(k, n, confidence)
-    else:
-        effective = _independent_cases(right.mean(axis=1), persons, confidence)
-        found = _clopper_pearson(k / n, k / n * effective, effective, confidence)
-    return found if right.shape[1] == 1 else found._replace(value=float(right.mean()))
+    k, n = (round(float(counted.sum(axis=0).mean())) for counted in (right, cases))
+    persons = Persons.behind(np.zeros(len(right)), groups)
+    if not persons.repeat or n == 0:
+        return share_interval(min(k, n), n, confidence)
+    each = [
+        _independent_cases(right[:, run].astype(float), cases[:, run].astype(float), persons, confidence)
+        for run in np.flatnonzero(cases.any(axis=0))
+    ]
+    effective = min(float(n), float(np.mean(each)))
+    return _clopper_pearson(min(k / n, 1.0), min(k / n, 1.0) * effective, effective, confidence)
 
 
 def lower_bound(k: int, n: int, confidence: float) -> float:
@@ -86,21 +90,21 @@ def _clopper_pearson(value: float, k: float, n: float, confidence: float) -> Int
     return Interval(value, low, high)
 
 
-def _independent_cases(right: Floats, persons: Persons, confidence: float) -> float:
-    """n* above; `right` is (n,) in [0, 1], the cases' mean over the runs."""
+def _independent_cases(right: Floats, cases: Floats, persons: Persons, confidence: float) -> float:
+    """n* above; `right` and `cases` are (n,) 0 or 1."""
     from scipy.stats import t
 
-    n, m = len(right), len(persons)
-    share_right = float(right.mean())
-    away = persons.totals(right - share_right)
+    n, m = float(cases.sum()), int((persons.totals(cases) > 0).sum())
+    share_right = float(right.sum()) / n
+    away = persons.totals(right - share_right * cases)
     variance = float((away**2).sum()) * m / max(m - 1, 1) / n**2
-    if not 0 < share_right < 1 or m == 1:
-        return float(m)
+    if not 0 < share_right < 1 or m == 1 or n <= 1:
+        return min(n, float(m))
     if variance == 0:
-        return float(n)
+        return n
     level = (1 + confidence) / 2
     lost = float(t.ppf(level, n - 1) / t.ppf(level, m - 1)) ** 2
-    return min(float(n), max(1.0, share_right * (1 - share_right) / variance * lost))
+    return min(n, max(1.0, share_right * (1 - share_right) / variance * lost))
 
 
 def _beta_quantile(probability: float, a: float, b: float) -> float:

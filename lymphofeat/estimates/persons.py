@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from ._checks import Floats, Labels
 
-__all__ = ["Groups", "Persons", "PersonsOfClass", "repeating", "taken"]
+__all__ = ["Groups", "Persons", "PersonsOfClass", "n_persons", "one_row_each", "repeating", "taken"]
 
 Numbers = NDArray[np.int64]
 # (n,) equal where rows are of one person; None: every row is a person of its own.
@@ -73,9 +73,17 @@ class Persons:
     @property
     def of_class(self) -> PersonsOfClass:
         """How many independent persons each class has at least."""
+        malignant = int(self.as_malignant.sum())
+        return PersonsOfClass(len(self) - malignant, malignant)
+
+    @property
+    def as_malignant(self) -> Labels:
+        """(m,) the class in which each person counts; whoever has rows of both, in the one with fewer persons."""
         reactive, malignant, both = np.bincount(self.strata, minlength=3).tolist()
         to_malignant = min(both, max(0, (reactive + both - malignant + 1) // 2))
-        return PersonsOfClass(reactive + both - to_malignant, malignant + to_malignant)
+        found: Labels = np.asarray(self.strata == _MALIGNANT)
+        found[np.flatnonzero(self.strata == _BOTH)[:to_malignant]] = True
+        return found
 
     def by_stratum(self) -> Iterator[Numbers]:
         """The persons of each stratum that there is: reactive, malignant, both."""
@@ -95,6 +103,25 @@ class Persons:
     def totals(self, rows: Floats) -> Floats:
         """(n,) values of the rows → (m,) their sums by person."""
         return np.asarray(np.bincount(self.of_rows, weights=rows, minlength=len(self)), dtype=np.float64)
+
+
+def one_row_each(y: ArrayLike, groups: ArrayLike | None) -> Labels:
+    """(n,) bool, one row of each person, the first of the class in which the person counts.
+
+    What holds for independent patients, such as the limits of `triage` and `conformal`, holds for these (Dunn,
+    Wasserman & Ramdas, *Distribution-free prediction sets for two-layer hierarchical models*, Journal of the American
+    Statistical Association 118, 2023).
+    """
+    persons = Persons.behind(y, groups)
+    fitting = np.flatnonzero((np.asarray(y) == 1) == persons.as_malignant[persons.of_rows])
+    chosen = np.zeros(len(persons.of_rows), dtype=bool)
+    chosen[fitting[np.unique(persons.of_rows[fitting], return_index=True)[1]]] = True
+    return chosen
+
+
+def n_persons(groups: Groups) -> int | None:
+    """How many persons there are; None where every row is a person of its own."""
+    return None if groups is None else len(np.unique(groups))
 
 
 def repeating(groups: ArrayLike | None) -> Groups:

@@ -124,6 +124,7 @@ class _Library:
     def __init__(self, trials: Sequence[TrialSummary], metric: str, size: int) -> None:
         first = trials[0]
         self.y, self.folds, self.class_weights = first.y, first.folds[:, 0], first.class_weights
+        self.groups = first.groups
         self.metric, self.size = METRICS[metric], size
         self.head_types = [str(trial.params[HEAD_TYPE]) for trial in trials]
         self.p = np.stack([trial.scores.probabilities for trial in trials])  # (T, n, repeats)
@@ -184,7 +185,14 @@ class _Library:
 
     def bootstrap(self, p: Floats, decisions: NDArray[np.bool_]) -> Resampled:
         """The score of all patients, averaged over the repeats, and on resamples."""
-        return bootstrap(self.metric.name, self.y, p, decision=decisions, class_weights=self.class_weights)
+        return bootstrap(
+            self.metric.name,
+            self.y,
+            p,
+            decision=decisions,
+            class_weights=self.class_weights,
+            groups=self.groups,
+        )
 
 
 _Rule = Callable[[_Library, Rows], Floats]

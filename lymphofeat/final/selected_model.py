@@ -68,7 +68,12 @@ class FinalModel:
         """The score of `probabilities` and `decisions`, averaged over the repeats, and on resamples of the patients."""
         best = self.study.best
         return bootstrap(
-            metric, best.y, self.probabilities, decision=self.decisions, class_weights=best.class_weights
+            metric,
+            best.y,
+            self.probabilities,
+            decision=self.decisions,
+            class_weights=best.class_weights,
+            groups=best.groups,
         )
 
     def expected(self, n_test: int) -> Interval:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..cache.reader import Cache, open_cache
 from ..errors import StudyError
+from ..estimates.persons import repeating
 from ..estimates.scores import ClassWeights
 from ..heads.base import FitCache, Split, fit_predict
 from ..parallel import one_thread
@@ -136,6 +137,7 @@ class Engine:
             ids=tuple(str(i) for i in view.patients["id"].iloc[labelled]),
             y=labels[labelled],
             folds_of_runs=tuple(found),
+            groups=repeating(view.groups[labelled]),
         )
 
     def n_finished(self, pipeline: Pipeline, runs: Sequence[Run]) -> int:
@@ -200,7 +202,10 @@ class Engine:
             for number, fold in enumerate(plan.scored)
         )
         inputs = pipeline.space.inputs
-        return Nested(pipeline.name, pipeline.encoder_family, inputs, pipeline.metric, study.ids, y, folds)
+        groups = repeating(view.groups[plan.labelled])
+        return Nested(
+            pipeline.name, pipeline.encoder_family, inputs, pipeline.metric, study.ids, y, folds, groups
+        )
 
     def _folds(self, pipeline: Pipeline, view: Cache, run: Run) -> list[NestedFold]:
         tunings = {fold: pipeline.search(self.folder, run, fold) for fold in folds_of(view, run.repeat)}

@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from ..estimates.persons import Groups
+
 __all__ = ["Nested", "NestedFold"]
 
 Floats = NDArray[np.float64]
@@ -66,6 +68,7 @@ class Nested:
         ids: (n,) the labelled patients, in the cache's order.
         y: (n,) int8 labels; for the control experiment with shuffled labels, the shuffled ones.
         folds_of_runs: every outer fold of every run, by run and fold.
+        groups: (n,) int64, equal where two records may be of one person; None where no two are.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Nested:
     ids: tuple[str, ...]
     y: NDArray[np.int8]
     folds_of_runs: tuple[NestedFold, ...]
+    groups: Groups = None
 
     def __repr__(self) -> str:
         return (

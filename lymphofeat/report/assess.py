@@ -14,6 +14,7 @@ from rich.console import Console
 from .. import __version__
 from ..assess import Assessment
 from ..storage.atomic import atomic_write
+from ..wording import sample_text
 from .assess_answer import answer
 from .assess_cells import SHOWN, cells
 from .printing import PlainTable, show
@@ -37,7 +38,7 @@ def render_assessment(assessment: Assessment, console: Console, *, every: bool =
     for name, shown in SHOWN.items():
         if (every or name == _FIRST) and name in assessment.tables and len(assessment.tables[name]):
             show(console)
-            show(console, (shown.caption, "bold"))
+            show(console, (shown.caption_for(assessment.n_persons), "bold"))
             show(console, _table(list(shown.columns), cells(shown, assessment.tables[name])))
     if assessment.notes:
         show(console)
@@ -89,9 +90,9 @@ def _json_text(assessment: Assessment) -> str:
 def assessment_json(assessment: Assessment) -> dict[str, Any]:
     """All of it as JSON values; null for what is not known, and for what nothing bounds.
 
-    Keys: pipeline, encoding, metric, patients, malignant, folds, runs, search (what was repeated inside the folds),
-    made (version, time), answer (sentences), simplest (per kind the best, the simplest and the standard error), tables
-    (per name a list of rows; `patients` has the predictions of each), notes.
+    Keys: pipeline, encoding, metric, patients (records), persons, malignant (records), folds, runs, search (what was
+    repeated inside the folds), made (version, time), answer (sentences), simplest (per kind the best, the simplest and
+    the standard error), tables (per name a list of rows; `patients` has the predictions of each), notes.
     """
     rules = {"pipeline": assessment.simplest_pipeline, "head_type": assessment.simplest_head_type}
     return {
@@ -99,6 +100,7 @@ def assessment_json(assessment: Assessment) -> dict[str, Any]:
         "encoding": assessment.encoding,
         "metric": assessment.metric,
         "patients": assessment.n,
+        "persons": assessment.n if assessment.n_persons is None else assessment.n_persons,
         "malignant": assessment.n_malignant,
         "folds": assessment.n_folds,
         "runs": assessment.n_runs,
@@ -138,12 +140,12 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> PlainTable:
 
 
 def _markdown(assessment: Assessment) -> str:
-    parts = [f"# {assessment.name}: evaluation on {assessment.n} patients"]
+    parts = [f"# {assessment.name}: evaluation on {sample_text(assessment.n, None, assessment.n_persons)}"]
     parts.append("\n".join(f"- {sentence}" for sentence in answer(assessment)))
     for name, shown in SHOWN.items():
         if shown.on_page and name in assessment.tables and len(assessment.tables[name]):
             parts.append(f"## {name.replace('_', ' ').capitalize()}")
-            parts.append(f"{shown.caption}. All columns: `{name}.csv`.")
+            parts.append(f"{shown.caption_for(assessment.n_persons)}. All columns: `{name}.csv`.")
             parts.append(_pipes(list(shown.columns), cells(shown, assessment.tables[name])))
     if assessment.notes:
         parts += ["## Notes", "\n".join(f"- {note}" for note in assessment.notes)]

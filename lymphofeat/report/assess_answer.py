@@ -7,7 +7,7 @@ import pandas as pd
 from ..assess import Assessment
 from ..assess.answer import Difference, OneStandardError
 from ..estimates.scores import Interval
-from ..wording import difference_text, interval_text, metric_label, number
+from ..wording import difference_text, interval_text, metric_label, number, sample_text
 from .assess_cells import p_value, share
 
 __all__ = ["answer"]
@@ -63,7 +63,8 @@ def _difference(assessment: Assessment, found: list[Difference]) -> str:
     ]
     alone = f" ({'; '.join(chance)})" if chance else ""
     pair = f"{assessment.name} and {first.other}"
-    return f"{sentence}: on {assessment.n} patients, {pair} cannot be told apart{alone}."
+    patients = sample_text(assessment.n, None, assessment.n_persons)
+    return f"{sentence}: on {patients}, {pair} cannot be told apart{alone}."
 
 
 def _score(assessment: Assessment) -> str:
@@ -73,9 +74,11 @@ def _score(assessment: Assessment) -> str:
         for m in _METRICS
     )
     runs = "" if assessment.n_runs == 1 else f" × {assessment.n_runs} runs"
+    patients = sample_text(assessment.n, assessment.n_malignant, assessment.n_persons)
+    by = "" if assessment.n_persons is None else "; intervals by person"
     return (
-        f"{assessment.name} on {assessment.encoding}: {scores}, by nested cross-validation on {assessment.n} "
-        f"patients ({assessment.n_malignant} malignant), {assessment.n_folds} folds{runs}: the scores to quote."
+        f"{assessment.name} on {assessment.encoding}: {scores}, by nested cross-validation on {patients}, "
+        f"{assessment.n_folds} folds{runs}: the scores to quote{by}."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..metric import NAMED
-from ..wording import metric_label, number
+from ..wording import by_whom, metric_label, number
 
 __all__ = ["SHOWN", "Shown", "cells"]
 
@@ -31,6 +31,10 @@ class Shown:
     columns: Mapping[str, Callable[[Row], str]]
     wanted: Callable[[Row], bool] | None = None
     on_page: bool = True
+
+    def caption_for(self, n_persons: int | None) -> str:
+        """The caption where so many persons have several records; None: where nobody has."""
+        return self.caption.replace(by_whom(None), by_whom(n_persons))
 
 
 def cells(shown: Shown, table: pd.DataFrame) -> list[list[str]]:

@@ -12,6 +12,7 @@ from ..cohort.layout import LAYOUT_FILE
 from ..cohort.problems import FEW, Problem, by_cause, counted, listing, more_text
 from ..cohort.summary import Summary
 from ..errors import printable
+from ..wording import sample_text
 from .printing import PlainTable, show
 
 __all__ = ["render_check", "render_errors"]
@@ -86,9 +87,11 @@ def _summary_table(summary: Summary) -> PlainTable:
 
 def _summary_rows(s: Summary) -> Iterator[tuple[str, str]]:
     unlabelled = s.n_train - s.n_reactive - s.n_malignant
+    n = s.n_train + s.n_test
     yield (
         "patients",
-        f"{s.n_train + s.n_test}: {s.n_reactive} reactive, {s.n_malignant} malignant, {s.n_test} test"
+        f"{n if s.n_persons == n else sample_text(n, None, s.n_persons)}: {s.n_reactive} reactive, "
+        f"{s.n_malignant} malignant, {s.n_test} test"
         + (f", {unlabelled} training without label" if unlabelled else ""),
     )
     yield "persons with several records", _joined(s.shared_persons)
@@ -147,7 +150,7 @@ def _print_audit(audit: Sequence[Shortcut], console: Console) -> None:
     table = PlainTable(title="Shortcut audit")
     table.add_column("possible shortcut", style="cyan")
     table.add_column("AUC alone", justify="right")
-    table.add_column("95 % interval")
+    table.add_column("95 % interval" + (" by person" if audit[0].by_person else ""))
     table.add_column("larger in")
     for shortcut in audit:
         table.add_row(

@@ -10,10 +10,11 @@ import pandas as pd
 from rich.console import Console
 
 from ..comparison.result import Comparison, Measured
+from ..estimates.persons import n_persons
 from ..estimates.scores import Interval
 from ..metric import METRICS
 from ..storage.atomic import atomic_write
-from ..wording import difference_text, interval_text
+from ..wording import by_whom, difference_text, interval_text, sample_text
 from .conclusions import conclusions
 from .printing import PlainTable, show
 
@@ -67,11 +68,12 @@ def write_comparison(comparison: Comparison, folder: Path, *, force: bool = Fals
 def comparison_table(comparison: Comparison) -> pd.DataFrame:
     """One row per pipeline, the best first.
 
-    Columns: pipeline, n, then balanced accuracy, AUC and their 95 % bounds (`_low`, `_high`), log_loss, seconds; the
-    bounds of the log loss; inputs, encoder, encoder_family, recipe, encoder_seconds (of the seconds, those of the
-    encoder; empty where not recorded); per metric the difference to the best pipeline (`ba_difference`, …) with
-    bounds; tied (whether that of the comparison's metric covers zero); and per metric the score with bounds on the
-    `ambiguous_n` patients whose count is at most the median, empty where they are of one class.
+    Columns: pipeline, n (and persons, where these have several records), then balanced accuracy, AUC and their 95 %
+    bounds (`_low`, `_high`), log_loss, seconds; the bounds of the log loss; inputs, encoder, encoder_family, recipe,
+    encoder_seconds (of the seconds, those of the encoder; empty where not recorded); per metric the difference to the
+    best pipeline (`ba_difference`, …) with bounds; tied (whether that of the comparison's metric covers zero); and per
+    metric the score with bounds on the `ambiguous_n` patients whose count is at most the median, empty where they are
+    of one class.
     """
     return pd.DataFrame([_row(comparison, m) for m in comparison.measured])
 
@@ -79,6 +81,8 @@ def comparison_table(comparison: Comparison) -> pd.DataFrame:
 def _row(comparison: Comparison, m: Measured) -> dict[str, Any]:
     scores = {metric: score.interval() for metric, score in m.all.items()}
     row: dict[str, Any] = {"pipeline": m.pipeline.name, "n": len(comparison.patients.y)}
+    if comparison.patients.groups is not None:
+        row["persons"] = n_persons(comparison.patients.groups)
     row["balanced_accuracy"] = scores["balanced_accuracy"].value
     row |= _bounds("ba", scores["balanced_accuracy"])
     row |= {"auc": scores["auc"].value, **_bounds("auc", scores["auc"])}
@@ -111,10 +115,11 @@ def _bounds(name: str, interval: Interval) -> dict[str, float]:
 def _measured_on(comparison: Comparison) -> str:
     patients = comparison.patients
     n_folds = len(set(patients.folds.tolist()))
+    persons = n_persons(patients.groups)
     return (
-        f"Measured on {len(patients.y)} labelled patients ({int(patients.y.sum())} malignant), out-of-fold, {n_folds} "
-        "folds, the same for all; [ ] is the 95 % bootstrap interval by patient. Heads decide at the "
-        "share of malignant among their training patients; majority and fine-tuned networks decide at 0.5. Seconds "
+        f"Measured on {sample_text(len(patients.y), int(patients.y.sum()), persons, 'labelled')}, out-of-fold, "
+        f"{n_folds} folds, the same for all; [ ] is the 95 % bootstrap interval {by_whom(persons)}. Heads decide at "
+        "the share of malignant among their training patients; majority and fine-tuned networks decide at 0.5. Seconds "
         "count from pixels to predictions (> where those of the encoder were not recorded)."
     )
 

@@ -10,7 +10,7 @@ from ..studies.average import Average
 from ..studies.describe import describe_head, describe_heads
 from ..studies.next_step import next_step
 from ..studies.summary import StudySummary, TrialSummary
-from ..wording import compact_difference, compact_interval, metric_label
+from ..wording import compact_difference, compact_interval, metric_label, sample_text
 from .printing import PlainTable, show
 
 __all__ = ["render_study", "render_submission"]
@@ -25,7 +25,7 @@ def render_study(summary: StudySummary, console: Console) -> None:
     show(console, (f"Study {summary.path}", "bold"), f": {summary.n_trials} finished {noun}{pruned}")
     for line in (*summary.failures, *summary.left_out.values()):
         show(console, line)
-    show(console, f"Measured on {summary.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
+    show(console, summary.caption)
     show(console, _scores_table(summary))
     best = summary.best
     show(console, f"Best head (trial {best.number}): {describe_head(best)}")
@@ -61,7 +61,7 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
         show(console, f"Wrote {summary.probabilities_path}: their probabilities")
     study = summary.study
     fitted = (
-        f"fitted once on all {study.n_patients} labelled patients"
+        f"fitted once on all {sample_text(study.n_patients, None, study.n_persons, 'labelled')}"
         if summary.n_models == 1
         else f"averaged over {summary.n_models} fits, each head on its encoder's training patients"
     )
@@ -76,7 +76,7 @@ def render_submission(summary: SubmissionSummary, console: Console) -> None:
         show(console, f"In cross-validation: {scores}")
     else:
         _render_ensemble(model.ensemble, fitted, console)
-    show(console, f"Measured on {study.measured_on}; ( – ) is the 95 % bootstrap interval by patient.")
+    show(console, study.caption)
     show(console, (model.caveat, "yellow"))
     for note in summary.notes:
         show(console, note)

@@ -80,7 +80,12 @@ class Average:
         """The out-of-fold score averaged over the repeats, on all patients and on resamples of them."""
         first = self.members[0][0]
         return bootstrap(
-            metric, first.y, self.probabilities, decision=self.decisions, class_weights=first.class_weights
+            metric,
+            first.y,
+            self.probabilities,
+            decision=self.decisions,
+            class_weights=first.class_weights,
+            groups=first.groups,
         )
 
 

@@ -1,7 +1,7 @@
 """What a study's numbers suggest to do next, in one sentence."""
 
 from ..metric import METRICS
-from ..wording import metric_label
+from ..wording import metric_label, sample_text
 from .summary import StudySummary
 
 __all__ = ["next_step"]
@@ -27,8 +27,8 @@ def next_step(summary: StudySummary) -> str:
     clinical = summary.best_clinical
     if clinical is not None and clinical is not best and not summary.is_worse(clinical):
         return (
-            f"On {summary.n_patients} patients the images add nothing beyond chance by {metric_label(summary.metric)}; "
-            "more patients or another encoding would help more than more trials."
+            f"On {sample_text(summary.n_patients, None, summary.n_persons)} the images add nothing beyond chance by "
+            f"{metric_label(summary.metric)}; more patients or another encoding would help more than more trials."
         )
     tied = [entry.head_type for entry in summary.leaderboard[1:] if not summary.is_worse(entry.trial)]
     if tied:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cohort.clinical import person_numbers
 from ..estimates.bootstrap import Resampled
+from ..estimates.persons import repeating, taken
 from ..estimates.scores import ClassWeights, bootstrap
 from ..metric import METRICS
 from ..scoring.plan import ScoringPlan
@@ -68,6 +70,7 @@ class FoldPruner:
         balanced: bool,
     ) -> None:
         self._plan, self._metric, self._weights = plan, metric, class_weights
+        self._groups = repeating(person_numbers(plan.clinical))
         self._incumbent, self._balanced = incumbent, balanced
         self._rows: list[NDArray[np.int64]] = []
         self._own: list[tuple[Floats, NDArray[np.bool_]]] = []
@@ -98,17 +101,25 @@ class FoldPruner:
             self._judge()
 
     def _judge(self) -> None:
-        y = self._plan.labels[np.concatenate(self._rows)]
+        rows = np.concatenate(self._rows)
+        y = self._plan.labels[rows]
         if len(np.unique(y)) < 2:
             return
-        own, other = self._bootstrap(y, self._own), self._bootstrap(y, self._other)
+        own, other = (self._bootstrap(y, rows, folds) for folds in (self._own, self._other))
         self.steps[len(self._rows)] = own.value
         gain = other - own if METRICS[self._metric].is_loss else own - other
         if gain.percentile(_CONFIDENCE).high < 0:
             raise TrialPruned
 
-    def _bootstrap(self, y: NDArray[np.int8], folds: list[tuple[Floats, NDArray[np.bool_]]]) -> Resampled:
+    def _bootstrap(
+        self, y: NDArray[np.int8], rows: NDArray[np.int64], folds: list[tuple[Floats, NDArray[np.bool_]]]
+    ) -> Resampled:
         probabilities, decisions = (np.concatenate(parts) for parts in zip(*folds, strict=True))
         return bootstrap(
-            self._metric, y, probabilities, decision=decisions, class_weights=self._weights
-        )  # fmt: skip
+            self._metric,
+            y,
+            probabilities,
+            decision=decisions,
+            class_weights=self._weights,
+            groups=taken(self._groups, rows),
+        )

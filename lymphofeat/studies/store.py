@@ -10,7 +10,7 @@ the file.
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,11 @@ from .predictions import Predictions
 from .rows import NUMBER, Row, rows_of, scoring_seconds
 from .space import HEAD_TYPE
 
-__all__ = ["Store", "create_store", "open_store", "owned"]
+__all__ = ["PERSONS", "Store", "create_store", "open_store", "owned"]
 
 _STUDY = "lymphofeat"  # the study's name inside its file, so that the file may be renamed
 _PROVENANCE, _PATIENTS = "made_from", "patients"
+PERSONS = "persons"  # in the patients: which of them are of one person, where any are
 # Of a trial's parameters and attributes. 1 knew one head type; 2 kept the predictions in the trial's attributes.
 _FORMAT, _READ = 3, (2, 3)
 # Seconds to wait for another process's transaction, a reader's for one; Optuna's documentation raises it too.
@@ -46,7 +47,7 @@ class Store:
     Attributes:
         path: the file.
         provenance: what the study was made with: cache, encoder family, metric, …; see `tune`.
-        patients: id, label and folds of the labelled patients, which its scores are about.
+        patients: id, label and folds of the labelled patients, which its scores are about, and `PERSONS`.
     """
 
     def __init__(self, path: Path, study: optuna.Study, predictions: Predictions) -> None:
@@ -55,6 +56,11 @@ class Store:
         attrs = study.user_attrs
         self.provenance: dict[str, Any] = dict(attrs[_PROVENANCE])
         self.patients: dict[str, Any] = dict(attrs[_PATIENTS])
+
+    def add_persons(self, numbers: Sequence[int]) -> None:
+        """Say which patients are of one person, in a study of a version that did not keep it."""
+        self.patients[PERSONS] = list(numbers)
+        self._study.set_user_attr(_PATIENTS, self.patients)
 
     def rows(self) -> list[Row]:
         """The complete, pruned and failed trials by number, without their predictions.

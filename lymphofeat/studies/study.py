@@ -11,7 +11,9 @@ from .. import __version__
 from ..cache.reader import Cache, open_cache
 from ..cache.roles import default_encoding
 from ..cache.split import JOINT
+from ..cohort.clinical import person_numbers
 from ..errors import InputError, StudyError
+from ..estimates.persons import repeating
 from ..estimates.scores import ClassWeights
 from ..metric import METRICS, find_metric
 from ..progress import Progress, Silent
@@ -22,7 +24,7 @@ from .evaluate import StudySpec
 from .sampling import SAMPLERS, Proposals
 from .search import Search
 from .space import LEFT_OUT, Space
-from .store import Store, create_store, open_store, owned, quiet_optuna
+from .store import PERSONS, Store, create_store, open_store, owned, quiet_optuna
 from .summary import StudySummary, load_study
 from .workers import workers
 
@@ -186,6 +188,7 @@ class Tuning:
                 create_store(self.path, provenance | also, _patients(plan), direction)
             with open_store(self.path) as store:
                 check_provenance(store, provenance)
+                _complete_persons(store, view)
                 # As the study was begun: a sampler cannot be told of head types that are not in its space.
                 left_out = dict(store.provenance.get(LEFT_OUT, {}))
                 proposals = Proposals(space.without(left_out), direction, self.sampler, self.seed)
@@ -228,8 +231,15 @@ def provenance_of_cache(cache: Cache, encoder_family: str, repeats: int) -> dict
     }
 
 
+def _complete_persons(store: Store, view: Cache) -> None:
+    groups = repeating(view.groups[view.ids.get_indexer(store.patients["ids"])])
+    if groups is not None and PERSONS not in store.patients:
+        store.add_persons(groups.tolist())
+
+
 def _patients(plan: ScoringPlan) -> dict[str, Any]:
-    return {
+    groups = repeating(person_numbers(plan.clinical)[plan.labelled])
+    return ({} if groups is None else {PERSONS: groups.tolist()}) | {
         "ids": [plan.ids[row] for row in plan.labelled],
         "labels": plan.y.tolist(),
         "folds": plan.folds[plan.labelled].tolist(),

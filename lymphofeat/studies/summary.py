@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, StudyError
+from ..estimates.persons import n_persons, repeating
 from ..estimates.scores import ClassWeights, Interval
 from ..metric import METRICS, Metric
 from ..scoring.failures import FailedTrial, in_words
 from ..storage.paths import AnyPath
-from ..wording import metric_label
+from ..wording import by_whom, metric_label, sample_text
 from .average import Average
 from .frames import inputs_of, predictions_frame, trials_frame
 from .importance import Importance, importance_of
@@ -24,7 +25,7 @@ from .record import scores_from_attrs
 from .rows import Row
 from .selection import DEFAULT, Candidate, rule_named, select
 from .space import HEAD_TYPE, LEFT_OUT
-from .store import Store, open_store
+from .store import PERSONS, Store, open_store
 from .trial import TrialSummary
 
 __all__ = [
@@ -190,18 +191,27 @@ class StudySummary:
 
     @property
     def n_patients(self) -> int:
-        """Labelled patients, which every score is measured on."""
+        """Labelled patients, which every score is measured on; records, where persons have several."""
         return len(self.best.y)
+
+    @property
+    def n_persons(self) -> int | None:
+        """Persons behind the labelled patients; None where no person has several records."""
+        return n_persons(self.best.groups)
 
     @property
     def measured_on(self) -> str:
         """What the scores were measured on, for a caption."""
         n_folds = self.best.scores.thresholds.shape[1]
         times = "" if self.repeats == 1 else f" × {self.repeats} repeats"
-        malignant = int(self.best.y.sum())
+        patients = sample_text(self.n_patients, int(self.best.y.sum()), self.n_persons, "labelled")
+        return f"{patients}, out-of-fold, {n_folds} folds{times}, encodings {self.encoding}{self._weighted}"
+
+    @property
+    def caption(self) -> str:
+        """What the scores and intervals of a table are."""
         return (
-            f"{self.n_patients} labelled patients ({malignant} malignant), out-of-fold, {n_folds} folds{times}, "
-            f"encodings {self.encoding}{self._weighted}"
+            f"Measured on {self.measured_on}; ( – ) is the 95 % bootstrap interval {by_whom(self.n_persons)}."
         )
 
     @property
@@ -370,6 +380,7 @@ class _Reader:
         self._store = store
         self._y = np.array(store.patients["labels"], dtype=np.int8)
         self._folds = np.array(store.patients["folds"], dtype=np.int8)
+        self._groups = repeating(store.patients.get(PERSONS))
         weights = store.provenance.get("class_weights")
         self._weights: ClassWeights = None if weights is None else (float(weights[0]), float(weights[1]))
         self._takes: dict[str, list[str]] = store.provenance["takes"]
@@ -387,6 +398,13 @@ class _Reader:
         if row.number not in self._read:
             scores = scores_from_attrs(self._store.attrs(row))
             self._read[row.number] = TrialSummary(
-                row.number, dict(row.params), self.inputs(row), scores, self._y, self._folds, self._weights
+                row.number,
+                dict(row.params),
+                self.inputs(row),
+                scores,
+                self._y,
+                self._folds,
+                self._weights,
+                self._groups,
             )
         return self._read[row.number]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates.bootstrap import Resampled
+from ..estimates.persons import Groups
 from ..estimates.scores import ClassWeights, Interval, bootstrap
 from ..heads.drawn_values import indicator_of, values_of
 from ..metric import METRICS
@@ -35,6 +36,7 @@ class TrialSummary:
         y: (n,) labels of the labelled patients.
         folds: (n, repeats) their folds.
         class_weights: the study's, of a reactive and of a malignant patient.
+        groups: (n,) int64, equal where two records may be of one person; None where no two are.
     """
 
     number: int
@@ -44,6 +46,7 @@ class TrialSummary:
     y: NDArray[np.int8]
     folds: NDArray[np.int8]
     class_weights: ClassWeights = None
+    groups: Groups = None
 
     def __repr__(self) -> str:
         values = ", ".join(f"{metric} {value:.3f}" for metric, value in self.scores.values.items())
@@ -105,6 +108,7 @@ class TrialSummary:
                 self.scores.probabilities,
                 decision=self.decisions,
                 class_weights=self.class_weights,
+                groups=self.groups,
             )
         return self._bootstraps[metric]
 
