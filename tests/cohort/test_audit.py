@@ -1,5 +1,6 @@
 """The shortcut audit's figures against scikit-learn, its direction, and its silence."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,18 @@ def test_noise_separates_about_as_rarely_as_the_interval_says() -> None:
 def test_one_patient_of_a_class_is_too_few() -> None:
     cohort, facts, _ = simulated(0, 3, 1.0)  # labels 0, 1, 0
     assert audit_cohort(cohort, facts) == ()
+
+
+def test_intervals_draw_persons_where_these_have_several_records() -> None:
+    cohort, facts, _ = simulated(0, 60, 0.5)
+    visits, facts_of_visits = [], dict(facts)
+    for patient in cohort.patients:
+        for visit in range(3):
+            again = replace(patient, id=f"{patient.id}-{visit}", person=patient.id)
+            visits.append(again)
+            facts_of_visits[again.id] = facts.get(patient.id, [])
+    (once,) = [s for s in audit_cohort(cohort, facts) if s.name == "mean red"]
+    repeated = audit_cohort(replace(cohort, patients=tuple(visits)), facts_of_visits)
+    (found,) = [s for s in repeated if s.name == "mean red"]
+    assert tuple(found.auc) == pytest.approx(tuple(once.auc))
+    assert (found.by_person, once.by_person) == (True, False)

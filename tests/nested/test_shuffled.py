@@ -96,3 +96,19 @@ def test_a_permutation_test_goes_on_with_what_it_has(tmp_path: Path) -> None:
     assert three.p_value == (1 + np.count_nonzero(three.permuted <= three.value)) / 4
     with pytest.raises(InputError, match="at least 1 shuffle"):
         permutation_test(path, folder, n=0, **options)
+
+
+def test_labels_of_visits_are_dealt_together(tmp_path: Path) -> None:
+    table = patients(48, 4)
+    train = (table["split"] == "train").to_numpy()
+    table.loc[train, "label"] = np.repeat(np.arange(16) % 2, 3)
+    table["person"] = [f"H{k // 3}" for k in range(len(table))]
+    save_cache(tmp_path / "c.h5", table, {"frozen": features(table)}, n_folds=3)
+    opened = open_cache(tmp_path / "c.h5")
+    kept = []
+    for seed in range(20):
+        labels = shuffled(opened, seed).labels[train]
+        assert labels.sum() == 24
+        assert (np.ptp(labels.reshape(16, 3), axis=1) == 0).all()
+        kept.append((labels == opened.labels[train]).mean())
+    assert np.mean(kept) == pytest.approx(0.5, abs=0.1)

@@ -61,3 +61,19 @@ def test_no_cohort(tmp_path: Path) -> None:
     assert "✗ the cohort: there is no cohort folder here" in text
     assert "Contents" not in text
     assert text.endswith("1 error: correct it before you continue.")
+
+
+def test_records_and_persons_are_both_said(tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path, n=12)
+    layout = root / "lymphofeat.toml"
+    text = layout.read_text() if layout.exists() else ""
+    table = root / "clinical_annotation.csv"
+    header, *rows = table.read_text().splitlines()
+    who = [row.split(",")[header.split(",").index("ID")] for row in rows]
+    names = {"P2": "P1", "P4": "P3"}  # second visits
+    named = [f"{row},{names.get(patient, patient)}" for patient, row in zip(who, rows, strict=True)]
+    table.write_text("\n".join([f"{header},WHO", *named]) + "\n")
+    layout.write_text(text + '\n[columns]\nperson = "WHO"\n')
+    shown = rendered(root)
+    assert "12 records of 10 persons: 5 reactive, 4 malignant, 3 test" in shown
+    assert "95 % interval by person" in shown
