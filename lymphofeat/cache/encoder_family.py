@@ -25,6 +25,7 @@ from ..training.recipe_file import find_recipe, recipe_names
 from .extract import ExtractSettings
 from .layout import CohortTables, EncodingSpec
 from .members import Member, learning_bags, learning_patients, members_of
+from .pseudonyms import refuse_births
 
 __all__ = ["AdaptedFamily", "EncoderFamily", "encoder_family_name", "encoder_family_of"]
 
@@ -240,12 +241,14 @@ def encoder_family_of(
 
     Raises:
         InputError: the device or the images' depth cannot be used, or the recipe asks for a clinical value that the
-            cohort does not have.
+            cohort does not have, such as one of dates of birth under pseudonyms.
         WeightsError: the start weights cannot be had.
         LeakageError: they were fine-tuned on a cohort's labels.
     """
     if recipe.clinical.use != "none":
         check_values(recipe.clinical.values, tables.declared, f"The recipe {recipe.name}")
+    if cohort.pseudonyms:
+        refuse_births(recipe)
     weights = _start(recipe, settings)
     usual = encoder_family_name(recipe, weights.label, settings.dtype)
     kind: Callable[..., EncoderFamily] = EncoderFamily

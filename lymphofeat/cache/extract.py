@@ -123,9 +123,10 @@ def cohort_tables(cohort: Cohort, settings: ExtractSettings, progress: Progress)
         names=[printable(name) for name in cohort.image_names],
         sizes=image_sizes(images).tolist(),
         digests=digests,
-        source=printable(str(cohort.root.resolve())),
+        source="" if cohort.pseudonyms else printable(str(cohort.root.resolve())),
         reference=reference_text(cohort.reference),
         layout=layout_text(cohort.layout),
+        pseudonyms=cohort.pseudonyms,
     )
 
 

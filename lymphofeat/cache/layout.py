@@ -61,6 +61,7 @@ class CohortTables:
         reference: the day that ages were counted to, ISO text; `cohort.ages.AT_EXAMINATION` where each is that at the
             patient's examination; "" where it is not known.
         layout: names and words of the cohort's tables, as `cohort.layout.layout_text` writes them; "" where unknown.
+        pseudonyms: IDs are pseudonyms, and there is nothing else that names a patient; see `cohort.pseudonyms`.
     """
 
     patients: pd.DataFrame
@@ -73,6 +74,7 @@ class CohortTables:
     source: str = ""
     reference: str = ""
     layout: str = ""
+    pseudonyms: bool = False
 
     def __repr__(self) -> str:
         return f"<CohortTables {len(self.patients)} patients, {self.n_images:,} images, {self.folds.shape[1]} repeats>"
@@ -236,6 +238,8 @@ def _write_tables(file: h5py.File, tables: CohortTables) -> None:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
     )
+    if tables.pseudonyms:
+        file.attrs["pseudonyms"] = True
     patients = file.create_group("patients")
     for column in _columns(tables.patients, tables.declared):
         values, name = tables.patients[column], _IN_FILE.get(column, column)
@@ -341,6 +345,7 @@ def _tables(file: h5py.File) -> CohortTables:
         source=str(file.attrs["source"]),
         reference=str(file.attrs.get("age_reference", "")),
         layout=layout,
+        pseudonyms=bool(file.attrs.get("pseudonyms", False)),
     )
 
 

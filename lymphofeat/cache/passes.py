@@ -16,6 +16,7 @@ from .adapt import AdaptSettings, AdaptSummary, adapt_settings_from, encode_adap
 from .extract import ExtractSummary, encode_frozen, start_of, writer_for
 from .finetune import FinetuneSummary, check_trainable, encode_finetuned, recipe_of, settings_from
 from .morphology import check_morphology, encode_morphology
+from .pseudonyms import refuse_births, under_pseudonyms
 
 __all__ = ["ExtractOptions", "Extraction", "adapt", "extract", "finetune"]
 
@@ -41,6 +42,7 @@ class ExtractOptions(TypedDict, total=False):
     emulate_bfloat16: bool
     n_folds: int | None
     fold_seed: int
+    pseudonyms: AnyPath | None
     force: bool
     workers: int | None
     progress: Progress | None
@@ -88,6 +90,7 @@ def extract(
     emulate_bfloat16: bool = False,
     n_folds: int | None = None,
     fold_seed: int = 0,
+    pseudonyms: AnyPath | None = None,
     force: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -121,6 +124,8 @@ def extract(
         device: "auto", "cpu", "cuda" or "mps".
         dtype, emulate_bfloat16: of the arithmetic, "auto", "float32" or "bfloat16"; see `ExtractSettings`.
         fold_seed: of the folds.
+        pseudonyms: a CSV file, the key of pseudonyms: the cache then holds no ID, no date of birth, no name of a file
+            or folder, and ages in whole years. The key is written once and read by later runs.
         force: replace what is there and does not fit; train anew.
         workers: threads that decode and encode, by default one per core.
         progress: told of images and epochs.
@@ -164,13 +169,17 @@ def extract(
     }  # fmt: skip
     settings = adapt_settings_from(with_test=with_test, **options) if adapt else settings_from(**options)
     if trains:
-        check_trainable(recipe_of(settings.recipe, label_free=adapt), settings.extract)
+        checked = recipe_of(settings.recipe, label_free=adapt)
+        check_trainable(checked, settings.extract)
+        if pseudonyms is not None:
+            refuse_births(checked)
     told = progress or Silent()
     side = replace(settings.extract, crop=crop or SIDE)
     found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
     for note in reading_notes(found.images, side.crop if measured else settings.extract.crop):
         told.note(note)
     start = start_of(settings.extract, told) if not (measured or trains) else None
+    found = under_pseudonyms(found, Path(cache), pseudonyms)
     with writer_for(found, Path(cache), settings.extract, force=force, progress=told) as writer:
         if start is not None:
             return Extraction(frozen=encode_frozen(writer, found, start, workers=workers, progress=told))

@@ -19,6 +19,7 @@ from ..storage.locks import locked
 from .changes import check_fresh, same_folds, same_images, same_labels, with_kept_folds
 from .layout import CohortTables, EncodingSpec, create_file, map_dataset, open_checked, read_tables
 from .partial import PartialEncoding, features_digest
+from .pseudonyms import refuse_other_ids
 from .reader import Cache, open_cache
 from .refusal import room_for
 
@@ -63,7 +64,8 @@ class CacheWriter:
     Raises:
         InputError: on entering: `path` is a folder.
         CacheError: on entering: another process holds the lock, or the folder cannot be written.
-        StaleCacheError: on entering: the cache is of another state of the cohort, and `force` is false.
+        StaleCacheError: on entering: the cache is of another state of the cohort, and `force` is false; or it holds
+            pseudonyms and the tables do not, or the reverse.
     """
 
     def __init__(self, path: Path, tables: CohortTables, *, force: bool = False) -> None:
@@ -76,6 +78,7 @@ class CacheWriter:
         with ExitStack() as entering:
             entering.enter_context(locked(self.path, CacheError, way_out=", or name another --cache"))
             remove_leftovers(self.folder, self.path.name)
+            refuse_other_ids(self.path, pseudonyms=self.tables.pseudonyms)
             self._read()
             if self._found is not None:
                 self.tables = with_kept_folds(self._found.tables, self.tables)

@@ -35,6 +35,7 @@ class Patient:
     person: str = ""  # who this is, where the table says it
     values: Values = field(default_factory=dict)  # of declared clinical columns, by name
     folder: Path | None = None  # that holds the images; the deepest that holds them all, unless given
+    given_names: tuple[str, ...] = ()  # of the images, in the place of the files' own
 
     def __repr__(self) -> str:
         label = {0: "reactive", 1: "malignant"}.get(self.label, "no label")
@@ -48,6 +49,8 @@ class Patient:
     @property
     def image_names(self) -> tuple[str, ...]:
         """The paths of the images relative to `folder`, with `/`: "003.png", or "slide1/003.png" in a subfolder."""
+        if self.given_names:
+            return self.given_names
         parents = {image.parent for image in self.images}
         if len(parents) < 2 and self.folder in {None, *parents}:
             return tuple(image.name for image in self.images)
@@ -66,6 +69,7 @@ class Cohort:
         default_factory=Layout
     )  # names and words that it was read with, orders of dates among them
     unused: tuple[str, ...] = ()  # columns of the tables that nothing reads
+    pseudonyms: bool = False  # IDs are pseudonyms, see `cohort.pseudonyms`
 
     def __repr__(self) -> str:
         known = self.labels[[p.split == "train" for p in self.patients]]

@@ -7,7 +7,7 @@ import click
 
 from ..metric import METRICS
 from .common import Output, always, cache_option, cohort_folder, command, names
-from .paths import GivenPath, GivenText, OutFolder
+from .paths import GivenPath, GivenText, NewFile, OutFolder
 from .places import STUDIES
 
 
@@ -30,6 +30,8 @@ from .places import STUDIES
 @click.option("--emulate-bfloat16", is_flag=True,
               help="Allow bfloat16 where the processor lacks it, many times slower than float32.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), help="Seed of training (default: 0).")
+@click.option("--pseudonyms", type=NewFile("key.csv"), metavar="KEY.csv",
+              help="Key of the pseudonyms of --cache, with a cohort; see `lymphofeat extract --help`.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace existing files of --out.")
 def compare(
     output: Output,

@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from .common import Output, cache_option, cohort_argument, cohort_folder, command
-from .paths import GivenText
+from .paths import GivenText, NewFile
 
 
 @command(
@@ -69,6 +69,9 @@ from .paths import GivenText
     "--folds", "n_folds", type=click.IntRange(2), help="Number of folds (default: from the recipe, else 5)."
 )
 @click.option("--fold-seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the folds.")
+@click.option("--pseudonyms", type=NewFile("key.csv"), metavar="KEY.csv",
+              help="Key of pseudonyms, which the cache then holds instead of IDs, dates of birth and file names; "
+              "written once, read again.")  # fmt: skip
 @click.option(
     "--force", is_flag=True, help="Replace features that do not fit the cohort any more, and train again."
 )

@@ -10,6 +10,7 @@ from ..cache.adapt import AdaptSettings, extract_adapted
 from ..cache.control_experiments import add_controls, missing_controls, with_folds_of
 from ..cache.extract import ExtractSettings, extract_frozen
 from ..cache.finetune import FinetuneSettings, extract_finetuned
+from ..cache.pseudonyms import under_pseudonyms
 from ..cache.reader import Cache, open_cache
 from ..cohort.model import Cohort
 from ..cohort.read import read_cohort
@@ -41,6 +42,7 @@ def compare(
     dtype: str = "float32",
     emulate_bfloat16: bool = False,
     seed: int | None = None,
+    pseudonyms: AnyPath | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Measure every pipeline on the same folds, beside control experiments that know nothing of cells.
@@ -56,6 +58,7 @@ def compare(
             are always measured.
         metric: what "best" means: "balanced_accuracy", "auc" or "log_loss".
         weights, device, dtype, emulate_bfloat16, seed: of what is added, with a cohort only; as of `extract`.
+        pseudonyms: the key of the cache's pseudonyms, with a cohort only; as of `extract`.
         progress: told of every pipeline.
 
     Raises:
@@ -75,8 +78,9 @@ def compare(
     find_metric(metric)
     if cohort is not None:
         settings = ExtractSettings(device=device, dtype=dtype, emulate_bfloat16=emulate_bfloat16, seed=seed)
+        found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
         return compare_cohort(
-            cohort if isinstance(cohort, Cohort) else read_cohort(cohort), Path(cache), Path(record),
+            under_pseudonyms(found, Path(cache), pseudonyms), Path(cache), Path(record),
             settings=settings, weights=weights, pipelines=pipelines, metric=metric, progress=progress,
         )  # fmt: skip
     opened = open_cache(cache)

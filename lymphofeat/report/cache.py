@@ -82,7 +82,10 @@ def render_cache(cache: Cache, console: Console) -> None:
         (f"{cache.path}", "bold"),
         f": cache format 1, lymphofeat {cache.version}, made {cache.created}",
     )
-    show(console, f"  cohort   {cache.tables.source or 'imported features'}")
+    source = cache.tables.source or "imported features"
+    if cache.tables.pseudonyms:
+        source = "IDs are pseudonyms: no IDs, dates of birth or file names of the cohort; ages in whole years"
+    show(console, f"  cohort   {source}")
     show(console, f"  ages     {ages_words(cache.tables.reference)}")
     show(
         console,

@@ -70,6 +70,11 @@ def tiles_of(explanation: Explanation, cache: Cache) -> list[Tile]:
     stop = int(tables.patients["n_images"].iloc[: row + 1].sum())
     rows = range(stop - int(tables.patients["n_images"].iloc[row]), stop)
     known = {tables.names[i]: tables.sizes[i] for i in rows}
+    if tables.pseudonyms:
+        raise InputError(
+            f"{cache.path} holds pseudonyms and does not know where images lie; leave --outlines out, or draw from a "
+            "cache without --pseudonyms."
+        )
     if not Path(tables.source).is_dir():
         raise InputError(
             f"The images of {explanation.id} are drawn from {tables.source or 'their cohort'}, which is not there; put "
