@@ -133,7 +133,8 @@ class _Stretch:
 
     def _amount(self) -> str:
         share = f" ({100 * self.done // self.total} %)" if self.total else ""
-        return f"{self.done:,} of {self.total:,} {self.unit}{share}"
+        plural = self.unit if self.unit.endswith("s") else f"{self.unit}s"
+        return f"{self.done:,} of {self.total:,} {plural}{share}"
 
 
 def _to_stderr(text: str) -> None:

@@ -63,7 +63,7 @@ def test_each_tenth_is_told_of_but_not_more_often_than_each_ten_seconds(clock: C
         progress.advance()
     progress.stop()
     assert [line.split(",")[0] for line in said] == [
-        f"tune: {n} of 100 trial ({n} %)" for n in (20, 40, 60, 80, 100, 100)
+        f"tune: {n} of 100 trials ({n} %)" for n in (20, 40, 60, 80, 100, 100)
     ]
     assert said[-1].endswith("done after 50 s")
 
