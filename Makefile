@@ -5,7 +5,18 @@ BIN := $(VENV)/bin
 # Tests run in two processes; without this, each would start a thread per core in every library.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test slow soak lint types format api clean
+.PHONY: install install-cpu demo test slow soak lint types format api clean
+
+install: $(VENV)/installed
+
+# Builds without GPU support, first, so that pip finds torch there already; docs/dependencies.md has the sizes.
+# xgboost-cpu has the same folder as xgboost, which therefore goes first.
+install-cpu: | $(VENV)/bin/python
+	$(BIN)/python -m pip install --index-url https://download.pytorch.org/whl/cpu torch torchvision
+	$(BIN)/python -m pip install -e .
+	$(BIN)/python -m pip uninstall -y xgboost nvidia-nccl-cu12
+	$(BIN)/python -m pip install xgboost-cpu
+	@touch $(VENV)/installed
 
 demo: $(VENV)/installed
 	rm -rf demo && mkdir demo
