@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import norm
@@ -187,6 +187,7 @@ def test_share_bounds_cover_where_persons_are_all_right_or_all_wrong() -> None:
     assert covered / 300 >= 0.93
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=30).filter(
         lambda rows: len({label for _, label in rows}) == 2
