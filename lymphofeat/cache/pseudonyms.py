@@ -2,13 +2,16 @@
 
 import glob
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..cohort.model import Cohort
 from ..cohort.pseudonyms import pseudonymous
 from ..errors import InputError, StaleCacheError
 from ..storage.paths import AnyPath
-from ..training.recipe import Recipe
 from .layout import open_checked, read_tables
+
+if TYPE_CHECKING:  # torch takes seconds to import, and most commands do without
+    from ..training.recipe import Recipe
 
 __all__ = ["refuse_births", "refuse_other_ids", "under_pseudonyms"]
 
@@ -54,7 +57,7 @@ def refuse_other_ids(cache: Path, *, pseudonyms: bool) -> None:
             )
 
 
-def refuse_births(recipe: Recipe) -> None:
+def refuse_births(recipe: "Recipe") -> None:
     """For a cohort under pseudonyms, which has no dates of birth.
 
     Raises:

@@ -9,9 +9,8 @@ import click
 from ..wording import did_you_mean
 from .paths import GivenPath
 
-__all__ = ["config_option", "configured"]
+__all__ = ["config_option"]
 
-_KEY = "lymphofeat.config"  # of `Context.meta`
 _NOT_KEYS = ("help", "config")
 
 
@@ -21,12 +20,6 @@ def config_option(command: Any) -> Any:
         "--config", type=GivenPath(), metavar="FILE.toml", is_eager=True, expose_value=False, callback=_read,
         help="TOML file of options, a section per command; what is typed goes first.",
     )(command)  # fmt: skip
-
-
-def configured(context: click.Context) -> dict[str, Any]:
-    """What the file given by --config says for this command, by the keys that it has there; {} without one."""
-    found: dict[str, Any] = context.meta.get(_KEY, {})
-    return found
 
 
 def _read(context: click.Context, _: click.Parameter, file: Path | None) -> None:
@@ -46,7 +39,6 @@ def _read(context: click.Context, _: click.Parameter, file: Path | None) -> None
             )
         values[str(param.name)] = _checked(file, key, value, param, context)
     context.default_map = values
-    context.meta[_KEY] = section
 
 
 def _section(file: Path, context: click.Context) -> dict[str, Any]:

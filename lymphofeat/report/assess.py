@@ -4,16 +4,15 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from .. import __version__
 from ..assess import Assessment
 from ..storage.atomic import atomic_write
+from ..storage.provenance import made_by, made_text
 from ..wording import sample_text
 from .assess_answer import answer
 from .assess_cells import SHOWN, cells
@@ -91,8 +90,8 @@ def assessment_json(assessment: Assessment) -> dict[str, Any]:
     """All of it as JSON values; null for what is not known, and for what nothing bounds.
 
     Keys: pipeline, encoding, metric, patients (records), persons, malignant (records), folds, runs, search (what was
-    repeated inside the folds), made (version, time), answer (sentences), simplest (per kind the best, the simplest and
-    the standard error), tables (per name a list of rows; `patients` has the predictions of each), notes.
+    repeated inside the folds), made (command, versions, time), answer (sentences), simplest (per kind the best, the
+    simplest and the standard error), tables (per name a list of rows; `patients` has the predictions of each), notes.
     """
     rules = {"pipeline": assessment.simplest_pipeline, "head_type": assessment.simplest_head_type}
     return {
@@ -105,7 +104,7 @@ def assessment_json(assessment: Assessment) -> dict[str, Any]:
         "folds": assessment.n_folds,
         "runs": assessment.n_runs,
         "search": dict(assessment.search),
-        "made": {"lymphofeat": __version__, "at": datetime.now(UTC).isoformat(timespec="seconds")},
+        "made": made_by(),
         "answer": answer(assessment),
         "simplest": {
             kind: {
@@ -149,6 +148,7 @@ def _markdown(assessment: Assessment) -> str:
             parts.append(_pipes(list(shown.columns), cells(shown, assessment.tables[name])))
     if assessment.notes:
         parts += ["## Notes", "\n".join(f"- {note}" for note in assessment.notes)]
+    parts.append(made_text())
     return "\n\n".join(parts) + "\n"
 
 

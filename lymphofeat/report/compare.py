@@ -14,6 +14,7 @@ from ..estimates.persons import n_persons
 from ..estimates.scores import Interval
 from ..metric import METRICS
 from ..storage.atomic import atomic_write
+from ..storage.provenance import made_text
 from ..wording import by_whom, difference_text, interval_text, sample_text
 from .conclusions import conclusions
 from .printing import PlainTable, show
@@ -165,6 +166,7 @@ def _markdown(comparison: Comparison) -> str:
         f"{_TIED}: cannot be told apart from the best, since the interval of the paired difference covers zero.",
         _pipes(_difference_titles(comparison), _difference_rows(comparison)),
         "\n".join(f"- {sentence}" for sentence in [*conclusions(comparison), *comparison.left_out]),
+        made_text(),
     ]
     return "\n\n".join(parts) + "\n"
 

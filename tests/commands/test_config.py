@@ -1,5 +1,7 @@
 """`--config run.toml`: a file's options hold as if they were typed."""
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,14 @@ def test_an_option_from_a_file_is_one_that_was_given(run: Run, tmp_path: Path) -
     ran = run("extract", "--config", "run.toml")
     assert ran.code == 2
     assert "--weights" in ran.err
+
+
+def test_an_evaluation_says_by_which_command_it_was_made(run: Run, tmp_path: Path) -> None:
+    frozen_cache(tmp_path / "c.h5")
+    arguments = ["--cache", "c.h5", "--trials", "2", "--heads", "logistic", "--out", "my evaluation"]
+    assert run("evaluate", *arguments).code == 0
+    made = json.loads((tmp_path / "my evaluation" / "evaluate.json").read_text())["made"]
+    assert made["command"] == f"lymphofeat evaluate {shlex.join(arguments)}"
+    assert {"lymphofeat", "at", "python", "numpy", "optuna"} <= set(made)
+    page = (tmp_path / "my evaluation" / "evaluate.md").read_text()
+    assert f"by `{made['command']}`, lymphofeat {made['lymphofeat']}" in page
