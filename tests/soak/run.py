@@ -274,14 +274,18 @@ class _Run:
     def predict_clinical(self, cache: Path) -> None:
         """Export a model of clinical values, predict the test patients with it and compare with `submit`."""
         self.export(cache, "clinical")
-        new = open_cache(cache).patients.query("split == 'test'")
+        opened = open_cache(cache)
+        new = opened.patients.query("split == 'test'")
         if new.empty:
             return
+        age, column = (
+            ("birth", "DOB") if opened.tables.reference else ("age", "AGE")
+        )  # counted to a day, or given
         table = new.rename(
-            columns={"id": "ID", "sex": "GENDER", "age": "AGE", "lymphocyte_count": "LYMPH_COUNT"}
+            columns={"id": "ID", "sex": "GENDER", age: column, "lymphocyte_count": "LYMPH_COUNT"}
         )
         csv, out, empty = self.folder / "new.csv", self.folder / "new-predictions.csv", self.folder / "empty"
-        table[["ID", "GENDER", "AGE", "LYMPH_COUNT"]].to_csv(csv, index=False)
+        table[["ID", "GENDER", column, "LYMPH_COUNT"]].to_csv(csv, index=False)
         empty.mkdir()
         self.command("predict", self.folder / "clinical-model", empty, "--clinical", csv, "--out", out)
         found = _predictions(out)

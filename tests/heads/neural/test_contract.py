@@ -192,6 +192,7 @@ def test_all_bad_parameters_are_listed_at_once(patients: Patients) -> None:
         "inputs": "clinical", "pca": 0, "hidden": 0, "epochs": 1.5, "batch_size": -1, "learning_rate": 0.0,
         "weight_decay": np.nan, "instance_dropout": 1.0, "early_stopping": 1, "validation_fraction": 1.0,
         "patience": 0, "members": True, "class_weight": "much", "dtype": "float16", "random_state": -1,
+        "clinical_values": 5, "missing_indicator": 1,
     }  # fmt: skip
     assert set(bad) == set(GatedAttention().get_params())
     with pytest.raises(InputError) as caught:
