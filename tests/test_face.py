@@ -24,19 +24,20 @@ from .helpers.simulated import extracted_cache, noise_cohort
 ONLY_COMMAND = {
     "extract": set(),
     "import": set(),
-    "tune": {"no_clinical", "show"},
+    "tune": {"no_clinical", "show", "trials_csv", "csv_for", "force"},
     "evaluate": {
         "out",
         "record",
         "learning_curve",
         "tables",
+        "csv_for",
         "force",
-        "jobs",
-    },  # scripts must ask for processes
-    "explain": {"top", "out", "outlines", "force"},
+        "jobs",  # scripts must ask for processes
+    },
+    "explain": {"top", "out", "outlines", "csv_for", "force"},
     "export": set(),
     "submit": set(),
-    "compare": {"source", "out", "force"},
+    "compare": {"source", "out", "force", "csv_for"},
 }
 FUNCTIONS = {"import": "import_features"}  # commands whose function is called otherwise
 # Functions name these, and commands have a default place for them.

@@ -10,6 +10,7 @@ from ..cohort.model import Patient
 from ..cohort.reading import reading_notes
 from ..progress import Progress, Silent
 from ..storage.atomic import atomic_write, refuse_existing
+from ..storage.csv_tables import check_csv_for, write_csv
 from .load import load_bundle
 from .model import Bundle
 from .patients import read_patients
@@ -47,6 +48,7 @@ def predict_folder(
     device: str = "auto",
     workers: int | None = None,
     force: bool = False,
+    csv_for: str = "programs",
     progress: Progress | None = None,
 ) -> PredictSummary:
     """Predict every patient of a folder and write the table.
@@ -60,12 +62,14 @@ def predict_folder(
         device: "auto", "cpu", "cuda" or "mps".
         workers: threads that decode and encode, by default one per core.
         force: replace `out`.
+        csv_for: "programs" or "excel" (semicolons, decimal commas, UTF-8 with its mark).
         progress: told of images.
 
     Raises:
-        InputError: `out` exists, or patients, tables or images that cannot be used (all are listed).
+        InputError: `out` exists, no such `csv_for`, or patients, tables or images that cannot be used (all are listed).
         BundleError: no bundle, or one that was changed, see `load_bundle`.
     """
+    check_csv_for(csv_for)
     refuse_existing(out, overwrite=force)
     loaded = load_bundle(bundle)
     notes: tuple[str, ...]
@@ -77,7 +81,7 @@ def predict_folder(
         table = loaded.predict_patients(new, device=device, workers=workers, progress=progress)
         notes = (*new.notes, *_reading_notes(loaded, new.patients))
     with atomic_write(out, overwrite=force) as file:
-        table.to_csv(file, index=False, lineterminator="\n")
+        write_csv(table, file, csv_for=csv_for)
     return PredictSummary(out, loaded, table, (*loaded.notes, *notes))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from .common import Output, cache_option, command, selection_options, study_option, study_path
+from .common import Output, cache_option, command, csv_option, selection_options, study_option, study_path
 from .paths import GivenPath, NewFile, NewFolder
 
 PREDICTIONS = Path("predictions.csv")
@@ -60,9 +60,18 @@ def export(
 )
 @click.option("--device", default="auto", show_default=True,
               type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Device to compute on.")  # fmt: skip
+@csv_option
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def predict(
-    output: Output, bundle: Path, folder: Path, clinical: Path | None, out: Path, device: str, *, force: bool
+    output: Output,
+    bundle: Path,
+    folder: Path,
+    clinical: Path | None,
+    out: Path,
+    device: str,
+    *,
+    csv_for: str,
+    force: bool,
 ) -> None:
     """Predict new patients with an exported BUNDLE.
 
@@ -73,6 +82,13 @@ def predict(
     from ..report.bundle import render_predictions
 
     summary = predict_folder(
-        bundle, folder, out, clinical=clinical, device=device, force=force, progress=output.progress()
+        bundle,
+        folder,
+        out,
+        clinical=clinical,
+        device=device,
+        force=force,
+        csv_for=csv_for,
+        progress=output.progress(),
     )
     render_predictions(summary, output.console)

@@ -211,6 +211,12 @@ study_option = click.option(
 )  # fmt: skip
 
 
+csv_option = click.option(
+    "--csv-for", default="programs", show_default=True, type=click.Choice(["programs", "excel"]),
+    help="Form of CSV files; excel: semicolons, decimal commas, UTF-8 with its mark.",
+)  # fmt: skip
+
+
 def selection_options(command: Command) -> Command:
     """--select, --trial and --ensemble: which heads of a study are selected."""
     for option in (

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ..metric import METRICS
-from .common import Output, always, cache_option, cohort_folder, command, names
+from .common import Output, always, cache_option, cohort_folder, command, csv_option, names
 from .paths import GivenPath, GivenText, NewFile, OutFolder
 from .places import STUDIES
 
@@ -32,6 +32,7 @@ from .places import STUDIES
 @click.option("--seed", type=click.IntRange(0), help="Seed of training (default: 0).")
 @click.option("--pseudonyms", type=NewFile("key.csv"), metavar="KEY.csv",
               help="Key of the pseudonyms of --cache, with a cohort; see `lymphofeat extract --help`.")  # fmt: skip
+@csv_option
 @click.option("--force", is_flag=True, help="Replace existing files of --out.")
 def compare(
     output: Output,
@@ -42,6 +43,7 @@ def compare(
     out: Path | None,
     weights: str | None,
     *,
+    csv_for: str,
     force: bool,
     **settings: Any,
 ) -> None:
@@ -66,4 +68,5 @@ def compare(
     )  # fmt: skip
     render_comparison(comparison, output.console)
     if out is not None:
-        output.line("Wrote " + " and ".join(map(str, write_comparison(comparison, out, force=force))))
+        files = write_comparison(comparison, out, force=force, csv_for=csv_for)
+        output.line("Wrote " + " and ".join(map(str, files)))

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ..metric import METRICS
-from .common import Output, always, cache_option, command, names, study_option, study_path
+from .common import Output, always, cache_option, command, csv_option, names, study_option, study_path
 from .paths import GivenText, NewFile, OutFolder
 
 
@@ -51,6 +51,7 @@ from .paths import GivenText, NewFile, OutFolder
 @click.option("--learning-curve", is_flag=True,
               help="Add a learning curve: the selected heads trained on fewer patients.")  # fmt: skip
 @click.option("--tables", is_flag=True, help="Print all tables, not only the scores.")
+@csv_option
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def evaluate(
     output: Output,
@@ -64,6 +65,7 @@ def evaluate(
     record: Path | None,
     learning_curve: bool,
     tables: bool,
+    csv_for: str,
     force: bool,
     **options: Any,
 ) -> None:
@@ -102,4 +104,5 @@ def evaluate(
         write_json(found, record, force=force)
         output.line(f"Wrote {record}")
     if out is not None:
-        output.line("Wrote " + ", ".join(map(str, write_assessment(found, out, force=force))))
+        files = write_assessment(found, out, force=force, csv_for=csv_for)
+        output.line("Wrote " + ", ".join(map(str, files)))

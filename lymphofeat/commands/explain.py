@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .common import Output, cache_option, command, selection_options, study_option, study_path
+from .common import Output, cache_option, command, csv_option, selection_options, study_option, study_path
 from .paths import GivenText, NewFile
 
 
@@ -19,6 +19,7 @@ from .paths import GivenText, NewFile
 @click.option("--out", type=NewFile("images.csv"), metavar="FILE.csv", help="CSV file for all images.")
 @click.option("--outlines", type=NewFile("outlines.png"), metavar="FILE.png",
               help="PNG file of the patient's cells with their outlines, by contribution.")  # fmt: skip
+@csv_option
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def explain(
     output: Output,
@@ -32,6 +33,7 @@ def explain(
     top: int,
     out: Path | None,
     outlines: Path | None,
+    csv_for: str,
     force: bool,
 ) -> None:
     """Explain a patient's prediction: the contribution of every image and of the clinical values.
@@ -53,7 +55,7 @@ def explain(
     )
     render_explanation(explanation, output.console, top=top)
     if out is not None:
-        write_explanation(explanation, out, force=force)
+        write_explanation(explanation, out, force=force, csv_for=csv_for)
         output.line(f"Wrote {out}")
     if outlines is not None:
         tiles = tiles_of(explanation, open_cache(cache))

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from ..metric import METRICS
-from .common import Output, always, cache_option, command, names, study_option, study_path
-from .paths import GivenPath, GivenText
+from .common import Output, always, cache_option, command, csv_option, names, study_option, study_path
+from .paths import GivenPath, GivenText, NewFile
 from .places import CACHE, STUDIES
 
 
@@ -100,6 +100,10 @@ def info(output: Output, file: Path) -> None:
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1),
               help="Processes; the trials do not depend on them.")  # fmt: skip
 @click.option("--show", is_flag=True, help="Show the study without searching; needs no cache.")
+@click.option("--trials-csv", type=NewFile("trials.csv"), metavar="FILE",
+              help="CSV file of all trials with their parameters; with --show of a study that is there.")  # fmt: skip
+@csv_option
+@click.option("--force", is_flag=True, help="Replace an existing file of --trials-csv.")
 def tune(
     output: Output,
     cache: Path,
@@ -111,6 +115,9 @@ def tune(
     no_clinical: bool,
     class_weights: str | None,
     show: bool,
+    trials_csv: Path | None,
+    csv_for: str,
+    force: bool,
     **options: Any,
 ) -> None:
     """Try patient-level heads on the cached features, cross-validated by patient.
@@ -122,15 +129,26 @@ def tune(
 
     if no_clinical and inputs:
         raise click.UsageError("--no-clinical is --inputs image; give one of them.")
+    if trials_csv is not None:
+        from ..storage.atomic import refuse_existing
+
+        refuse_existing(trials_csv, overwrite=force)
     if show:
-        render_study(studies.load_study(study_path(study)), output.console)
-        return
-    summary = studies.tune(
-        cache, study_path(study), encoding=encoding, heads=names(heads),
-        inputs=["image"] if no_clinical else names(inputs), class_weights=_class_weights(class_weights),
-        progress=output.progress(), **options,
-    )  # fmt: skip
+        summary = studies.load_study(study_path(study))
+    else:
+        summary = studies.tune(
+            cache, study_path(study), encoding=encoding, heads=names(heads),
+            inputs=["image"] if no_clinical else names(inputs), class_weights=_class_weights(class_weights),
+            progress=output.progress(), **options,
+        )  # fmt: skip
     render_study(summary, output.console)
+    if trials_csv is not None:
+        from ..storage.atomic import atomic_write
+        from ..storage.csv_tables import write_csv
+
+        with atomic_write(trials_csv, overwrite=force) as file:
+            write_csv(summary.trials.reset_index(), file, csv_for=csv_for)
+        output.line(f"Wrote {trials_csv}")
 
 
 def _class_weights(given: str | None) -> tuple[float, float] | None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ..assess import Assessment
 from ..storage.atomic import atomic_write
+from ..storage.csv_tables import write_csv
 from ..storage.provenance import made_by, made_text
 from ..wording import sample_text
 from .assess_answer import answer
@@ -45,13 +46,16 @@ def render_assessment(assessment: Assessment, console: Console, *, every: bool =
         show(console, (note, "yellow"))
 
 
-def write_assessment(assessment: Assessment, folder: Path, *, force: bool = False) -> list[Path]:
+def write_assessment(
+    assessment: Assessment, folder: Path, *, force: bool = False, csv_for: str = "programs"
+) -> list[Path]:
     """Write `evaluate.md`, `evaluate.json` and `<table>.csv` into `folder`, which is made if need be.
 
     All are whole before the first of them takes its place.
 
     Args:
         force: replace files that exist.
+        csv_for: as of `storage.csv_tables.write_csv`.
 
     Returns:
         The paths, the page first.
@@ -68,7 +72,7 @@ def write_assessment(assessment: Assessment, folder: Path, *, force: bool = Fals
         temporary[page].write_text(_markdown(assessment), encoding="utf-8")
         temporary[record].write_text(_json_text(assessment), encoding="utf-8")
         for path, table in tables.items():
-            table.to_csv(temporary[path], index=False, float_format="%.6g", lineterminator="\n")
+            write_csv(table, temporary[path], csv_for=csv_for, digits=6)
     return list(temporary)
 
 

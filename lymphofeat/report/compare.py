@@ -14,6 +14,7 @@ from ..estimates.persons import n_persons
 from ..estimates.scores import Interval
 from ..metric import METRICS
 from ..storage.atomic import atomic_write
+from ..storage.csv_tables import write_csv
 from ..storage.provenance import made_text
 from ..wording import by_whom, difference_text, interval_text, sample_text
 from .conclusions import conclusions
@@ -43,13 +44,16 @@ def comparison_files(folder: Path) -> tuple[Path, Path]:
     return folder / "compare.csv", folder / "compare.md"
 
 
-def write_comparison(comparison: Comparison, folder: Path, *, force: bool = False) -> tuple[Path, Path]:
+def write_comparison(
+    comparison: Comparison, folder: Path, *, force: bool = False, csv_for: str = "programs"
+) -> tuple[Path, Path]:
     """Write `compare.csv` and `compare.md` into `folder`, which is made if need be; both are whole before one is there.
 
     Args:
         comparison: what is written.
         folder: where.
         force: replace files that exist.
+        csv_for: as of `storage.csv_tables.write_csv`.
 
     Returns:
         The two paths.
@@ -60,7 +64,7 @@ def write_comparison(comparison: Comparison, folder: Path, *, force: bool = Fals
     table, page = comparison_files(folder)
     with ExitStack() as stack:
         file = stack.enter_context(atomic_write(table, overwrite=force))
-        comparison_table(comparison).to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
+        write_csv(comparison_table(comparison), file, csv_for=csv_for, digits=6)
         file = stack.enter_context(atomic_write(page, overwrite=force))
         file.write_text(_markdown(comparison), encoding="utf-8")
     return table, page

@@ -14,6 +14,7 @@ from ..encoder.morphology.features import feature_named
 from ..explanation import Explanation
 from ..explanation.images import Method
 from ..storage.atomic import atomic_write
+from ..storage.csv_tables import write_csv
 from ..studies.describe import describe_head, describe_heads
 from ..wording import number
 from .printing import PlainTable, show
@@ -80,14 +81,16 @@ def render_explanation(explanation: Explanation, console: Console, *, top: int =
         show(console, _measured_table(e.measurements, top))
 
 
-def write_explanation(explanation: Explanation, path: Path, *, force: bool = False) -> None:
+def write_explanation(
+    explanation: Explanation, path: Path, *, force: bool = False, csv_for: str = "programs"
+) -> None:
     """Write the images as a CSV file: image, contribution, attention; towards malignant first.
 
     Raises:
         InputError: the file exists and `force` is false.
     """
     with atomic_write(path, overwrite=force) as temporary:
-        explanation.images.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+        write_csv(explanation.images, temporary, csv_for=csv_for, digits=6)
 
 
 def _blind(e: Explanation) -> str:

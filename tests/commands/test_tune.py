@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lymphofeat.cache import save_cache
@@ -92,3 +93,20 @@ def test_bad_arguments_get_a_sentence_and_nothing_is_written(
     assert ran.code == 2
     assert sentence in ran.err
     assert not list(tmp_path.glob("studies/*.db"))
+
+
+def test_the_trials_are_a_table_that_is_never_written_over(run: Run, tmp_path: Path) -> None:
+    tried = ["tune", "--cache", "c.h5", "--heads", "lda,logistic", "--trials", "4"]
+    ran = run(*tried, "--trials-csv", "trials.csv")
+    assert ran.code == 0, ran.err
+    table = pd.read_csv(tmp_path / "trials.csv")
+    assert list(table["number"]) == [0, 1, 2, 3]
+    assert {"value", "state", "head_type", "params_logistic.C"} <= set(table.columns)
+    refused = run("tune", "--show", "--trials-csv", "trials.csv")
+    assert refused.code == 2
+    assert "trials.csv exists already; give --force" in refused.err
+    again = run("tune", "--show", "--trials-csv", "trials.csv", "--force", "--csv-for", "excel")
+    assert again.code == 0, again.err
+    excel = pd.read_csv(tmp_path / "trials.csv", sep=";", decimal=",", encoding="utf-8-sig")
+    assert np.allclose(excel["value"], table["value"])
+    assert list(excel.columns) == list(table.columns)
