@@ -24,6 +24,7 @@ from ..errors import BundleError, InputError
 from ..storage.arrays import load_arrays, save_arrays
 from ..storage.atomic import leftovers, move_into_place, sync, temporary_for
 from ..storage.locks import locked
+from ..storage.provenance import bare_command
 from .classes import Keeps, most_of
 from .codec import Packed, kept_in
 
@@ -94,6 +95,7 @@ class BundleFolder:
             "lymphofeat": __version__,
             "keeps": self.keeps,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": bare_command(),
             "files": files,
         }
         manifest["digest"] = _digest(manifest)

@@ -11,6 +11,7 @@ from ..cohort.reading import reading_notes
 from ..progress import Progress, Silent
 from ..storage.atomic import atomic_write, refuse_existing
 from ..storage.csv_tables import check_csv_for, write_csv
+from ..storage.provenance import write_record
 from .load import load_bundle
 from .model import Bundle
 from .patients import read_patients
@@ -51,7 +52,7 @@ def predict_folder(
     csv_for: str = "programs",
     progress: Progress | None = None,
 ) -> PredictSummary:
-    """Predict every patient of a folder and write the table.
+    """Predict every patient of a folder and write the table, and beside it how it was made (`NAME.made.json`).
 
     Args:
         bundle: the folder that `export` made.
@@ -80,7 +81,8 @@ def predict_folder(
         new = read_patients(folder, clinical, loaded.reading, images=loaded.sees_images)
         table = loaded.predict_patients(new, device=device, workers=workers, progress=progress)
         notes = (*new.notes, *_reading_notes(loaded, new.patients))
-    with atomic_write(out, overwrite=force) as file:
+    about = {"model": loaded.digest, "patients": len(table)}
+    with write_record(out, about, overwrite=force), atomic_write(out, overwrite=force) as file:
         write_csv(table, file, csv_for=csv_for)
     return PredictSummary(out, loaded, table, (*loaded.notes, *notes))
 

@@ -15,6 +15,7 @@ from ..explanation import Explanation
 from ..explanation.images import Method
 from ..storage.atomic import atomic_write
 from ..storage.csv_tables import write_csv
+from ..storage.provenance import write_record
 from ..studies.describe import describe_head, describe_heads
 from ..wording import number
 from .printing import PlainTable, show
@@ -86,10 +87,13 @@ def write_explanation(
 ) -> None:
     """Write the images as a CSV file: image, contribution, attention; towards malignant first.
 
+    Beside it, `NAME.made.json` says how it was made.
+
     Raises:
         InputError: the file exists and `force` is false.
     """
-    with atomic_write(path, overwrite=force) as temporary:
+    about = {"patient": explanation.id}
+    with write_record(path, about, overwrite=force), atomic_write(path, overwrite=force) as temporary:
         write_csv(explanation.images, temporary, csv_for=csv_for, digits=6)
 
 

@@ -1,15 +1,20 @@
 """How an output was made: the command, the versions and the time, for who repeats it."""
 
+import json
 import shlex
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
+from typing import Any
 
 from .. import __version__
+from .atomic import atomic_write
 
-__all__ = ["made_by", "made_text"]
+__all__ = ["bare_command", "made_by", "made_text", "write_record"]
 
 _PACKAGES = ("numpy", "scikit-learn", "optuna", "torch", "xgboost")
 _COMMAND_LINES = ("lymphofeat", "cli.py", "__main__.py")
@@ -29,6 +34,28 @@ def made_by() -> dict[str, str]:
         "python": python_version(),
         **{name: found for name in _PACKAGES if (found := _version(name))},
     }
+
+
+def bare_command() -> str:
+    """The command with names of files only, for what leaves the building."""
+    words = shlex.split(made_by()["command"])
+    return shlex.join(Path(word).name if "/" in word or "\\" in word else word for word in words)
+
+
+def write_record(out: Path, about: Mapping[str, Any], *, overwrite: bool) -> AbstractContextManager[None]:
+    """Write `made_by` and `about` as `NAME.made.json` beside a table that can hold no such thing, when the block ends.
+
+    Raises:
+        InputError: there is such a file, and `overwrite` is false; before the block runs.
+    """
+    return _record(out.with_name(f"{out.stem}.made.json"), {**made_by(), **about}, overwrite=overwrite)
+
+
+@contextmanager
+def _record(path: Path, content: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
+    with atomic_write(path, overwrite=overwrite) as file:
+        yield
+        file.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def made_text() -> str:

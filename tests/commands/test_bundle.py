@@ -55,10 +55,18 @@ def test_from_a_study_to_new_patients(run, made: Path) -> None:  # type: ignore[
     exported = run("export", "model", "--ensemble", "2", "--refer-error", "0.2")
     assert exported.code == 0, exported.err
     assert "from the same patients as the selection, as the card says" in " ".join(exported.out.split())
+    manifest = json.loads((made / "model" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["command"] == "lymphofeat export model --ensemble 2 --refer-error 0.2"
     clinical = ("--clinical", "data/clinical_annotation.csv")
     predicted = run("predict", "model", "data/testset", *clinical, "--out", "p.csv")
     assert predicted.code == 0, predicted.err
     assert "Wrote p.csv: 6 patients" in predicted.out
+    about = json.loads((made / "p.made.json").read_text(encoding="utf-8"))
+    assert (
+        about["command"]
+        == "lymphofeat predict model data/testset --clinical data/clinical_annotation.csv --out p.csv"
+    )
+    assert (about["model"], about["patients"]) == (manifest["digest"], 6)
     named = run("export", "named", "--select", "one_standard_error")
     assert "(--select one_standard_error)" in " ".join(named.out.split())
     assert (
