@@ -113,7 +113,9 @@ class ImageDistribution:
     def _of(cls, train: Floats, kept: int) -> "ImageDistribution":
         mean, deviation = train.mean(axis=0), train.std(axis=0)
         scale = np.where(deviation > 0, deviation, 1.0)
-        fitted = PCA(min(kept, len(train)), svd_solver="full").fit((train - mean) / scale)
+        # Of patients who are all alike, the shares of variance are 0/0; nothing here uses them.
+        with np.errstate(invalid="ignore"):
+            fitted = PCA(min(kept, len(train)), svd_solver="full").fit((train - mean) / scale)
         variances = np.maximum(fitted.explained_variance_, _LEAST_NOISE)
         return cls(mean, scale, fitted.components_, variances, 1.0, 0.0)
 

@@ -1,6 +1,7 @@
 """Whom a bundle calls unlike its training images: about one in twenty of the same kind, and those of another."""
 
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -184,3 +185,11 @@ def _axes(x: np.ndarray, kept: int) -> Any:
     from sklearn.decomposition import PCA
 
     return PCA(kept, svd_solver="full").fit(x).components_
+
+
+def test_patients_who_are_all_alike_are_no_warning() -> None:
+    """Identical images have no variance to take shares of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = ImageDistribution._of(np.ones((12, 5)), 3)
+    assert np.isfinite(found.distances(np.ones((2, 5)))).all()
