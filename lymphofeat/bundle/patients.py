@@ -1,7 +1,7 @@
 """New patients: folders of images, or a cohort, and a table of clinical values."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from ..cohort.model import Patient
 from ..cohort.problems import Problems, counted, listing, raise_errors
 from ..cohort.read import scan_cohort
 from ..cohort.records import Record, patient_table, table_records
+from ..cohort.scan import patient_of
 from ..cohort.tables import table_file
 from ..cohort.values import Declared, value_columns
 from ..errors import InputError
@@ -276,14 +277,4 @@ def _patient(
 ) -> Patient:
     record, images = records.get(name), folders.get(name, ())
     found = Patient(name, "test", -1, images, folder=folder if images else None)
-    if record is None:
-        return found
-    return replace(
-        found,
-        birth=record.birth,
-        date_order=record.date_order,
-        sex=record.sex,
-        age=record.age,
-        count=record.count,
-        values=record.values,
-    )
+    return found if record is None else patient_of(record, found)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 from typing import Any
@@ -26,6 +25,7 @@ from ..final.selected_model import FinalModel
 from ..heads.registry import foreign_heads
 from ..scoring.plan import labels_of
 from ..storage.arrays import save_tensors
+from ..storage.provenance import package_version
 from ..studies.space import HEAD_TYPE
 from .card import Evidence, model_card
 from .classes import Keeps
@@ -225,7 +225,10 @@ class BundleWriter:
             "metric": self.model.study.metric,
             "encoding": self.model.study.encoding,
             "model_digest": self.model.digest(self.cache, list(self.fits)),
-            "versions": {"python": python_version(), **{name: _version(name) for name in _PACKAGES}},
+            "versions": {
+                "python": python_version(),
+                **{name: package_version(name) or "of unknown version" for name in _PACKAGES},
+            },
         }
 
 
@@ -234,13 +237,6 @@ def _modules_of(points: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     foreign = foreign_heads()
     names = {str(params[HEAD_TYPE]) for params in points}
     return {name: foreign[name][1] for name in sorted(names & foreign.keys())}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # installed under another name, such as a build without GPU
-        return "of unknown version"
 
 
 def _reference_date(cache: Cache) -> tuple[date | None, bool]:

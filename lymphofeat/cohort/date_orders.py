@@ -1,16 +1,16 @@
 """Which of day and month comes first in dates with slashes: all dates of a cohort together say it, or the user."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .dates import DATE_ORDERS
 from .layout import LAYOUT_FILE, Layout, with_date_format
 from .problems import Problems, Where
 from .tables import Table
 
-__all__ = ["with_date_orders"]
+__all__ = ["DAY_FIRST", "MONTH_FIRST", "slash_order", "with_date_orders"]
 
-_MONTH_FIRST, _DAY_FIRST = "m/d/y", "d/m/y"
+MONTH_FIRST, DAY_FIRST = "m/d/y", "d/m/y"
 _SLASHES = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:\D.*)?", re.ASCII)
 
 
@@ -28,28 +28,38 @@ def with_date_orders(layout: Layout, tables: Sequence[Table], problems: Problems
     """
     if layout.values.date_format:
         return layout
-    order = _slash_order(layout, tables, problems)
-    orders = tuple(order if one == _MONTH_FIRST else one for one in DATE_ORDERS)
-    return with_date_format(layout, orders)
-
-
-def _slash_order(layout: Layout, tables: Sequence[Table], problems: Problems) -> str:
-    dates = [(match, where) for text, where in _texts(layout, tables) if (match := _SLASHES.fullmatch(text))]
-    first = [int(match[1]) for match, _ in dates]
-    second = [int(match[2]) for match, _ in dates]
-    month_first = sum(a <= 12 < b for a, b in zip(first, second, strict=True))
-    day_first = sum(b <= 12 < a for a, b in zip(first, second, strict=True))
-    either = [date for date, a, b in zip(dates, first, second, strict=True) if a != b and max(a, b) <= 12]
-    if either and not month_first and not day_first:
-        match, where = either[0]
+    texts = _texts(layout, tables)
+    order = slash_order([text for text, _ in texts])
+    either = [(text, where) for text, where in texts if _reads_both_ways(text)]
+    if order is None and either:
+        text, where = either[0]
         problems.error(
             "ambiguous-dates",
             where.path,
             where.row,
-            f"{match[0]!r} can be read month first or day first, and so can every date with slashes in the tables",
+            f"{text!r} can be read month first or day first, and so can every date with slashes in the tables",
             f'set date_format = "m/d/yyyy" or "d/m/yyyy" in {LAYOUT_FILE} under [values]',
         )
-    return _DAY_FIRST if day_first > month_first else _MONTH_FIRST
+    orders = tuple((order or MONTH_FIRST) if one == MONTH_FIRST else one for one in DATE_ORDERS)
+    return with_date_format(layout, orders)
+
+
+def slash_order(texts: Iterable[str]) -> str | None:
+    """What most of the dates with slashes are that can be read in one way only; None if there is no such date."""
+    parts = [(int(match[1]), int(match[2])) for text in texts if (match := _SLASHES.fullmatch(text))]
+    month_first = sum(a <= 12 < b for a, b in parts)
+    day_first = sum(b <= 12 < a for a, b in parts)
+    if not month_first and not day_first:
+        return None
+    return DAY_FIRST if day_first > month_first else MONTH_FIRST
+
+
+def _reads_both_ways(text: str) -> bool:
+    match = _SLASHES.fullmatch(text)
+    if match is None:
+        return False
+    first, second = int(match[1]), int(match[2])
+    return first != second and max(first, second) <= 12
 
 
 def _texts(layout: Layout, tables: Sequence[Table]) -> list[tuple[str, Where]]:

@@ -34,7 +34,7 @@ _FEWEST, _MOST = (
     0.5,
     1000.0,
 )  # lymphocytes, 10⁹/l: outside, the unit is more likely wrong than the patient ill
-_OLDEST = 130.0  # years
+OLDEST = 130.0  # years
 LIMIT = re.compile(r"[<>≤≥]\s*(.+)")  # how laboratories write what lies beyond their range
 
 
@@ -181,7 +181,7 @@ class _Cells:
         if not text:
             return _NAN
         age = as_number(text, self.table)
-        if not 0 <= age <= _OLDEST:
+        if not 0 <= age <= OLDEST:
             self._error("bad-age", f"age {text!r} is not one in years", "correct it or leave it empty")
             return _NAN
         return age

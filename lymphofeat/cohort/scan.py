@@ -24,7 +24,7 @@ from .records import (
 )
 from .tables import Table, table_file
 
-__all__ = ["Scan"]
+__all__ = ["Scan", "patient_of"]
 
 
 @dataclass
@@ -233,20 +233,8 @@ class Scan:
         if part == "train" and record.label in (-1, None) and not record.bad_label and self._labels_exist():
             self._report_unlabelled(record)
         label = -1 if record.label is None else record.label
-        return Patient(
-            record.id,
-            part,
-            label,
-            images or (),
-            record.birth,
-            record.date_order,
-            record.sex,
-            record.age,
-            record.count,
-            record.person,
-            values=record.values,
-            folder=self.files.patient_folder(part, record.id) if images else None,
-        )
+        folder = self.files.patient_folder(part, record.id) if images else None
+        return patient_of(record, Patient(record.id, part, label, images or (), folder=folder))
 
     def _report_unlabelled(self, record: Record) -> None:
         if self.layout.rows.unlabelled == "leave out":
@@ -351,3 +339,17 @@ class Scan:
 
     def _error(self, record: Record, code: str, message: str, remedy: str) -> None:
         self.problems.error(code, record.where.path, record.where.row, message, remedy)
+
+
+def patient_of(record: Record, patient: Patient) -> Patient:
+    """The patient, with the clinical values of a record."""
+    return replace(
+        patient,
+        birth=record.birth,
+        date_order=record.date_order,
+        sex=record.sex,
+        age=record.age,
+        count=record.count,
+        person=record.person,
+        values=record.values,
+    )

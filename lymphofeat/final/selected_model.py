@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..cache.reader import Cache
 from ..errors import InputError, StudyError
 from ..estimates.bootstrap import Resampled
-from ..estimates.scores import Interval, bootstrap
+from ..estimates.scores import Interval
 from ..scoring.failures import reason_of
 from ..studies.average import Average
 from ..studies.selection import DEFAULT, rule_named
@@ -66,15 +66,7 @@ class FinalModel:
 
     def bootstrap(self, metric: str) -> Resampled:
         """The score of `probabilities` and `decisions`, averaged over the repeats, and on resamples of the patients."""
-        best = self.study.best
-        return bootstrap(
-            metric,
-            best.y,
-            self.probabilities,
-            decision=self.decisions,
-            class_weights=best.class_weights,
-            groups=best.groups,
-        )
+        return self.study.best.bootstrap_of(metric, self.probabilities, self.decisions)
 
     def expected(self, n_test: int) -> Interval:
         """What a test set of that size would show by the study's metric; see `submissions.expected_range`."""

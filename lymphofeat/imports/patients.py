@@ -11,15 +11,13 @@ import pandas as pd
 
 from ..cohort.layout import Values
 from ..cohort.problems import listing
-from ..cohort.records import as_number, is_word
+from ..cohort.records import OLDEST, as_number, is_word
 from ..cohort.tables import Row, Table
 from .causes import Causes
 from .columns import LABEL, PATIENT, SLIDE, VALUES, ColumnNames
 from .parts import slide_name
 
 __all__ = ["Labels", "PatientTable", "patients_of", "slides_of"]
-
-_OLDEST = 130.0
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ class _Reader:
         return "M" if self._is(text, self.words.male) else "F" if self._is(text, self.words.female) else None
 
     def _age(self, text: str) -> float | None:
-        return self._number(text, _OLDEST)
+        return self._number(text, OLDEST)
 
     def _count(self, text: str) -> float | None:
         return self._number(text, math.inf)
@@ -205,7 +203,7 @@ def _birth(text: str) -> str | None:
 _COLUMNS = ("sex", "age", "lymphocyte_count", "birth", "person")
 _WANTED = {
     "sex": "M or F",
-    "age": f"years from 0 to {_OLDEST:.0f}",
+    "age": f"years from 0 to {OLDEST:.0f}",
     "lymphocyte_count": "10⁹/l, at least 0",
     "birth": "year-month-day, such as 1950-02-11",
 }

@@ -46,44 +46,31 @@ _USES = {
 def render_other(path: Path, kind: Kind, console: Console) -> None:
     """Write what lies at a path that exists, and which command takes it."""
     cause = f" ({kind.cause})" if kind.cause else ""
-    lines = list(_lines(path, kind))
-    show(console, (printable(str(path)), "bold"), f": {_phrase(path, kind)}{cause}")
+    phrase, lines = _described(path, kind)
+    show(console, (printable(str(path)), "bold"), f": {phrase}{cause}")
     for line in lines:
         show(console, f"  {printable(line)}")
 
 
-def _phrase(path: Path, kind: Kind) -> str:
-    if kind.name == "folder":
-        return _folder_phrase(path)
-    if kind.name == "json" and _evaluation(path):
-        return "an evaluation"
-    if kind.name in ("text", "table") and path.suffix == ".toml":
-        return "a layout of a cohort" if path.name == LAYOUT_FILE else "a TOML file, such as a recipe"
-    return kind.phrase
-
-
-def _lines(path: Path, kind: Kind) -> Iterator[str]:
+def _described(path: Path, kind: Kind) -> tuple[str, list[str]]:
+    """What it is, and what can be done with it."""
     match kind.name:
         case "bundle":
-            yield from _bundle(path)
+            return kind.phrase, list(_bundle(path))
         case "folder":
-            yield from _folder(path)
+            return _folder(path)
         case "json" if evaluation := _evaluation(path):
-            yield from evaluation
-            yield f"For the card of a model: lymphofeat export model --evaluation {path}"
+            return "an evaluation", evaluation
+        case "text" | "table" if path.name == LAYOUT_FILE:
+            return "a layout of a cohort", [f"Read with its folder: lymphofeat check {path.parent}"]
         case "text" | "table" if path.suffix == ".toml":
-            folder = path.parent
-            yield (
-                f"Read with its folder: lymphofeat check {folder}"
-                if path.name == LAYOUT_FILE
-                else f"As a recipe: lymphofeat recipes {path}"
-            )
+            return "a TOML file, such as a recipe", [f"As a recipe: lymphofeat recipes {path}"]
         case "table":
-            yield from _table(path)
+            return kind.phrase, list(_table(path))
         case name if name in _USES:
-            yield _USES[name].format(path=path)
+            return kind.phrase, [_USES[name].format(path=path)]
         case _:
-            yield "Nothing that lymphofeat reads or writes"
+            return kind.phrase, ["Nothing that lymphofeat reads or writes"]
 
 
 def _bundle(path: Path) -> Iterator[str]:
@@ -99,24 +86,16 @@ def _bundle(path: Path) -> Iterator[str]:
     yield f"New patients: lymphofeat predict {path} FOLDER --clinical TABLE"
 
 
-def _folder_phrase(path: Path) -> str:
-    parts = Folders()
+def _folder(path: Path) -> tuple[str, list[str]]:
+    parts, record = Folders(), path / "evaluate.json"
     if (path / LAYOUT_FILE).is_file() or any((path / name).is_dir() for name in (parts.train, parts.test)):
-        return "a cohort's folder"
-    if (path / "evaluate.json").is_file():
-        return "an evaluation"
-    return "a folder"
+        return "a cohort's folder", [f"Its problems and figures: lymphofeat check {path}"]
+    if record.is_file() and (evaluation := _evaluation(record)):
+        return "an evaluation", evaluation
+    return "a folder", list(_entries(path))
 
 
-def _folder(path: Path) -> Iterator[str]:
-    phrase = _folder_phrase(path)
-    if phrase == "a cohort's folder":
-        yield f"Its problems and figures: lymphofeat check {path}"
-        return
-    if phrase == "an evaluation":
-        yield from _evaluation(path / "evaluate.json")
-        yield f"For the card of a model: lymphofeat export model --evaluation {path / 'evaluate.json'}"
-        return
+def _entries(path: Path) -> Iterator[str]:
     entries = [entry for entry in sorted(path.iterdir()) if not is_left_behind(entry.name)]
     known = [entry for entry in entries if entry.suffix in (".h5", ".db") and entry.is_file()]
     for entry in known:
@@ -130,13 +109,14 @@ def _folder(path: Path) -> Iterator[str]:
 
 
 def _evaluation(path: Path) -> list[str]:
-    """The scores of an evaluation; nothing if the file is none."""
+    """The scores of an evaluation, and what they are for; nothing if the file is none."""
     from ..bundle.evaluation import read_evaluation
 
     try:
-        return read_evaluation(path).lines()
+        scores = read_evaluation(path).lines()
     except InputError:
         return []
+    return [*scores, f"For the card of a model: lymphofeat export model --evaluation {path}"]
 
 
 def _table(path: Path) -> Iterator[str]:

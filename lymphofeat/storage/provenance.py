@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from .. import __version__
 from .atomic import atomic_write
 
-__all__ = ["bare_command", "made_by", "made_text", "write_record"]
+__all__ = ["bare_command", "made_by", "made_text", "package_version", "write_record"]
 
 _PACKAGES = ("numpy", "scikit-learn", "optuna", "torch", "xgboost")
 _COMMAND_LINES = ("lymphofeat", "cli.py", "__main__.py")
@@ -25,35 +25,35 @@ def made_by() -> dict[str, str]:
 
     It belongs beside a result and is never compared: another time or version does not make another result.
     """
-    program, *arguments = sys.argv or [""]
-    typed = Path(program).name in _COMMAND_LINES
     return {
         "lymphofeat": __version__,
-        "command": shlex.join(["lymphofeat", *arguments]) if typed else "",
+        "command": shlex.join(_command()),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": python_version(),
-        **{name: found for name in _PACKAGES if (found := _version(name))},
+        **{name: found for name in _PACKAGES if (found := package_version(name))},
     }
 
 
 def bare_command() -> str:
     """The command with names of files only, for what leaves the building."""
-    words = shlex.split(made_by()["command"])
-    return shlex.join(Path(word).name if "/" in word or "\\" in word else word for word in words)
+    return shlex.join(Path(word).name if "/" in word or "\\" in word else word for word in _command())
 
 
-def write_record(out: Path, about: Mapping[str, Any], *, overwrite: bool) -> AbstractContextManager[None]:
+def _command() -> list[str]:
+    """The words of the command line; none from Python."""
+    program, *arguments = sys.argv or [""]
+    return ["lymphofeat", *arguments] if Path(program).name in _COMMAND_LINES else []
+
+
+@contextmanager
+def write_record(out: Path, about: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
     """Write `made_by` and `about` as `NAME.made.json` beside a table that can hold no such thing, when the block ends.
 
     Raises:
         InputError: there is such a file, and `overwrite` is false; before the block runs.
     """
-    return _record(out.with_name(f"{out.stem}.made.json"), {**made_by(), **about}, overwrite=overwrite)
-
-
-@contextmanager
-def _record(path: Path, content: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
-    with atomic_write(path, overwrite=overwrite) as file:
+    content = {**made_by(), **about}
+    with atomic_write(out.with_name(f"{out.stem}.made.json"), overwrite=overwrite) as file:
         yield
         file.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
@@ -66,7 +66,8 @@ def made_text() -> str:
     return f"Made at {made['at']} by {how}, lymphofeat {made['lymphofeat']} ({packages})."
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """Of an installed package; "" where there is none of that name."""
     try:
         return version(package)
     except PackageNotFoundError:  # installed under another name, such as a build without GPU

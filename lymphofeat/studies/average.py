@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates.bootstrap import Resampled
-from ..estimates.scores import bootstrap, score
+from ..estimates.scores import score
 from ..metric import METRICS
 from ..scoring.score import decide, weighs_equally
 from ..scoring.threshold import one_standard_error_threshold, prevalence_threshold
@@ -78,15 +78,7 @@ class Average:
 
     def bootstrap(self, metric: str) -> Resampled:
         """The out-of-fold score averaged over the repeats, on all patients and on resamples of them."""
-        first = self.members[0][0]
-        return bootstrap(
-            metric,
-            first.y,
-            self.probabilities,
-            decision=self.decisions,
-            class_weights=first.class_weights,
-            groups=first.groups,
-        )
+        return self.members[0][0].bootstrap_of(metric, self.probabilities, self.decisions)
 
 
 def _trials(numbers: Sequence[int]) -> str:

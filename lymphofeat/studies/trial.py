@@ -102,15 +102,21 @@ class TrialSummary:
     def bootstrap(self, metric: str) -> Resampled:
         """The score averaged over the repeats, on all patients and on resamples of them, the same in every repeat."""
         if metric not in self._bootstraps:
-            self._bootstraps[metric] = bootstrap(
-                metric,
-                self.y,
-                self.scores.probabilities,
-                decision=self.decisions,
-                class_weights=self.class_weights,
-                groups=self.groups,
-            )
+            self._bootstraps[metric] = self.bootstrap_of(metric, self.scores.probabilities, self.decisions)
         return self._bootstraps[metric]
+
+    def bootstrap_of(
+        self, metric: str, probabilities: NDArray[np.float64], decisions: NDArray[np.bool_]
+    ) -> Resampled:
+        """The same of other predictions of these patients: (n, repeats) each."""
+        return bootstrap(
+            metric,
+            self.y,
+            probabilities,
+            decision=decisions,
+            class_weights=self.class_weights,
+            groups=self.groups,
+        )
 
     @cached_property
     def _bootstraps(self) -> dict[str, Resampled]:

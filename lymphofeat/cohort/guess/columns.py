@@ -9,7 +9,7 @@ from ..declared import bad_name
 from ..layout import Values
 from ..records import as_number, is_word
 from .contents import FoundTable
-from .vocabulary import LABELS, ROLES, SEXES, has_name, simple
+from .vocabulary import LABELS, NO, ROLES, SEXES, YES, has_name, simple
 
 __all__ = ["Column", "ColumnGuess", "choose_table", "guess_columns", "sorted_words"]
 
@@ -159,25 +159,8 @@ def _other(found: FoundTable, name: str, guess: ColumnGuess) -> Column:
     missing = {*Values().missing, *guess.missing, *_NOT_MEASURED}
     texts = [t for t in found.texts(name) if t.lower() not in missing or t in ("-", "+")]
     words = Counter(texts)
-    yes_no = {*("yes", "y", "1", "true", "t", "pos", "positive", "positiv", "+", "ja", "j", "oui", "o")} | {
-        *(
-            "no",
-            "n",
-            "0",
-            "false",
-            "f",
-            "neg",
-            "negative",
-            "negativ",
-            "négatif",
-            "positif",
-            "-",
-            "nein",
-            "non",
-        )
-    }
     kind = ""
-    if texts and len(words) == 2 and {w.lower() for w in words} <= yes_no:
+    if texts and len(words) == 2 and {w.lower() for w in words} <= YES | NO:
         kind = "yes/no"
     elif texts and _share(texts, lambda t: _numeric(t, found)) > 0.8 and len(words) > 2:
         kind = "number"

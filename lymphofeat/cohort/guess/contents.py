@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..folders import is_left_behind
+from ..folders import is_image, is_left_behind
+from ..layout import Layout
 from ..problems import Problems
 from ..tables import Table, read_table
 from ..workbook import SheetError, sheet_names
 
 __all__ = ["Contents", "FoundTable", "contents_of"]
 
-_IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 _TEXTS, _BOOKS = (".csv", ".tsv", ".txt"), (".xlsx",)
 _DEEPEST = 6  # folders below the cohort's
 
@@ -51,14 +51,12 @@ class Contents:
         images: names of image files, by the folder that they lie in ("" for the root itself, with `/`).
         tables: those that can be read.
         unread: why other tables cannot be read.
-        other: number of other files.
     """
 
     root: Path
     images: dict[str, list[str]]
     tables: list[FoundTable]
     unread: list[str]
-    other: int
 
     @property
     def n_images(self) -> int:
@@ -71,18 +69,15 @@ def contents_of(root: Path) -> Contents:
     images: dict[str, list[str]] = {}
     tables: list[FoundTable] = []
     unread: list[str] = []
-    other = 0
     for folder, name in _files(root):
         suffix = os.path.splitext(name)[1].lower()
-        if suffix in _IMAGES:
+        if is_image(name, Layout()):
             images.setdefault(folder, []).append(name)
         elif suffix in (*_TEXTS, *_BOOKS):
             found, faults = _tables(root, f"{folder}/{name}".lstrip("/"))
             tables += found
             unread += faults
-        else:
-            other += 1
-    return Contents(root, images, tables, unread, other)
+    return Contents(root, images, tables, unread)
 
 
 def _files(root: Path) -> Iterator[tuple[str, str]]:

@@ -9,19 +9,21 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...storage.atomic import atomic_write
+from ..date_orders import DAY_FIRST, MONTH_FIRST, slash_order
 from ..layout import LAYOUT_FILE, Columns, Tables, Values
 from ..problems import counted, listing
 from .columns import Column, ColumnGuess, choose_table, guess_columns, sorted_words
 from .contents import Contents, FoundTable, contents_of
 from .pictures import PictureGuess, guess_pictures
-from .vocabulary import LABELS, SEXES
+from .vocabulary import LABELS, SEXES, YES
 
 __all__ = ["Draft", "draft_layout", "write_draft"]
 
-_SLASH = re.compile(r"(\d{1,2})/(\d{1,2})/\d{4}.*", re.ASCII)
+_SLASHES = re.compile(r"\d{1,2}/\d{1,2}/\d{4}.*", re.ASCII)
 _DOTS = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}.*", re.ASCII)
 _DASHES = re.compile(r"\d{1,2}-\d{1,2}-\d{4}.*", re.ASCII)
 _ISO = re.compile(r"\d{4}-\d{1,2}-\d{1,2}.*", re.ASCII)
+_WITH_SLASHES = {DAY_FIRST: "dd/mm/yyyy", MONTH_FIRST: "mm/dd/yyyy"}
 _YEAR = re.compile(r"\d{4}", re.ASCII)
 _MOST_SHOWN = 8
 
@@ -216,16 +218,14 @@ class _Writer:
         ):
             if any(form.fullmatch(t) for t in texts):
                 found.append(text)
-        slashes = [match for t in texts if (match := _SLASH.fullmatch(t))]
-        if not slashes:
+        slashes = [t for t in texts if _SLASHES.fullmatch(t)]
+        order = slash_order(slashes)
+        if order is not None:
+            found.append(_WITH_SLASHES[order])
+        if order is not None or not slashes:
             return [f"date_format = {_list(found)}"]
-        day_first = sum(int(m[1]) > 12 for m in slashes)
-        month_first = sum(int(m[2]) > 12 for m in slashes)
-        if day_first or month_first:
-            found.append("dd/mm/yyyy" if day_first > month_first else "mm/dd/yyyy")
-            return [f"date_format = {_list(found)}"]
-        asked = f"is {slashes[0][0]} written day first or month first? All dates can be read in both ways"
-        ways = " or ".join(_list([*found, form]) for form in ("dd/mm/yyyy", "mm/dd/yyyy"))
+        asked = f"is {slashes[0]} written day first or month first? All dates can be read in both ways"
+        ways = " or ".join(_list([*found, form]) for form in _WITH_SLASHES.values())
         return [self._ask(asked), f"# date_format = {ways}"]
 
     def _rows(self, table: FoundTable, guess: ColumnGuess, ids: frozenset[str], pending: int) -> None:
@@ -278,14 +278,11 @@ def _declared(column: Column) -> Iterator[str]:
         yield f"# unit = {_text(column.unit)}"
         yield f"# range = [{column.extent}]  # in the table; write what is plausible: others are warned of"
     elif column.kind == "yes/no":
-        yes = [w for w in column.words if w.lower() in _YES]
+        yes = [w for w in column.words if w.lower() in YES]
         yield f"# yes = {_list(yes)}"
         yield f"# no = {_list([w for w in column.words if w not in yes])}"
     else:
         yield f"# categories = {_list(column.words)}"
-
-
-_YES = {"yes", "y", "1", "true", "t", "pos", "positive", "positiv", "positif", "+", "ja", "j", "oui", "o"}
 
 
 def _some(names: Collection[str]) -> str:

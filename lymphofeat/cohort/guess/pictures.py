@@ -4,9 +4,9 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-from ..layout import Folders
+from ..folders import is_image
+from ..layout import Folders, Layout
 from ..patterns import FilePattern
 from .contents import Contents, FoundTable
 
@@ -52,11 +52,11 @@ def guess_pictures(contents: Contents) -> PictureGuess | None:
 
 
 def _listed(contents: Contents) -> PictureGuess | None:
+    there = {name for names in contents.images.values() for name in names}
     for found in contents.tables:
         for column in found.columns:
             texts = found.texts(column)
-            names = {os.path.basename(t.replace("\\", "/")) for t in texts if _is_image(t)}
-            there = {name for names_of in contents.images.values() for name in names_of}
+            names = {os.path.basename(t.replace("\\", "/")) for t in texts if is_image(t, Layout())}
             if texts and len(names & there) >= _ENOUGH * len(there):
                 words = f"the table {found.name} lists {len(texts)} files in its column {column!r}"
                 ids = _ids_of(found, column, contents.tables)
@@ -71,10 +71,6 @@ def _ids_of(listing: FoundTable, files: str, tables: Sequence[FoundTable]) -> fr
     shared = {ids: max((len(ids & texts) for texts in others), default=0) for ids in columns}
     best = max(columns, key=lambda ids: shared[ids], default=frozenset[str]())
     return best if best and (shared[best] or len(columns) == 1) else frozenset()
-
-
-def _is_image(text: str) -> bool:
-    return os.path.splitext(text)[1].lower() in (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 
 
 def _by_folders(contents: Contents) -> PictureGuess | None:
@@ -140,15 +136,14 @@ def _patterns(names: Sequence[str]) -> Iterator[tuple[int, str]]:
     for separator in _SEPARATORS:
         n_parts = Counter(stem.count(separator) + 1 for stem in stems).most_common(1)[0][0]
         alike = [parts for stem in stems if len(parts := stem.split(separator)) == n_parts]
-        constant = [len({parts[i] for parts in alike}) == 1 for i in range(n_parts)]
+        literal = [
+            part if all(parts[i] == part for parts in alike) else "" for i, part in enumerate(alike[0])
+        ]
         for n in range(n_parts, 0, -1):
             if n == 1 and separator != _SEPARATORS[0]:
                 continue  # the same for all separators
             for place in range(n):
-                fields = _fields(n, place, [p if c else "" for p, c in zip(alike[0], constant, strict=True)])
-                text = separator.join(fields) + suffix
-                if not any(a.endswith("}") and b.startswith("{") for a, b in pairwise(fields)) or separator:
-                    yield n, text
+                yield n, separator.join(_fields(n, place, literal)) + suffix
 
 
 def _fields(n: int, place: int, literal: Sequence[str]) -> list[str]:

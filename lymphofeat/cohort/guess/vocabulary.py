@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 
-__all__ = ["LABELS", "ROLES", "SEXES", "has_name", "simple"]
+__all__ = ["LABELS", "NO", "ROLES", "SEXES", "YES", "has_name", "simple"]
 
 # Roles of columns, as [columns] calls them, by simplified names. What is wanted first stands first.
 ROLES: dict[str, tuple[str, ...]] = {
@@ -43,6 +43,10 @@ SEXES: dict[str, tuple[str, ...]] = {
     "female": ("f", "female", "w", "weiblich", "frau", "femme", "feminin", "mujer", "femmina", "donna"),
     "missing": ("u", "unknown", "unbekannt", "inconnu", "x", "d", "divers", "keineangabe", "ka", "nc", "nr", "na", ""),
 }  # fmt: skip
+YES = frozenset(
+    ("yes", "y", "1", "true", "t", "pos", "positive", "positiv", "positif", "+", "ja", "j", "oui", "o")
+)
+NO = frozenset(("no", "n", "0", "false", "f", "neg", "negative", "negativ", "négatif", "-", "nein", "non"))
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 
