@@ -18,6 +18,7 @@ __all__ = [
     "move_into_place",
     "refuse_existing",
     "sync",
+    "sync_descriptor",
     "temporary_for",
 ]
 
@@ -112,9 +113,15 @@ def sync(path: Path) -> None:
     else:
         descriptor = os.open(path, os.O_RDWR)
     try:
+        sync_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_descriptor(descriptor: int) -> None:
+    """Bring an open file's contents to the disk."""
+    try:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot
             raise
-    finally:
-        os.close(descriptor)

@@ -1,16 +1,14 @@
 """Rows of one size on disk, computed once in blocks and read through a map: what pixels and activations are kept in.
 
-The file is the rows, then one CRC-32 per block (0: not written yet), then what it should hold. It grows as
-`<name>.partial`, block by block and in any order, each block's checksum after its bytes; when all are there and
-read back as written it is renamed. A run that was killed therefore goes on where it was, and since blocks that a
-power cut left half on the disk fail their checksum, they are computed again.
+The file is the rows, then the checksums of `CheckedBlocks`, then what it should hold. It grows as `<name>.partial`,
+block by block and in any order; when all blocks are there and read back as written it is renamed. A run that was killed
+therefore goes on where it was, and blocks that a power cut left half on the disk are computed again.
 """
 
 import math
 import mmap
 import os
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from ..parallel import thread_pool, usable_cores
 from ..progress import Progress, Silent
 from .arrays import array_bytes
 from .atomic import move_into_place
+from .checked import CheckedBlocks, Column, Disk, FileDisk
 from .disk import reserve
 from .locks import locked
 
@@ -74,6 +73,12 @@ class RowPlan:
     def rows(self, block: int) -> range:
         """The rows of a block."""
         return range(block * self.block, min((block + 1) * self.block, self.n))
+
+    def blocks(self, disk: Disk) -> CheckedBlocks:
+        """The rows in such a file, finished or growing."""
+        return CheckedBlocks(
+            disk, [Column(0, self.row_bytes)], self.n, self.block, checks=self.n * self.row_bytes
+        )
 
     def trailer(self) -> bytes:
         return _TRAILER.pack(_MAGIC, self.n, self.row_bytes, self.block)
@@ -152,7 +157,10 @@ def open_rows(
 
 def _whole(plan: RowPlan) -> bool:
     """Whether the finished file is there and is this one; anything else of its name is derived data, made anew."""
-    return plan.path.exists() and _fits(plan, plan.path) and bool(_checksums(plan, plan.path).all())
+    if not (plan.path.exists() and _fits(plan, plan.path)):
+        return False
+    with FileDisk.open(plan.path) as disk:
+        return bool(plan.blocks(disk).written().all())
 
 
 def _fits(plan: RowPlan, path: Path) -> bool:
@@ -163,36 +171,28 @@ def _fits(plan: RowPlan, path: Path) -> bool:
         return file.read() == plan.trailer()
 
 
-def _checksums(plan: RowPlan, path: Path) -> NDArray[np.uint32]:
-    return np.fromfile(path, np.uint32, plan.n_blocks, offset=plan.n * plan.row_bytes)
-
-
-def _checksum(content: bytes) -> int:
-    return zlib.crc32(content) or 1  # 0 means: not written
-
-
 def _grow(
     plan: RowPlan, compute: Compute, workers: int, words: tuple[str, str, int], progress: Progress
 ) -> None:
     if not (plan.partial.exists() and _fits(plan, plan.partial)):
         _create(plan)
-    pending = _pending(plan, plan.partial)
-    what, unit, per_unit = words
-    done = plan.n - sum(len(plan.rows(block)) for block in pending)
-    progress.start(what, plan.n // per_unit, unit, done // per_unit)
-    try:
-        with plan.partial.open("rb+") as file:
+    with FileDisk.open(plan.partial, write=True) as disk:
+        blocks = plan.blocks(disk)
+        pending = blocks.pending()
+        what, unit, per_unit = words
+        done = plan.n - sum(len(plan.rows(block)) for block in pending)
+        progress.start(what, plan.n // per_unit, unit, done // per_unit)
+        try:
             for block, rows in _computed(plan, compute, pending, workers):
-                _write(file, plan, block, rows)
+                blocks.write(block, _bytes(plan, block, rows))
                 progress.advance(len(rows) // per_unit)
-            file.flush()
-            os.fsync(file.fileno())
-    finally:
-        progress.stop()
-    if _pending(plan, plan.partial):
-        raise CacheError(
-            f"{plan.partial} did not read back as written; check the disk and run the command again."
-        )
+            blocks.sync()
+        finally:
+            progress.stop()
+        if blocks.pending():
+            raise CacheError(
+                f"{plan.partial} did not read back as written; check the disk and run the command again."
+            )
     move_into_place(plan.partial, plan.path)
 
 
@@ -209,28 +209,10 @@ def _create(plan: RowPlan) -> None:
         file.write(plan.trailer())
 
 
-def _pending(plan: RowPlan, path: Path) -> list[int]:
-    """Blocks that are not there, or are not what was written."""
-    pending = []
-    with path.open("rb") as file:
-        for block, checksum in enumerate(_checksums(plan, path)):
-            content = file.read(len(plan.rows(block)) * plan.row_bytes) if checksum else b""
-            if not checksum:
-                file.seek(len(plan.rows(block)) * plan.row_bytes, os.SEEK_CUR)
-            if not checksum or _checksum(content) != checksum:
-                pending.append(block)
-    return pending
-
-
-def _write(file: Any, plan: RowPlan, block: int, rows: NDArray[Any]) -> None:
+def _bytes(plan: RowPlan, block: int, rows: NDArray[Any]) -> bytes:
     if rows.shape != (len(plan.rows(block)), *plan.shape) or rows.dtype != np.dtype(plan.dtype):
         raise ValueError(f"block {block} is {rows.shape} {rows.dtype}, should be {plan.shape} {plan.dtype}")
-    content = array_bytes(rows)
-    file.seek(plan.rows(block).start * plan.row_bytes)
-    file.write(content)
-    file.flush()  # the bytes reach the system before their checksum does: a kill leaves no false one
-    file.seek(plan.n * plan.row_bytes + 4 * block)
-    file.write(np.uint32(_checksum(content)).tobytes())
+    return array_bytes(rows)
 
 
 def _computed(

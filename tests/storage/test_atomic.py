@@ -130,7 +130,6 @@ def test_nobody_else_renames_locks_or_names_by_process(tmp_path: Path) -> None:
                     found.append((name, word))
     appended = [
         ("bundle/manifest.py", "fsync"),
-        ("storage/blocks.py", "fsync"),
         ("storage/journal.py", "fsync"),
     ]
     assert sorted(set(found)) == sorted([*appended, ("storage/atomic.py", "fsync")])

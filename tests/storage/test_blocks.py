@@ -5,10 +5,12 @@ import random
 import re
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from hypothesis import strategies as st
 from lymphofeat.errors import CacheError, InputError
 from lymphofeat.storage import blocks as module
 from lymphofeat.storage.blocks import RowPlan, open_rows
+from lymphofeat.storage.checked import FileDisk
 
 
 def content(plan: RowPlan) -> np.ndarray:
@@ -70,6 +73,22 @@ def test_a_finished_file_is_not_computed_again(tmp_path: Path) -> None:
     assert not plan.partial.exists()
 
 
+def test_a_file_of_earlier_versions_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    """Byte by byte: the rows, one little-endian CRC-32 a block, magic and three numbers."""
+    plan = plan_in(tmp_path)
+    blocks = [content(plan)[start : start + 4].tobytes() for start in range(0, 23, 4)]
+    checks = b"".join(struct.pack("<L", zlib.crc32(block)) for block in blocks)
+    trailer = b"LFROWS01" + struct.pack("<QQQ", 23, 15, 4)
+    written = b"".join(blocks) + checks + trailer
+    for path, start in ((plan.path, written), (plan.partial, written.replace(checks[4:8], bytes(4)))):
+        path.write_bytes(start)
+        compute = Compute(plan)
+        np.testing.assert_array_equal(opened(plan, compute).array, content(plan))
+        assert compute.asked == ([] if path == plan.path else [1])
+        assert plan.path.read_bytes() == written
+        plan.path.unlink()
+
+
 def test_after_a_failure_only_the_missing_blocks_are_computed(tmp_path: Path) -> None:
     plan = plan_in(tmp_path)
     with pytest.raises(InputError, match="image 5"):
@@ -113,7 +132,12 @@ def test_a_partial_file_of_another_layout_is_not_gone_on_with(tmp_path: Path) ->
 
 def test_what_does_not_read_back_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_in(tmp_path)
-    monkeypatch.setattr(module, "_checksum", lambda _: random.getrandbits(31) + 1)
+    write = FileDisk.write
+
+    def loses_a_byte(disk: FileDisk, offset: int, content: bytes | memoryview) -> None:
+        write(disk, offset, content if offset else b"\xff" + bytes(content)[1:])
+
+    monkeypatch.setattr(FileDisk, "write", loses_a_byte)
     with pytest.raises(CacheError, match=r"rows\.u8\.partial did not read back as written"):
         opened(plan, Compute(plan))
     assert not plan.path.exists()
