@@ -94,28 +94,29 @@ def extend_folds(
 ) -> NDArray[np.int8]:
     """Folds of a cohort that grew: known patients keep theirs, new ones are dealt out.
 
-        New persons are dealt one after another, those with most records first. Each goes to the fold that keeps the
-        shares of the classes most even over the folds, then the numbers of patients (the criterion of scikit-learn's
-        `StratifiedGroupKFold`, with variances for standard deviations, begun with the known patients). A seeded draw
-        decides what is left even, one for each repeat. With single records, the folds' numbers of a class differ by no
-        more than they did before, or by 1.
+    New persons are dealt one after another, those with most records first. Each goes to the fold that keeps the
+    shares of the classes most even over the folds, then the numbers of patients (the criterion of scikit-learn's
+    `StratifiedGroupKFold`, with variances for standard deviations, begun with the known patients). A seeded draw
+    decides what is left even, one for each repeat. With single records, the folds' numbers of a class differ by no
+    more than they did before, or by 1.
 
-    X
+    A patient whose label was withdrawn still holds the person's fold, since encoders have learnt from that label. A
+    cohort without any known patient is for `assign_repeats`.
 
-        Args:
-            labels: (n_patients,) 0, 1, or −1 where not known.
-            persons: (n_patients,) person numbers; patients of one person share a fold.
-            known: (n_patients, n_repeats) folds that patients have already; −1 where new, or never labelled.
-            n_folds: more than any of `known`.
-            seed: of the draws, at least 0.
-            order: (n_patients,) what new persons are sorted by, such as the patients' IDs; no two alike. The result
-                depends on these values and not on the order of the rows.
+    Args:
+        labels: (n_patients,) 0, 1, or −1 where not known.
+        persons: (n_patients,) person numbers; patients of one person share a fold.
+        known: (n_patients, n_repeats) folds that patients have already; −1 where new, or never labelled.
+        n_folds: more than any of `known`.
+        seed: of the draws, at least 0.
+        order: (n_patients,) what new persons are sorted by, such as the patients' IDs; no two alike. The result
+            depends on these values and not on the order of the rows.
 
-        Returns:
-            (n_patients, n_repeats) int8: 0 … n_folds − 1, where labelled; −1 elsewhere. Every fold has both classes.
+    Returns:
+        (n_patients, n_repeats) int8: 0 … n_folds − 1, where labelled; −1 elsewhere. Every fold has both classes.
 
-        Raises:
-            InputError: known records of one person lie in different folds, or a fold ends without one of the classes.
+    Raises:
+        InputError: known records of one person lie in different folds, or a fold ends without one of the classes.
     """
     labels, persons, known = (np.asarray(values) for values in (labels, persons, known))
     names, rank = np.unique(np.asarray(order), return_inverse=True)
