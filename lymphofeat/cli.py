@@ -7,6 +7,7 @@ import click
 
 from .commands import bundle, clean, cohort, compare, encode, evaluate, explain, imports, search, submit  # noqa: F401  importing them registers them
 from .commands.common import Interrupted, commands
+from .commands.termination import EXIT_CODE, sigterm_ends, terminated
 from .errors import LymphofeatError
 from .report.streams import speak_any_encoding
 
@@ -14,20 +15,37 @@ __all__ = ["commands", "main"]
 
 
 def main() -> NoReturn:
-    """Run the command line: exit code 0 done, 2 the input is at fault, 1 anything else or interrupted."""
+    """Run the command line.
+
+    Exit code 0: done; 2: the input is at fault; 1: anything else, or interrupted; 143: ended by SIGTERM.
+    """
     speak_any_encoding()
     try:
+        with sigterm_ends():
+            code = _code()
+    except KeyboardInterrupt:  # before or after a command
+        code = _stopped()
+    sys.exit(code)
+
+
+def _code() -> int:
+    """The exit code of the command, which is run."""
+    try:
         commands(standalone_mode=False)
-        code = 0
     except click.exceptions.Exit as error:
-        code = error.exit_code
+        return error.exit_code
     except click.ClickException as error:
         error.show(sys.stderr)
-        code = 1 if isinstance(error, Interrupted) else 2
-    except (click.Abort, KeyboardInterrupt):  # before or after a command
-        print("\nInterrupted.", file=sys.stderr)
-        code = 1
+        return (EXIT_CODE if terminated() else 1) if isinstance(error, Interrupted) else 2
+    except click.Abort:  # while arguments were read
+        return _stopped()
     except LymphofeatError as error:
         print(f"Error: {error}", file=sys.stderr)
-        code = 2
-    sys.exit(code)
+        return 2
+    return 0
+
+
+def _stopped() -> int:
+    """Say of an interruption outside a command, and its exit code."""
+    print("\nEnded by SIGTERM." if terminated() else "\nInterrupted.", file=sys.stderr)
+    return EXIT_CODE if terminated() else 1

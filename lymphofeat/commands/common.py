@@ -21,6 +21,7 @@ from .config import config_option
 from .next_step import step_after
 from .paths import GivenPath, StudyName
 from .places import CACHE, COHORT_FOLDER, STUDIES, STUDY
+from .termination import at_stop, terminated
 
 if TYPE_CHECKING:
     from ..report.printing import Part, PlainTable
@@ -90,13 +91,14 @@ class Output:
 
 
 class Interrupted(click.ClickException):
-    """Ctrl-C during a command."""
+    """Ctrl-C or SIGTERM during a command."""
 
     exit_code = 1
 
     def show(self, file: Any = None) -> None:
         """Print it below the line that the terminal's ^C is on."""
-        print(f"\nInterrupted; {self.message}", file=file or sys.stderr)
+        how = "Ended by SIGTERM" if terminated() else "Interrupted"
+        print(f"\n{how}; {self.message}", file=file or sys.stderr)
 
 
 # The order of a piece of work, and one line each; help, README and docs follow it.
@@ -190,10 +192,13 @@ def command(
 def _stopped(*, goes_on: bool, whole: bool) -> Iterator[None]:
     """Say of an interruption, and of what the system refuses, what is true for this command."""
     way = "no file is half-written. Run the command again." if whole else "run the command again."
+    continues = "the same command continues from here."
+    ended = f"finished work is kept, and {continues}" if goes_on else way
     try:
-        yield
+        with at_stop(ended):
+            yield
     except (click.Abort, KeyboardInterrupt):
-        raise Interrupted("the same command continues from here." if goes_on else way) from None
+        raise Interrupted(ended if terminated() else continues if goes_on else way) from None
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise

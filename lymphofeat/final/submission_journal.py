@@ -7,10 +7,11 @@ removed.
 """
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -55,8 +56,10 @@ class SubmissionLog:
         Raises:
             StudyError: log or table cannot be written; neither the line nor the first table is there.
         """
+        before = len(self.lines)
         note = {
             "line": asdict(line),
+            "lines_before": before,
             "tables": [[str(path.absolute()) for path in pair] for pair in tables],
             "force": force,
         }
@@ -67,10 +70,10 @@ class SubmissionLog:
                     file.write_text(json.dumps(note), encoding="utf-8")
                 self._write([*self.lines, line])
         except StudyError:
-            pending.unlink(missing_ok=True)
+            self._take_back(before)
             raise
         said = self.end_interrupted()
-        if line not in self.lines:
+        if len(self.lines) == before:
             raise StudyError(said)
 
     def end_interrupted(self) -> str:
@@ -82,34 +85,56 @@ class SubmissionLog:
         pending = pending_path(self.path)
         if not pending.exists():
             return ""
-        line, tables, force = _read_note(pending)
+        line, before, tables, force = _read_note(pending)
         place = tables[0][1]
-        if line not in self.lines:
+        if line not in self.lines[before:]:  # an equal one may be older: clocks are set back
             self._drop(tables)
             return (
                 f"The submission {place} of {line.date} was interrupted before it was written; submit again."
             )
         taken = not force and tables[0][0].exists() and place.exists()
         if taken:  # by somebody else since
-            self._write([known for known in self.lines if known != line])
+            self._write(self.lines[:before])
             self._drop(tables)
             return f"The submission {place} of {line.date} was interrupted; another file has taken its place since."
         for temporary, final in tables:
-            self._place(line, tables, temporary, final)
+            self._place(line, before, tables, temporary, final)
+        there = _digest(place) == line.sha256
         self._drop(tables)
-        return f"The submission {place} of {line.date} was interrupted; it and its line in {self.path} are there."
+        return f"The submission {place} of {line.date} was interrupted; " + (
+            f"it and its line in {self.path} are there."
+            if there
+            else f"its line in {self.path} is there and counts, but the table was moved, changed or removed since."
+        )
+
+    def _take_back(self, before: int) -> None:
+        """Take the line out of the log that got there before the disk failed; if it cannot be, the note stays."""
+        with suppress(OSError, StudyError):
+            if len(written := read_log(self.path)) > before:
+                self._write(written[:before])
+            pending_path(self.path).unlink(missing_ok=True)
 
     def _place(
-        self, line: Submission, tables: Sequence[tuple[Path, Path]], temporary: Path, final: Path
+        self,
+        line: Submission,
+        before: int,
+        tables: Sequence[tuple[Path, Path]],
+        temporary: Path,
+        final: Path,
     ) -> None:
         if not temporary.exists():  # it is in its place since before the interruption
             return
         try:
             move_into_place(temporary, final)
         except OSError as error:
+            if not temporary.exists():  # it is in its place, though not surely on the disk: the note stays
+                raise StudyError(
+                    f"{final} is written, but the disk reports an error ({error.strerror or error}), and a power cut "
+                    "may undo it; check the disk. The next `lymphofeat submit` looks whether table and log agree."
+                ) from error
             there = final.name != line.file  # the table itself is, and the probabilities beside it are not
             if not there:
-                self._write([known for known in self.lines if known != line])
+                self._write(self.lines[:before])
             self._drop(tables)
             what = (
                 f"; {line.file} and its line in {self.path} are written"
@@ -121,10 +146,12 @@ class SubmissionLog:
             ) from error
 
     def _drop(self, tables: Sequence[tuple[Path, Path]]) -> None:
-        for temporary, _ in tables:
-            temporary.unlink(missing_ok=True)
-        with _told(self.path):
-            pending_path(self.path).unlink(missing_ok=True)
+        """Remove what is left of an ended submission; where the disk refuses, the next run finds it ended."""
+        pending = pending_path(self.path)
+        for file in (*(temporary for temporary, _ in tables), pending):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+        with suppress(OSError):
             sync(self.path.parent)
 
     def _write(self, lines: list[Submission]) -> None:
@@ -167,12 +194,22 @@ def end_interrupted(path: Path, tell: Tell | None = None) -> None:
             pass
 
 
-def _read_note(path: Path) -> tuple[Submission, list[tuple[Path, Path]], bool]:
+def _digest(path: Path) -> str:
+    """Of a file's bytes; "" if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _read_note(path: Path) -> tuple[Submission, int, list[tuple[Path, Path]], bool]:
+    """The line, the number of lines before it, the tables, and whether they replace what is there."""
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
         tables = [(Path(temporary), Path(final)) for temporary, final in note["tables"]]
-        return Submission(**note["line"]), tables, bool(note["force"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        before = int(note.get("lines_before", 0))  # which earlier versions did not write
+        return Submission(**note["line"]), before, tables, bool(note["force"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StudyError(
             f"{path} is not the note that an interrupted `lymphofeat submit` leaves ({error!r}); move it away."
         ) from error
