@@ -14,11 +14,12 @@ from ..cohort.dates import DATE_ORDERS, REFERENCE_DATE
 from ..cohort.declared import declared_columns
 from ..cohort.declared_values import report_missing_declared, with_declared_values
 from ..cohort.folders import Images
+from ..cohort.ids import report_ids
 from ..cohort.image_files import list_patients
 from ..cohort.images import inspect
 from ..cohort.layout import LAYOUT_FILE, Ages, Layout, layout_from_text, layout_of, with_date_format
 from ..cohort.model import Patient
-from ..cohort.problems import Problems, counted, listing, raise_errors
+from ..cohort.problems import Problems, Where, counted, listing, raise_errors
 from ..cohort.read import scan_cohort
 from ..cohort.records import Record, patient_table, table_records
 from ..cohort.scan import patient_of
@@ -129,6 +130,7 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
             problems.error(
                 "no-images", folder / name, None, "holds no image", "add the images or remove the folder"
             )
+    report_ids({name: records[name].where if name in records else Where(folder) for name in names}, problems)
     raise_errors(problems.found)
     if not names:
         raise InputError(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from ..cohort.ids import has_control_characters
 from ..cohort.model import TABLE_COLUMNS
 from ..cohort.persons import PERSON
 from ..cohort.values import Declared
@@ -188,7 +189,7 @@ def _whole(value: Any) -> int:
 
 def _id(value: Any) -> str:
     text = value if isinstance(value, str) else str(_whole(value)) if not isinstance(value, float) else ""
-    if not text or text != text.strip() or "\0" in text:
+    if not text or text != text.strip() or has_control_characters(text):
         raise ValueError(value)
     return str(text)
 
@@ -283,7 +284,11 @@ def _one_text(allowed: Sequence[str]) -> _Read:
 
 _WHO = "give text without blanks around it, or a whole number, or leave it empty"
 _READ: dict[str, _Reading] = {
-    "id": (_id, "give text without blanks around it, or a whole number", object),
+    "id": (
+        _id,
+        "give text without blanks around it, or a whole number; it may hold no line break and no tab",
+        object,
+    ),
     PERSON: (_person, _WHO, object),
     "groups": (_person, _WHO, object),
     "split": (_one_of("train", "test"), "give 'train' or 'test'", object),

@@ -10,6 +10,7 @@ from .alike import apart, look_alike
 from .date_orders import with_date_orders
 from .declared_values import report_missing_declared, with_declared_values
 from .folders import Images
+from .ids import report_ids
 from .image_files import EITHER, ImageFiles
 from .layout import LAYOUT_FILE, Layout
 from .model import Patient
@@ -89,6 +90,7 @@ class Scan:
         meant = self._meant(merged)
         listed = [self._listed(merged[name], part, meant.get(name)) for name, part in parts.items()]
         listed += self._without_row(merged, {name for name, _ in meant.values()})
+        report_ids({p.id: self._where(p, merged) for p in listed}, self.problems)
         report_alike([merged[p.id] for p in listed if p.images and p.id in merged], self.problems, self.root)
         self._report_left_out()
         out = {name for names in self.left_out.values() for name in names}
@@ -96,6 +98,11 @@ class Scan:
             (p for p in listed if p.images and p.id not in out), key=lambda p: p.split == "test"
         )
         return in_order  # the sort is stable
+
+    def _where(self, patient: Patient, merged: Mapping[str, Record]) -> Where:
+        """The patient's row, or the place of the images of one without."""
+        record = merged.get(patient.id)
+        return record.where if record else Where(self.files.patient_place(patient.split, patient.id))
 
     def _leave_out(self, name: str, why: str) -> None:
         self.left_out.setdefault(why, []).append(name)

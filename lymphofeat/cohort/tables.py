@@ -61,6 +61,11 @@ def read_table(path: Path, problems: Problems) -> Table | None:
     if looks_like_workbook(content):
         return _of_workbook(path, content, sheet, problems)
     text = _decoded(content)
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        message, remedy = "holds NUL characters, as no text does", "save it as CSV in UTF-8 again"
+        problems.error("table-malformed", path, line, message, remedy)
+        return None
     lines = list(io.StringIO(text, newline=""))  # splits at \n, \r and \r\n only, as editors number lines
     header_line = next((line for line in lines if line.strip()), "")
     separator = max(_SEPARATORS, key=header_line.count)

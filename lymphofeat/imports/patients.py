@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..cohort.ids import has_control_characters
 from ..cohort.layout import Values
 from ..cohort.problems import listing
 from ..cohort.records import OLDEST, as_number, is_word
@@ -86,6 +87,10 @@ def patients_of(
         name = row.cells.get(patient.lower(), "")
         if not name:
             causes.add("rows without a patient", f"{where}, row {row.number}", "complete or remove them")
+            continue
+        if has_control_characters(name):
+            what = f"{name!a} ({where}, row {row.number})"
+            causes.add("IDs with a line break or another control character", what, "correct them")
             continue
         known = found.setdefault(name, {})
         for key, value in reader.values(row, "" if labels is None else label):

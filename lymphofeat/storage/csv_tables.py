@@ -9,9 +9,11 @@ from ..errors import InputError
 if TYPE_CHECKING:  # it takes a while to import, and who has a table has it
     import pandas as pd
 
-__all__ = ["CSV_FOR", "check_csv_for", "write_csv"]
+__all__ = ["CSV_FOR", "check_csv_for", "looks_like_formula", "write_csv"]
 
 CSV_FOR = ("programs", "excel")
+# OWASP, "CSV Injection"; the wide forms are what spreadsheets in Japanese and Chinese read as the same signs.
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def write_csv(
@@ -49,6 +51,11 @@ def check_csv_for(csv_for: str) -> None:
         raise InputError(f"csv_for is {csv_for!r}; it must be one of {', '.join(CSV_FOR)}.")
 
 
+def looks_like_formula(text: str) -> bool:
+    """Whether a spreadsheet takes a cell of a CSV file for a formula, which then does what its author wished."""
+    return text.startswith(_BEGINS_FORMULA)
+
+
 def _for_excel(style: str | None) -> Callable[[Any], Any]:
     def worded(cell: Any) -> Any:
         if isinstance(cell, str):
@@ -65,4 +72,4 @@ def _for_excel(style: str | None) -> Callable[[Any], Any]:
 
 
 def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if looks_like_formula(text) else text

@@ -5,9 +5,10 @@ made by `tiny_cohort(path, n=12)`, in which P0 … P8 are labelled (row 2 … 10
 """
 
 from .folders import FOLDERS
+from .ids import IDS
 from .images import IMAGES
 from .persons import PERSONS
 from .tables import TABLES
 from .values import VALUES
 
-BAD_INPUTS = [*FOLDERS, *TABLES, *VALUES, *IMAGES, *PERSONS]
+BAD_INPUTS = [*FOLDERS, *TABLES, *VALUES, *IMAGES, *PERSONS, *IDS]
