@@ -30,7 +30,13 @@ USED = {
     ("encoder/optional_backbones.py", "_fc"),
     ("heads/neural/batched.py", "torch.optim.adamw"),
 }
-OF_NAMEDTUPLES = {"_fields", "_asdict", "_replace", "_make"}  # documented, in spite of their names
+DOCUMENTED = {
+    "_fields",
+    "_asdict",
+    "_replace",
+    "_make",
+    "_exit",
+}  # of namedtuples and `os`, in spite of their names
 # Documented modules of torch.optim and their classes are public; its modules of functions are not documented.
 UNDOCUMENTED = {"torch.optim.adamw"}
 
@@ -71,11 +77,7 @@ def private_corners(tree: ast.Module, own: set[str]) -> Iterator[str]:
                 yield node.module
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if is_private(alias.name))
-        elif (
-            isinstance(node, ast.Attribute)
-            and is_private(node.attr)
-            and node.attr not in own | OF_NAMEDTUPLES
-        ):
+        elif isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own | DOCUMENTED:
             yield node.attr
 
 
