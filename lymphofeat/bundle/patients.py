@@ -13,6 +13,8 @@ from ..cohort.date_orders import with_date_orders
 from ..cohort.dates import DATE_ORDERS, REFERENCE_DATE
 from ..cohort.declared import declared_columns
 from ..cohort.declared_values import report_missing_declared, with_declared_values
+from ..cohort.exclude_table import ExcludeTable
+from ..cohort.exclusions import Exclusion, exclusions_summary
 from ..cohort.folders import Images
 from ..cohort.ids import report_ids
 from ..cohort.image_files import list_patients
@@ -25,7 +27,7 @@ from ..cohort.records import Record, patient_table, table_records
 from ..cohort.scan import patient_of
 from ..cohort.tables import table_file
 from ..cohort.values import Declared, value_columns
-from ..errors import InputError
+from ..errors import InputError, printable
 
 __all__ = ["NewPatients", "Reading", "check_images", "read_patients", "reading_of"]
 
@@ -89,7 +91,8 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
     A folder with the parts and tables of a cohort (docs/cohort.md) is read as one. Any other holds the images in
     one of a cohort's layouts (a folder per patient, named by the ID; names by a pattern; a table of files), and the
     values come from `clinical`. Names, words and ages are those of the training cohort (`cohort.ages`); a
-    `lymphofeat.toml` in the folder goes first, and may set another reference date.
+    `lymphofeat.toml` in the folder goes first, and may set another reference date. Patients and images that the
+    folder's `exclude.csv` names are left out.
 
     Args:
         folder: see above.
@@ -105,12 +108,13 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
         raise InputError(
             f"{folder}: no such folder; name the folder that holds one folder of images per patient."
         )
-    layout = layout_of(folder, reading.layout)
+    root, layout = folder, _with_exclusions_of(folder, layout_of(folder, reading.layout))
     _check_kinds(folder, layout, reading.layout)
     ages = _rule(layout, reading)
     parts = [folder / name for name in (layout.folders.train, layout.folders.test) if name]
     inside = [part for part in parts if part != folder and part.is_dir()]
-    has_tables = any(table_file(folder / name)[0].is_file() for _, name in layout.tables if name)
+    tables = (layout.tables.clinical, layout.tables.train, layout.tables.test)
+    has_tables = any(table_file(folder / name)[0].is_file() for name in tables if name)
     by_table = clinical is not None or inside == [folder / layout.folders.train]
     if len(inside) == 1 and by_table and not has_tables:
         folder = inside[0]  # images arranged as in training; their values are in `clinical`
@@ -120,10 +124,15 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
     if clinical is None and own_table and (folder / own_table).is_file():
         clinical = folder / own_table
     problems = Problems()
-    records = _records(clinical, layout, ages, problems)
-    layout = _with_images_of(folder, layout, records)
-    folders = list_patients(folder, layout, records, problems) or {}
+    excluded = ExcludeTable(root, layout, problems)
+    records, ids = _records(clinical, layout, ages, problems, excluded)
+    layout = _with_images_of(folder, layout, ids)
+    listed = list_patients(folder, layout, ids, problems, excluded=excluded) or {}
     own_folders = not (layout.images.pattern or layout.images.table)
+    folders = excluded.without_images(
+        listed, "test", lambda name: folder / name if own_folders and listed[name] else None
+    )
+    excluded.report_unknown(ids | set(listed))
     names = [*folders, *(name for name in records if name not in folders and not images)]
     for name in folders if own_folders else ():
         if images and not folders[name]:
@@ -140,8 +149,25 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
     notes = [problem.sentence() for problem in problems.found]
     if clinical is not None and folders:
         notes += _compare_ids(folders, records, folder, clinical, images=images)
-    patients = [_patient(name, folders, records, folder / name if own_folders else None) for name in names]
+    notes += _excluded(excluded.exclusions({}), excluded.path)
+    patients = [
+        _patient(name, folders, records, folder / name if own_folders else excluded.folders.get(name))
+        for name in names
+    ]
     return NewPatients(tuple(patients), tuple(notes), layout.clinical)
+
+
+def _excluded(exclusions: Sequence[Exclusion], table: Path) -> list[str]:
+    """A note on who is left out, where somebody is."""
+    return [printable(f"Excluded by {table}: {exclusions_summary(exclusions)}.")] if exclusions else []
+
+
+def _with_exclusions_of(folder: Path, layout: Layout) -> Layout:
+    """`layout`; without a table of exclusions where only the training cohort's layout names one that is not there."""
+    name = layout.tables.exclude
+    if table_file(folder / name)[0].is_file() or "exclude" in layout_of(folder).tables.model_fields_set:
+        return layout
+    return layout.model_copy(update={"tables": layout.tables.model_copy(update={"exclude": ""})})
 
 
 def _with_images_of(folder: Path, layout: Layout, ids: Collection[str]) -> Layout:
@@ -247,13 +273,19 @@ def _of_cohort(folder: Path, clinical: Path | None, layout: Layout, ages: AgeRul
         )
     cohort, problems = scan_cohort(folder, layout, ages=ages)
     raise_errors(problems)
-    patients = () if cohort is None else cohort.patients
-    return NewPatients(patients, tuple(problem.sentence(folder) for problem in problems), layout.clinical)
+    notes = [problem.sentence(folder) for problem in problems]
+    if cohort is None:
+        return NewPatients((), tuple(notes), layout.clinical)
+    notes += _excluded(cohort.exclusions, folder / layout.tables.exclude)
+    return NewPatients(cohort.patients, tuple(notes), layout.clinical)
 
 
-def _records(clinical: Path | None, layout: Layout, ages: AgeRule, problems: Problems) -> dict[str, Record]:
+def _records(
+    clinical: Path | None, layout: Layout, ages: AgeRule, problems: Problems, excluded: ExcludeTable
+) -> tuple[dict[str, Record], set[str]]:
+    """ID → record, without excluded patients; and the IDs of all."""
     if clinical is None:
-        return {}
+        return {}, set(excluded.ids)
     names = layout.columns
     columns = [name for name in (names.sex, names.birth, names.age, names.count) if name]
     if not table_file(clinical)[0].is_file():
@@ -262,7 +294,9 @@ def _records(clinical: Path | None, layout: Layout, ages: AgeRule, problems: Pro
         )
     table = patient_table(clinical, layout, problems)
     if table is None:
-        return {}
+        return {}, set(excluded.ids)
+    ids = {row.cells.get(names.id.lower(), "") for row in table.rows}
+    table = excluded.without_rows(table, names.id)
     layout = with_date_orders(layout, [table], problems)
     records = with_declared_values(table_records(table, layout, problems), table, layout, problems)
     found = {record.id: record for record in records}
@@ -271,7 +305,7 @@ def _records(clinical: Path | None, layout: Layout, ages: AgeRule, problems: Pro
     else:
         remedy = f"rename the columns, or name them in {LAYOUT_FILE} beside the patients' folders"
         problems.error("missing-column", clinical, 1, f"has none of the columns {', '.join(columns)}", remedy)
-    return with_ages(found, ages.reference, layout, problems)
+    return with_ages(found, ages.reference, layout, problems), ids | excluded.ids
 
 
 def _patient(

@@ -16,6 +16,7 @@ from .audit import Shortcut, audit_cohort
 from .copies import report_copies
 from .decoding import depth_of
 from .duplicates import report_duplicates
+from .exclusions import Exclusion
 from .images import ImageFacts, inspect, scaled
 from .layout import Layout, layout_of
 from .model import Cohort, Patient
@@ -40,12 +41,14 @@ class CheckReport:
         problems: errors and warnings; tables and folders first, then images, in the cohort's order.
         summary: None when no patient could be read.
         audit: the shortcuts measured; () when a class has fewer than two patients.
+        exclusions: patients and images that `exclude.csv` leaves out; none of them was looked at.
     """
 
     root: Path
     problems: tuple[Problem, ...]
     summary: Summary | None
     audit: tuple[Shortcut, ...]
+    exclusions: tuple[Exclusion, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -94,7 +97,13 @@ def check_cohort(
     report_duplicates(cohort, [fact.digest for fact in facts], problems, root)
     report_copies(cohort, facts, problems)
     decoded = {p.id: [fact for fact in bag if not fact.failure] for p, bag in bags}
-    return CheckReport(root, tuple(problems.found), summarise(cohort, facts), audit_cohort(cohort, decoded))
+    return CheckReport(
+        root,
+        tuple(problems.found),
+        summarise(cohort, facts),
+        audit_cohort(cohort, decoded),
+        cohort.exclusions,
+    )
 
 
 def _decode_all(paths: Sequence[Path], workers: int, progress: Progress) -> list[ImageFacts]:
@@ -132,7 +141,7 @@ def _check_files(bags: Bags, problems: Problems) -> None:
     for _, bag in bags:
         for fact in bag:
             if fact.failure:
-                remedy = "replace or remove the file"
+                remedy = "replace or remove the file, or name it in exclude.csv"
                 problems.error("bad-image", fact.path, None, fact.failure, remedy)
 
 

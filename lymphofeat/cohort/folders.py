@@ -12,9 +12,10 @@ from .layout import LAYOUT_FILE, Layout
 from .patterns import FilePattern
 from .problems import Problems, beyond_the_first, counted
 
-__all__ = ["Images", "is_image", "is_left_behind", "list_flat", "list_part", "natural_order"]
+__all__ = ["OF_ONE_FOLDER", "Images", "is_image", "is_left_behind", "list_flat", "list_part", "natural_order"]
 
 Images = tuple[Path, ...]
+OF_ONE_FOLDER = ("folder-unreadable", "not-an-image-name")  # codes of problems of a single patient's folder
 
 _LEFT_BEHIND = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}

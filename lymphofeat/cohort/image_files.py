@@ -7,7 +7,8 @@ A folder per patient; flat folders and a pattern of names; or a table that lists
 from collections.abc import Collection
 from pathlib import Path
 
-from .folders import Images, list_flat, list_part
+from .exclude_table import ExcludeTable
+from .folders import OF_ONE_FOLDER, Images, list_flat, list_part
 from .image_table import list_table
 from .layout import Layout
 from .problems import Problems, Where
@@ -19,7 +20,13 @@ _PARTS = ("train", "test")
 
 
 def list_patients(
-    folder: Path, layout: Layout, ids: Collection[str], problems: Problems, *, but: Collection[Path] = ()
+    folder: Path,
+    layout: Layout,
+    ids: Collection[str],
+    problems: Problems,
+    *,
+    but: Collection[Path] = (),
+    excluded: ExcludeTable | None = None,
 ) -> dict[str, Images] | None:
     """The images of each patient in a folder by the cohort's layout; ID → images.
 
@@ -29,15 +36,23 @@ def list_patients(
         ids: those of the tables, which a pattern looks for.
         problems: where to report.
         but: folders inside `folder` that are another part's.
+        excluded: patients and images that are listed all the same, but without what is wrong with them.
 
     Returns:
         None, with the reason in `problems`, where the table of images cannot be used or the pattern fits no image.
     """
     if layout.images.table:
-        return list_table(folder, layout, problems)
+        return list_table(folder, layout, problems, excluded)
     pattern = layout.images.file_pattern()
     if pattern is None:
-        return list_part(folder, layout, problems, but=but)
+        found = list_part(folder, layout, problems, but=but)
+        gone = {folder / name for name in found if excluded is not None and name in excluded.patients}
+        problems.forget(
+            lambda one: (
+                one.code in OF_ONE_FOLDER and not gone.isdisjoint((one.where.path, *one.where.path.parents))
+            )
+        )
+        return found
     return list_flat(folder, pattern, ids, layout, problems, but=but)
 
 
@@ -48,6 +63,7 @@ class ImageFiles:
         root: its folder.
         layout: its names.
         problems: where to report.
+        excluded: see `list_patients`.
 
     Attributes:
         in_folders: each patient has a folder.
@@ -55,8 +71,10 @@ class ImageFiles:
             that they have none.
     """
 
-    def __init__(self, root: Path, layout: Layout, problems: Problems) -> None:
-        self.root, self.layout, self.problems = root, layout, problems
+    def __init__(
+        self, root: Path, layout: Layout, problems: Problems, excluded: ExcludeTable | None = None
+    ) -> None:
+        self.root, self.layout, self.problems, self.excluded = root, layout, problems, excluded
         self.in_folders = not (layout.images.pattern or layout.images.table)
         self.failed = False
 
@@ -117,7 +135,7 @@ class ImageFiles:
     def _listed(self, part: str, ids: Collection[str]) -> dict[str, Images]:
         folder = self.root if self.layout.images.table else self.place(part)
         but = [self.place(other) for other in _PARTS if self.is_named(other) and self.place(other) != folder]
-        found = list_patients(folder, self.layout, ids, self.problems, but=but)
+        found = list_patients(folder, self.layout, ids, self.problems, but=but, excluded=self.excluded)
         if found is None:
             self.failed = True
             return {}

@@ -1,9 +1,10 @@
 """A table that lists image files and the patients whom they are of."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from .exclude_table import ExcludeTable
 from .folders import Images, is_image, is_left_behind, natural_order
 from .layout import LAYOUT_FILE, Layout
 from .problems import Problems, counted
@@ -12,10 +13,13 @@ from .tables import Row, Table, needed_once, read_table
 __all__ = ["list_table"]
 
 
-def list_table(root: Path, layout: Layout, problems: Problems) -> dict[str, Images] | None:
+def list_table(
+    root: Path, layout: Layout, problems: Problems, excluded: ExcludeTable | None = None
+) -> dict[str, Images] | None:
     """The images of each patient by the table `[images] table`, a patient's in `natural_order` of their paths.
 
-    Paths are relative to `root`, or absolute; `\\` counts as `/`. Rows that cannot be used are reported once a cause.
+    Paths are relative to `root`, or absolute; `\\` counts as `/`. Rows that cannot be used are reported once a cause,
+    apart from those of excluded patients and images, which are listed even where the file is missing.
 
     Returns:
         ID → images, the IDs in the order of the table; None, with the reason in `problems`, where it cannot be used.
@@ -37,22 +41,30 @@ def list_table(root: Path, layout: Layout, problems: Problems) -> dict[str, Imag
         )
     if missing or not needed_once(table, (layout.images.file, layout.columns.id), problems):
         return None
-    return _Rows(root, layout, table, problems).images()
+    return _Rows(root, layout, table, problems, excluded).images()
 
 
 class _Rows:
     """The rows of a table of images, and what is wrong with them, by cause."""
 
-    def __init__(self, root: Path, layout: Layout, table: Table, problems: Problems) -> None:
+    def __init__(
+        self, root: Path, layout: Layout, table: Table, problems: Problems, excluded: ExcludeTable | None
+    ) -> None:
         self.root, self.layout, self.table, self.problems = root, layout, table, problems
+        self.excluded = excluded
 
     def images(self) -> dict[str, Images]:
         """As `list_table`; every problem is reported."""
         owners: dict[str, tuple[str, Row]] = {}  # file → its patient, the first row
+        out: dict[str, dict[str, None]] = {}  # files of excluded patients
+        whole = frozenset() if self.excluded is None else self.excluded.patients
         without_id, without_file, no_images, repeated, of_two = [], [], [], [], []
         for row in self.table.rows:
             name, file = row.cells[self.layout.columns.id.lower()], self._file(row)
-            if not file:
+            if name in whole:
+                if file and is_image(file, self.layout):
+                    out.setdefault(name, {})[file] = None
+            elif not file:
                 without_file.append((row, name))
             elif is_left_behind(os.path.basename(file)):
                 continue
@@ -66,7 +78,19 @@ class _Rows:
                     of_two.append((row, f"{file} of {name}, and of {owner} in row {first.number}"))
                 elif first is not row:
                     repeated.append((row, file))
-        absent = [(row, file) for file, (_, row) in owners.items() if not self._path(file).is_file()]
+        images: dict[str, list[str]] = {}
+        for file, (name, _) in owners.items():
+            images.setdefault(name, []).append(file)
+        found = {
+            name: tuple(self._path(f) for f in sorted(files, key=natural_order))
+            for name, files in {**images, **out}.items()
+        }
+        excused = {path for name, paths in found.items() for path in self._excluded(name, paths)}
+        absent = [
+            (row, f)
+            for f, (_, row) in owners.items()
+            if not (self._path(f).is_file() or self._path(f) in excused)
+        ]
         self._report("image-without-id", "error", without_id, "has no ID for", "give the patient's ID")
         self._report("no-file-named", "warning", without_file, "names no file for", "give its path")
         self._report(
@@ -89,14 +113,11 @@ class _Rows:
             "lists files that are not there:",
             f"restore them, or correct the paths (they are relative to {self.root})",
         )
-        images: dict[str, list[str]] = {}
-        for file, (name, _) in owners.items():
-            images.setdefault(name, []).append(file)
-        gone = {file for _, file in absent}
-        return {
-            name: tuple(self._path(f) for f in sorted(files, key=natural_order) if f not in gone)
-            for name, files in images.items()
-        }
+        gone = {self._path(file) for _, file in absent}
+        return {name: tuple(path for path in paths if path not in gone) for name, paths in found.items()}
+
+    def _excluded(self, name: str, paths: Images) -> Iterable[Path]:
+        return () if self.excluded is None else self.excluded.images(name, paths, None).values()
 
     def _file(self, row: Row) -> str:
         """The path in a row in one spelling, or ""."""

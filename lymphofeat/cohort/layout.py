@@ -58,6 +58,7 @@ class Tables(Settings):
     clinical: str = "clinical_annotation.csv"  # both parts
     train: str = "trainset/trainset_true.csv"
     test: str = "testset/testset_data.csv"
+    exclude: str = "exclude.csv"  # patients and images that are left out, with reasons
 
 
 class Columns(Settings):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .dates import REFERENCE_DATE
+from .exclusions import Exclusion
 from .layout import Layout
 from .persons import PERSON
 from .values import Declared, Values, value_columns
@@ -70,6 +71,9 @@ class Cohort:
     )  # names and words that it was read with, orders of dates among them
     unused: tuple[str, ...] = ()  # columns of the tables that nothing reads
     pseudonyms: bool = False  # IDs are pseudonyms, see `cohort.pseudonyms`
+    exclusions: tuple[
+        Exclusion, ...
+    ] = ()  # patients and images that are left out; none of `patients` has them
 
     def __repr__(self) -> str:
         known = self.labels[[p.split == "train" for p in self.patients]]

@@ -1,6 +1,6 @@
 """What is wrong with a cohort, one sentence each: where it is, what it is, and the way out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -70,6 +70,10 @@ class Problems:
     def warning(self, code: str, path: Path, row: int | None, message: str, remedy: str) -> None:
         """Add a problem that the work goes on with."""
         self.found.append(Problem("warning", code, Where(path, row), message, remedy))
+
+    def forget(self, of: Callable[[Problem], bool]) -> None:
+        """Take back the problems for which `of` is true."""
+        self.found[:] = [problem for problem in self.found if not of(problem)]
 
 
 def counted(n: int, noun: str) -> str:

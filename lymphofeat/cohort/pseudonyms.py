@@ -8,13 +8,15 @@ import csv
 import io
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
 from ..storage.atomic import atomic_write, check_place
 from ..storage.locks import locked
+from .exclusions import Exclusion
 from .model import Cohort, Patient
 from .persons import persons
 
@@ -28,7 +30,8 @@ def pseudonymous(cohort: Cohort, key: Path) -> Cohort:
     """The cohort under pseudonyms; the file `key` is written first, or completed by patients that it lacks.
 
     Persons are numbers in the column `person`, so that folds are those of the cohort itself. Ages are whole years:
-    one to the day, counted to a known day, would be the date of birth. Images are numbered within a patient.
+    one to the day, counted to a known day, would be the date of birth. Images are numbered within a patient, excluded
+    ones among them. Reasons of exclusions stay as they are written, apart from IDs in them.
 
     Args:
         cohort: of `read_cohort`; its files stay as they are.
@@ -42,6 +45,7 @@ def pseudonymous(cohort: Cohort, key: Path) -> Cohort:
         InputError: `key` is no such file, cannot be written, or names patients of another cohort.
     """
     ids = [patient.id for patient in cohort.patients]
+    ids += sorted({one.patient for one in cohort.exclusions} - set(ids))
     check_place(key)
     with locked(key, InputError, patience=60):
         known = read_key(key) if key.exists() else {}
@@ -55,17 +59,51 @@ def pseudonymous(cohort: Cohort, key: Path) -> Cohort:
         if drawn:
             _write(key, names)
     people = persons(cohort.table())
+    places: dict[str, list[int]] = {}  # ID → those of its excluded images
+    for one in cohort.exclusions:
+        if one.image:
+            places.setdefault(one.patient, []).append(one.place)
     patients = tuple(
-        _without_identity(patient, names[patient.id], str(person + 1))
+        _without_identity(patient, names[patient.id], str(person + 1), places.get(patient.id, ()))
         for patient, person in zip(cohort.patients, people.tolist(), strict=True)
     )
-    return replace(cohort, patients=patients, pseudonyms=True)
+    exclusions = _without_names(cohort, names)
+    return replace(cohort, patients=patients, pseudonyms=True, exclusions=exclusions)
 
 
-def _without_identity(patient: Patient, name: str, person: str) -> Patient:
-    digits = len(str(len(patient.images)))
+def _without_names(cohort: Cohort, names: Mapping[str, str]) -> tuple[Exclusion, ...]:
+    """The exclusions under pseudonyms, the images as numbers."""
+    if not cohort.exclusions:
+        return ()
+    totals = Counter({patient.id: len(patient.images) for patient in cohort.patients})
+    totals.update(one.patient for one in cohort.exclusions if one.image)
+    words = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    known = re.compile(rf"(?<!\w)({words})(?!\w)", re.IGNORECASE)
+    by_case = {name.casefold(): pseudonym for name, pseudonym in names.items()}
+
+    def pseudonym(found: re.Match[str]) -> str:
+        return names.get(found[1]) or by_case.get(found[1].casefold(), "another patient")
+
+    return tuple(
+        replace(
+            one,
+            patient=names[one.patient],
+            image=_number(one.place, totals[one.patient]) if one.image else "",
+            reason=known.sub(pseudonym, one.reason),
+        )
+        for one in cohort.exclusions
+    )
+
+
+def _number(place: int, n: int) -> str:
+    """The name of an image under a pseudonym: its place among n, from 1."""
+    return f"{place:0{len(str(n))}d}"
+
+
+def _without_identity(patient: Patient, name: str, person: str, excluded: Collection[int]) -> Patient:
+    n = len(patient.images) + len(excluded)
     age = patient.age if patient.age != patient.age else float(round(patient.age))
-    numbers = tuple(f"{i + 1:0{digits}d}" for i in range(len(patient.images)))
+    numbers = tuple(_number(place, n) for place in range(1, n + 1) if place not in excluded)
     return replace(patient, id=name, birth=None, date_order="", age=age, person=person, given_names=numbers)
 
 

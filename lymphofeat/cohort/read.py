@@ -79,7 +79,10 @@ def scan_cohort(
         remedy = "add a folder with images per patient (docs/cohort.md)"
         problems.error("no-patients", root, None, "has no patient with images", remedy)
     unused = unused_columns(scan.tables.values(), scan.layout)
-    cohort = Cohort(root, tuple(patients), scan.reference, scan.layout, unused) if patients else None
+    if not patients:
+        return None, problems.found
+    exclusions = scan.exclusions(patients)
+    cohort = Cohort(root, tuple(patients), scan.reference, scan.layout, unused, exclusions=exclusions)
     return cohort, problems.found
 
 

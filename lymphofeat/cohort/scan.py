@@ -3,17 +3,21 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from .ages import AgeRule, age_reference, with_ages
 from .alike import apart, look_alike
 from .date_orders import with_date_orders
 from .declared_values import report_missing_declared, with_declared_values
+from .exclude_table import ExcludeTable
+from .exclusions import Exclusion
 from .folders import Images
 from .ids import report_ids
 from .image_files import EITHER, ImageFiles
 from .layout import LAYOUT_FILE, Layout
 from .model import Patient
+from .parts import parts_of
 from .problems import Problems, Where, counted, listing
 from .records import (
     Record,
@@ -41,10 +45,12 @@ class Scan:
         init=False, default_factory=dict
     )  # why → IDs, where the layout says so
     files: ImageFiles = field(init=False)  # where the images are
-    folders: dict[str, dict[str, Images]] = field(init=False)  # part → ID → images
+    excluded: ExcludeTable = field(init=False)
+    folders: dict[str, dict[str, Images]] = field(init=False)  # part → ID → images that remain
     tables: dict[str, Table] = field(init=False)  # "train", "test", "clinical" → table, where there is one
 
     def __post_init__(self) -> None:
+        self.excluded = ExcludeTable(self.root, self.layout, self.problems)
         names = {
             "train": self.layout.tables.train,
             "test": self.layout.tables.test,
@@ -56,13 +62,27 @@ class Scan:
             if name and table_file(self.root / name)[0].exists()
         }
         self.unread = [which for which, table in parsed.items() if table is None]
-        self.tables = {which: table for which, table in parsed.items() if table is not None}
-        self.layout = with_date_orders(self.layout, list(self.tables.values()), self.problems)
-        self.files = ImageFiles(self.root, self.layout, self.problems)
-        ids = {
-            row.cells.get(self.layout.columns.id.lower(), "") for t in self.tables.values() for row in t.rows
+        self._whole = {which: table for which, table in parsed.items() if table is not None}
+        column = self.layout.columns.id
+        self.tables = {
+            which: self.excluded.without_rows(table, column) for which, table in self._whole.items()
         }
-        self.folders = self.files.by_part(ids)
+        self.layout = with_date_orders(self.layout, list(self.tables.values()), self.problems)
+        self.files = ImageFiles(self.root, self.layout, self.problems, self.excluded)
+        ids = {row.cells.get(column.lower(), "") for t in self._whole.values() for row in t.rows}
+        self._listed_images = self.files.by_part(ids | self.excluded.ids)
+        self.folders = {
+            part: self.excluded.without_images(
+                found, part if part != EITHER else "", partial(self.files.patient_folder, part)
+            )
+            for part, found in self._listed_images.items()
+        }
+        self.tables = {
+            which: self.excluded.without_rows(table, column) for which, table in self.tables.items()
+        }
+        ids.update(*self._listed_images.values())
+        if ids and not (self.unread or self.files.failed):
+            self.excluded.report_unknown(ids)
 
     def patients(self) -> list[Patient]:
         """Every patient with images, in order; all problems reported."""
@@ -74,7 +94,7 @@ class Scan:
             )
             for which, table in self.tables.items()
         }
-        parts = self._parts(records)
+        parts = parts_of(records, self.folders, self.layout, self.problems)
         for name, images in self.folders.pop(EITHER, {}).items():
             self.folders[parts.get(name, "train")][name] = images
         judged = [
@@ -103,6 +123,29 @@ class Scan:
         """The patient's row, or the place of the images of one without."""
         record = merged.get(patient.id)
         return record.where if record else Where(self.files.patient_place(patient.split, patient.id))
+
+    def exclusions(self, patients: Sequence[Patient]) -> tuple[Exclusion, ...]:
+        """What the table of exclusions leaves out, with labels and parts where they are known.
+
+        Args:
+            patients: of `patients`.
+        """
+        silent = Problems()  # rows of excluded patients may be wrong
+        ids = self.excluded.patients
+        rows = {
+            which: replace(
+                table,
+                rows=tuple(row for row in table.rows if row.cells.get(self.layout.columns.id.lower()) in ids),
+            )
+            for which, table in self._whole.items()
+        }
+        records = {which: table_records(table, self.layout, silent) for which, table in rows.items()}
+        parts = parts_of(records, self._listed_images, self.layout, silent)
+        about = {p.id: (p.label, p.split) for p in patients}
+        for name, record in merge_records(list(records.values()), silent, self.root).items():
+            label = -1 if record.label is None or parts[name] == "test" else record.label
+            about[name] = (label, parts[name])
+        return self.excluded.exclusions(about)
 
     def _leave_out(self, name: str, why: str) -> None:
         self.left_out.setdefault(why, []).append(name)
@@ -166,24 +209,6 @@ class Scan:
             "a folder with other names",
         )
 
-    def _parts(self, records: Mapping[str, Sequence[Record]]) -> dict[str, str]:
-        """ID → "train" or "test": by the part's own table, else by the folder, else by the label."""
-        parts: dict[str, str] = {}
-        for which in ("train", "test"):
-            for record in records.get(which, ()):
-                if parts.setdefault(record.id, which) != which:
-                    self._error(
-                        record,
-                        "in-both-parts",
-                        f"{record.id} is also in {self.layout.tables.train}",
-                        "keep the patient in one part",
-                    )
-        for record in records.get("clinical", ()):
-            by_folder = [part for part in ("train", "test") if record.id in self.folders[part]]
-            by_label = "test" if record.label in (-1, None) and not record.bad_label else "train"
-            parts.setdefault(record.id, (by_folder or [by_label])[0])
-        return parts
-
     def _blinded(self, record: Record) -> Record:
         """The record of a test patient without a label."""
         if record.label in (0, 1):
@@ -240,8 +265,11 @@ class Scan:
         if part == "train" and record.label in (-1, None) and not record.bad_label and self._labels_exist():
             self._report_unlabelled(record)
         label = -1 if record.label is None else record.label
-        folder = self.files.patient_folder(part, record.id) if images else None
+        folder = self._folder(part, record.id) if images else None
         return patient_of(record, Patient(record.id, part, label, images or (), folder=folder))
+
+    def _folder(self, part: str, name: str) -> Path | None:
+        return self.files.patient_folder(part, name) or self.excluded.folders.get(name)
 
     def _report_unlabelled(self, record: Record) -> None:
         if self.layout.rows.unlabelled == "leave out":
@@ -276,9 +304,7 @@ class Scan:
         for part in ("train", "test"):
             names = [name for name in self.folders[part] if name not in merged]
             orphans += [
-                Patient(
-                    name, part, -1, self.folders[part][name], folder=self.files.patient_folder(part, name)
-                )
+                Patient(name, part, -1, self.folders[part][name], folder=self._folder(part, name))
                 for name in names
             ]
             has_table = part in self.tables or "clinical" in self.tables

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ..cohort.audit import Shortcut
 from ..cohort.check import CheckReport
+from ..cohort.exclusions import Exclusion, exclusions_summary
 from ..cohort.layout import LAYOUT_FILE
 from ..cohort.problems import FEW, Problem, by_cause, counted, listing, more_text
 from ..cohort.summary import Summary
@@ -31,6 +32,7 @@ def render_check(report: CheckReport, console: Console, *, most: int | None = FE
     if report.summary is not None:
         show(console)
         show(console, _summary_table(report.summary))
+        _print_exclusions(report.exclusions, console, every=most is None)
         show(console)
         _print_audit(report.audit, console)
     show(console)
@@ -113,6 +115,16 @@ def _summary_rows(s: Summary) -> Iterator[tuple[str, str]]:
             "columns not used",
             f"{', '.join(s.unused)}; clinical values among them are declared under [clinical] in {LAYOUT_FILE}",
         )
+
+
+def _print_exclusions(exclusions: Sequence[Exclusion], console: Console, *, every: bool) -> None:
+    if not exclusions:
+        return
+    show(console)
+    listed = "" if every else f"; {_ALL}"
+    show(console, printable(f"Excluded: {exclusions_summary(exclusions)}{listed}"))
+    for one in exclusions if every else ():
+        show(console, f"  {printable(one.sentence)}")
 
 
 def _joined(groups: Sequence[Sequence[str]], most: int = 5) -> str:

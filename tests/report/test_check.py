@@ -6,14 +6,15 @@ from pathlib import Path
 from rich.console import Console
 
 from lymphofeat.cohort.check import check_cohort
+from lymphofeat.cohort.problems import FEW
 from lymphofeat.report.check import render_check
 
-from ..helpers.tiny import edit_row, tiny_cohort
+from ..helpers.tiny import edit_row, tiny_cohort, write_table
 
 
-def rendered(root: Path, width: int = 100) -> str:
+def rendered(root: Path, width: int = 100, most: int | None = FEW) -> str:
     console = Console(file=io.StringIO(), width=width)
-    render_check(check_cohort(root), console)
+    render_check(check_cohort(root), console, most=most)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= width
     return "\n".join(line.rstrip() for line in text.splitlines())
@@ -42,10 +43,20 @@ def test_problems_come_by_severity_with_places_inside_the_cohort(tmp_path: Path)
     lines = text.splitlines()
     assert lines.index("3 errors") < lines.index("3 warnings") < lines.index("Contents")
     assert "✗ trainset/trainset_true.csv, row 6: date of birth: there is no day '2/30/1950'" in text
-    assert "✗ trainset/P5/[b]weird.jpg: is empty (0 bytes); replace or remove the file." in text
+    assert "✗ trainset/P5/[b]weird.jpg: is empty (0 bytes); replace or remove the file, or name it in" in text
     assert "! clinical_annotation.csv, row 5: lymphocyte count 0 is implausible" in text
     assert "missing values                birth: 1 (imputed inside folds)" in text
     assert text.endswith("3 errors: correct them before you continue.")
+
+
+def test_exclusions_are_counted_by_reason_and_listed_on_demand(tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path, n=16)
+    lines = ["patient,image,reason", "P1,,wrong stain", "P4,000000.jpg,blurred", "P5,000002.jpg,blurred"]
+    write_table(root / "exclude.csv", lines)
+    assert "Excluded: 1 patient, 2 images: blurred 2, wrong stain 1; --all lists them" in rendered(root)
+    text = rendered(root, most=None)
+    assert "Excluded: 1 patient, 2 images: blurred 2, wrong stain 1\n" in text
+    assert "\n  P1 (3 images): wrong stain\n  P4, 000000.jpg: blurred\n  P5, 000002.jpg: blurred\n" in text
 
 
 def test_one_warning_and_no_audit(tmp_path: Path) -> None:

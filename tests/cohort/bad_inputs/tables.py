@@ -32,6 +32,27 @@ def _column_twice(column: str, table: str = TRAIN_TABLE) -> Callable[[Path], Non
 
 TABLES = [
     BadInput(
+        "exclusion without a reason",
+        lambda root: write_table(root / "exclude.csv", ["patient,image,reason", "P3,000001.jpg,"]),
+        "exclude.csv, row 2: gives no reason why P3, 000001.jpg is left out",
+        "give the reason",
+        "error",
+    ),
+    BadInput(
+        "exclusion of an image that there is not",
+        lambda root: write_table(root / "exclude.csv", ["patient,image,reason", "P3,1.jpg,blurred"]),
+        "exclude.csv, row 2: P3 has no image '1.jpg' (did you mean '000001.jpg'?)",
+        "correct the name",
+        "error",
+    ),
+    BadInput(
+        "exclusion of a patient who is not there",
+        lambda root: write_table(root / "exclude.csv", ["patient,reason", "Q44,blurred"]),
+        "exclude.csv, row 2: patient 'Q44' is not in the cohort",
+        "remove the row",
+        "warning",
+    ),
+    BadInput(
         "row without ID",
         lambda root: edit(root / TRAIN_TABLE, "P3,", ","),
         "trainset/trainset_true.csv, row 5: has no ID",

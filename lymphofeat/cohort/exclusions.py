@@ -1,0 +1,84 @@
+"""Patients and images that the cohort's `exclude.csv` leaves out, each with its reason; see `cohort.exclude_table`."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from .problems import counted
+
+__all__ = ["Exclusion", "exclusions_from_text", "exclusions_summary", "exclusions_text"]
+
+_MOST_REASONS = 5
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """One patient or one image that is left out.
+
+    Attributes:
+        patient: the ID; a pseudonym where the cohort's IDs are.
+        image: the path in the patient's folder; "" for the whole patient.
+        reason: as the table gives it.
+        n_images: how many images this leaves out.
+        label: 0 reactive, 1 malignant, −1 not known; test patients have −1.
+        split: "train" or "test"; "" where it is not known.
+        place: of a single image, its place among all images of the patient, from 1; 0 for the whole patient.
+    """
+
+    patient: str
+    image: str
+    reason: str
+    n_images: int
+    label: int = -1
+    split: str = ""
+    place: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """`P3 (12 images): wrong stain`, or `P3, 004.png: blurred`."""
+        what = f", {self.image}" if self.image else f" ({counted(self.n_images, 'image')})"
+        return f"{self.patient}{what}: {self.reason}"
+
+
+def exclusions_summary(exclusions: Sequence[Exclusion]) -> str:
+    """Counts and reasons: `2 patients, 13 images: blurred 9, wrong stain 4, consent withdrawn 2`.
+
+    Images are those left out one by one, beside those of the patients. Each patient and each such image counts once
+    for its reason, whatever the reason's case.
+    """
+    whole = [one for one in exclusions if not one.image]
+    single = len(exclusions) - len(whole)
+    parts = [counted(len(whole), "patient")] * bool(whole) + [counted(single, "image")] * bool(single)
+    return f"{', '.join(parts) or 'nobody'}{': ' if exclusions else ''}{_reasons(exclusions)}"
+
+
+def _reasons(exclusions: Iterable[Exclusion]) -> str:
+    written: dict[str, str] = {}
+    numbers = Counter[str]()
+    for one in exclusions:
+        key = one.reason.casefold()
+        written.setdefault(key, one.reason)
+        numbers[key] += 1
+    ranked = numbers.most_common()
+    words = [f"{written[key]} {n:,}" for key, n in ranked[:_MOST_REASONS]]
+    if rest := ranked[_MOST_REASONS:]:
+        words.append(f"{counted(len(rest), 'other reason')} {sum(n for _, n in rest):,}")
+    return ", ".join(words)
+
+
+def exclusions_text(exclusions: Sequence[Exclusion]) -> str:
+    """The exclusions as JSON in ASCII, for a cache; "" where there are none."""
+    return json.dumps([asdict(one) for one in exclusions]) if exclusions else ""
+
+
+def exclusions_from_text(text: str) -> tuple[Exclusion, ...]:
+    """The exclusions that `exclusions_text` wrote.
+
+    Raises:
+        ValueError: it did not.
+    """
+    try:
+        return tuple(Exclusion(**one) for one in json.loads(text)) if text else ()
+    except TypeError as error:
+        raise ValueError(f"not the text of exclusions ({error})") from error
