@@ -32,7 +32,7 @@ def subgroups_of(patients: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
     masks: dict[str, NDArray[np.bool_]] = {}
     for column, word in _NAMED.items():
         if column in patients.columns:
-            values = patients[column].fillna("").astype(str).to_numpy()
+            values = patients[column].astype(object).fillna("").astype(str).to_numpy()
             masks |= {f"{word} {v or 'missing'}": values == v for v in np.unique(values)}
     for column, word in _BANDED.items():
         if column in patients.columns:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..cohort.ages import ages_words
+from ..cohort.pixel_size import pixel_size_text
 from ..cohort.problems import listing
 from ..encoder.preparation import preparation_text
 from ..estimates.persons import Groups, n_persons
@@ -76,6 +77,8 @@ def model_card(
     about: Mapping[str, Any],
     table: TrainingRanges,
     kept: Mapping[str, Keeps],
+    *,
+    microns_per_pixel: float | None = None,
 ) -> str:
     """The card as Markdown.
 
@@ -85,6 +88,7 @@ def model_card(
         about: `model.json`.
         table: ranges of the training patients.
         kept: what each class in the bundle keeps of the training patients.
+        microns_per_pixel: of their images, where it is known.
     """
     parts = [
         "# Model card: reactive or malignant lymphocytosis",
@@ -92,7 +96,7 @@ def model_card(
         "## Model",
         _heads(model, about),
         "## Training patients",
-        _training(about, table, evidence),
+        _training(about, table, evidence, microns_per_pixel),
         "## Scores",
         _scores(model, evidence),
         "## Subgroups",
@@ -149,17 +153,20 @@ def _preparation(record: Mapping[str, Any]) -> str:
     return preparation_text(known)
 
 
-def _training(about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence) -> str:
+def _training(
+    about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence, microns_per_pixel: float | None
+) -> str:
     low, q05, half, q95, high = table.images
     reference = (
         ""
         if about["reference_date_verified"]
         else " (not verified: dates of birth and ages of the cohort do not determine it)"
     )
+    size = "" if microns_per_pixel is None else f", {pixel_size_text(microns_per_pixel)}"
     return (
         f"{sample_text(table.n, None, n_persons(evidence.groups), 'labelled')}, {table.n_malignant} of "
         f"{'them' if evidence.groups is None else 'the records'} malignant; {low} to {high} images each "
-        f"(median {half}, 90 % between {q05} and {q95}); {table.age[0]:g} to {table.age[1]:g} years of age, "
+        f"(median {half}, 90 % between {q05} and {q95}{size}); {table.age[0]:g} to {table.age[1]:g} years of age, "
         f"{ages_words(about['reference_date'])}{reference}; "
         f"lymphocyte counts of {table.count[0]:g} to {table.count[1]:g} × 10⁹/l"
         + "".join(f"; {name}: {known.text}" for name, known in table.declared.items() if known.text)

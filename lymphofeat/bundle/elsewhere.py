@@ -15,6 +15,7 @@ from ..imports.inspection import Facts
 from ..imports.reading import read_features
 from ..progress import Progress
 from .encoders import UNKNOWN, EncoderRecord
+from .pixel_size import other_pixel_size
 
 __all__ = ["NewFeatures", "read_new_features"]
 
@@ -37,7 +38,11 @@ class NewFeatures:
 
 
 def read_new_features(
-    source: Path, clinical: Path | None, record: EncoderRecord, progress: Progress
+    source: Path,
+    clinical: Path | None,
+    record: EncoderRecord,
+    progress: Progress,
+    microns_per_pixel: float | None = None,
 ) -> NewFeatures:
     """The features of new patients, as `import_features` reads them.
 
@@ -47,6 +52,7 @@ def read_new_features(
             each file is a patient, or the source is a table that names them.
         record: what the bundle says of the encoder.
         progress: told of files.
+        microns_per_pixel: of the training images, where it is known.
 
     Raises:
         InputError: a line for every cause; or features of another encoder than the bundle's.
@@ -61,12 +67,13 @@ def read_new_features(
             "compute them with that one."
         )
     table = found.patients.reindex(columns=["id", *_VALUES])
-    table["sex"] = table["sex"].fillna("").astype(object)
+    table["sex"] = table["sex"].astype(object).fillna("")
     for column in ("age", "lymphocyte_count"):
         table[column] = table[column].astype(np.float64)
     bags = Bags.from_list([_bag(found.facts[name]) for name in table["id"]])
     left_out = [f"left out: {listing(found.left_out)}."] if found.left_out else []
-    return NewFeatures(bags, table, (*found.notes, *left_out))
+    size = other_pixel_size(source, found.microns_per_pixel, microns_per_pixel)
+    return NewFeatures(bags, table, (*found.notes, *left_out, *size))
 
 
 def _bag(facts: list[Facts]) -> NDArray[np.float32]:

@@ -43,12 +43,14 @@ class BundleFolder:
         root: where it grows, beside its final place.
         keeps: what the objects and the ranges in it keep of the training patients, see `classes.Keeps`.
         format: the oldest one that can say what is in it, so that earlier versions read what they can.
+        microns_per_pixel: of the training images; None where it is not known.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.format = 1
         self.keeps: Keeps = "values"  # the training ranges, of every bundle
+        self.microns_per_pixel: float | None = None
 
     def write(self, name: str, content: bytes) -> None:
         """Add a file."""
@@ -98,6 +100,8 @@ class BundleFolder:
             "command": bare_command(),
             "files": files,
         }
+        if self.microns_per_pixel is not None:
+            manifest["microns_per_pixel"] = self.microns_per_pixel
         manifest["digest"] = _digest(manifest)
         self.write_json(MANIFEST, manifest)
         return str(manifest["digest"])
@@ -172,7 +176,7 @@ class BundleFiles:
 
     Attributes:
         root: the folder.
-        manifest: format, version, date, what it keeps of the training patients, files, digest.
+        manifest: format, version, date, what it keeps of the training patients, size of a pixel, files, digest.
     """
 
     root: Path

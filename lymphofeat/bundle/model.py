@@ -93,6 +93,12 @@ class Bundle:
         return reading_of(self.reference, self.about.get("layout", ""), tuple(self.table.declared))
 
     @property
+    def microns_per_pixel(self) -> float | None:
+        """The size of a pixel of the training images; None where it is not known."""
+        found = self.files.manifest.get("microns_per_pixel")
+        return None if found is None else float(found)
+
+    @property
     def sees_images(self) -> bool:
         return bool(self.encoders)
 
@@ -217,7 +223,7 @@ class Bundle:
                 f"{self.files.root} takes several encodings ({names}), some by another toolkit, and files of features "
                 "hold one; give them as bags from Python: load_bundle(…).predict(bags, table)."
             )
-        return read_new_features(source, clinical, self.encoders[0], progress)
+        return read_new_features(source, clinical, self.encoders[0], progress, self.microns_per_pixel)
 
     def predict_features(self, new: NewFeatures) -> pd.DataFrame:
         """As `predict`, for features that were read already."""

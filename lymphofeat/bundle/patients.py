@@ -1,7 +1,7 @@
 """New patients: folders of images, or a cohort, and a table of clinical values."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from ..cohort.scan import patient_of
 from ..cohort.tables import table_file
 from ..cohort.values import Declared, value_columns
 from ..errors import InputError, printable
+from .pixel_size import other_pixel_size
 
 __all__ = ["NewPatients", "Reading", "check_images", "read_patients", "reading_of"]
 
@@ -108,6 +109,7 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
         raise InputError(
             f"{folder}: no such folder; name the folder that holds one folder of images per patient."
         )
+    size_notes = _pixel_size_notes(folder, reading) if images else ()
     root, layout = folder, _with_exclusions_of(folder, layout_of(folder, reading.layout))
     _check_kinds(folder, layout, reading.layout)
     ages = _rule(layout, reading)
@@ -119,7 +121,8 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
     if len(inside) == 1 and by_table and not has_tables:
         folder = inside[0]  # images arranged as in training; their values are in `clinical`
     elif inside:
-        return _of_cohort(folder, clinical, layout, ages)
+        new = _of_cohort(folder, clinical, layout, ages)
+        return replace(new, notes=(*new.notes, *size_notes))
     own_table = layout.tables.clinical if (folder / LAYOUT_FILE).is_file() else ""
     if clinical is None and own_table and (folder / own_table).is_file():
         clinical = folder / own_table
@@ -149,7 +152,7 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
     notes = [problem.sentence() for problem in problems.found]
     if clinical is not None and folders:
         notes += _compare_ids(folders, records, folder, clinical, images=images)
-    notes += _excluded(excluded.exclusions({}), excluded.path)
+    notes += [*_excluded(excluded.exclusions({}), excluded.path), *size_notes]
     patients = [
         _patient(name, folders, records, folder / name if own_folders else excluded.folders.get(name))
         for name in names
@@ -160,6 +163,12 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
 def _excluded(exclusions: Sequence[Exclusion], table: Path) -> list[str]:
     """A note on who is left out, where somebody is."""
     return [printable(f"Excluded by {table}: {exclusions_summary(exclusions)}.")] if exclusions else []
+
+
+def _pixel_size_notes(folder: Path, reading: Reading) -> tuple[str, ...]:
+    """A note where the folder declares another size of a pixel than the training cohort did."""
+    own = layout_of(folder).images.microns_per_pixel
+    return other_pixel_size(folder / LAYOUT_FILE, own, reading.layout.images.microns_per_pixel)
 
 
 def _with_exclusions_of(folder: Path, layout: Layout) -> Layout:

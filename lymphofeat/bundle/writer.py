@@ -16,6 +16,7 @@ from ..cache.reader import Cache
 from ..cohort.ages import AT_EXAMINATION, reference_text
 from ..cohort.dates import REFERENCE_DATE, age_at
 from ..cohort.layout import layout_of
+from ..cohort.pixel_size import common_pixel_size, pixel_size_in
 from ..cohort.values import Declared, column_of
 from ..estimates.calibrators import CALIBRATORS
 from ..estimates.conformal import split_conformal
@@ -140,7 +141,10 @@ class BundleWriter:
         about = self._about(members, encoders, table) | {"keeps": dict(sorted(kept.items()))}
         about |= {"seen": seen_to_json(seen)} if seen else {}
         self.folder.write_json(MODEL, about)
-        card = model_card(self.model, self.evidence, about, table, kept)
+        self.folder.microns_per_pixel = self._microns_per_pixel if encoders else None
+        card = model_card(
+            self.model, self.evidence, about, table, kept, microns_per_pixel=self.folder.microns_per_pixel
+        )
         self.folder.write("MODEL_CARD.md", card.encode())
 
     @property
@@ -153,6 +157,14 @@ class BundleWriter:
         """The declared clinical columns that some head looks at."""
         seen = {column_of(value)[0] for trial, _ in self.model.members for value in trial.clinical_values}
         return {name: column for name, column in self.cache.tables.declared.items() if name in seen}
+
+    @property
+    def _microns_per_pixel(self) -> float | None:
+        """The size of a pixel of the images, by the cohort, else by the files of features."""
+        if (declared := pixel_size_in(self.cache.tables.layout)) is not None:
+            return declared
+        each = [encoding.attrs.get("microns_per_pixel") for fit in self.fits for encoding in fit.encodings]
+        return common_pixel_size(each)
 
     def _distributions(self, labelled: NDArray[np.int64]) -> tuple[ImageDistribution, ...]:
         parts = []

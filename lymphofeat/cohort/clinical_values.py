@@ -98,7 +98,7 @@ def _male(table: pd.DataFrame) -> Floats:
 
 def _of_birth(part: slice) -> Callable[[pd.DataFrame], Floats]:
     def numbers(table: pd.DataFrame) -> Floats:
-        dates = table["birth"].fillna("").astype(str)
+        dates = table["birth"].astype(object).fillna("").astype(str)
         return np.array([float(date[part]) if date else np.nan for date in dates])
 
     return numbers

@@ -16,6 +16,7 @@ from ..validation import Settings, Words, mistakes_in
 from .dates import DATE_ORDERS, REFERENCE_DATE, order_text, parse_order
 from .declared import DeclaredSection, column_of_others
 from .patterns import FilePattern
+from .pixel_size import LARGEST, SMALLEST
 
 __all__ = [
     "LAYOUT_FILE",
@@ -109,6 +110,7 @@ class Images(Settings):
     pattern: str = ""  # of images that lie flat in a part's folder, e.g. "{patient}_{slide}_{cell}.png"
     table: str = ""  # a table that lists image files and their patients, instead of folders
     file: str = "FILE"  # its column of paths, relative to the cohort's folder
+    microns_per_pixel: float | None = Field(default=None, ge=SMALLEST, le=LARGEST, allow_inf_nan=False)
 
     @field_validator("pattern")
     @classmethod

@@ -99,7 +99,7 @@ def placeholder_dates(table: pd.DataFrame) -> dict[str, int]:
 
 
 def _texts(table: pd.DataFrame, column: str) -> list[str]:
-    return [str(text) for text in table[column].fillna("")]
+    return [str(text) for text in table[column].astype(object).fillna("")]
 
 
 def _by_chance(n: int) -> float:

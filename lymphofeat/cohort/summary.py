@@ -45,6 +45,7 @@ class Summary:
         default_factory=dict
     )  # other declared columns: value → patients
     unused: Sequence[str] = ()  # columns of the tables that nothing reads
+    microns_per_pixel: float | None = None  # where the layout says it
 
 
 def summarise(cohort: Cohort, facts: Sequence[ImageFacts]) -> Summary:
@@ -88,6 +89,7 @@ def summarise(cohort: Cohort, facts: Sequence[ImageFacts]) -> Summary:
             if column.kind != "number"
         },
         unused=cohort.unused,
+        microns_per_pixel=cohort.layout.images.microns_per_pixel,
     )
 
 

@@ -7,11 +7,15 @@
   `h5_files`; the same features as a tensor in `pt_files`. Older forks have (1, n, D).
 * STAMP (github.com/KatherLab/STAMP, src/stamp/preprocessing and encoding): a dataset `feats`, (n, D) of tiles or (D,)
   or (1, D) of a slide or patient; attributes of the file: `extractor` or `encoder`, `feat_type` ("tile", "slide",
-  "patient"), `unit`. Its first versions put all slides' vectors into one file, a dataset each.
+  "patient"), `unit` ("um"), `tile_size_um`, `tile_size_px`. Its first versions put all slides' vectors into
+  one file, a dataset each.
+
+Of these, STAMP says how large a pixel is. TRIDENT's magnifications (`target_magnification`) are nominal: 20 × of one
+scanner is 0.5 µm per pixel, of another 0.46. Its classes of patches and other programs have `mpp`, that of level 0.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +24,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..cohort.pixel_size import LARGEST, SMALLEST
 from .causes import UnusableError
 from .parts import Loaded, Part, slide_name
 
@@ -100,6 +105,7 @@ def load_hdf5(path: Path, name: str | None = None) -> Loaded:
         places = file["coords"][:] if name is None and isinstance(file.get("coords"), h5py.Dataset) else None
         features = dataset[()]
         encoder = next((_text(a[k]) for a in (dataset.attrs, file.attrs) for k in _ENCODER if k in a), "")
+        size = _pixel_size(file)
         stated = _STAMP_UNITS.get(_text(file.attrs.get("feat_type")), "")
     of_slides, of_folder = _by_folder(path)
     unit = stated or ("slide" if of_slides or np.ndim(features) == 1 or name is not None else "")
@@ -108,7 +114,30 @@ def load_hdf5(path: Path, name: str | None = None) -> Loaded:
         encoder or of_folder,
         unit or ("" if places is None else "patch"),
         None if unit in ("slide", "patient") or places is None else places.reshape(-1, 2),
+        size,
     )
+
+
+def _pixel_size(file: h5py.File) -> float | None:
+    """Micrometres per pixel of the patches, where the file says it as such and not only as a magnification."""
+    kept = [file.attrs, *(file[name].attrs for name in ("coords", *_FEATURES) if name in file)]
+    if _text(file.attrs.get("unit")) == "um":
+        um, px = (_number(kept, name) for name in ("tile_size_um", "tile_size_px"))
+        size = um / px if um and px else None
+    else:
+        mpp, wide, patch = (_number(kept, name) for name in ("mpp", "patch_size_level0", "patch_size"))
+        size = mpp * wide / patch if mpp and wide and patch else None
+    return size if size is not None and SMALLEST <= size <= LARGEST else None
+
+
+def _number(kept: Iterable[Any], name: str) -> float | None:
+    """The first attribute of that name, if it is a positive number."""
+    found = next((attrs[name] for attrs in kept if name in attrs), None)
+    try:
+        value = float(found) if found is not None else 0.0
+    except (TypeError, ValueError):
+        return None
+    return value if 0 < value < float("inf") else None
 
 
 def _dataset(file: h5py.File) -> Any:

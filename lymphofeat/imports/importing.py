@@ -167,12 +167,19 @@ def import_features(
         FoldSettings(n_folds=n_folds, seed=fold_seed),
     )
     encoding = name or _encoding_name(first.encoder or _plain_name(source))
+    about: dict[str, Any] = {
+        "backbone": IMPORTED,
+        "weights": first.encoder or "not known",
+        "unit": found.unit,
+    }
+    if found.microns_per_pixel is not None:
+        about["microns_per_pixel"] = found.microns_per_pixel
     spec = EncodingSpec(
         encoding,
         encoding,
         first.shape[1],
         min(_BLOCK, tables.n_images),
-        about={"backbone": IMPORTED, "weights": first.encoder or "not known", "unit": found.unit},
+        about=about,
     )
     write_imported(Path(cache), tables, [ImportedEncoding(spec, _pieces(facts, progress))], force=force)
     return ImportSummary(

@@ -30,6 +30,7 @@ class Facts:
         unit: what a row is; "" where it is not said.
         digest: of the rows.
         names: one per row: the slide, and the place of the row in it.
+        microns_per_pixel: of the patches; None where it is not said.
     """
 
     part: Part
@@ -38,6 +39,7 @@ class Facts:
     unit: str
     digest: str
     names: tuple[str, ...]
+    microns_per_pixel: float | None = None
 
     def rows(self) -> NDArray[np.float32]:
         """(n, D) float32, read again.
@@ -89,7 +91,15 @@ def _facts(part: Part) -> Facts:
     rows = as_rows(loaded)
     unit = loaded.unit or ("slide" if loaded.features.ndim == 1 else "")
     shape = (rows.shape[0], rows.shape[1])
-    return Facts(part, shape, loaded.encoder, unit, _digest(rows), _names(part, loaded, rows))
+    return Facts(
+        part,
+        shape,
+        loaded.encoder,
+        unit,
+        _digest(rows),
+        _names(part, loaded, rows),
+        loaded.microns_per_pixel,
+    )
 
 
 def _digest(rows: NDArray[np.float32]) -> str:

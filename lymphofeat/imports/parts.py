@@ -38,12 +38,14 @@ class Loaded:
         encoder: the name of the encoder; "" where the file does not say it.
         unit: what a row is, a key of `NOUNS`; "" where the file does not say it.
         places: (n, 2) coordinates of the rows; None where the file has none.
+        microns_per_pixel: of the patches that the encoder saw; None where the file does not say it.
     """
 
     features: NDArray[Any]
     encoder: str = ""
     unit: str = ""
     places: NDArray[Any] | None = None
+    microns_per_pixel: float | None = None
 
 
 @dataclass(frozen=True)

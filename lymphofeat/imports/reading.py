@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..cohort.pixel_size import common_pixel_size
 from ..cohort.problems import Problems, listing, raise_errors
 from ..cohort.tables import Table, read_table
 from ..errors import InputError
@@ -52,6 +53,11 @@ class Features:
     def first(self) -> Facts:
         """Of the first part; encoder and width are those of all."""
         return next(iter(self.facts.values()))[0]
+
+    @property
+    def microns_per_pixel(self) -> float | None:
+        """Of the patches, where every file says it and all agree."""
+        return common_pixel_size(one.microns_per_pixel for own in self.facts.values() for one in own)
 
 
 def read_features(

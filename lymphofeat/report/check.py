@@ -10,6 +10,7 @@ from ..cohort.audit import Shortcut
 from ..cohort.check import CheckReport
 from ..cohort.exclusions import Exclusion, exclusions_summary
 from ..cohort.layout import LAYOUT_FILE
+from ..cohort.pixel_size import pixel_size_text
 from ..cohort.problems import FEW, Problem, by_cause, counted, listing, more_text
 from ..cohort.summary import Summary
 from ..errors import printable
@@ -110,6 +111,8 @@ def _summary_rows(s: Summary) -> Iterator[tuple[str, str]]:
     yield "missing values", _missing(s.missing)
     yield "image sizes", _listed((f"{w} × {h}", n) for (w, h), n in s.sizes)
     yield "image formats", _listed(s.formats)
+    if s.microns_per_pixel is not None:
+        yield "pixel size", pixel_size_text(s.microns_per_pixel)
     if s.unused:
         yield (
             "columns not used",

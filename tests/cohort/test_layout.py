@@ -18,6 +18,7 @@ OTHER: dict[tuple[str, str], tuple[str, object]] = {
     ("rows", "below_limit"): ('"limit"', "limit"),
     ("images", "pattern"): ('"{patient}_{cell}"', "{patient}_{cell}"),
     ("images", "table"): ('""', ""),  # not beside a pattern
+    ("images", "microns_per_pixel"): ("0.25", 0.25),
 }
 
 
@@ -69,7 +70,7 @@ def test_wrong_keys_and_values_are_all_listed_with_the_nearest(tmp_path: Path) -
         f"{path}: there is no section [colums] (did you mean 'columns'?).",
         f"{path}: [columns] has no key 'lable' (did you mean 'label'?).",
         f"{path}: [images] smallest = '112' must be a whole number; see docs/cohort.md.",
-        f"{path}: [images] has no key 'zzz' (there are suffixes, smallest, pattern, table, file).",
+        f"{path}: [images] has no key 'zzz' (there are suffixes, smallest, pattern, table, file, microns_per_pixel).",
         f"{path}: [folders] train = 3 must be a text; see docs/cohort.md.",
         f"{path}: [ages] reference = datetime.datetime(2020, 1, 1, 10, 0) must be a date such as 2020-01-01; "
         "see docs/cohort.md.",

@@ -127,3 +127,8 @@ def test_a_nameless_record_joins_both_persons_that_it_may_be() -> None:
         {"birth": ["1971-03-04"] * 3, "sex": ["F", "F", ""], "person": ["b", "c", ""]},
     )
     assert persons(table).tolist() == [0, 0, 0]
+
+
+def test_columns_of_missing_values_only_join_nobody() -> None:
+    table = pd.DataFrame({"birth": [np.nan, np.nan], "sex": [np.nan, np.nan]})
+    assert persons(table).tolist() == [0, 1]

@@ -59,6 +59,13 @@ def test_exclusions_are_counted_by_reason_and_listed_on_demand(tmp_path: Path) -
     assert "\n  P1 (3 images): wrong stain\n  P4, 000000.jpg: blurred\n  P5, 000002.jpg: blurred\n" in text
 
 
+def test_the_size_of_a_pixel_is_shown_where_it_is_known(tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path, n=12)
+    assert "pixel size" not in rendered(root)
+    write_table(root / "lymphofeat.toml", ["[images]", "microns_per_pixel = 0.125"])
+    assert "pixel size                    0.125 µm per pixel" in rendered(root)
+
+
 def test_one_warning_and_no_audit(tmp_path: Path) -> None:
     root = tiny_cohort(tmp_path, n=4)  # labels 0, 1, 0
     text = rendered(root)

@@ -140,6 +140,9 @@ class _Writer:
                 )
         if pictures.table:
             self._section("images", f"table = {_text(pictures.table)}", f"file = {_text(pictures.file)}")
+        self.lines.append(
+            "# The size of a pixel in µm, if it is known, under [images]: microns_per_pixel = 0.1"
+        )
 
     def _tables(self, table: FoundTable | None) -> None:
         name, usual = "" if table is None else table.name, Tables()
