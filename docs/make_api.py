@@ -18,11 +18,12 @@ from lymphofeat.imports.importing import ImportSummary
 from lymphofeat.nested.result import Nested
 from lymphofeat.studies.summary import StudySummary
 from lymphofeat.studies.trial import TrialSummary
+from lymphofeat.verification.findings import Fault, Verification
 
 PAGE = Path(__file__).with_name("api.md")
 RESULTS = (
     Cache, ImportSummary, StudySummary, TrialSummary, Evaluation, Nested, Comparison, Explanation, SubmissionSummary,
-    Bundle,
+    Bundle, Verification, Fault,
 )  # fmt: skip
 OWN_HEADS = (heads.register, heads.HeadType, heads.PooledHead, heads.pooled, heads.suggest_pooled)
 HEADINGS = ("Args", "Attributes", "Returns", "Raises", "Example")

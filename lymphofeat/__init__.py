@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what `_HOMES` says, for type checkers and editors
     from .scoring.classifier import HeadClassifier as HeadClassifier
     from .studies.study import tune as tune
     from .studies.summary import load_study as load_study
+    from .verification.verify import verify as verify
 
 # Where each public name lives, in the order of the work.
 _HOMES = {
@@ -48,6 +49,7 @@ _HOMES = {
     "load_bundle": ".bundle.load",
     "submit": ".final.submit",
     "compare": ".comparison.compare",
+    "verify": ".verification.verify",
     "Bags": ".cache.bags",
     "ClinicalColumn": ".cohort.declared",
     "Head": ".heads.base",
@@ -74,6 +76,7 @@ __all__ = [
     "save_cache",
     "submit",
     "tune",
+    "verify",
 ]
 
 

@@ -5,7 +5,19 @@ from typing import NoReturn
 
 import click
 
-from .commands import bundle, clean, cohort, compare, encode, evaluate, explain, imports, search, submit  # noqa: F401  importing them registers them
+from .commands import (  # noqa: F401  importing them registers them
+    bundle,
+    clean,
+    cohort,
+    compare,
+    encode,
+    evaluate,
+    explain,
+    imports,
+    search,
+    submit,
+    verify,
+)
 from .commands.common import Interrupted, commands
 from .commands.termination import EXIT_CODE, sigterm_ends, terminated
 from .errors import LymphofeatError

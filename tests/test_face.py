@@ -38,10 +38,11 @@ ONLY_COMMAND = {
     "export": set(),
     "submit": set(),
     "compare": {"source", "out", "force", "csv_for"},
+    "verify": set(),
 }
 FUNCTIONS = {"import": "import_features"}  # commands whose function is called otherwise
 # Functions name these, and commands have a default place for them.
-PLACES = {"cohort", "cache", "study", "out", "patient", "source"}
+PLACES = {"path", "cohort", "cache", "study", "out", "patient", "source"}
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ ORDER = (
     ("nested", "explanation"),
     ("assess",),
     ("bundle",),
+    ("verification",),
     ("report",),
     ("commands",),
     ("cli",),

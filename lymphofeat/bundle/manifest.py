@@ -189,19 +189,32 @@ class BundleFiles:
         Raises:
             BundleError: no bundle, of a newer format, damaged, changed, with a file too few or too many.
         """
-        manifest = _read_manifest(root)
-        files = cls(root, manifest)
-        known = set(manifest["files"]) | {MANIFEST}
-        for path in sorted(p for p in root.rglob("*") if not p.is_dir()):
-            name = path.relative_to(root).as_posix()
-            if name not in known and not path.name.startswith("."):
-                raise BundleError(
-                    f"{root} holds {name}, which its manifest does not list; move the file away, or export the bundle "
-                    "again if it should be part of it."
-                )
-        for name in manifest["files"]:
+        files = cls.unchecked(root)
+        for name in files.unlisted():
+            raise BundleError(
+                f"{root} holds {name}, which its manifest does not list; move the file away, or export the bundle "
+                "again if it should be part of it."
+            )
+        for name in files.manifest["files"]:
             files.read(name)
         return files
+
+    @classmethod
+    def unchecked(cls, root: Path) -> "BundleFiles":
+        """Read the manifest, and compare it with its own digest only.
+
+        Raises:
+            BundleError: no bundle, of a newer format, or the manifest is damaged or changed.
+        """
+        return cls(root, _read_manifest(root))
+
+    def unlisted(self) -> Iterator[str]:
+        """The names of files in the folder that the manifest does not list; hidden ones are left out."""
+        known = set(self.manifest["files"]) | {MANIFEST}
+        for path in sorted(p for p in self.root.rglob("*") if not p.is_dir()):
+            name = path.relative_to(self.root).as_posix()
+            if name not in known and not path.name.startswith("."):
+                yield name
 
     @property
     def digest(self) -> str:

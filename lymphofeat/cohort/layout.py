@@ -28,6 +28,7 @@ __all__ = [
     "Rows",
     "Tables",
     "Values",
+    "is_cohort",
     "layout_of",
     "read_layout",
 ]
@@ -225,3 +226,9 @@ def _over(base: Layout | None, layout: Layout) -> Layout:
         keys = {key: getattr(new, key) for key in new.model_fields_set}
         sections[section] = getattr(base, section).model_copy(update=keys)
     return base.model_copy(update=sections)
+
+
+def is_cohort(path: Path) -> bool:
+    """Whether a folder looks like a cohort's: it has a `lymphofeat.toml`, or folders of the default names."""
+    parts = Folders()
+    return (path / LAYOUT_FILE).is_file() or any((path / name).is_dir() for name in (parts.train, parts.test))

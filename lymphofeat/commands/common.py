@@ -118,6 +118,7 @@ SUMMARIES = {
     "recipes": "Recipes of fine-tuning and of adapting without labels.",
     "heads": "Head types that tune searches.",
     "info": "Contents of a cache.",
+    "verify": "Check of a cache, a study, an exported model or a cohort against itself.",
     "clean": "Removal of files that can be made again.",
     "simulate": "Simulated cohort with a known truth.",
 }

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ..cohort.ages import ages_words
 from ..cohort.folders import is_left_behind
-from ..cohort.layout import LAYOUT_FILE, Folders
+from ..cohort.layout import LAYOUT_FILE, is_cohort
 from ..cohort.problems import counted, listing
 from ..errors import InputError, LymphofeatError, printable
 from ..storage.kinds import Kind
@@ -87,8 +87,8 @@ def _bundle(path: Path) -> Iterator[str]:
 
 
 def _folder(path: Path) -> tuple[str, list[str]]:
-    parts, record = Folders(), path / "evaluate.json"
-    if (path / LAYOUT_FILE).is_file() or any((path / name).is_dir() for name in (parts.train, parts.test)):
+    record = path / "evaluate.json"
+    if is_cohort(path):
         return "a cohort's folder", [f"Its problems and figures: lymphofeat check {path}"]
     if record.is_file() and (evaluation := _evaluation(record)):
         return "an evaluation", evaluation

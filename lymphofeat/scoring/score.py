@@ -28,6 +28,7 @@ __all__ = [
     "inner_probabilities",
     "score_head",
     "score_plan",
+    "scores_of",
     "weighs_equally",
 ]
 
@@ -132,12 +133,14 @@ def score_plan(
         thresholds[at] = _threshold(plan, fold, predicted, class_weights, balanced=balanced)
         labels = plan.labels[rows]
         if len(np.unique(labels)) == 2:
-            for metric, value in _scores(labels, p, p >= thresholds[at], class_weights).items():
+            for metric, value in scores_of(labels, p, p >= thresholds[at], class_weights).items():
                 folds[metric][at] = value
     inner = np.array([fold.inner is not None for fold in plan.scored]).reshape(thresholds.shape)
     probabilities = by_row[plan.labelled]
     decisions = decide(probabilities, thresholds, plan.folds[plan.labelled])
-    each = [_scores(plan.y, probabilities[:, r], decisions[:, r], class_weights) for r in range(plan.repeats)]
+    each = [
+        scores_of(plan.y, probabilities[:, r], decisions[:, r], class_weights) for r in range(plan.repeats)
+    ]
     values = {metric: float(np.mean([scores[metric] for scores in each])) for metric in METRICS}
     return TrialScores(probabilities, thresholds, inner, folds, values)
 
@@ -218,9 +221,10 @@ def _inner(plan: ScoringPlan, fold: FoldPlan, predicted: Mapping[int, Floats]) -
     return inner
 
 
-def _scores(
+def scores_of(
     y: NDArray[np.int8], p: Floats, decision: NDArray[np.bool_], class_weights: ClassWeights
 ) -> dict[str, float]:
+    """Every metric of predictions: labels, probabilities and decisions of n patients, (n,) each."""
     return {
         name: score(name, y, metric.judged(p, decision), class_weights) for name, metric in METRICS.items()
     }

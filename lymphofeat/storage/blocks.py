@@ -22,11 +22,11 @@ from ..parallel import thread_pool, usable_cores
 from ..progress import Progress, Silent
 from .arrays import array_bytes
 from .atomic import move_into_place
-from .checked import CheckedBlocks, Column, Disk, FileDisk
+from .checked import CheckedBlocks, Column, Disk, FileDisk, checksum
 from .disk import reserve
 from .locks import locked
 
-__all__ = ["RowPlan", "StoredRows", "open_rows"]
+__all__ = ["RowPlan", "StoredRows", "open_rows", "plan_of"]
 
 Compute = Callable[[range], NDArray[Any]]
 _TRAILER = struct.Struct("<8sQQQ")  # magic, rows, bytes a row, rows a block
@@ -84,14 +84,37 @@ class RowPlan:
         return _TRAILER.pack(_MAGIC, self.n, self.row_bytes, self.block)
 
 
+def plan_of(path: Path) -> RowPlan:
+    """What a file of rows, finished or growing, holds; its rows as bytes.
+
+    Raises:
+        CacheError: it is no such file, or was cut.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TRAILER.size))
+        end = file.read()
+    if len(end) == _TRAILER.size:
+        magic, n, row_bytes, block = _TRAILER.unpack(end)
+        if magic == _MAGIC and row_bytes and block:
+            plan = RowPlan(
+                path.with_name(path.name.removesuffix(".partial")), n, (row_bytes,), "uint8", block
+            )
+            if plan.size == size:
+                return plan
+    raise CacheError(f"{path} is not a whole file of rows; remove it: it is made again from the images.")
+
+
 class StoredRows:
     """A finished file of rows, mapped read-only.
 
-    `take` may be called from several threads. What it reads stays in the system's page cache, but is unmapped
-    again after a while, so that the process does not grow with the file.
+    `take` may be called from several threads. It compares each block with its checksum before it first takes from it.
+    What it reads stays in the system's page cache, but is unmapped again after a while, so that the process does not
+    grow with the file.
 
     Attributes:
-        array: (n, *shape) read-only view of the file.
+        array: (n, *shape) read-only view of the file, not compared with the checksums.
     """
 
     def __init__(self, plan: RowPlan) -> None:
@@ -99,23 +122,46 @@ class StoredRows:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         count = plan.n * int(np.prod(plan.shape))
         self.array: NDArray[Any] = np.frombuffer(self._map, plan.dtype, count).reshape(plan.n, *plan.shape)
-        self._touched = 0
+        self._plan, self._touched = plan, 0
+        at = plan.n * plan.row_bytes
+        self._checks = np.frombuffer(self._map, "<u4", plan.n_blocks, at)
+        self._compared = np.zeros(plan.n_blocks, dtype=bool)
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Copy rows, (len(rows), *shape).
 
         Raises:
             IndexError: a row that is not there.
+            CacheError: rows are not as they were written.
         """
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self.array)):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a file of {len(self.array)}")
+        blocks = np.unique(rows // self._plan.block)
+        for block in blocks[~self._compared[blocks]].tolist():
+            self._compare(block)
         copied = np.empty((len(rows), *self.array.shape[1:]), self.array.dtype)
         np.take(self.array, rows, axis=0, out=copied, mode="clip")  # "raise" would copy once more
-        self._touched += copied.nbytes
+        self._touch(copied.nbytes)
+        return copied
+
+    def _compare(self, block: int) -> None:
+        """Compare a block with its checksum."""
+        rows, row_bytes = self._plan.rows(block), self._plan.row_bytes
+        with memoryview(self._map)[rows.start * row_bytes : rows.stop * row_bytes] as content:
+            if checksum(content) != self._checks[block]:
+                raise CacheError(
+                    f"{self._plan.path}: rows {rows.start} to {rows.stop - 1} are not as they were written; remove the "
+                    "file and run the command again: it is made again from the images."
+                )
+        self._touch(len(rows) * row_bytes)
+        self._compared[block] = True
+
+    def _touch(self, n: int) -> None:
+        """Count bytes that were read; after many, give the mapped pages back."""
+        self._touched += n
         if self._touched > _RESIDENT and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
             self._touched = 0
-        return copied
 
 
 def open_rows(

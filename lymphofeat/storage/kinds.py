@@ -156,6 +156,8 @@ def _sqlite(path: Path) -> Kind:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return Kind("damaged-sqlite", "a damaged SQLite database", str(error))
         return Kind("sqlite", "an SQLite database", str(error))
+    except UnicodeDecodeError as error:  # in the names of its tables
+        return Kind("damaged-sqlite", "a damaged SQLite database", str(error))
     if {"studies", "trials", "study_user_attributes"} <= tables:
         return Kind("study", "an Optuna study")
     return Kind("sqlite", "an SQLite database without a study")

@@ -13,6 +13,8 @@ from typing import Any, Self
 __all__ = ["Predictions"]
 
 _KEYS = ("folds", "cuts", "oof")  # of `record.scores_to_attrs`
+_SEAL = "seal"  # digest of all that is kept of a trial, here and in Optuna's tables, neither of which has a checksum
+_STUDY = -1  # the number under which the study's own is kept
 _MAKE = (
     "CREATE TABLE IF NOT EXISTS lymphofeat_predictions (number INTEGER PRIMARY KEY, content TEXT NOT NULL)"
 )
@@ -49,27 +51,48 @@ class Predictions:
             self._connection.execute(_MAKE)
         self._made = True
 
-    def keep(self, number: int, attrs: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep the predictions among a trial's attributes; the other attributes.
+    def keep(self, number: int, attrs: Mapping[str, Any], seal: str) -> dict[str, Any]:
+        """Keep the predictions among a trial's attributes, and its seal; the other attributes.
 
         Raises:
             sqlite3.Error: the file cannot be written.
         """
         own = {key: attrs[key] for key in _KEYS if key in attrs}
-        if own:
-            if not self._made:  # a study of an earlier version
-                self.make()
-            with self._connection:
-                self._connection.execute(_KEEP, (number, json.dumps(own)))
+        self._write(number, own | {_SEAL: seal})
         return {key: value for key, value in attrs.items() if key not in own}
 
-    def read(self, number: int) -> dict[str, Any]:
-        """The predictions of a trial; empty where none are kept here.
+    def keep_seal(self, seal: str | None) -> None:
+        """Keep the seal of the study itself; None: it has none for now.
+
+        Raises:
+            sqlite3.Error: the file cannot be written.
+        """
+        self._write(_STUDY, {} if seal is None else {_SEAL: seal})
+
+    def _write(self, number: int, content: Mapping[str, Any]) -> None:
+        if not self._made:  # a study of an earlier version
+            self.make()
+        with self._connection:
+            self._connection.execute(_KEEP, (number, json.dumps(content)))
+
+    def read(self, number: int) -> tuple[dict[str, Any], str | None]:
+        """The predictions of a trial and its seal; empty and None where none are kept here.
 
         Raises:
             sqlite3.Error: the file cannot be read.
+            ValueError: what is there is not JSON.
         """
         if not self._made:
-            return {}
+            return {}, None
         found = self._connection.execute(_READ, (number,)).fetchone()
-        return {} if found is None else dict(json.loads(found[0]))
+        content = {} if found is None else dict(json.loads(found[0]))
+        seal = content.pop(_SEAL, None)
+        return content, seal
+
+    def seal(self) -> str | None:
+        """The seal of the study itself; None in one of an earlier version.
+
+        Raises:
+            sqlite3.Error, ValueError: as `read`.
+        """
+        return self.read(_STUDY)[1]

@@ -1,15 +1,17 @@
 """The finished trials of a study as rows: what a search and a summary need of each."""
 
+import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import blake2b
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-__all__ = ["NUMBER", "SCORES", "Row", "rows_of", "scoring_seconds"]
+__all__ = ["NUMBER", "SCORES", "Row", "rows_of", "scoring_seconds", "seal"]
 
 # User attributes: a trial's place in the search, and its score by every metric.
 NUMBER, SCORES = "number", "values"
@@ -48,6 +50,16 @@ class Row:
         """Per metric, the score of a complete trial; empty for others."""
         return dict(self.attrs.get(SCORES, {}))
 
+    def seal(self, attrs: Mapping[str, Any]) -> str:
+        """Hex digest of everything that is kept of the trial.
+
+        Args:
+            attrs: all its attributes, predictions among them.
+        """
+        steps = {str(step): value for step, value in self.steps.items()}
+        value = None if self.failed else self.value
+        return seal([self.number, value, self.pruned, self.failed, self.params, steps, attrs])
+
     def trial(self) -> FrozenTrial:
         """As an Optuna trial without attributes."""
         state = TrialState.PRUNED if self.pruned else TrialState.COMPLETE
@@ -58,6 +70,12 @@ class Row:
             distributions=self.distributions,
             intermediate_values=self.steps,
         )
+
+
+def seal(content: Any) -> str:
+    """Hex digest of JSON values; numbers count by their value, whatever holds them."""
+    text = json.dumps(content, sort_keys=True, default=lambda number: number.item())
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def rows_of(trials: Iterable[FrozenTrial]) -> list[Row]:

@@ -26,7 +26,7 @@ from ..storage.atomic import atomic_write, check_place, leftovers
 from ..storage.kinds import inspect_path, sqlite_is_locked
 from ..storage.locks import held_by_another, holder, locked
 from .predictions import Predictions
-from .rows import NUMBER, Row, rows_of, scoring_seconds
+from .rows import Row, rows_of, scoring_seconds, seal
 from .space import HEAD_TYPE
 
 __all__ = ["PERSONS", "Store", "create_store", "open_store", "owned"]
@@ -38,6 +38,7 @@ PERSONS = "persons"  # in the patients: which of them are of one person, where a
 _FORMAT, _READ = 3, (2, 3)
 # Seconds to wait for another process's transaction, a reader's for one; Optuna's documentation raises it too.
 _BUSY_TIMEOUT = 60.0
+_UNREADABLE = (LookupError, ValueError, TypeError, AttributeError, AssertionError)  # of Optuna, by the damage
 _PATIENCE = 2.0  # seconds to wait for it before anything was computed
 
 
@@ -59,8 +60,32 @@ class Store:
 
     def add_persons(self, numbers: Sequence[int]) -> None:
         """Say which patients are of one person, in a study of a version that did not keep it."""
+        sealed = self.is_sealed()
+        if sealed:
+            self._predictions.keep_seal(None)  # a kill leaves it without one, not with a wrong one
         self.patients[PERSONS] = list(numbers)
         self._study.set_user_attr(_PATIENTS, self.patients)
+        if sealed:
+            self._predictions.keep_seal(self._seal())
+
+    def _seal(self) -> str:
+        return seal([self.provenance, self.patients])
+
+    def check(self) -> None:
+        """Compare the study's own attributes with their digest.
+
+        Raises:
+            StudyError: they are not as they were written.
+        """
+        try:
+            found = self._predictions.seal()
+        except (ValueError, sqlite3.Error):
+            found = ""
+        if found is not None and found != self._seal():
+            raise StudyError(
+                f"{self.path}: its patients or settings are not as they were written; restore a good copy, or begin a "
+                "new study with --study NAME."
+            )
 
     def rows(self) -> list[Row]:
         """The complete, pruned and failed trials by number, without their predictions.
@@ -70,9 +95,11 @@ class Store:
         """
         try:
             return rows_of(self._study.get_trials(deepcopy=False))
-        except (KeyError, ValueError, TypeError, SQLAlchemyError) as error:
+        except (*_UNREADABLE, StorageInternalError, SQLAlchemyError) as error:
+            cause = _cause(error) if isinstance(error, StorageInternalError) else repr(error)
             raise StudyError(
-                f"{self.path} holds a trial that cannot be read ({error!r}); begin a new study."
+                f"{self.path} holds a trial that cannot be read ({cause}); restore a good copy, or begin a new study "
+                "with --study NAME."
             ) from error
 
     def failed(self, rows: Iterable[Row]) -> tuple[FailedTrial, ...]:
@@ -89,8 +116,25 @@ class Store:
         return scoring_seconds(self._study.get_trials(deepcopy=False), trials)
 
     def attrs(self, row: Row) -> dict[str, Any]:
-        """A trial's attributes and predictions: what `record.scores_to_attrs` makes."""
-        return row.attrs | self._predictions.read(row.number)
+        """A trial's attributes and predictions: what `record.scores_to_attrs` makes.
+
+        Raises:
+            StudyError: the trial is not as it was written.
+        """
+        try:
+            own, seal = self._predictions.read(row.number)
+        except (ValueError, sqlite3.Error) as error:
+            raise StudyError(_damaged(self.path, row.number)) from error
+        attrs = row.attrs | own
+        if seal != row.seal(attrs) if seal else self.is_sealed():
+            raise StudyError(_damaged(self.path, row.number))
+        return attrs
+
+    def is_sealed(self, row: Row | None = None) -> bool:
+        """Whether a trial, or the study itself, has a digest to be compared with; earlier versions wrote none."""
+        return (
+            self._predictions.seal() if row is None else self._predictions.read(row.number)[1]
+        ) is not None
 
     def add(self, trial: FrozenTrial) -> None:
         """Add a finished or failed trial, all of it or nothing.
@@ -103,7 +147,8 @@ class Store:
         """
         try:
             # A kill in between leaves predictions without a trial, which is scored again and replaces them.
-            trial.user_attrs = self._predictions.keep(trial.user_attrs[NUMBER], trial.user_attrs)
+            attrs, [row] = trial.user_attrs, rows_of([trial])
+            trial.user_attrs = self._predictions.keep(row.number, attrs, row.seal(attrs))
             self._study.add_trial(trial)
         except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
             who = holder(self.path) if sqlite_is_locked(error) else ""
@@ -134,6 +179,7 @@ def create_store(
             study.set_user_attr(_PATIENTS, dict(patients))
             with Predictions.open(_connector(temporary, create=False)) as predictions:
                 predictions.make()
+                predictions.keep_seal(seal([{"format": _FORMAT, **provenance}, dict(patients)]))
     except (OSError, StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
         raise StudyError(f"{path} cannot be written ({_cause(error)}); choose another place.") from error
 
@@ -154,6 +200,10 @@ def open_store(path: Path) -> Iterator[Store]:
             store = Store(path, optuna.load_study(study_name=_STUDY, storage=storage), predictions)
         except (KeyError, StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
             raise StudyError(held_by_another(path) if sqlite_is_locked(error) else foreign) from error
+        except _UNREADABLE as error:
+            raise StudyError(
+                f"{path} is damaged ({error!r}); restore a good copy, or begin a new study with --study NAME."
+            ) from error
         except RuntimeError as error:  # Optuna's tables are of another release; its message says what to do
             raise StudyError(f"{path} was written by another version of Optuna: {error}") from error
         if store.provenance.get("format") not in _READ:
@@ -162,6 +212,7 @@ def open_store(path: Path) -> Iterator[Store]:
                 f"{path} was made by lymphofeat {maker}, whose studies this version does not read; begin a new study "
                 "with --study NAME."
             )
+        store.check()
         yield store
 
 
@@ -239,6 +290,13 @@ def quiet_optuna() -> Iterator[None]:
         yield
     finally:
         optuna.logging.set_verbosity(before)
+
+
+def _damaged(path: Path, trial: int) -> str:
+    return (
+        f"{path}: trial {trial} is not as it was written; restore a good copy, or begin a new study with "
+        "--study NAME."
+    )
 
 
 def _cause(error: Exception) -> str:

@@ -7,6 +7,7 @@ cache that it was trained for can tell. `lymphofeat.encoder.weights.load_weights
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..encoder.backbones import backbone_named
 from ..encoder.colour import ColourPreprocessing
-from ..encoder.state_dict import ABOUT
+from ..encoder.state_dict import ABOUT, state_digest
 from ..errors import WeightsError
 from ..storage.arrays import save_tensors
 from ..storage.atomic import atomic_write
@@ -25,6 +26,9 @@ from .recipe_file import recipe_from_dict
 from .vicreg import ViewNetwork
 
 __all__ = ["TrainedEncoder", "load_trained", "save_trained", "trained_about"]
+
+
+_CONTENT = "content"  # the metadata key of the digest of description and tensors
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ def save_trained(
     Raises:
         OSError: the disk is full; nothing is left of the file.
     """
-    metadata = {ABOUT: json.dumps({**about, "recipe": recipe.to_dict()}, sort_keys=True)}
+    text = json.dumps({**about, "recipe": recipe.to_dict()}, sort_keys=True)
+    metadata = {ABOUT: text, _CONTENT: _content(text, network)}
     with atomic_write(path) as temporary:
         temporary.write_bytes(save_tensors(network.state_dict(), metadata))
 
@@ -78,7 +83,7 @@ def load_trained(path: Path) -> TrainedEncoder:
     """Read a trained encoder back.
 
     Raises:
-        WeightsError: not such a file, or damaged.
+        WeightsError: not such a file, or damaged: by the digest of its contents, which files of earlier versions lack.
     """
     about = trained_about(path)
     recipe = recipe_from_dict(about["recipe"], str(path))
@@ -87,6 +92,9 @@ def load_trained(path: Path) -> TrainedEncoder:
     try:
         with safe_open(path, "pt") as file:
             network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+            metadata = file.metadata()
+        if _CONTENT in metadata and metadata[_CONTENT] != _content(metadata[ABOUT], network):
+            raise RuntimeError("its contents are not those that were written")
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(f"{path} is damaged ({error}); move it away to have it trained again.") from error
     spec: AugmentSpec = recipe.augment
@@ -94,3 +102,8 @@ def load_trained(path: Path) -> TrainedEncoder:
         recipe.training.crop, backbone.mean, backbone.std, spec.grey, spec.normalise_stain
     )
     return TrainedEncoder(network.eval(), recipe, preprocessing, about)
+
+
+def _content(about: str, network: PatientNetwork | ViewNetwork) -> str:
+    """Hex digest of a description and of all tensors of a network."""
+    return blake2b(f"{about}\n{state_digest(network.state_dict())}".encode(), digest_size=16).hexdigest()

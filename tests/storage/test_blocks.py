@@ -143,6 +143,22 @@ def test_what_does_not_read_back_is_refused(tmp_path: Path, monkeypatch: pytest.
     assert not plan.path.exists()
 
 
+def test_rows_that_are_not_as_written_are_not_taken(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path)
+    opened(plan, Compute(plan))
+    whole = plan.path.read_bytes()
+    for at in range(0, plan.n * plan.row_bytes, 11):
+        plan.path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
+        stored, bad = opened(plan, Compute(plan)), at // (plan.row_bytes * plan.block)
+        first = bad * plan.block
+        with pytest.raises(
+            CacheError, match=rf"rows {first} to \d+ are not as they were written; remove the file"
+        ):
+            stored.take(np.arange(plan.n))
+        others = np.array([row for row in range(plan.n) if row // plan.block != bad])
+        np.testing.assert_array_equal(stored.take(others), content(plan)[others])
+
+
 def test_rows_that_are_not_there_raise(tmp_path: Path) -> None:
     plan = plan_in(tmp_path)
     stored = opened(plan, Compute(plan))

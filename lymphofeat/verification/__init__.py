@@ -1,0 +1,1 @@
+"""Everything that can be checked of a cache, a study, a bundle or a cohort."""
