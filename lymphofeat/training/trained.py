@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from ..encoder.backbones import backbone_named
 from ..encoder.colour import ColourPreprocessing
@@ -56,10 +57,11 @@ def save_trained(
     Raises:
         OSError: the disk is full; nothing is left of the file.
     """
+    state = network.state_dict()
     text = json.dumps({**about, "recipe": recipe.to_dict()}, sort_keys=True)
-    metadata = {ABOUT: text, _CONTENT: _content(text, network)}
+    metadata = {ABOUT: text, _CONTENT: _content(text, state)}
     with atomic_write(path) as temporary:
-        temporary.write_bytes(save_tensors(network.state_dict(), metadata))
+        temporary.write_bytes(save_tensors(state, metadata))
 
 
 def trained_about(path: Path) -> dict[str, Any]:
@@ -86,15 +88,16 @@ def load_trained(path: Path) -> TrainedEncoder:
         WeightsError: not such a file, or damaged: by the digest of its contents, which files of earlier versions lack.
     """
     about = trained_about(path)
-    recipe = recipe_from_dict(about["recipe"], str(path))
-    backbone = backbone_named(recipe.network.backbone)
-    network = network_for(recipe, backbone.build(), backbone.dim, seed=0)
     try:
         with safe_open(path, "pt") as file:
-            network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             metadata = file.metadata()
-        if _CONTENT in metadata and metadata[_CONTENT] != _content(metadata[ABOUT], network):
+        if _CONTENT in metadata and metadata[_CONTENT] != _content(metadata[ABOUT], state):
             raise RuntimeError("its contents are not those that were written")
+        recipe = recipe_from_dict(about["recipe"], str(path))
+        backbone = backbone_named(recipe.network.backbone)
+        network = network_for(recipe, backbone.build(), backbone.dim, seed=0)
+        network.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(f"{path} is damaged ({error}); move it away to have it trained again.") from error
     spec: AugmentSpec = recipe.augment
@@ -104,6 +107,6 @@ def load_trained(path: Path) -> TrainedEncoder:
     return TrainedEncoder(network.eval(), recipe, preprocessing, about)
 
 
-def _content(about: str, network: PatientNetwork | ViewNetwork) -> str:
-    """Hex digest of a description and of all tensors of a network."""
-    return blake2b(f"{about}\n{state_digest(network.state_dict())}".encode(), digest_size=16).hexdigest()
+def _content(about: str, state: Mapping[str, Tensor]) -> str:
+    """Hex digest of a description and of all tensors."""
+    return blake2b(f"{about}\n{state_digest(state)}".encode(), digest_size=16).hexdigest()

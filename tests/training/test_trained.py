@@ -71,6 +71,21 @@ def test_a_damaged_or_foreign_file_gets_a_sentence(kept: Path) -> None:
         trained_about(kept.with_name("absent.safetensors"))
 
 
+def test_any_byte_of_the_file(kept: Path) -> None:
+    """A flipped bit in description, names, shapes or weights is found when the file is read."""
+    whole, rng = kept.read_bytes(), np.random.default_rng(0)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    expected = state_digest(network_of().state_dict())
+    for at in [*rng.integers(0, header, 60).tolist(), *rng.integers(header, len(whole), 40).tolist()]:
+        kept.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :])
+        try:
+            trained = load_trained(kept)
+        except WeightsError:
+            continue
+        assert trained.recipe == replace(RECIPE, title=""), at  # batches counted in training are no weights
+        assert state_digest(trained.network.state_dict()) == expected, at
+
+
 def test_digests_do_not_depend_on_memory_layout() -> None:
     network = untrained(backbone_named("resnet18"), 0)
     before = state_digest(network.state_dict())
