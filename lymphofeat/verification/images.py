@@ -43,7 +43,7 @@ def verify_images(cache: Cache, cohort: Path | None, findings: Findings) -> dict
         found = read_cohort(folder)
         now = image_digests(found.images, findings.progress)
     except LymphofeatError as error:
-        findings.error(folder, error)
+        findings.unchecked.append(f"{not_compared}{error}")
         return {}
     known = set(digests)
     _report_changed(cache, found, now, known, findings)

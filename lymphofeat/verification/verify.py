@@ -42,6 +42,10 @@ def verify(
 
     Raises:
         InputError: there is nothing at `path`, or nothing that can be verified, or an argument that does not fit it.
+
+    Example:
+        >>> verify("cache/features.h5").faults
+        ()
     """
     path = Path(path)
     kind, findings = inspect_path(path), Findings(progress or Silent())
