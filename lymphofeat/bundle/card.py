@@ -3,7 +3,7 @@
 After Mitchell et al., *Model cards for model reporting*, FAT* 2019. Numbers of many patients together, nobody's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..cohort.ages import ages_words
+from ..cohort.exclusions import Exclusion, exclusions_summary
 from ..cohort.pixel_size import pixel_size_text
 from ..cohort.problems import listing
 from ..encoder.preparation import preparation_text
@@ -79,6 +80,7 @@ def model_card(
     kept: Mapping[str, Keeps],
     *,
     microns_per_pixel: float | None = None,
+    exclusions: Sequence[Exclusion] = (),
 ) -> str:
     """The card as Markdown.
 
@@ -89,6 +91,7 @@ def model_card(
         table: ranges of the training patients.
         kept: what each class in the bundle keeps of the training patients.
         microns_per_pixel: of their images, where it is known.
+        exclusions: patients and images that were left out of the cohort, by reasons without IDs.
     """
     parts = [
         "# Model card: reactive or malignant lymphocytosis",
@@ -97,6 +100,11 @@ def model_card(
         _heads(model, about),
         "## Training patients",
         _training(about, table, evidence, microns_per_pixel),
+        *(
+            [f"Excluded before training: {exclusions_summary(exclusions, labels=True)}."]
+            if exclusions
+            else []
+        ),
         "## Scores",
         _scores(model, evidence),
         "## Subgroups",
@@ -106,7 +114,7 @@ def model_card(
         "## Limits",
         _limits(about, table, evidence),
         "## Patient data in the bundle",
-        _inside(kept),
+        _inside(kept, reasons=bool(exclusions)),
         "## Versions",
         ", ".join([f"lymphofeat {__version__}", *(f"{name} {v}" for name, v in about["versions"].items())])
         + ".",
@@ -275,12 +283,16 @@ def _limits(about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence)
     return "\n".join(lines)
 
 
-def _inside(kept: Mapping[str, Keeps]) -> str:
+def _inside(kept: Mapping[str, Keeps], *, reasons: bool) -> str:
     text = (
         "No ID, no date of birth, no image, no file name. Weights, means and directions were computed from the "
         "training patients together. Ranges, medians, knots, thresholds of trees and steps of a calibration may each "
         "be the value of one patient."
     )
+    if reasons:
+        text += (
+            " Reasons of exclusions are quoted as written, without the IDs and names of image files in them."
+        )
     if most_of(kept.values()) == "rows":
         names = ", ".join(sorted(name.rpartition(".")[2] for name, keeps in kept.items() if keeps == "rows"))
         text += (

@@ -24,6 +24,7 @@ __all__ = ["ExcludeTable"]
 
 _PATIENT, _IMAGE, _REASON = "patient", "image", "reason"
 _MOST_NAMES = 12  # that a message lists where none is near
+_MOST_ASKED = 20  # rows for which the nearest name is looked for
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class _Excluded:
     patient: str
     image: str
     reason: str
+
+    @property
+    def what(self) -> str:
+        return f"{self.patient}, {self.image}" if self.image else self.patient
 
 
 @dataclass
@@ -62,10 +67,10 @@ class ExcludeTable:
         name = self.layout.tables.exclude
         self.path = self.root / name
         self._rows: list[_Excluded] = []
+        self._seen: set[tuple[str, str]] = set()  # by ID and image of the table: those that were found
+        self._asked = 0
         self._single: dict[str, list[str]] = {}  # ID → images that are named one by one
-        self._found: dict[
-            tuple[str, str], Exclusion
-        ] = {}  # by ID and image as the table has them; without labels
+        self._found: dict[tuple[str, str], Exclusion] = {}  # by ID and image of the table; without labels
         self._names: dict[str, list[str]] = {}  # ID → names of all images, of those in `_single`
         if not name:
             return
@@ -145,10 +150,15 @@ class ExcludeTable:
         if not out:
             return images
         names, place = self._names[name], {path: k for k, path in enumerate(images)}
+        named: dict[Path, str] = {}
         for image, path in out.items():
             k = place[path]
-            self._note(Exclusion(name, names[k], "", 1, split=part, place=k + 1), image)
-        gone = set(out.values())
+            self._seen.add((name, image))
+            if named.setdefault(path, image) == image:
+                self._note(Exclusion(name, names[k], "", 1, split=part, place=k + 1), image)
+            else:
+                self._report_twice(self._row(name, image), self._row(name, named[path]))
+        gone = set(named)
         kept = tuple(path for path in images if path not in gone)
         if folder is None:  # names stay those that the images had among all of them
             self.folders[name] = Path(os.path.commonpath([os.path.abspath(path.parent) for path in images]))
@@ -178,8 +188,13 @@ class ExcludeTable:
         for one in self._rows:
             if one.patient not in ids:
                 self._unknown_patient(one, ids, by_look.get(look_alike(one.patient)))
-            elif one.image and (one.patient, one.image) not in self._found:
+            elif one.image and (one.patient, one.image) not in self._seen:
                 self._unknown_image(one, self._names.get(one.patient, []))
+
+    def _near(self, name: str, known: Collection[str]) -> str:
+        """The nearest name in brackets, or all names; "" once many rows have asked: each looks through all names."""
+        self._asked += 1
+        return did_you_mean(name, known) if self._asked <= _MOST_ASKED else ""
 
     def _unknown_patient(self, one: _Excluded, ids: Collection[str], alike: str | None) -> None:
         if alike is not None:
@@ -190,7 +205,7 @@ class ExcludeTable:
                 "correct the ID",
             )
             return
-        near = did_you_mean(one.patient, ids)
+        near = self._near(one.patient, ids)
         self.problems.warning(
             "unknown-excluded",
             self.path,
@@ -201,8 +216,8 @@ class ExcludeTable:
         )
 
     def _unknown_image(self, one: _Excluded, names: Sequence[str]) -> None:
-        near = did_you_mean(one.image, names) if names else " (no image of the patient was found)"
-        if "mean" not in near and len(names) > _MOST_NAMES:
+        near = self._near(one.image, names) if names else " (no image of the patient was found)"
+        if near.startswith(" (there are") and len(names) > _MOST_NAMES:
             near = f" (they are named as {names[0]!r})"
         self._error(
             "unknown-excluded",
@@ -257,26 +272,17 @@ class ExcludeTable:
                 _spelt(self._text(row, _IMAGE, table)),
                 self._text(row, _REASON, table),
             )
-            what = f"{one.patient}, {one.image}" if one.image else one.patient
             if not one.patient:
                 self._error("missing-id", row, "names no patient", "give the ID or remove the row")
                 continue
             if not one.reason:
-                self._error("no-reason", row, f"gives no reason why {what} is left out", "give the reason")
+                self._error(
+                    "no-reason", row, f"gives no reason why {one.what} is left out", "give the reason"
+                )
                 continue
             before = first.setdefault((one.patient, one.image), one)
-            if before is one:
-                continue
-            if before.reason.casefold() != one.reason.casefold():
-                self._error(
-                    "excluded-twice",
-                    row,
-                    f"leaves out {what} because of {one.reason!r}, and row {before.row.number} because of "
-                    f"{before.reason!r}",
-                    "keep one of the two rows",
-                )
-            else:
-                self._warning("excluded-twice", row, f"leaves out {what} as row {before.row.number} does")
+            if before is not one:
+                self._report_twice(one, before)
         whole = {patient: one for (patient, image), one in first.items() if not image}
         for (patient, image), one in first.items():
             if image and patient in whole:
@@ -287,6 +293,23 @@ class ExcludeTable:
                 if image:
                     self._single.setdefault(patient, []).append(image)
         self.patients = frozenset(whole)
+
+    def _row(self, patient: str, image: str) -> _Excluded:
+        return next(one for one in self._rows if (one.patient, one.image) == (patient, image))
+
+    def _report_twice(self, one: _Excluded, before: _Excluded) -> None:
+        """Two rows of one patient or image: a warning, or an error where their reasons differ."""
+        if before.reason.casefold() != one.reason.casefold():
+            self._error(
+                "excluded-twice",
+                one.row,
+                f"leaves out {one.what} because of {one.reason!r}, and row {before.row.number} because of "
+                f"{before.reason!r}",
+                "keep one of the two rows",
+            )
+        else:
+            message = f"leaves out {one.what} as row {before.row.number} does"
+            self._warning("excluded-twice", one.row, message)
 
     def _text(self, row: Row, column: str, table: Table) -> str:
         text = row.cells.get(column, "")

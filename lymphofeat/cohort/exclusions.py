@@ -1,15 +1,17 @@
 """Patients and images that the cohort's `exclude.csv` leaves out, each with its reason; see `cohort.exclude_table`."""
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from .problems import counted
 
-__all__ = ["Exclusion", "exclusions_from_text", "exclusions_summary", "exclusions_text"]
+__all__ = ["Exclusion", "exclusions_from_text", "exclusions_summary", "exclusions_text", "name_remover"]
 
 _MOST_REASONS = 5
+_IMAGE_FILE = re.compile(r"\S+\.(?:jpe?g|png|tiff?|bmp|gif|webp|p[bgp]m|jp2)(?!\w)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,21 @@ class Exclusion:
         return f"{self.patient}{what}: {self.reason}"
 
 
-def exclusions_summary(exclusions: Sequence[Exclusion]) -> str:
+def exclusions_summary(exclusions: Sequence[Exclusion], *, labels: bool = False) -> str:
     """Counts and reasons: `2 patients, 13 images: blurred 9, wrong stain 4, consent withdrawn 2`.
 
     Images are those left out one by one, beside those of the patients. Each patient and each such image counts once
-    for its reason, whatever the reason's case.
+    for its reason, whatever the reason's case. With `labels`, the patients are counted by label too, where it is known:
+    `2 patients (1 reactive, 1 malignant)`.
     """
     whole = [one for one in exclusions if not one.image]
     single = len(exclusions) - len(whole)
-    parts = [counted(len(whole), "patient")] * bool(whole) + [counted(single, "image")] * bool(single)
+    known = Counter(one.label for one in whole)
+    each = ", ".join(
+        f"{known[label]} {word}" for label, word in enumerate(("reactive", "malignant")) if known[label]
+    )
+    patients = counted(len(whole), "patient") + (f" ({each})" if labels and each else "")
+    parts = [patients] * bool(whole) + [counted(single, "image")] * bool(single)
     return f"{', '.join(parts) or 'nobody'}{': ' if exclusions else ''}{_reasons(exclusions)}"
 
 
@@ -65,6 +73,25 @@ def _reasons(exclusions: Iterable[Exclusion]) -> str:
     if rest := ranked[_MOST_REASONS:]:
         words.append(f"{counted(len(rest), 'other reason')} {sum(n for _, n in rest):,}")
     return ", ".join(words)
+
+
+def name_remover(names: Mapping[str, str]) -> Callable[[str], str]:
+    """What takes IDs and names of image files out of a reason.
+
+    Args:
+        names: ID → what stands in its place, wherever the ID is a word of its own, in any case.
+
+    Returns:
+        A function from a text to one with neither.
+    """
+    by_case = {name.casefold(): other for name, other in names.items()}
+    words = "|".join(map(re.escape, sorted(names, key=len, reverse=True))) or r"(?!)"
+    ids = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+
+    def other(found: re.Match[str]) -> str:
+        return names.get(found[0]) or by_case.get(found[0].casefold(), "another patient")
+
+    return lambda text: ids.sub(other, _IMAGE_FILE.sub("another image", text))
 
 
 def exclusions_text(exclusions: Sequence[Exclusion]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..storage.atomic import atomic_write, check_place
 from ..storage.locks import locked
-from .exclusions import Exclusion
+from .exclusions import Exclusion, name_remover
 from .model import Cohort, Patient
 from .persons import persons
 
@@ -31,7 +31,8 @@ def pseudonymous(cohort: Cohort, key: Path) -> Cohort:
 
     Persons are numbers in the column `person`, so that folds are those of the cohort itself. Ages are whole years:
     one to the day, counted to a known day, would be the date of birth. Images are numbered within a patient, excluded
-    ones among them. Reasons of exclusions stay as they are written, apart from IDs in them.
+    ones among them. Reasons of exclusions stay as they are written, apart from IDs and names
+    of image files in them.
 
     Args:
         cohort: of `read_cohort`; its files stay as they are.
@@ -77,19 +78,13 @@ def _without_names(cohort: Cohort, names: Mapping[str, str]) -> tuple[Exclusion,
         return ()
     totals = Counter({patient.id: len(patient.images) for patient in cohort.patients})
     totals.update(one.patient for one in cohort.exclusions if one.image)
-    words = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    known = re.compile(rf"(?<!\w)({words})(?!\w)", re.IGNORECASE)
-    by_case = {name.casefold(): pseudonym for name, pseudonym in names.items()}
-
-    def pseudonym(found: re.Match[str]) -> str:
-        return names.get(found[1]) or by_case.get(found[1].casefold(), "another patient")
-
+    without_names = name_remover(names)
     return tuple(
         replace(
             one,
             patient=names[one.patient],
             image=_number(one.place, totals[one.patient]) if one.image else "",
-            reason=known.sub(pseudonym, one.reason),
+            reason=without_names(one.reason),
         )
         for one in cohort.exclusions
     )

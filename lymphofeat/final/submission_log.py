@@ -6,14 +6,14 @@ submission is written only together with its line in the log; see `journal`.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..cohort.problems import Problems
+from ..cohort.problems import Problems, listing
 from ..cohort.tables import read_table
 from ..errors import InputError, StudyError
 from ..estimates.scores import ClassWeights, Interval, weighted_score
@@ -148,11 +148,19 @@ def check_table(path: Path, ids: Sequence[str], column: str) -> None:
         raise InputError(f"The table has {len(rows)} rows for {len(ids)} test patients; nothing was written.")
 
 
-def notes_on_sample(cohort: Path, ids: Sequence[str], id_column: str = "ID") -> list[str]:
+def notes_on_sample(
+    cohort: Path, ids: Sequence[str], id_column: str = "ID", *, excluded: Collection[str] = ()
+) -> list[str]:
     """In what the cohort's own sample differs from the table, in sentences; none without a sample.
 
     The challenge's sample lists a part of the test patients and calls its columns differently, so that differences of
-    columns, number and order are worth a note only.
+    columns, number and order are worth a note only, and so are patients whom the cohort's own `exclude.csv` leaves out.
+
+    Args:
+        cohort: the folder.
+        ids: of the test patients, in the table's order.
+        id_column: the cohort's name for it.
+        excluded: patients who are left out of the cohort.
 
     Raises:
         InputError: it names a patient who is not among the test patients, or cannot be read.
@@ -167,9 +175,11 @@ def notes_on_sample(cohort: Path, ids: Sequence[str], id_column: str = "ID") -> 
     name = next((c.lower() for c in table.columns if c.lower() in (id_column.lower(), "id")), None)
     if name is None or name in table.repeated:
         return [f"{path} has no single column Id; it was not compared."]
-    listed = [row.cells[name] for row in table.rows]
     places = {patient: place for place, patient in enumerate(ids)}
-    strangers = [(row.number, row.cells[name]) for row in table.rows if row.cells[name] not in places]
+    out = [row.cells[name] for row in table.rows if row.cells[name] in excluded]
+    rows = [row for row in table.rows if row.cells[name] not in excluded]
+    listed = [row.cells[name] for row in rows]
+    strangers = [(row.number, row.cells[name]) for row in rows if row.cells[name] not in places]
     if strangers:
         row, who = strangers[0]
         raise InputError(
@@ -180,6 +190,11 @@ def notes_on_sample(cohort: Path, ids: Sequence[str], id_column: str = "ID") -> 
     if [c for c in table.columns if c] != ["Id", "Predicted"]:
         notes.append(
             f"{SAMPLE} has the columns {','.join(table.columns)}; the challenge accepts Id,Predicted."
+        )
+    if out:
+        verb = "is" if len(out) == 1 else "are"
+        notes.append(
+            f"{SAMPLE} lists {listing(out)}, who {verb} excluded from the cohort: no row of the table."
         )
     if len(listed) < len(ids):
         notes.append(f"{SAMPLE} lists {len(listed)} of the {len(ids)} test patients; the table holds all.")

@@ -1,17 +1,24 @@
 """`exclude.csv`: who and what is left out, what is recorded of it, and what is wrong with such a table."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import h5py
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lymphofeat.bundle.patients import Reading, read_patients
 from lymphofeat.cohort.check import check_cohort
-from lymphofeat.cohort.exclusions import Exclusion, exclusions_from_text, exclusions_summary, exclusions_text
+from lymphofeat.cohort.exclusions import (
+    Exclusion,
+    exclusions_from_text,
+    exclusions_summary,
+    exclusions_text,
+    name_remover,
+)
 from lymphofeat.cohort.fingerprint import cohort_fingerprint, image_digests
 from lymphofeat.cohort.layout import LAYOUT_FILE
 from lymphofeat.cohort.model import Cohort
@@ -186,6 +193,9 @@ def test_names_that_are_not_utf_8_are_given_as_they_are_printed(tmp_path: Path) 
         (["P1,,x", "P1,,X"], "warning", "row 3: leaves out P1 as row 2 does; remove one of the rows"),
         (["P1,,x", "P1,,y"], "error", "row 3: leaves out P1 because of 'y', and row 2 because of 'x'; keep one"),
         (["P1,000000.jpg,x", "P1,,y"], "warning", "row 2: leaves out an image of P1, who is left out as a whole by"),
+        (["P1,000000.jpg,x", "P1,trainset/P1/000000.jpg,x"], "warning", "row 3: leaves out P1, trainset/P1/00"),
+        (["P1,000000.jpg,x", "P1,./000000.jpg,y"], "error", "because of 'y', and row 2 because of 'x'"),
+        (["P1,a.png,x"], "error", "P1 has no image 'a.png' (there are 000000.jpg, 000001.jpg, 000002.jpg)"),
         ([f"P1,00000{k}.jpg,x" for k in range(3)], "error", "leaves the patient without images (3 images, all"),
         (["P1,,x,more"], "error", "row 2: has 4 cells where the header has 3"),
     ],
@@ -246,12 +256,15 @@ def test_who_has_no_images_left_is_left_out_where_the_layout_says_so(tmp_path: P
 def test_pseudonyms_take_the_place_of_ids_and_names(tmp_path: Path) -> None:
     root = tiny_cohort(tmp_path / "cohort", n=8)
     before = pseudonymous(read_cohort(root), tmp_path / "key.csv")
-    exclude(root, "P1,000001.jpg,blurred", "P3,,the same blood as p5 (P5x is another)")
+    exclude(root, "P1,000001.jpg,blurred", "P3,,the same blood as p5 (P5x is another; see a/1.JPG)")
     cohort = pseudonymous(read_cohort(root), tmp_path / "key.csv")
     key = read_key(tmp_path / "key.csv")
     image, patient = cohort.exclusions
     assert (image.patient, image.image) == (key["P1"], "2")
-    assert (patient.patient, patient.reason) == (key["P3"], f"the same blood as {key['P5']} (P5x is another)")
+    assert (patient.patient, patient.reason) == (
+        key["P3"],
+        f"the same blood as {key['P5']} (P5x is another; see another image)",
+    )
     assert cohort.patients[1].image_names == ("1", "3")
     assert before.patients[1].image_names == ("1", "2", "3")
 
@@ -273,11 +286,24 @@ def test_new_patients_are_left_out_as_well(tmp_path: Path) -> None:
     assert "1 patient: x 1" in whole.notes[-1]
 
 
+@given(st.sets(st.text("aP1.*", min_size=1, max_size=3), max_size=5), st.text("aP1.* ", max_size=30))
+def test_no_id_remains_in_a_reason_as_a_word(ids: set[str], reason: str) -> None:
+    left = name_remover(dict.fromkeys(ids, "x"))(reason)
+    assert not [name for name in ids if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", left)]
+
+
 def test_reasons_are_counted() -> None:
     many = [Exclusion("P1", f"{k}.jpg", "blurred", 1) for k in range(9)]
     many += [Exclusion("P2", f"{k}.jpg", "wrong stain", 1) for k in range(4)]
     many += [Exclusion("P3", "", "Blurred", 7), Exclusion("P4", "", "consent withdrawn", 7)]
     assert exclusions_summary(many) == "2 patients, 13 images: blurred 10, wrong stain 4, consent withdrawn 1"
+    assert exclusions_summary(many[-2:], labels=True).startswith("2 patients: ")
+    labelled = [
+        Exclusion("P1", "", "x", 1, 1),
+        Exclusion("P2", "", "x", 1, 0),
+        Exclusion("P3", "", "x", 1, -1),
+    ]
+    assert exclusions_summary(labelled, labels=True) == "3 patients (1 reactive, 1 malignant): x 3"
     others = [Exclusion("P1", "", f"reason {k}", 1) for k in range(8)]
     assert exclusions_summary(others).endswith("reason 4 1, 3 other reasons 3")
 
@@ -318,3 +344,45 @@ def test_an_attribute_of_a_cache_holds_the_text_of_many(tmp_path: Path) -> None:
 def test_another_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         exclusions_from_text(text)
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_cohort(tmp_path_factory.mktemp("fuzzed"), n=8, images=2, side=16)
+
+
+words = [
+    "P1",
+    "P1",
+    "P2",
+    "P9",
+    "p2",
+    "",
+    "000000.jpg",
+    "000001.jpg",
+    "trainset/P1/000000.jpg",
+    "blurred",
+    "-",
+]
+cells = st.sampled_from(words)
+
+
+@given(
+    st.binary(max_size=60)
+    | st.lists(st.lists(cells | st.text(max_size=4), min_size=3, max_size=3), max_size=6).map(
+        lambda rows: "\n".join(["patient,image,reason", *(",".join(row) for row in rows)]).encode()
+    )
+)
+@settings(deadline=None, max_examples=60)
+def test_any_table_is_read_or_told_of(fuzzed: Path, content: bytes) -> None:
+    (fuzzed / "exclude.csv").write_bytes(content)
+    cohort, problems = scan_cohort(fuzzed)
+    if cohort is None:
+        return
+    left = {patient.id: patient.image_names for patient in cohort.patients}
+    for one in cohort.exclusions:
+        assert one.reason
+        assert one.image not in left.get(one.patient, ()) if one.image else one.patient not in left
+    if not any(problem.severity == "error" for problem in problems):
+        n_left = sum(one.n_images for one in cohort.exclusions)
+        assert n_left + len(cohort.images) == 16

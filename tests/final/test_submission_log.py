@@ -152,3 +152,5 @@ def test_the_cohorts_sample_is_compared(tmp_path: Path) -> None:
     pd.DataFrame({"Id": ["a", "x"], "Predicted": 0}).to_csv(sample, index=False)
     with pytest.raises(InputError, match=r"sample_submission\.csv, row 3: x is not among the test patients"):
         notes_on_sample(tmp_path, ("a", "b"))
+    (note,) = notes_on_sample(tmp_path, ("a",), excluded={"x"})
+    assert note == "sample_submission.csv lists x, who is excluded from the cohort: no row of the table."
