@@ -96,6 +96,7 @@ def extract_adapted(
     settings: AdaptSettings | None = None,
     *,
     force: bool = False,
+    retrain: bool = False,
     default: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -110,7 +111,8 @@ def extract_adapted(
         cohort: patients and image files.
         cache: the HDF5 file, made if need be; its other encodings stay.
         settings: how.
-        force: train anew what is there, and replace a cache of another state of the cohort.
+        force: train anew what is there, and replace a cache of another cohort.
+        retrain: train anew what is there, on the images of the cohort as it is now.
         default: whether `tune` uses it unless told otherwise; see `CacheWriter.finish`. Not so by itself: nothing
             shows yet that it helps (docs/recipes.md).
         workers: threads that decode and encode, by default one per core.
@@ -126,7 +128,9 @@ def extract_adapted(
     """
     settings, progress = settings or AdaptSettings(), progress or Silent()
     check_trainable(recipe_of(settings.recipe, label_free=True), settings.extract)  # before any file is read
-    with writer_for(cohort, Path(cache), settings.extract, force=force, progress=progress) as writer:
+    with writer_for(
+        cohort, Path(cache), settings.extract, force=force, retrain=retrain, progress=progress
+    ) as writer:
         return encode_adapted(writer, cohort, settings, default=default, workers=workers, progress=progress)
 
 

@@ -4,13 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from ..cohort.ages import ages_words
 from ..cohort.persons import PERSON, persons
 from ..errors import StaleCacheError
-from .layout import CohortTables
+from .tables import CohortTables
 
-__all__ = ["check_fresh", "same_folds", "same_images", "same_labels", "with_kept_folds"]
+__all__ = ["check_fresh", "drawn_otherwise", "parted", "with_kept_folds"]
 
 _REPLACE = "give another --cache to keep both, or --force to replace it."
 
@@ -34,30 +36,15 @@ def check_fresh(path: Path, found: CohortTables, now: CohortTables) -> None:
         )
 
 
-def same_images(found: CohortTables, now: CohortTables) -> bool:
-    """Whether both are of the same images in the same order: features by encoders that saw no labels fit both."""
-    return not _images_change(found, now)
-
-
-def same_labels(found: CohortTables, now: CohortTables) -> bool:
-    """Whether both agree in labels and in which patients are test patients."""
-    return not _labels_change(found, now)
-
-
-def same_folds(found: CohortTables, now: CohortTables) -> bool:
-    """Whether both divide the patients alike, in every repeat."""
-    return np.array_equal(found.folds, now.folds)
-
-
 def with_kept_folds(found: CohortTables, now: CohortTables) -> CohortTables:
     """`now` with the folds of `found`, where nothing that a user gave is another, and they part no person.
 
     Another version of scikit-learn, or another rule for who may be one person, may draw other folds from the same
     seed. The folds that encoders were trained on stay good as long as no person's records lie in two of them.
     """
-    if not (same_images(found, now) and same_labels(found, now)) or _drawn_otherwise(found, now):
+    if _images_change(found, now) or _labels_change(found, now) or drawn_otherwise(found, now):
         return now
-    return now if _parted(found, now) else replace(now, folds=found.folds)
+    return now if parted(found.folds, now.patients) else replace(now, folds=found.folds)
 
 
 def _images_change(found: CohortTables, now: CohortTables) -> str:
@@ -67,8 +54,9 @@ def _images_change(found: CohortTables, now: CohortTables) -> str:
         return f"patients gone: {gone[:3] or 'none'}, new: {new[:3] or 'none'}, or their order changed"
     if change := _value_change(found, now, "n_images"):
         return change
-    for row, (old, new_name) in enumerate(zip(found.names, now.names, strict=True)):
-        if old != new_name or found.digests[row] != now.digests[row]:
+    pairs = (zip(tables.names, tables.digests, strict=True) for tables in (found, now))
+    for (old, before), (new_name, digest) in zip(*pairs, strict=True):
+        if old != new_name or before != digest:
             return f"image {new_name} is not the same as before ({old})"
     return ""
 
@@ -78,16 +66,16 @@ def _labels_change(found: CohortTables, now: CohortTables) -> str:
 
 
 def _folds_change(found: CohortTables, now: CohortTables) -> str:
-    if same_folds(found, now):
+    if np.array_equal(found.folds, now.folds):
         return ""
-    if reason := _drawn_otherwise(found, now):
+    if reason := drawn_otherwise(found, now) or _other_persons(found, now):
         return reason
-    if parted := _parted(found, now):
-        return f"patients {' and '.join(parted)} may be one person, and the cache has them in different folds"
+    if pair := parted(found.folds, now.patients):
+        return f"patients {' and '.join(pair)} may be one person, and the cache has them in different folds"
     return "the folds differ"
 
 
-def _drawn_otherwise(found: CohortTables, now: CohortTables) -> str:
+def drawn_otherwise(found: CohortTables, now: CohortTables) -> str:
     """What of the folds' origin differs, in words."""
     if found.fold_seed != now.fold_seed:
         return f"the folds were made with another seed ({found.fold_seed}, now {now.fold_seed})"
@@ -97,6 +85,11 @@ def _drawn_otherwise(found: CohortTables, now: CohortTables) -> str:
     ):
         if old != new:
             return f"the folds were made with another {what} ({old}, now {new})"
+    return ""
+
+
+def _other_persons(found: CohortTables, now: CohortTables) -> str:
+    """What changed who may be one person, in words; "" if nothing did. Both have the same patients."""
     if np.array_equal(persons(found.patients), persons(now.patients)):
         return ""
     change = (
@@ -123,13 +116,18 @@ def _value_change(found: CohortTables, now: CohortTables, column: str, what: str
     return f"{what or column} of patient {found.patients['id'].iloc[i]} was {old} and is {new} now"
 
 
-def _parted(found: CohortTables, now: CohortTables) -> list[str]:
-    """Two patients who may be one person by the table of `now` and lie in two folds of `found`; empty if none do."""
+def parted(folds: NDArray[np.int8], patients: pd.DataFrame) -> list[str]:
+    """Two patients who may be one person and lie in two folds; empty if none do.
+
+    Args:
+        folds: (n_patients, n_repeats), −1 of those who have none.
+        patients: the table.
+    """
     first: dict[int, int] = {}
-    for row, person in enumerate(persons(now.patients)):
-        if found.folds[row, 0] < 0:
+    for row, person in enumerate(persons(patients)):
+        if folds[row, 0] < 0:
             continue
         other = first.setdefault(int(person), row)
-        if not np.array_equal(found.folds[row], found.folds[other]):
-            return [str(now.patients["id"].iloc[i]) for i in (other, row)]
+        if not np.array_equal(folds[row], folds[other]):
+            return [str(patients["id"].iloc[i]) for i in (other, row)]
     return []

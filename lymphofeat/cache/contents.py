@@ -14,8 +14,9 @@ from ..cohort.values import head_values
 from ..errors import CacheError, LeakageError, StaleCacheError
 from .bags import Bags
 from .encoding import Encoding
-from .layout import CohortTables, blind_to_all
+from .spec import blind_to_all
 from .split import JOINT, Split
+from .tables import CohortTables
 
 __all__ = ["CacheContents"]
 
@@ -33,8 +34,10 @@ class CacheContents:
         version: the lymphofeat version that wrote it.
         encodings: by name.
         default_encoder_family: the encoder family written last.
-        stale: by name, the encodings of encoder families in which an encoder was trained on clinical values other than
-            the table's. They are not among `encodings`: nothing can be scored or predicted with them.
+        stale: by name, the encodings of encoder families in which an encoder learnt from what has changed since
+            (labels, clinical values, who lies in which fold), or lacks images of the cohort. They are not among
+            `encodings`: nothing can be scored or predicted with them.
+        format: of the file.
     """
 
     path: Path
@@ -44,6 +47,7 @@ class CacheContents:
     encodings: dict[str, Encoding]
     default_encoder_family: str
     stale: dict[str, Encoding] = field(default_factory=dict)
+    format: int = 2
 
     @cached_property
     def patients(self) -> pd.DataFrame:
@@ -105,7 +109,7 @@ class CacheContents:
         """The encodings of an encoder family, by name; of several families with `JOINT` between, one after another.
 
         Raises:
-            StaleCacheError: it was trained on clinical values that were corrected since.
+            StaleCacheError: it is set aside, see `stale`.
             CacheError: the cache holds no such encoder family.
         """
         if JOINT in encoder_family:
@@ -119,7 +123,7 @@ class CacheContents:
         return found
 
     def check_not_stale(self, encoder_family: str) -> None:
-        """Refuse an encoder family whose encoders were trained on clinical values that were corrected since.
+        """Refuse an encoder family that is set aside, see `stale`.
 
         Raises:
             StaleCacheError: it is one; with the way out.
@@ -134,12 +138,22 @@ class CacheContents:
         )
         if not stale:
             return ""
-        recipe = self.stale[stale[0]].attrs["recipe"]["name"]
+        others = f"or name another encoding ({', '.join(self.encoder_families) or 'there is none'})"
+        wrong = [name for name in stale if self.stale[name].stale]
+        if wrong:
+            return (
+                f"the encoder of {wrong[0]} {self.stale[wrong[0]].stale}; train the encoders of {encoder_family} anew "
+                f"with the `lymphofeat extract` command that made them{self._recipe(stale[0])} and --retrain, {others}."
+            )
+        lacking = [name for name in stale if self.stale[name].images_key not in ("", self.tables.images_key)]
         return (
-            f"the encoders of {encoder_family} ({', '.join(stale)}) were trained on clinical values that were "
-            "corrected since; train them again with the `lymphofeat extract --finetune` command that made them (recipe "
-            f"{recipe}) and --force, or name another encoding ({', '.join(self.encoder_families) or 'there is none'})."
+            f"{encoder_family} lacks images of the cohort as it is now ({', '.join(lacking)}); give the `lymphofeat "
+            f"extract` command that made it again{self._recipe(stale[0])}, which computes these only, {others}."
         )
+
+    def _recipe(self, name: str) -> str:
+        recipe = self.stale[name].attrs.get("recipe")
+        return f" (recipe {recipe['name']})" if isinstance(recipe, dict) else ""
 
     def label_free(self, encoding: str | None = None) -> Encoding:
         """The encoding of an encoder family that saw no labels.

@@ -13,10 +13,10 @@ from ..progress import Progress, Silent
 from .encoding import Encoding
 from .extract import ExtractSettings, encode_frozen, start_of, writer_for
 from .filling import fill, whole_seconds
-from .layout import EncodingSpec
 from .morphology import encode_morphology, encoding_name
 from .reader import Cache, open_cache
 from .roles import COLOUR, is_colour, is_morphology, is_slide_only, is_untrained
+from .spec import EncodingSpec
 from .writer import CacheWriter
 
 __all__ = [

@@ -11,6 +11,7 @@ from ..errors import CacheError, InputError
 from ..storage.atomic import leftovers
 from ..storage.locks import locked
 from ..storage.paths import AnyPath
+from .layout import data_folder
 from .trainings import encoders_folder
 
 __all__ = ["REMOVABLE", "DiskItem", "Kind", "clean", "disk_use"]
@@ -53,13 +54,15 @@ def disk_use(cache: AnyPath, studies: Iterable[Path] = ()) -> list[DiskItem]:
         studies: folders with studies, besides the cache's own.
     """
     cache = Path(cache)
-    found = [_item(cache, "cache")] if cache.is_file() else []
+    parts = [cache, *sorted(data_folder(cache).glob("*.h5"))] if cache.is_file() else []
+    found = [_item(path, "cache") for path in parts]
     folder = cache.parent
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         kind = _kind(path, cache)
         if kind is not None:
             found.append(_item(path, kind))
     found += [_item(path, "leftovers") for path, target in leftovers(folder) if _is_ours(target, cache)]
+    found += [_item(path, "leftovers") for path, _ in leftovers(data_folder(cache))]
     encoders = encoders_folder(cache)
     found += [_item(path, "unfinished") for path in sorted(encoders.glob("*.checkpoint"))]
     found += [_item(path, "encoders") for path in sorted(encoders.glob("*.safetensors"))]

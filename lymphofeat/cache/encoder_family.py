@@ -15,7 +15,7 @@ from ..cohort.clinical_values import check_values, clinical_digest, clinical_val
 from ..cohort.model import Cohort
 from ..encoder.backbone import Backbone
 from ..encoder.backbones import BACKBONES, backbone_named
-from ..encoder.frozen import DTYPES, choose_device
+from ..encoder.frozen import DTYPES, choose_device, computed_with
 from ..encoder.pixels import Preprocessing, recorded_depth
 from ..encoder.weights import LoadedWeights, load_weights
 from ..training.augment import Augmenter
@@ -23,9 +23,10 @@ from ..training.epochs import LearningBags, seed_of
 from ..training.recipe import Recipe
 from ..training.recipe_file import find_recipe, recipe_names
 from .extract import ExtractSettings
-from .layout import CohortTables, EncodingSpec
 from .members import Member, learning_bags, learning_patients, members_of
 from .pseudonyms import refuse_births
+from .spec import EncodingSpec
+from .tables import CohortTables
 
 __all__ = ["AdaptedFamily", "EncoderFamily", "encoder_family_name", "encoder_family_of"]
 
@@ -136,8 +137,7 @@ class EncoderFamily:
                 **self.depth,
             },
             "dtype": self.settings.dtype,
-            "device": self.device.type,
-            "torch": str(torch.__version__),
+            **computed_with(self.device),
         }
         if self.recipe.clinical.use != "none":
             about["clinical"] = clinical_digest(self.values)
@@ -156,7 +156,7 @@ class EncoderFamily:
         """What versions up to 0.1 called the same training, whose digest covered device and torch as well."""
         spec, keys = replace(self.spec(member), block=0), []
         for device in ("cpu", "cuda", "mps"):
-            about = spec.about | {"device": device}
+            about = {k: v for k, v in spec.about.items() if k != "processor"} | {"device": device}
             state = blake2b(
                 f"{replace(spec, about=about).to_json()}{self.tables.fingerprint}".encode(), digest_size=16
             )

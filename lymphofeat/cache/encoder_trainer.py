@@ -37,12 +37,14 @@ from ..training.train import LearningPatients, train_encoder
 from ..training.trained import load_trained, save_trained, trained_about
 from ..training.vicreg import ViewNetwork
 from .arithmetic import AUTO, float32_instead, lacks_bfloat16
+from .carry import network_of
 from .encoder_family import EncoderFamily
+from .encoding import Encoding
 from .extract import ExtractSettings
 from .family_dtype import family_dtype
 from .filling import fill
-from .layout import EVERY_FOLD
 from .members import Member
+from .spec import EVERY_FOLD
 from .training_estimate import training_estimate
 from .trainings import encoders_folder
 from .writer import CacheWriter, remove_leftovers
@@ -81,6 +83,7 @@ def encode_encoder_family(
         return [m for m in encoders.members(nested=nested) if not writer.holds(encoders.spec(m))]
 
     disable_malloc_trim()
+    writer.tell(progress)
     if settings.dtype == AUTO:
         dtype = family_dtype(writer, cohort, family_of, settings, progress, nested=nested)
         settings = replace(settings, dtype=dtype)
@@ -93,7 +96,7 @@ def encode_encoder_family(
     if not to_do:
         writer.correct_values()
     trainer = EncoderTrainer(encoders, writer, cohort, workers, progress)
-    if writer.force:
+    if writer.force or writer.retrain:
         trainer.forget(to_do)
     trainer.train(to_do)
     for member in to_do:
@@ -175,8 +178,10 @@ class EncoderTrainer:
         facts = self.encoders
         trained = load_trained(self.encoder_path(member))
         network, about = prepare_network(trained.network, facts.device), trained.about
-        growing = self.writer.begin(facts.spec(member))
-        encoder = FrozenEncoder(network.backbone, facts.augmenter.inference, facts.device, facts.dtype)
+        growing = self.writer.begin(facts.spec(member), network=about["trained_digest"])
+        encoder = FrozenEncoder(
+            network.backbone, facts.augmenter.inference, facts.device, facts.dtype, batch=growing.spec.block
+        )
         began = time.perf_counter()
         fill(growing, self.cohort, encoder, self.workers, self.progress, self._pixels)
         own = (
@@ -191,7 +196,10 @@ class EncoderTrainer:
         self.checkpoint_path(member).unlink(missing_ok=True)  # of a run that was killed just after training
 
     def _is_trained(self, member: Member) -> bool:
-        path = self.encoder_path(member)
+        path, known = self.encoder_path(member), self.writer.known(self.encoders.spec(member))
+        if known is not None:  # it lacks images that came later, and goes on as the encoder that it is
+            self._check_kept(path, known)
+            return True
         if not path.exists():
             return False
         about, identity = trained_about(path), self.encoders.identity(member)
@@ -200,9 +208,23 @@ class EncoderTrainer:
             differing = difference(before, identity) if before else "settings, data or library versions"
             raise StaleCacheError(
                 f"{path} differs from this run ({differing}); give the options of the first run, "
-                "another --name to keep both, or --force to train it again."
+                "another --name to keep both, or --retrain to train it again."
             )
         return True
+
+    def _check_kept(self, path: Path, known: Encoding) -> None:
+        """Look whether the trained network of an encoding is there, to encode new images with.
+
+        Raises:
+            StaleCacheError: it is not, or it is another.
+        """
+        there = path.exists() and trained_about(path).get("trained_digest") == network_of(known)
+        if not there:
+            what = "is another than the one that made" if path.exists() else "is not there; it made"
+            raise StaleCacheError(
+                f"{path} {what} the features of {known.name}, which lack images of the cohort; put the trained encoder "
+                "back, or give --retrain to train the encoders anew."
+            )
 
     def _train(self, member: Member, bags: LearningBags, source: Source, progress: Progress) -> None:
         facts = self.encoders

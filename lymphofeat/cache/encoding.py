@@ -1,17 +1,21 @@
 """An encoding: the features of every image of the cohort under one frozen encoder, and how it is read from a cache."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CacheError
 from ..training.label_free import takes_no_labels
-from .layout import EncodingSpec, blindness_text, map_dataset
-from .refusal import damaged, incomplete
+from .data_file import slots_of
+from .layout import map_dataset
+from .refusal import damaged, incomplete, no_data_file
+from .spec import EncodingSpec, blindness_text
 
 __all__ = ["Encoding", "read_encoding"]
 
@@ -29,6 +33,11 @@ class Encoding:
         made: what became known when it was made: `seconds` it took, `history` of the training, …; may be empty.
         quality: (n_images,) uint8, how far each cell could be measured, keys of
             `lymphofeat.encoder.morphology.quality.QUALITIES`; None of a network's features.
+        images_key: which images the rows are of, see `CohortTables.images_key`; "" for those of the cache.
+        network: digest of the trained network that computed them; "" of one that was not trained on the cohort.
+        place: the file in which the rows lie: a data file, or the cache itself.
+        stale: why the encoder may not be used on the cohort as it is now; "" if it may.
+        by: the command that wrote it last, versions and time; empty in files of format 1.
     """
 
     spec: EncodingSpec
@@ -37,6 +46,11 @@ class Encoding:
     end_to_end: NDArray[np.float64] | None = None
     made: dict[str, Any] = field(default_factory=dict)
     quality: NDArray[np.uint8] | None = None
+    images_key: str = ""
+    network: str = ""
+    place: Path = Path()
+    stale: str = ""
+    by: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         n, width = self.features.shape
@@ -69,25 +83,48 @@ class Encoding:
         """Backbone, weights and their digest, preprocessing, recipe, dtype, torch version, device."""
         return self.spec.about
 
+    def origins(self) -> list[tuple[dict[str, Any], int]]:
+        """Devices and versions that computed rows, each with their number; one where the file does not tell more."""
+        with h5py.File(self.place, "r") as file:
+            group = file["encoding"] if "encoding" in file else file[f"encodings/{self.name}"]
+            if "origin" not in group:
+                return [(self.spec.provenance, len(self.features))]
+            about, counts = slots_of(group["origins"][:]), np.bincount(group["origin"][:])
+        return [(about[k] if k < len(about) else {}, int(counts[k])) for k in np.flatnonzero(counts).tolist()]
+
 
 def read_encoding(path: Path, group: Any) -> Encoding:
     """The encoding of an HDF5 group of a cache.
 
     Raises:
-        CacheError: it is not complete, or its description cannot be read or contradicts itself.
+        CacheError: it is not complete, its data file is not there, or its description cannot be read or contradicts
+            itself.
     """
-    if not group.attrs["complete"] or not group["done"][:].all():
-        raise CacheError(incomplete(path, group.name.rsplit("/", 1)[-1]))
+    name = group.name.rsplit("/", 1)[-1]
+    if not group.attrs["complete"] or ("done" in group and not group["done"][:].all()):
+        raise CacheError(incomplete(path, name))
     try:
         spec = EncodingSpec.from_json(str(group.attrs["spec"]))
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise CacheError(damaged(path, f"{group.name} has no description that can be read")) from error
     _check_blindness(path, spec, group.attrs.get("blind_to"))
-    features = np.asarray(map_dataset(path, group["features"], "r"))  # a plain array over the mapped pages
-    own = group["end_to_end"][:] if "end_to_end" in group else None
-    made = json.loads(group.attrs.get("made", "{}"))
-    quality = group["quality"][:] if "quality" in group else None
-    return Encoding(spec, str(group.attrs["digest"]), features, own, made, quality)
+    link = group.get("features", getlink=True)
+    if isinstance(link, h5py.ExternalLink) and not (path.parent / link.filename).is_file():
+        raise CacheError(no_data_file(path, path.parent / link.filename, name))
+    features = group["features"]
+    return Encoding(
+        spec=spec,
+        digest=str(group.attrs["digest"]),
+        features=np.asarray(map_dataset(features)),  # a plain array over the mapped pages
+        end_to_end=group["end_to_end"][:] if "end_to_end" in group else None,
+        made=json.loads(group.attrs.get("made", "{}")),
+        quality=group["quality"][:] if "quality" in group else None,
+        images_key=str(group.attrs.get("images_key", "")),
+        network=str(group.attrs.get("network", "")),
+        place=Path(os.fsdecode(features.file.filename)),
+        stale=str(group.attrs.get("stale", "")),
+        by=json.loads(group.attrs.get("by", "{}")),
+    )
 
 
 def _check_blindness(path: Path, spec: EncodingSpec, stated: str | None) -> None:

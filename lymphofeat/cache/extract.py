@@ -18,6 +18,7 @@ from ..encoder.frozen import (
     DTYPES,
     FrozenEncoder,
     choose_device,
+    computed_with,
     has_fast_bfloat16,
     seconds_per_image,
 )
@@ -27,8 +28,10 @@ from ..errors import InputError, printable
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
 from .arithmetic import AUTO, KNOWN, TIMED, chosen_dtype, float32_instead, lacks_bfloat16
+from .columns import Sizes
 from .filling import bits_of, fill, whole_seconds
-from .layout import CohortTables, EncodingSpec, make_folds
+from .spec import EncodingSpec
+from .tables import CohortTables, make_folds
 from .writer import CacheWriter
 
 
@@ -121,7 +124,7 @@ def cohort_tables(cohort: Cohort, settings: ExtractSettings, progress: Progress)
         fold_seed=settings.fold_seed,
         fingerprint=cohort_fingerprint(cohort, digests),
         names=[printable(name) for name in cohort.image_names],
-        sizes=image_sizes(images).tolist(),
+        sizes=Sizes(image_sizes(images)),
         digests=digests,
         source="" if cohort.pseudonyms else printable(str(cohort.root.resolve())),
         reference=reference_text(cohort.reference),
@@ -203,7 +206,13 @@ def start_of(settings: ExtractSettings, progress: Progress) -> Start:
 
 
 def writer_for(
-    cohort: Cohort, cache: Path, settings: ExtractSettings, *, force: bool = False, progress: Progress
+    cohort: Cohort,
+    cache: Path,
+    settings: ExtractSettings,
+    *,
+    force: bool = False,
+    retrain: bool = False,
+    progress: Progress,
 ) -> CacheWriter:
     """The cohort's writer of the cache file `cache`; reads every image file once, for its digest.
 
@@ -211,7 +220,7 @@ def writer_for(
         InputError: as `check_settings` and `cohort_tables`.
     """
     check_settings(settings)
-    return CacheWriter(cache, cohort_tables(cohort, settings, progress), force=force)
+    return CacheWriter(cache, cohort_tables(cohort, settings, progress), force=force, retrain=retrain)
 
 
 def encode_frozen(
@@ -225,6 +234,7 @@ def encode_frozen(
 ) -> ExtractSummary:
     """As `extract_frozen`, into the cache of a writer that was entered."""
     device, n_images, depth = start.device, writer.tables.n_images, recorded_depth(cohort.images)
+    writer.tell(progress)
     settings = _with_dtype(writer, cohort, start, depth, progress)
     spec = _spec(settings, start.weights, device, depth)
     there = writer.holds(spec)
@@ -238,7 +248,13 @@ def encode_frozen(
         return _summary(writer.path, settings, spec, start.weights, n_images, n_images, 0.0)
     partial = writer.begin(spec)
     n_before = partial.n_done
-    encoder = FrozenEncoder(start.weights.network, _preprocessing(settings), device, DTYPES[settings.dtype])
+    encoder = FrozenEncoder(
+        start.weights.network,
+        _preprocessing(settings),
+        device,
+        DTYPES[settings.dtype],
+        batch=partial.spec.block,
+    )
     seconds = fill(partial, cohort, encoder, workers, progress)
     made = {"seconds": whole_seconds(seconds, n_before, n_images)} | _weights_file(settings)
     writer.finish(partial, made=made, default=default)
@@ -331,8 +347,7 @@ def _spec(
             **depth,
         },
         "dtype": settings.dtype,
-        "device": device.type,
-        "torch": str(torch.__version__),
+        **computed_with(device),
     }
     return EncodingSpec(name, name, backbone.dim, settings.batch_size, None, about)
 

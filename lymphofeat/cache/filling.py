@@ -8,12 +8,13 @@ from functools import partial as partial_of
 import numpy as np
 
 from ..cohort.model import Cohort
+from ..cohort.problems import counted
 from ..encoder.frozen import Block, BlockEncoder, Read, encode_blocks
 from ..encoder.pixels import read_block
 from ..progress import Progress
 from ..training.pixel_store import PixelStore
-from .layout import EncodingSpec
 from .partial import PartialEncoding
+from .spec import EncodingSpec
 
 __all__ = ["Write", "bits_of", "fill", "whole_seconds"]
 
@@ -53,13 +54,18 @@ def fill(
     images, total = cohort.images, partial.tables.n_images
     if partial.note:
         progress.note(f"{partial.note}.")
+    if partial.n_known_before:
+        progress.note(
+            f"{partial.spec.name}: {counted(partial.n_known_before, 'image')} known, "
+            f"{total - partial.n_done:,} new."
+        )
     blocks: list[Block]
     if pixels is None:
         read = read or partial_of(read_block, bits=bits_of(partial.spec))
-        blocks = [(b, images[partial.rows(b)]) for b in partial.pending]
+        blocks = [(b, [images[row] for row in partial.rows(b).tolist()]) for b in partial.pending]
     else:
         read = pixels.centre
-        blocks = [(b, range(*partial.rows(b).indices(total))) for b in partial.pending]
+        blocks = [(b, partial.rows(b)) for b in partial.pending]
     progress.start("encoding", total, "images", partial.n_done)
     start = time.perf_counter()
     try:

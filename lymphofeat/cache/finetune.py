@@ -134,6 +134,7 @@ def extract_finetuned(
     settings: FinetuneSettings | None = None,
     *,
     force: bool = False,
+    retrain: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> FinetuneSummary:
@@ -146,7 +147,9 @@ def extract_finetuned(
         cohort: patients and image files.
         cache: the HDF5 file, made if need be; its other encodings stay.
         settings: how.
-        force: train anew what is there, and replace a cache of another state of the cohort.
+        force: train anew what is there, and replace a cache of another cohort.
+        retrain: train anew what is there, on the cohort as it is now; else encoders that learnt from a part of it
+            encode the images of the others.
         workers: threads that decode and encode, by default one per core.
         progress: is told of images, and in words of each epoch.
 
@@ -160,7 +163,9 @@ def extract_finetuned(
     """
     settings, progress = settings or FinetuneSettings(), progress or Silent()
     check_trainable(recipe_of(settings.recipe, label_free=False), settings.extract)  # before any file is read
-    with writer_for(cohort, Path(cache), settings.extract, force=force, progress=progress) as writer:
+    with writer_for(
+        cohort, Path(cache), settings.extract, force=force, retrain=retrain, progress=progress
+    ) as writer:
         return encode_finetuned(writer, cohort, settings, workers=workers, progress=progress)
 
 

@@ -15,9 +15,10 @@ from ..cohort.values import Declared
 from ..errors import CacheError
 from ..storage.paths import AnyPath
 from .imported_table import checked_table
-from .layout import CohortTables, EncodingSpec, make_folds
 from .partial import refuse_bad
 from .roles import IMPORTED
+from .spec import EncodingSpec
+from .tables import CohortTables, make_folds
 from .writer import CacheWriter, own_probabilities
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["FoldSettings", "ImportedEncoding", "imported_tables", "save_cache", "write_imported"]
 
 ByPatient = Mapping[Any, ArrayLike]
+IMPORTED_BLOCK = 1024  # rows that are written together, with one checksum
 
 
 @dataclass(frozen=True)
@@ -197,8 +199,7 @@ def write_imported(
     with CacheWriter(path, tables, force=force) as writer:
         for encoding in encodings:
             spec = encoding.spec
-            writer.forget(spec.name)
-            partial = writer.begin(spec)
+            partial = writer.begin(spec, anew=True)
             for block, rows in enumerate(_in_blocks(encoding.pieces, spec.block)):
                 partial.write(block, rows)
             writer.finish(partial, encoding.end_to_end)
@@ -235,7 +236,7 @@ def _spec(
         name,
         encoder_families.get(name, name),
         array.shape[1],
-        len(array),
+        min(len(array), IMPORTED_BLOCK),
         None if blind is None else frozenset(int(k) for k in blind),
         {"backbone": IMPORTED},
     )

@@ -16,7 +16,7 @@ from ..cohort.folds import assign_folds, persons
 from ..errors import InputError, LeakageError
 from ..training.epochs import LearningBags
 from ..training.train import LearningPatients
-from .layout import CohortTables
+from .tables import CohortTables
 
 __all__ = ["Member", "learning_bags", "learning_patients", "members_of", "validating"]
 

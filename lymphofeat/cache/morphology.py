@@ -26,8 +26,9 @@ from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
 from .extract import ExtractSettings, ExtractSummary, writer_for
 from .filling import bits_of, fill, whole_seconds
-from .layout import CohortTables, EncodingSpec
 from .partial import PartialEncoding
+from .spec import EncodingSpec
+from .tables import CohortTables
 from .writer import CacheWriter
 
 __all__ = ["check_morphology", "encode_morphology", "encoding_name", "extract_morphology"]
@@ -113,6 +114,7 @@ def encode_morphology(
     """As `extract_morphology`, into the cache of a writer that was entered."""
     from ..encoder.morphology.encoder import FlaggedMorphology, read_framed, split_flag
 
+    writer.tell(progress)
     spec = _spec(cohort, groups, settings)
     n_images = writer.tables.n_images
     if writer.holds(spec):

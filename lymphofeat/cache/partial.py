@@ -1,233 +1,309 @@
 """An encoding that grows in a file of its own, so that a kill at any moment loses at most the blocks in flight."""
 
-import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ..encoder.identity import difference
 from ..encoder.morphology.quality import NO_NUCLEUS
 from ..errors import CacheError, StaleCacheError
+from ..storage.arrays import array_bytes
 from ..storage.atomic import atomic_write
-from .changes import check_fresh, same_images
-from .layout import (
-    CohortTables,
-    EncodingSpec,
-    create_encoding,
-    create_file,
-    encoding_size,
-    map_dataset,
-    open_checked,
-    read_tables,
-)
+from ..storage.checked import Disk, FileDisk
+from .data_file import ROW_PARTS, DataFile, create_data_file, origin_of
+from .known import find_rows
+from .layout import DATA_GROUP, open_checked
+from .learnt import Learnt
 from .refusal import room_for
+from .source import RowSource, is_bad, source_of, source_of_format_1
+from .spec import EncodingSpec
+from .tables import CohortTables
 
 __all__ = ["PartialEncoding", "features_digest", "refuse_bad"]
 
 
 class PartialEncoding:
-    """An encoding under way: which blocks are missing, and where to put them.
+    """An encoding under way: which images are missing, and where to put their features.
 
-    `CacheWriter.begin` makes one, and `CacheWriter.finish` puts it into the cache. `write` may be called from several
-    threads, for different blocks.
+    `CacheWriter.begin` makes one, and `CacheWriter.finish` puts it into the cache. Features of images that are known
+    from `sources`, or from an earlier run of other images, are taken from there. The others are computed in units: the
+    images that are missing of one block, or of some blocks one after another, together at most `spec.block`. `write`
+    may be called from several threads, for different units.
 
     Args:
         path: the partial file; what an earlier run left there goes on.
         tables: of the cohort as it is now.
         spec: what is asked for.
         anew: begin from nothing, whatever lies there.
+        sources: encodings of the same encoder.
+        learnt: whom the encoder learnt from; kept in the file.
+        network: digest of the trained network that computes the features; "" of one that is not trained here.
+        disk: opens the file to be written; a test puts a disk that loses power in its place.
 
     Attributes:
         path, tables: as given.
         spec: of the file, which may differ from the one asked for in what is no identity only.
         note: what became of an earlier run's blocks, for people; "" if there is nothing to say.
+        network: as given.
+        n_known: images that need not be computed, since they were when this was opened.
+        n_known_before: those of them that the cache, or a run on other images, knew.
     """
 
-    def __init__(self, path: Path, tables: CohortTables, spec: EncodingSpec, *, anew: bool = False) -> None:
-        self.path, self.tables, self._asked = path, tables, spec
-        self.note = ""
+    def __init__(
+        self,
+        path: Path,
+        tables: CohortTables,
+        spec: EncodingSpec,
+        *,
+        anew: bool = False,
+        sources: Sequence[RowSource] = (),
+        learnt: Learnt | None = None,
+        network: str = "",
+        disk: Callable[[Path], Disk] | None = None,
+    ) -> None:
+        self.path, self.tables, self.network, self._asked = path, tables, network, spec
+        self._sources, self.note = list(sources), ""
         if anew:
-            self.path.unlink(missing_ok=True)
-        self.spec = self._resumed(spec) if self.path.exists() else self._created(spec)
-        with open_checked(self.path) as file:
-            group = file["encodings"][spec.name]
-            self._features, self._done, self._checks = _mapped(self.path, group, "r+")
-            self._quality = map_dataset(self.path, group["quality"], "r+") if "quality" in group else None
-        if torn := [b for b in np.flatnonzero(self._done) if not self._is_as_written(int(b))]:
-            self._done[torn] = 0
-            self.note = (
-                f"{len(torn)} blocks of {self.path} did not read back as written and are computed again"
-            )
+            path.unlink(missing_ok=True)
+        goes_on, before = self._left(network) if path.exists() else (False, None)
+        if before is not None:
+            self._sources.insert(0, before)
+        if not goes_on:
+            self._create(spec if before is None else before.spec, learnt, network)
+        with open_checked(path) as file:
+            self._data = DataFile.read(path, file[DATA_GROUP])
+        self.spec = self._data.spec
+        self._held = ExitStack()
+        self._disk = disk(path) if disk else self._held.enter_context(FileDisk.open(path, write=True))
+        self._blocks = self._data.blocks(self._disk)
+        self._open_units()
+        self._origin = self._data.add_origin(self._disk, origin_of(spec)) if self._units else 0
+        if before is not None:
+            self.note = self._what_became_of(before)
 
-    def _created(self, spec: EncodingSpec, old: Path | None = None) -> EncodingSpec:
-        """A new partial file, with the blocks of `old` whose images are the same ones in the same order."""
-        kept = "nothing was computed yet" if old is None else "what an earlier run finished is kept there"
-        with room_for(self.path, kept), atomic_write(self.path) as temporary:
-            create_file(temporary, self.tables, encoding_size(spec, self.tables.n_images))
-            with h5py.File(temporary, "r+") as file:
-                create_encoding(file, spec, self.tables.n_images)
-                if old is not None:
-                    self._carry_over(old, file["encodings"][spec.name], spec)
-        return spec
+    def _left(self, network: str) -> tuple[bool, RowSource | None]:
+        """What an earlier run left: whether it simply goes on, and else what rows are taken from.
 
-    def _resumed(self, spec: EncodingSpec) -> EncodingSpec:
-        """The spec of the file on disk, which may differ from the one asked for in what is no identity only.
-
-        Features by an encoder that saw no labels depend on nothing but the image. When images were replaced or removed
-        since (`extract` asks for it where one cannot be decoded), the blocks of the others are therefore kept.
+        Raises:
+            StaleCacheError: it was begun with other settings, or from another cohort.
         """
         with open_checked(self.path) as file:
-            found = EncodingSpec.from_json(str(file["encodings"][spec.name].attrs["spec"]))
-            tables = read_tables(file)
-        if differing := difference(found.identity, spec.identity):
+            if DATA_GROUP in file:
+                found: DataFile | RowSource = DataFile.read(self.path, file[DATA_GROUP])
+            else:
+                found = source_of_format_1(file, next(iter(file["encodings"].values())))
+        if differing := difference(found.spec.lasting, self._asked.lasting):
             raise StaleCacheError(
                 f"{self.path} was begun with other settings ({differing}); "
                 "give the settings of the first run to continue it, or --force to start again."
             )
-        if spec.blind_to is not None or not _mostly_the_same(tables, self.tables):
-            check_fresh(self.path, tables, self.tables)
-        elif not same_images(tables, self.tables):
-            self._created(found, old=self.path)
-        return found
+        if (found.network if isinstance(found, DataFile) else "") != network:
+            return (
+                False,
+                None,
+            )  # features of another network of that name, or of one that the file does not tell
+        if isinstance(found, DataFile) and found.images_key == self.tables.images_key:
+            return True, None
+        shared = int((find_rows(found.keys, self.tables.keys) >= 0).sum())
+        if 2 * shared < len(self.tables.keys):
+            raise StaleCacheError(
+                f"{self.path} was begun with another cohort: {shared:,} of the {len(self.tables.keys):,} images here "
+                "are among its images; name another --cache, or give --force to start again."
+            )
+        return False, source_of(found) if isinstance(found, DataFile) else found
 
-    def _carry_over(self, old: Path, new: h5py.Group, spec: EncodingSpec) -> None:
-        with open_checked(old) as file:
-            digests = read_tables(file).digests
-            group = file["encodings"][spec.name]
-            features, done, checks = _mapped(old, group, "r")
-            quality = group["quality"][:] if "quality" in group else None
-        wanted = {tuple(self.tables.digests[self._rows(spec, b)]): b for b in range(len(new["done"]))}
-        kept = 0
-        for b in np.flatnonzero(done):
-            rows = self._rows(spec, int(b), len(digests))
-            target = wanted.get(tuple(digests[rows]))
-            flags = None if quality is None else quality[rows]
-            if target is not None and _is_as_written(
-                features[rows], None if checks is None else int(checks[b]), flags
-            ):
-                new["features"][self._rows(spec, target)] = features[rows]
-                if flags is not None:
-                    new["quality"][self._rows(spec, target)] = flags
-                new["checks"][target], new["done"][target] = _check(features[rows], flags), 1
-                kept += 1
-        lost = int(np.count_nonzero(done)) - kept
-        if lost:
-            self.note = f"images changed: {lost} of {kept + lost} finished blocks of {old} are computed again"
+    def _create(self, spec: EncodingSpec, learnt: Learnt | None, network: str) -> None:
+        """A new, empty partial file at `path`; what lay there stays mapped where it is a source."""
+        kept = (
+            "what an earlier run finished is kept there" if self.path.exists() else "nothing was computed yet"
+        )
+        with room_for(self.path, kept), atomic_write(self.path) as temporary:
+            create_data_file(temporary, self.tables, spec, learnt=learnt, network=network)
+
+    def _open_units(self) -> None:
+        """Take what is known, and put what is missing into units."""
+        pending = self._blocks.pending()
+        torn = int(self._blocks.written().sum()) - (self._blocks.n_blocks - len(pending))
+        if torn:
+            self.note = f"{torn} blocks of {self.path} did not read back as written and are computed again"
+        self._from = np.full(len(self._data.keys), -1, dtype=np.int64)  # which source knows a row
+        self._at = self._from.copy()  # and where in it
+        rows = np.concatenate([np.array(self._blocks.rows(b), np.int64) for b in pending] or [self._from[:0]])
+        for number, source in enumerate(self._sources):
+            unknown = rows[self._from[rows] < 0]
+            found = unknown if source.in_place else find_rows(source.keys, self._data.keys[unknown])
+            there = found >= 0
+            there[there] = source.usable[found[there]]
+            self._from[unknown[there]], self._at[unknown[there]] = number, found[there]
+        self._slots = [
+            self._slots_for(source) if (self._from == n).any() else {}
+            for n, source in enumerate(self._sources)
+        ]
+        self._units: dict[int, tuple[list[int], NDArray[np.int64]]] = {}
+        self._missing = 0
+        last: list[int] = []
+        for block in pending:
+            wanted = np.array(self._blocks.rows(block), np.int64)
+            wanted = wanted[self._from[wanted] < 0]
+            self._missing += len(wanted)
+            if not len(wanted):
+                self._write_block(block, {})
+            elif last and len(self._units[last[0]][1]) + len(wanted) <= self.spec.block:
+                last.append(block)
+                self._units[last[0]] = (last, np.concatenate([self._units[last[0]][1], wanted]))
+            else:
+                last = [block]
+                self._units[block] = (last, wanted)
+        self.n_known = len(self._data.keys) - self._missing
+        self.n_known_before = int((self._from >= 0).sum())
+
+    def _slots_for(self, source: RowSource) -> dict[int, int]:
+        """The numbers that a source's origins have in this file."""
+        used = np.unique(source.origin[source.usable])
+        about = [source.origins[k] if k < len(source.origins) else {} for k in used.tolist()]
+        return {int(k): self._data.add_origin(self._disk, a) for k, a in zip(used, about, strict=True)}
+
+    def _what_became_of(self, before: RowSource) -> str:
+        kept = (
+            int(before.usable[np.unique(self._at[self._from == 0])].sum()) if (self._from == 0).any() else 0
+        )
+        lost = int(before.usable.sum()) - kept
+        return (
+            f"images changed: {kept:,} of {kept + lost:,} finished images of {self.path} are used"
+            if lost
+            else ""
+        )
 
     @property
     def pending(self) -> list[int]:
-        """Blocks not yet written, in order."""
-        return [int(b) for b in np.flatnonzero(self._done == 0)]
+        """Units not yet written, in order."""
+        return sorted(self._units)
 
     @property
     def n_done(self) -> int:
-        """Images already written."""
-        return sum(self.rows(int(b)).stop - self.rows(int(b)).start for b in np.flatnonzero(self._done))
+        """Images whose features are there, or are known."""
+        return len(self._data.keys) - sum(len(rows) for _, rows in self._units.values())
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """(n_images, D) float32, zeros where nothing was written yet."""
-        return np.asarray(self._features)
-
-    def rows(self, block: int) -> slice:
-        """The images of a block."""
-        return self._rows(self.spec, block)
-
-    def _rows(self, spec: EncodingSpec, block: int, n_images: int | None = None) -> slice:
-        return slice(block * spec.block, min((block + 1) * spec.block, n_images or self.tables.n_images))
+        """(n_images, D) float32, mapped; zeros where nothing was written yet."""
+        return self._data.features
 
     @property
     def quality(self) -> NDArray[np.uint8]:
         """(n_images,) uint8 of named features, see `write`; 0 where nothing was written yet."""
-        assert self._quality is not None, "the features have names"
-        return np.asarray(self._quality)
+        assert self._data.quality is not None, "the features have names"
+        return self._data.quality
+
+    def rows(self, unit: int) -> NDArray[np.int64]:
+        """The images of a unit, ascending: those that are missing."""
+        return self._units[unit][1]
 
     def write(
-        self, block: int, features: NDArray[np.float32], quality: NDArray[np.uint8] | None = None
+        self, unit: int, features: NDArray[np.float32], quality: NDArray[np.uint8] | None = None
     ) -> None:
-        """Store a block's features, (rows, D) float32, then their checksum, then the block's flag.
+        """Store the features of a unit's images, (n, D) float32, block by block, each with its checksum.
 
-        Named features come with their quality, (rows,) uint8. Those of images without a nucleus may be NaN; until
+        Named features come with their quality, (n,) uint8. Those of images without a nucleus may be NaN; until
         `replace_rows` gives them other values.
 
-        A kill leaves what was written so far, in this order. A power cut may leave the pages in any order, so that a
-        block may be flagged whose rows are lost; its checksum tells, when the file is opened again.
+        A kill leaves what was written so far, in this order. A power cut may leave the pages in any order; a block
+        whose rows are lost then fails its checksum, when the file is opened again.
 
         Raises:
-            CacheError: an image's features are NaN, infinite or all zero; nothing of the block is stored.
+            CacheError: an image's features are NaN, infinite or all zero; nothing of the unit is stored.
         """
-        rows = self.rows(block)
+        blocks, rows = self._units[unit]
         measured = features if quality is None else np.where(quality[:, None] == NO_NUCLEUS, 1, features)
-        refuse_bad(self.tables, measured, rows.start)
+        refuse_bad(self.tables, measured, rows)
+        given: dict[str, NDArray[Any]] = {
+            "features": features,
+            "origin": np.full(len(rows), self._origin, np.uint8),
+        }
         if quality is not None:
-            self.quality[rows] = quality
-        self._features[rows] = features
-        if self._checks is not None:
-            self._checks[block] = _check(self._features[rows], self._flags(rows))
-        self._done[block] = 1
+            given["quality"] = quality
+        for block in blocks:
+            of_block = np.isin(rows, np.array(self._blocks.rows(block)))
+            self._write_block(block, {part: values[of_block] for part, values in given.items()})
+        del self._units[unit]
 
     def replace_rows(self, images: NDArray[np.int64], features: NDArray[np.float32]) -> None:
         """Store other features, (n, D) float32, of some images of blocks that were written."""
-        self._features[images] = features
         for block in np.unique(images // self.spec.block).tolist():
-            if self._checks is not None:
-                rows = self.rows(block)
-                self._checks[block] = _check(self._features[rows], self._flags(rows))
+            rows = np.array(self._blocks.rows(block), np.int64)
+            parts = self._data.parts(rows)
+            chosen = images // self.spec.block == block
+            parts["features"][images[chosen] - rows[0]] = features[chosen]
+            self._blocks.write(block, *self._bytes(parts))
 
-    def _is_as_written(self, block: int) -> bool:
-        rows, checks = self.rows(block), self._checks
-        return _is_as_written(
-            self._features[rows], None if checks is None else int(checks[block]), self._flags(rows)
-        )
+    def _write_block(self, block: int, given: dict[str, NDArray[Any]]) -> None:
+        """Put a block together from what is known and what was computed of it."""
+        rows = np.array(self._blocks.rows(block), np.int64)
+        parts = {name: np.zeros_like(values) for name, values in self._data.parts(rows).items()}
+        for name, values in given.items():
+            parts[name][self._from[rows] < 0] = values
+        for number, source in enumerate(self._sources):
+            here = self._from[rows] == number
+            if here.any():
+                at = self._at[rows[here]]
+                parts["features"][here] = source.features[at]
+                slots = self._slots[number]
+                parts["origin"][here] = [slots[k] for k in source.origin[at].tolist()]
+                if "quality" in parts:
+                    assert source.quality is not None, "the same encoder"
+                    parts["quality"][here] = source.quality[at]
+        self._blocks.write(block, *self._bytes(parts))
 
-    def _flags(self, rows: slice) -> NDArray[np.uint8] | None:
-        return None if self._quality is None else self.quality[rows]
+    def _bytes(self, parts: dict[str, NDArray[Any]]) -> Iterator[bytes]:
+        for name in ROW_PARTS:
+            if name in parts:
+                kind = "<f4" if name == "features" else np.uint8
+                yield array_bytes(np.ascontiguousarray(parts[name], dtype=kind))
 
     def flush(self) -> None:
         """Bring what was written to the disk (a kill needs no flush; a power cut does)."""
-        for part in (self._features, self._quality, self._checks, self._done):  # no flag before its rows
-            if part is not None:
-                part.flush()  # type: ignore[attr-defined]
+        self._blocks.sync()
 
-    def finished(self) -> tuple[str, dict[str, Any]]:
-        """Bring the whole encoding to the disk: the digest of its features, and its provenance if that is mixed.
+    def finished(self) -> str:
+        """Bring the whole encoding to the disk: the digest of its features.
 
         Raises:
             CacheError: blocks are missing.
         """
-        if self.pending:
-            raise CacheError(f"{self.path}: {len(self.pending)} blocks are missing; run the command again.")
+        if self._units:
+            raise CacheError(f"{self.path}: {len(self._units)} blocks are missing; run the command again.")
         self.flush()
-        mixed = self._asked.provenance != self.spec.provenance
-        return features_digest(self._features), {"finished_with": self._asked.provenance} if mixed else {}
+        return features_digest(self._data.features)
 
-    def remove(self) -> None:
-        """Unmap and remove the file."""
-        del self._features, self._done, self._checks, self._quality
-        self.path.unlink()
+    def close(self) -> None:
+        """Give the file back."""
+        self._held.close()
 
 
-def refuse_bad(tables: CohortTables, features: NDArray[np.float32], first: int = 0) -> None:
+def refuse_bad(
+    tables: CohortTables, features: NDArray[np.float32], rows: NDArray[np.int64] | None = None
+) -> None:
     """Refuse features that no encoder gives for an image.
 
     Args:
         tables: whose images they are of.
-        features: (rows, D) of the images from `first` on.
-        first: the first image's number.
+        features: (n, D).
+        rows: (n,) the images' numbers; all images if None.
 
     Raises:
         CacheError: an image's features are NaN, infinite or all zero.
     """
-    bad = _is_bad(features)
+    bad = is_bad(features)
     if bad.any():
-        row = first + int(np.flatnonzero(bad)[0])
-        patient = int(np.searchsorted(np.cumsum(tables.patients["n_images"]), row, side="right"))
+        first = int(np.flatnonzero(bad)[0])
+        row = first if rows is None else int(rows[first])
         raise CacheError(
-            f"patient {tables.patients['id'].iloc[patient]}, image {tables.names[row]}: the "
+            f"patient {tables.patients['id'].iloc[tables.owners[row]]}, image {tables.names[row]}: the "
             "encoder gave NaN, infinite or all-zero features; check the weights, or try --dtype float32."
         )
 
@@ -235,34 +311,3 @@ def refuse_bad(tables: CohortTables, features: NDArray[np.float32], first: int =
 def features_digest(features: NDArray[Any]) -> str:
     """Hex digest of an array's bytes."""
     return blake2b(np.ascontiguousarray(features).data, digest_size=16).hexdigest()
-
-
-def _mapped(
-    path: Path, group: h5py.Group, mode: str
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-    """Features, flags and checksums of a growing encoding; files of earlier versions have no checksums."""
-    features, done = (map_dataset(path, group[name], mode) for name in ("features", "done"))
-    return features, done, map_dataset(path, group["checks"], mode) if "checks" in group else None
-
-
-def _check(features: NDArray[np.float32], quality: NDArray[np.uint8] | None = None) -> int:
-    of_features = zlib.crc32(np.ascontiguousarray(features).data.cast("B"))
-    return of_features if quality is None else zlib.crc32(quality.tobytes(), of_features)
-
-
-def _is_as_written(
-    features: NDArray[np.float32], check: int | None, quality: NDArray[np.uint8] | None = None
-) -> bool:
-    """By the checksum; without one, by what no block that was written can hold."""
-    return not _is_bad(features).any() if check is None else _check(features, quality) == check
-
-
-def _is_bad(features: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(rows,) whether a row holds what no encoder gives for an image."""
-    return np.asarray(~np.isfinite(features).all(axis=1) | ~features.any(axis=1))
-
-
-def _mostly_the_same(found: CohortTables, now: CohortTables) -> bool:
-    """Whether most images are the same files: the same cohort, images of which were replaced or removed."""
-    known = set(found.digests) - {""}
-    return 2 * sum(digest in known for digest in now.digests) >= len(now.digests)

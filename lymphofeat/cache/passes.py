@@ -44,6 +44,7 @@ class ExtractOptions(TypedDict, total=False):
     fold_seed: int
     pseudonyms: AnyPath | None
     force: bool
+    retrain: bool
     workers: int | None
     progress: Progress | None
 
@@ -92,6 +93,7 @@ def extract(
     fold_seed: int = 0,
     pseudonyms: AnyPath | None = None,
     force: bool = False,
+    retrain: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Extraction:
@@ -127,6 +129,8 @@ def extract(
         pseudonyms: a CSV file, the key of pseudonyms: the cache then holds no ID, no date of birth, no name of a file
             or folder, and ages in whole years. The key is written once and read by later runs.
         force: replace what is there and does not fit; train anew.
+        retrain: with `finetune` or `adapt`, train anew on the cohort as it is now. Else encoders that were trained
+            before patients came stay as they are, blind to the new ones, and encode their images.
         workers: threads that decode and encode, by default one per core.
         progress: told of images and epochs.
 
@@ -146,6 +150,7 @@ def extract(
     trains = finetune or adapt
     measured = backbone == MORPHOLOGY or not (frozen or trains)
     training = {"epochs": epochs, "train_from": train_from, "nested": nested or None, "name": name}
+    training |= {"retrain": retrain or None}
     asked = [option for option, value in training.items() if value is not None]
     unused = [] if measured or trains else asked
     _check_passes(frozen=frozen, finetune=finetune, adapt=adapt, with_test=with_test, unused=unused)
@@ -180,7 +185,9 @@ def extract(
         told.note(note)
     start = start_of(settings.extract, told) if not (measured or trains) else None
     found = under_pseudonyms(found, Path(cache), pseudonyms)
-    with writer_for(found, Path(cache), settings.extract, force=force, progress=told) as writer:
+    with writer_for(
+        found, Path(cache), settings.extract, force=force, retrain=retrain, progress=told
+    ) as writer:
         if start is not None:
             return Extraction(frozen=encode_frozen(writer, found, start, workers=workers, progress=told))
         if isinstance(settings, AdaptSettings):

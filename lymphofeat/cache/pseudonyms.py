@@ -8,7 +8,8 @@ from ..cohort.model import Cohort
 from ..cohort.pseudonyms import pseudonymous
 from ..errors import InputError, StaleCacheError
 from ..storage.paths import AnyPath
-from .layout import open_checked, read_tables
+from .layout import DATA_GROUP, open_checked
+from .tables import read_tables
 
 if TYPE_CHECKING:  # torch takes seconds to import, and most commands do without
     from ..training.recipe import Recipe
@@ -46,7 +47,8 @@ def refuse_other_ids(cache: Path, *, pseudonyms: bool) -> None:
         if not path.exists():
             continue
         with open_checked(path) as file:
-            found = read_tables(file).pseudonyms
+            grows = DATA_GROUP in file
+            found = bool(file[DATA_GROUP].attrs["pseudonyms"]) if grows else read_tables(file).pseudonyms
         if found and not pseudonyms:
             raise StaleCacheError(
                 f"{path} holds pseudonyms; give --pseudonyms with the key that it was made with, or another --cache."

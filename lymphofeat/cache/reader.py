@@ -1,23 +1,28 @@
 """Opening a cache: tables in memory, features mapped."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..cohort.clinical_values import clinical_digest, clinical_values
 from ..errors import CacheError, InputError
 from ..storage.paths import AnyPath
 from .contents import Indices
 from .encoding import Encoding, read_encoding
-from .layout import CohortTables, open_checked, read_tables
+from .layout import DATA_GROUP, open_checked
+from .learnt import learnt_before, why_stale
 from .pooling import pool, pooled_names
-from .refusal import damaged
+from .refusal import damaged, incomplete
+from .spec import EncodingSpec
 from .splitting import SplittableCache
+from .tables import CohortTables, read_tables
 
 __all__ = ["Cache", "open_cache"]
+
+_ATTEMPTS = 3
 
 
 class Cache(SplittableCache):
@@ -30,8 +35,10 @@ class Cache(SplittableCache):
         version: the lymphofeat version that wrote it.
         encodings: by name.
         default_encoder_family: the encoder family written last.
-        stale: by name, the encodings of encoder families in which an encoder was trained on clinical values other than
-            the table's. They are not among `encodings`: nothing can be scored or predicted with them.
+        stale: by name, the encodings of encoder families in which an encoder learnt from what has changed since
+            (labels, clinical values, who lies in which fold), or lacks images of the cohort. They are not among
+            `encodings`: nothing can be scored or predicted with them.
+        format: of the file.
     """
 
     def __repr__(self) -> str:
@@ -112,42 +119,63 @@ def open_cache(path: AnyPath) -> Cache:
         (46, 512)
     """
     path = Path(path)
+    for attempt in range(_ATTEMPTS):
+        before = _inode(path)
+        try:
+            return _opened(path)
+        except CacheError:  # its data files may have been replaced between two looks
+            if attempt == _ATTEMPTS - 1 or _inode(path) == before:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _inode(path: Path) -> int:
+    return path.stat().st_ino if path.exists() else 0
+
+
+def _opened(path: Path) -> Cache:
     with open_checked(path) as file:
+        if "encodings" not in file:
+            name = EncodingSpec.from_json(str(file[DATA_GROUP].attrs["spec"])).name
+            if path.suffix == ".partial":
+                raise CacheError(incomplete(path, name))
+            raise CacheError(
+                f"{path} holds the features of {name} only, one encoding of a cache; name the cache, as features.h5."
+            )
         tables = read_tables(file)
         encodings = {name: read_encoding(path, group) for name, group in file["encodings"].items()}
-        stale = _stale(tables, encodings)
         if not encodings:
             raise CacheError(f"{path} holds no encoding; run `lymphofeat extract`.")
+        encodings = _with_corrected(tables, encodings)
+        behind = {name for name, e in encodings.items() if e.images_key not in ("", tables.images_key)}
+        aside = {e.encoder_family for name, e in encodings.items() if name in behind or e.stale}
         for encoding in encodings.values():
-            if encoding.features.shape != (tables.n_images, encoding.dim):
-                raise CacheError(damaged(path, f"encoding {encoding.name} does not fit the images"))
-            if encoding.end_to_end is not None and encoding.end_to_end.shape != (len(tables.patients),):
-                raise CacheError(damaged(path, f"encoding {encoding.name} does not fit the patients"))
+            _check_shape(path, tables, encoding, behind=encoding.name in behind)
         return Cache(
             path=path,
             tables=tables,
             created=str(file.attrs["created"]),
             version=str(file.attrs["lymphofeat"]),
-            encodings={name: e for name, e in encodings.items() if e.encoder_family not in stale},
+            encodings={name: e for name, e in encodings.items() if e.encoder_family not in aside},
             default_encoder_family=str(file.attrs["latest"]),
-            stale={name: e for name, e in encodings.items() if e.encoder_family in stale},
+            stale={name: e for name, e in encodings.items() if e.encoder_family in aside},
+            format=int(file.attrs["format"]),
         )
 
 
-def _stale(tables: CohortTables, encodings: Mapping[str, Encoding]) -> set[str]:
-    """The encoder families that saw clinical values other than those of the table."""
-    now: dict[tuple[str, ...], str] = {}
-    stale = set()
-    for encoding in encodings.values():
-        seen, recipe = encoding.attrs.get("clinical"), encoding.attrs.get("recipe")
-        if seen is None or not isinstance(recipe, Mapping):
-            continue
-        names = tuple(recipe["clinical"]["values"])
-        if names not in now:
-            try:
-                now[names] = clinical_digest(clinical_values(tables.patients, names))
-            except (KeyError, ValueError):  # a column that is no longer declared, or is a category now
-                now[names] = ""
-        if seen != now[names]:
-            stale.add(encoding.encoder_family)
-    return stale
+def _check_shape(path: Path, tables: CohortTables, encoding: Encoding, *, behind: bool) -> None:
+    rows, width = encoding.features.shape
+    if width != encoding.dim or (rows != tables.n_images and not behind):
+        raise CacheError(damaged(path, f"encoding {encoding.name} does not fit the images"))
+    if encoding.end_to_end is not None and len(encoding.end_to_end) != len(tables.patients) and not behind:
+        raise CacheError(damaged(path, f"encoding {encoding.name} does not fit the patients"))
+
+
+def _with_corrected(tables: CohortTables, encodings: Mapping[str, Encoding]) -> dict[str, Encoding]:
+    """The encodings; those of format 1, which keeps no more than a digest of all values, are told apart by that."""
+    found = dict(encodings)
+    for name, encoding in encodings.items():
+        if not encoding.images_key and "clinical" in encoding.attrs:
+            reason = why_stale(tables, encoding.spec, learnt_before(tables, encoding.spec))
+            found[name] = replace(encoding, stale=reason)
+    return found

@@ -10,7 +10,7 @@ from ..errors import CacheError
 from ..storage.kinds import inspect_path
 from ..storage.locks import held_by_another
 
-__all__ = ["damaged", "incomplete", "room_for", "why_no_cache"]
+__all__ = ["damaged", "incomplete", "no_data_file", "room_for", "why_no_cache"]
 
 
 def why_no_cache(path: Path, cause: str) -> str:
@@ -53,6 +53,15 @@ def incomplete(path: Path, encoding: str) -> str:
     if path.suffix != ".partial":  # a cache gets whole ones only
         return damaged(path, what)
     return f"{path}: {what}; give the `lymphofeat extract` command that began it again; it continues."
+
+
+def no_data_file(path: Path, data: Path, encoding: str) -> str:
+    """A sentence on a cache without the data file of one of its encodings."""
+    return (
+        f"{path}: the features of {encoding} should be in {data}, which is not there; a cache moves together with its "
+        f"folder {data.parent.name} (`lymphofeat pack` makes one file of both), so put the folder back, or give the "
+        "`lymphofeat extract` command that made them again with --force."
+    )
 
 
 def damaged(path: Path, cause: object) -> str:

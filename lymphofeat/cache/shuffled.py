@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..estimates.persons import Groups, repeating
-from .layout import make_folds
 from .reader import Cache
+from .tables import make_folds
 
 __all__ = ["shuffled"]
 

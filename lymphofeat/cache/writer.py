@@ -1,27 +1,37 @@
-"""The one writer of a cache file, from the first look at it to the last encoding that is put into it."""
+"""The one writer of a cache, from the first look at it to the last encoding that is put into it."""
 
 import glob
-import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ..encoder.identity import difference
 from ..errors import CacheError, StaleCacheError
-from ..storage.atomic import atomic_write, check_place, leftovers
+from ..progress import Progress
+from ..storage.atomic import atomic_write, check_place, leftovers, make_folder, sync
+from ..storage.checked import FileDisk
 from ..storage.locks import locked
-from .changes import check_fresh, same_folds, same_images, same_labels, with_kept_folds
-from .layout import CohortTables, EncodingSpec, create_file, map_dataset, open_checked, read_tables
-from .partial import PartialEncoding, features_digest
+from ..storage.provenance import made_by
+from .carry import carried_along, learnt_of, network_of, remove_unlinked, source_from
+from .data_file import DataFile
+from .encoding import Encoding
+from .growth import grown_tables, what_changed
+from .index import Entry, write_index
+from .layout import DATA_GROUP, data_folder, new_data_path, open_checked
+from .learnt import learnt_from, why_stale
+from .partial import PartialEncoding
 from .pseudonyms import refuse_other_ids
 from .reader import Cache, open_cache
 from .refusal import room_for
+from .spec import EncodingSpec
+from .tables import CohortTables
 
 __all__ = ["CacheWriter", "own_probabilities", "partials", "remove_leftovers"]
 
@@ -30,7 +40,13 @@ def partials(cache: Path) -> Iterator[tuple[Path, int, int]]:
     """The encodings of this cache that were begun and not finished: file, blocks done, blocks in all."""
     for path in sorted(cache.parent.glob(f"{glob.escape(cache.name)}.*.partial")):
         with open_checked(path) as file:
-            for group in file["encodings"].values():
+            if DATA_GROUP in file:
+                data = DataFile.read(path, file[DATA_GROUP])
+                with FileDisk.open(path) as disk:
+                    written = data.blocks(disk).written()
+                yield path, int(written.sum()), len(written)
+                continue
+            for group in file["encodings"].values():  # format 1
                 yield path, int(group["done"][:].sum()), len(group["done"])
 
 
@@ -45,45 +61,54 @@ def remove_leftovers(folder: Path, name: str) -> None:
 
 
 class CacheWriter:
-    """Owns a cache file while a command writes it: the path, the lock, the partial files, the tables.
+    """Owns a cache while a command writes it: the path, the lock, the partial files, the data files, the tables.
 
     A context that a command enters once. The system drops the lock when the process ends, however it ends; whoever is
-    given the writer may therefore write, and nobody else does. The cache itself is never changed in place: a new one is
-    written beside it and renamed over it.
+    given the writer may therefore write, and nobody else does. No file that the cache holds is changed in place: data
+    files are written once, and the index is written anew and renamed over the old one.
 
     Args:
         path: the cache; it need not exist.
         tables: of the cohort as it is now.
-        force: replace what is there and does not fit: the cache of another state of the cohort (what does not fit is
-            left out when it is written next), an encoding of that name, a partial file.
+        force: replace what is there and does not fit: the cache of another cohort (what does not fit is left out when
+            it is written next), an encoding of that name, a partial file.
+        retrain: encoders that learnt from another state of the cohort are not kept.
 
     Attributes:
-        path, force: as given.
+        path, force, retrain: as given.
         tables: inside the context, with the folds that are in use in the cache.
 
     Raises:
         InputError: on entering: `path` is a folder.
         CacheError: on entering: another process holds the lock, or the folder cannot be written.
-        StaleCacheError: on entering: the cache is of another state of the cohort, and `force` is false; or it holds
-            pseudonyms and the tables do not, or the reverse.
+        StaleCacheError: on entering: the cache is of another cohort, or has other folds, and `force` is false; or it
+            holds pseudonyms and the tables do not, or the reverse.
     """
 
-    def __init__(self, path: Path, tables: CohortTables, *, force: bool = False) -> None:
-        self.path, self.tables, self.force = path, tables, force
+    def __init__(
+        self, path: Path, tables: CohortTables, *, force: bool = False, retrain: bool = False
+    ) -> None:
+        self.path, self.tables, self.force, self.retrain = path, tables, force, retrain
         self._found: Cache | None = None
         self._held = ExitStack()
+        self._told = False
+        self._renewed: set[str] = set()  # encodings that this writer wrote
 
     def __enter__(self) -> Self:
         check_place(self.path)
         with ExitStack() as entering:
             entering.enter_context(locked(self.path, CacheError, way_out=", or name another --cache"))
             remove_leftovers(self.folder, self.path.name)
+            remove_leftovers(data_folder(self.path), "")
             refuse_other_ids(self.path, pseudonyms=self.tables.pseudonyms)
             self._read()
+            self._remove_unlinked()
             if self._found is not None:
-                self.tables = with_kept_folds(self._found.tables, self.tables)
-                if not self.force:
-                    check_fresh(self.path, self._found.tables, self.tables)
+                try:
+                    self.tables = grown_tables(self.path, self._found.tables, self.tables)
+                except StaleCacheError:
+                    if not self.force:
+                        raise
             self._held = entering.pop_all()
         return self
 
@@ -102,32 +127,57 @@ class CacheWriter:
         """The cache as it is now; None before the first encoding."""
         return self._found
 
+    def tell(self, progress: Progress) -> None:
+        """Say once what of the cohort changed since the cache was written."""
+        if self._found is None or self._told:
+            return
+        self._told = True
+        if self._found.tables.has_digests and (changed := what_changed(self._found.tables, self.tables)):
+            progress.note(f"The cohort changed since {self.path} was written: {changed}.")
+
     def partial_path(self, name: str) -> Path:
         """Where the encoding `name` grows until it is whole."""
         return self.path.with_name(f"{self.path.name}.{name}.partial")
 
-    def holds(self, spec: EncodingSpec) -> bool:
-        """Whether the cache holds this very encoding and may keep it; never so with `force`.
+    def known(self, spec: EncodingSpec) -> Encoding | None:
+        """The cache's encoding by this very encoder, though it may lack images of the cohort; never one with `force`.
 
         Raises:
-            StaleCacheError: it holds an encoding of that name with other settings.
+            StaleCacheError: it holds an encoding of that name with other settings, or one whose encoder learnt from
+                what has changed since.
         """
-        if self.force or self._found is None:
-            return False
+        if self._found is None or (self.force and spec.name not in self._renewed):
+            return None
         encoding = {**self._found.encodings, **self._found.stale}.get(spec.name)
-        if encoding is None:
-            return False
-        if differing := difference(encoding.spec.identity, spec.identity):
+        if encoding is None or (self.retrain and spec.learns and spec.name not in self._renewed):
+            return None
+        if differing := difference(encoding.spec.lasting, spec.lasting):
             raise StaleCacheError(
                 f"{self.path} holds an encoding {spec.name} made with other settings ({differing}); "
                 "give another --cache, or --force to replace it."
             )
-        return True
+        if reason := why_stale(self.tables, encoding.spec, learnt_of(self._found, encoding)):
+            raise StaleCacheError(
+                f"{self.path}: the encoder of {spec.name} {reason}; put it right in the tables, or give --retrain to "
+                "train the encoders anew."
+            )
+        return encoding
+
+    def holds(self, spec: EncodingSpec) -> bool:
+        """Whether the cache holds this very encoding, of all images of the cohort, and may keep it; see `known`.
+
+        Raises:
+            StaleCacheError: as `known`.
+        """
+        encoding = self.known(spec)
+        if encoding is None or self._found is None:
+            return False
+        return (encoding.images_key or self._found.tables.images_key) == self.tables.images_key
 
     def knows(self, spec: EncodingSpec) -> bool:
-        """As `holds`; an encoding of that name with other settings does not count."""
+        """Whether `known` knows it; an encoding of that name with other settings does not count."""
         try:
-            return self.holds(spec)
+            return self.known(spec) is not None
         except StaleCacheError:
             return False
 
@@ -135,15 +185,37 @@ class CacheWriter:
         """Whether a partial file of that name would be gone on with or complained of; never so with `force`."""
         return not self.force and self.partial_path(spec.name).exists()
 
-    def begin(self, spec: EncodingSpec) -> PartialEncoding:
+    def begin(self, spec: EncodingSpec, *, network: str = "", anew: bool = False) -> PartialEncoding:
         """The partial encoding of `spec`: what an earlier run left of it, or, with `force` or without one, a new one.
+
+        Features of images that the cache knows by the same encoder are not computed again.
+
+        Args:
+            spec: of the encoding.
+            network: digest of the trained network that computes it; "" of one that was not trained on the cohort.
+            anew: nothing that is there already is used.
 
         Raises:
             StaleCacheError: the partial file was begun with other settings, or from another cohort.
             CacheError: the cache has an encoder family of that name in which encoders saw no labels, or these.
         """
         self._check_encoder_family(spec)
-        return PartialEncoding(self.partial_path(spec.name), self.tables, spec, anew=self.force)
+        known = self.known(spec) if not anew and self.knows(spec) else None
+        sources, learnt = [], learnt_from(self.tables, spec)
+        if known is not None and self._found is not None and network_of(known) == network:
+            sources, learnt = [source_from(self._found, known)], learnt_of(self._found, known)
+            spec = EncodingSpec(
+                spec.name,
+                spec.encoder_family,
+                spec.dim,
+                known.spec.block,
+                spec.blind_to,
+                known.spec.about | spec.about,
+            )
+        return PartialEncoding(
+            self.partial_path(spec.name), self.tables, spec, anew=anew or self.force, sources=sources, learnt=learnt,
+            network=network,
+        )  # fmt: skip
 
     def forget(self, name: str) -> None:
         """Remove what was begun of the encoding `name`."""
@@ -157,63 +229,97 @@ class CacheWriter:
         made: Mapping[str, Any] | None = None,
         default: bool = True,
     ) -> None:
-        """Verify a whole encoding, put it into the cache beside those already there, remove its partial file.
+        """Put a whole encoding into the cache beside those already there.
 
         Args:
             partial: from `begin`, every block written.
             end_to_end: (n_patients,) the fine-tuned network's own probabilities of malignant, all patients in
                 the cache's order; None for an encoder without a head of its own.
-            made: what is known only afterwards, as JSON values of at most some 60 kB: `seconds` that it took in
+            made: what is known only afterwards, as JSON values of at most some 50 kB: `seconds` that it took in
                 all runs together, `history` of the training, …
             default: whether its encoder family becomes the one that `tune` uses unless told otherwise; not so for
                 control experiments. The first encoding of a cache is the default in any case.
 
         Raises:
-            CacheError: blocks are missing, a probability is none, the disk is full, or what was written does not read
-                back. The partial file stays, so that the same command only has to write the cache.
+            CacheError: blocks are missing, a probability is none, or the disk is full. The partial file stays, so that
+                the same command only has to write the cache.
         """
         name = partial.spec.name
-        digest, provenance = partial.finished()
+        digest = partial.finished()
         own = None if end_to_end is None else own_probabilities(self.tables, name, end_to_end)
-        kept = f"all features are kept in {partial.path}"
-        with room_for(self.path, kept), atomic_write(self.path) as temporary:
-            create_file(temporary, self.tables, _size(self.path) + _size(partial.path))
-            with h5py.File(temporary, "r+") as new, open_checked(partial.path) as grown:
-                _copy_encodings(self.path, self.tables, new, without=name)
-                grown.copy(f"encodings/{name}", new["encodings"])
-                group = new["encodings"][name]
-                if "checks" in group:
-                    del group["checks"]
-                about = json.dumps({**(made or {}), **provenance})
-                group.attrs.update({"complete": True, "digest": digest, "made": about})
-                if own is not None:
-                    group.create_dataset("end_to_end", data=own)
-                if default or "latest" not in new.attrs:
-                    new.attrs["latest"] = partial.spec.encoder_family
-            _verify(temporary, name, digest)
-        partial.remove()
-        self._read()
+        entry = Entry(
+            partial.spec, new_data_path(self.path, name), digest, self.tables.images_key, partial.network,
+            made or {}, own, by=self._made_by(),
+        )  # fmt: skip
+        self._write(f"all features are kept in {partial.path}", partial, entry, default=default)
+        partial.close()
+        partial.path.unlink()
+        self._renewed.add(name)
 
     def correct_values(self) -> None:
-        """Bring corrected clinical values into the cache, which keeps its encodings: most encoders see images only.
+        """Bring the cohort as it is now into the cache, which keeps its encodings: clinical values, labels, images.
 
-        Encodings of those that were trained on the former values are stale from then on; see `Cache.stale`.
+        Encodings of encoders that learnt from what has changed are stale from then on, and those that lack an image of
+        the cohort wait for it; see `Cache.stale`.
         """
-        found = self._found
-        if found is None or (found.fingerprint, found.tables.reference, found.tables.declared) == (
-            self.tables.digest(),
-            self.tables.reference,
-            self.tables.declared,
-        ):
-            return
-        with room_for(self.path, "the cache is unchanged"), atomic_write(self.path) as temporary:
-            create_file(temporary, self.tables, _size(self.path))
-            with h5py.File(temporary, "r+") as new:
-                _copy_encodings(self.path, self.tables, new)
+        if self._found is not None and not self._found.tables.same_state(self.tables):
+            self._write("the cache is unchanged")
+
+    def _write(
+        self,
+        kept: str,
+        partial: PartialEncoding | None = None,
+        new: Entry | None = None,
+        *,
+        default: bool = False,
+    ) -> None:
+        """A new index with the encodings that are there, and a new one in the place of another of its name."""
+        with room_for(self.path, kept):
+            found = self._found
+            entries = [] if found is None else self._carried(found, "" if new is None else new.spec.name)
+            latest = "" if found is None else found.default_encoder_family
+            if new is not None:
+                entries.append(new)
+                default = default or latest not in {entry.spec.encoder_family for entry in entries}
+                latest = new.spec.encoder_family if default else latest
+            created = "" if found is None else found.created
+            with atomic_write(self.path) as temporary:
+                write_index(temporary, self.tables, entries, cache=self.path, created=created, latest=latest)
+                if partial is not None and new is not None:
+                    _link(partial.path, new.data)
         self._read()
+        self._remove_unlinked()
+
+    def _carried(self, found: Cache, without: str) -> list[Entry]:
+        """The cache's encodings but one, as the next index has them."""
+        both = {**found.encodings, **found.stale}
+        others = [encoding for name, encoding in sorted(both.items()) if name != without]
+        if not found.tables.has_digests and found.tables.images_key != self.tables.images_key:
+            return []  # --force over features from elsewhere, of other images
+        if not np.array_equal(found.folds, self.tables.folds) and self._redrawn(found):
+            others = [encoding for encoding in others if encoding.blind_to is None]
+        return [carried_along(found, encoding, self.tables) for encoding in others]
+
+    def _redrawn(self, found: Cache) -> bool:
+        """Whether the folds are others for patients who had some: `--force`."""
+        try:
+            return not np.array_equal(
+                grown_tables(self.path, found.tables, self.tables).folds, self.tables.folds
+            )
+        except StaleCacheError:
+            return True
+
+    def _made_by(self) -> dict[str, str]:
+        made = made_by()
+        return {key: value for key, value in made.items() if key != "command" or not self.tables.pseudonyms}
 
     def _read(self) -> None:
         self._found = open_cache(self.path) if self.path.exists() else None
+
+    def _remove_unlinked(self) -> None:
+        """Remove data files that no encoding has any more, or that a killed run left."""
+        found = [] if self._found is None else [*self._found.encodings.values(), *self._found.stale.values()]
+        remove_unlinked(data_folder(self.path), {encoding.place.name for encoding in found})
 
     def _check_encoder_family(self, spec: EncodingSpec) -> None:
         """Refuse an encoder family in which some encoders saw labels and others none: a fold would be given either."""
@@ -249,34 +355,12 @@ def own_probabilities(
     return own
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _copy_encodings(cache: Path, tables: CohortTables, new: h5py.File, without: str = "") -> None:
-    if not cache.exists():
-        return
-    with open_checked(cache) as old:
-        found = read_tables(old)
-        if not same_images(found, tables):
-            return  # --force over the cache of another cohort
-        as_it_was = same_labels(found, tables) and same_folds(found, tables)
-        encoder_families = set()
-        for name, group in old["encodings"].items():
-            spec = EncodingSpec.from_json(str(group.attrs["spec"]))
-            # --force over other labels or folds: encoders that saw no labels give the same features
-            if name != without and (as_it_was or spec.blind_to is None):
-                old.copy(f"encodings/{name}", new["encodings"])
-                encoder_families.add(spec.encoder_family)
-        new.attrs["created"] = old.attrs["created"]
-        if as_it_was or old.attrs["latest"] in encoder_families:
-            new.attrs["latest"] = old.attrs["latest"]
-
-
-def _verify(path: Path, name: str, digest: str) -> None:
-    with open_checked(path) as file:
-        found = features_digest(map_dataset(path, file["encodings"][name]["features"], "r"))
-    if found != digest:
-        raise CacheError(
-            f"{path}: encoding {name} did not read back as written; check the disk and run again."
-        )
+def _link(partial: Path, data: Path) -> None:
+    """Give a whole partial file its name as a data file as well: it is not lost, wherever the process is killed."""
+    make_folder(data.parent)
+    try:
+        os.link(partial, data)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(partial, data)
+        sync(data)
+    sync(data.parent)

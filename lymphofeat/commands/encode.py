@@ -12,7 +12,7 @@ from .paths import GivenText, NewFile
 
 @command(
     example="lymphofeat extract data --frozen --weights resnet18.pth",
-    resumes=lambda given: not given["force"],
+    resumes=lambda given: not (given["force"] or given["retrain"]),
 )
 @cohort_argument
 @cache_option
@@ -72,6 +72,9 @@ from .paths import GivenText, NewFile
 @click.option("--pseudonyms", type=NewFile("key.csv"), metavar="KEY.csv",
               help="Key of pseudonyms, which the cache then holds instead of IDs, dates of birth and file names; "
               "written once, read again.")  # fmt: skip
+@click.option("--retrain", is_flag=True,
+              help="Train the encoders anew on the cohort as it is now; else they stay as they are, and encode the "
+              "images of new patients.")  # fmt: skip
 @click.option(
     "--force", is_flag=True, help="Replace features that do not fit the cohort any more, and train again."
 )
@@ -112,7 +115,7 @@ def extract(
 
 _FOR_NETWORKS = (
     "adapt", "weights", "seed", "recipe", "epochs", "train_from", "nested", "name", "dtype", "emulate_bfloat16",
-    "input_size",
+    "input_size", "retrain",
 )  # fmt: skip
 
 

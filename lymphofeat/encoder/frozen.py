@@ -59,6 +59,15 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return any(able.get(feature, False) for feature in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+def computed_with(device: torch.device) -> dict[str, str]:
+    """What may give features other bits: the kind of device, its model or instructions, and torch's version."""
+    if device.type == "cuda":
+        processor = torch.cuda.get_device_name(device)
+    else:
+        processor = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else ""
+    return {"device": device.type, "processor": processor, "torch": str(torch.__version__)}
+
+
 class BlockEncoder(Protocol):
     """What `encode_blocks` runs: pixels (B, crop, crop, 3) uint8 to (B, D) float32; on a CPU, from several threads."""
 
@@ -77,21 +86,40 @@ class FrozenEncoder:
     """An encoder for inference only: batch norm folded into the convolutions, channels-last, one dtype.
 
     Calling it maps pixels (B, crop, crop, 3) uint8 to features (B, D) float32.
+
+    Args:
+        network: the encoder's.
+        preprocessing: its own.
+        device: that computes.
+        dtype: of the arithmetic.
+        batch: fewer images than these are filled up with black ones, whose features are dropped. Libraries choose their
+            kernels by the size of a batch (a batch of one often gets another than a larger one, and other bits), so
+            that only batches of one size give an image the same features whatever is encoded with it. None: as they
+            come.
     """
 
     def __init__(
-        self, network: nn.Module, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype
+        self,
+        network: nn.Module,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        batch: int | None = None,
     ) -> None:
         lean = folded(network, _example(network, preprocessing))
         self._network = lean.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.preprocessing, self.device, self.dtype = preprocessing, device, dtype
+        self.preprocessing, self.device, self.dtype, self._batch = preprocessing, device, dtype, batch
         self._together = _FEW if device.type == "cpu" and _is_depthwise(lean) else None
 
     def __call__(self, pixels: Tensor) -> NDArray[np.float32]:
         with torch.inference_mode():
+            n = len(pixels)
+            if self._batch is not None and 0 < n < self._batch:
+                pixels = torch.cat([pixels, pixels.new_zeros((self._batch - n, *pixels.shape[1:]))])
             images = self.preprocessing.normalise(pixels.to(self.device, non_blocking=True), self.dtype)
             parts = torch.split(images, self._together or max(len(images), 1))
-            features = torch.cat([self._network(part) for part in parts])
+            features = torch.cat([self._network(part) for part in parts])[:n]
             return features.to(torch.float32).cpu().numpy()
 
 

@@ -234,7 +234,7 @@ def _table(names: list[str], found: list[tuple[ImageContributions, float]]) -> p
 def _names(cache: Cache, row: int) -> list[str]:
     lengths = cache.patients["n_images"].to_numpy(np.int64)
     first = int(lengths[:row].sum())
-    return cache.tables.names[first : first + int(lengths[row])]
+    return list(cache.tables.names[first : first + int(lengths[row])])
 
 
 def _threshold(model: FinalModel, fold: int | None) -> float:

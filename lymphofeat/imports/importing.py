@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..cache.imported import FoldSettings, ImportedEncoding, imported_tables, write_imported
 from ..cache.imported_table import checked_table
-from ..cache.layout import EncodingSpec
 from ..cache.roles import IMPORTED
+from ..cache.spec import EncodingSpec
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath

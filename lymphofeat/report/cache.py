@@ -80,7 +80,7 @@ def render_cache(cache: Cache, console: Console) -> None:
     show(
         console,
         (f"{cache.path}", "bold"),
-        f": cache format 1, lymphofeat {cache.version}, made {cache.created}",
+        f": cache format {cache.format}, lymphofeat {cache.version}, made {cache.created}",
     )
     source = cache.tables.source or "imported features"
     if cache.tables.pseudonyms:

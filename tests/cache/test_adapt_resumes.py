@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lymphofeat.cache.adapt import extract_adapted
+from lymphofeat.cache.pack import pack
 from lymphofeat.cache.trainings import encoders_folder, trainings_under_way
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.errors import StaleCacheError
@@ -43,7 +44,8 @@ def test_an_interrupted_run_goes_on_from_its_last_epoch_whatever_the_labels_are_
 def test_a_network_that_was_trained_only_has_to_encode(cohort: Cohort, tmp_path: Path) -> None:
     path = tmp_path / "c.h5"
     extract_adapted(cohort, path, SETTINGS)
-    path.rename(tmp_path / "before.h5")
+    pack(path, tmp_path / "before.h5")
+    path.unlink()
     heard = Heard()
     extract_adapted(cohort, path, SETTINGS, progress=heard)
     assert heard.epochs == []

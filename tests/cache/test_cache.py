@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lymphofeat.cache import open_cache, save_cache
-from lymphofeat.cache.layout import EncodingSpec
+from lymphofeat.cache.spec import EncodingSpec
 from lymphofeat.cache.writer import CacheWriter
 from lymphofeat.errors import CacheError, LeakageError
 
@@ -145,8 +145,8 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     patients = table()
     save_cache(path, patients, {"a": simulated(patients)}, n_folds=3)
     with h5py.File(path, "r+") as file:
-        file.attrs["format"] = 2
-    with pytest.raises(CacheError, match="has cache format 2, and this is lymphofeat"):
+        file.attrs["format"] = 3
+    with pytest.raises(CacheError, match="has cache format 3, and this is lymphofeat"):
         open_cache(path)
 
 

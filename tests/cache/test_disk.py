@@ -50,6 +50,12 @@ def cache(tmp_path: Path) -> Path:
     return path
 
 
+def data_of(cache: Path) -> str:
+    """The name of the one data file."""
+    (path,) = (cache.parent / "c-encodings").iterdir()
+    return str(path.relative_to(cache.parent))
+
+
 def names(cache: Path) -> set[str]:
     return {str(path.relative_to(cache.parent)) for path in cache.parent.rglob("*") if path.is_file()}
 
@@ -66,6 +72,7 @@ def test_every_file_has_its_kind_and_size(cache: Path, tmp_path: Path) -> None:
     }
     assert found == wanted | {
         "cache/c.h5": ("cache", cache.stat().st_size),
+        f"cache/{data_of(cache)}": ("cache", (cache.parent / data_of(cache)).stat().st_size),
         "studies/s-nested": ("studies", 5),
     }
 
@@ -78,9 +85,9 @@ def test_clean_removes_what_can_be_made_again_and_nothing_else(cache: Path) -> N
     assert names(cache) >= there - {".c.h5.lock"}  # filelock may remove its own
     removed = clean(cache)
     assert sum(item.size for item in removed) == 40
-    assert names(cache) == {"c.h5", *BEGUN, *KEPT}
+    assert names(cache) == {"c.h5", data_of(cache), *BEGUN, *KEPT}
     assert {item.path.name for item in clean(cache, unfinished=True)} == {Path(name).name for name in BEGUN}
-    assert names(cache) == {"c.h5", *KEPT}
+    assert names(cache) == {"c.h5", data_of(cache), *KEPT}
 
 
 @pytest.mark.parametrize("of", ["c.h5", "other.h5", f"pixels-160-{'ab' * 8}.u8", "study.db"])
@@ -128,7 +135,8 @@ def test_info_tells_of_disk_use(cache: Path, monkeypatch, capsys, tmp_path: Path
     (cache.parent / "c-encoders" / "finetuned-0.checkpoint").unlink()
     shown = runner(monkeypatch, capsys)("info", cache)
     assert shown.code == 0, shown.err
-    assert f"cache {size_text(cache.stat().st_size)}, stored pixels 20 B" in shown.out
+    data = sum(path.stat().st_size for path in (cache.parent / "c-encodings").iterdir())
+    assert f"cache {size_text(cache.stat().st_size + data)}, stored pixels 20 B" in shown.out
     assert f"40 B of it can be made again; `lymphofeat clean --cache {cache}`" in shown.out
 
 

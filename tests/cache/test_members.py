@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lymphofeat.cache import open_cache, save_cache
-from lymphofeat.cache.layout import CohortTables
 from lymphofeat.cache.members import Member, learning_patients, members_of, validating
+from lymphofeat.cache.tables import CohortTables
 from lymphofeat.cohort.folds import persons
 from lymphofeat.errors import InputError, LeakageError
 

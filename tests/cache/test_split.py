@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.cache.encoding import Encoding
-from lymphofeat.cache.layout import EncodingSpec
+from lymphofeat.cache.spec import EncodingSpec
 from lymphofeat.errors import CacheError, InputError, LeakageError
 
 from ..helpers.caches import features, frozen_cache, patients, tuned_cache

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from lymphofeat.cache import open_cache
-from lymphofeat.cache.layout import CohortTables, EncodingSpec
+from lymphofeat.cache.spec import EncodingSpec
+from lymphofeat.cache.tables import CohortTables
 from lymphofeat.cache.writer import CacheWriter
 from lymphofeat.errors import CacheError, StaleCacheError
 
@@ -31,7 +32,7 @@ def test_two_writers_do_not_meet(path: Path, tables: CohortTables) -> None:
 
 
 def test_a_writer_that_is_refused_holds_no_lock(path: Path, tables: CohortTables) -> None:
-    other = replace(tables, digests=["0" * 32] * tables.n_images)
+    other = replace(tables, names=["other"] * tables.n_images)
     with pytest.raises(StaleCacheError, match="another state of the cohort"), CacheWriter(path, other):
         pass
     with CacheWriter(path, tables):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lymphofeat.cache.layout import make_folds
+from lymphofeat.cache.tables import make_folds
 from lymphofeat.cohort.persons import persons, placeholder_dates
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lymphofeat.cache import open_cache, save_cache
-from lymphofeat.cache.layout import EncodingSpec
+from lymphofeat.cache.spec import EncodingSpec
 from lymphofeat.cache.writer import CacheWriter
 
 from .caches import features, patients

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lymphofeat.cache import Cache, open_cache, save_cache
 from lymphofeat.cache.encoding import Encoding
-from lymphofeat.cache.layout import EncodingSpec
+from lymphofeat.cache.spec import EncodingSpec
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.nested import nested
 from lymphofeat.scoring.plan import ScoringPlan

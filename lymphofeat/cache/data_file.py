@@ -1,0 +1,181 @@
+"""The data file of one encoding: its rows, which image each is of, and a checksum for each block."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..storage.checked import CheckedBlocks, Column, Disk
+from .layout import DATA_GROUP, FORMAT, create_file, image_of, map_dataset
+from .learnt import Learnt, write_learnt
+from .spec import EncodingSpec, blindness_text
+from .tables import CohortTables
+
+__all__ = ["ROW_PARTS", "DataFile", "create_data_file", "data_size", "origin_of", "slots_of"]
+
+ROW_PARTS = ("features", "quality", "origin")  # what a block's checksum covers, in this order
+_SLOTS, _SLOT_BYTES = 64, 512  # of `origins`
+_GROUP_BYTES = 1 << 16  # HDF5's own structures
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """An open view of a data file, as it grows or whole.
+
+    Attributes:
+        path: the file.
+        spec: what the rows are.
+        images_key: of the cohort whose images they are, see `CohortTables.images_key`.
+        network: digest of the trained network that computes them; "" of one that is not trained here.
+        keys: (n, 16) uint8, the digest of each row's image.
+        features: (n, D) float32, mapped.
+        quality: (n,) uint8 of named features, else None.
+        origin: (n,) uint8, which of `origins` computed the row.
+        places: offsets in the file: of each of the parts of a row, of `checks` and of `origins`.
+        group: where in the file it lies.
+    """
+
+    path: Path
+    spec: EncodingSpec
+    images_key: str
+    network: str
+    keys: NDArray[np.uint8]
+    features: NDArray[np.float32]
+    quality: NDArray[np.uint8] | None
+    origin: NDArray[np.uint8]
+    places: Mapping[str, int]
+    group: str
+
+    @classmethod
+    def read(cls, path: Path, group: h5py.Group) -> "DataFile":
+        """Of the group of an open data file.
+
+        Raises:
+            KeyError, ValueError: something is not there.
+        """
+        parts = [name for name in ROW_PARTS if name in group]
+        return cls(
+            path,
+            EncodingSpec.from_json(str(group.attrs["spec"])),
+            str(group.attrs["images_key"]),
+            str(group.attrs["network"]),
+            group["image"][:],
+            map_dataset(group["features"]),
+            map_dataset(group["quality"]) if "quality" in group else None,
+            map_dataset(group["origin"]),
+            {name: int(group[name].id.get_offset()) for name in [*parts, "checks", "origins"]},
+            group.name,
+        )
+
+    def blocks(self, disk: Disk) -> CheckedBlocks:
+        """Its rows in checked blocks, on `disk`, which is this file."""
+        widths = {"features": 4 * self.spec.dim, "quality": 1, "origin": 1}
+        columns = [Column(self.places[name], widths[name]) for name in ROW_PARTS if name in self.places]
+        return CheckedBlocks(disk, columns, len(self.keys), self.spec.block, self.places["checks"])
+
+    def parts(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Copies of some rows, by `ROW_PARTS`."""
+        parts: dict[str, NDArray[Any]] = {"features": self.features[rows], "origin": self.origin[rows]}
+        return parts if self.quality is None else parts | {"quality": self.quality[rows]}
+
+    def origins(self) -> list[dict[str, Any]]:
+        """What computed the rows, by the numbers in `origin`."""
+        with h5py.File(self.path, "r") as file:
+            return slots_of(file[self.group]["origins"][:])
+
+    def add_origin(self, disk: Disk, about: Mapping[str, Any]) -> int:
+        """The number of what computes rows from now on; it is on the disk before any row of it.
+
+        The last of the slots stands for all that no slot is left for.
+        """
+        text = json.dumps(about, sort_keys=True).encode()[:_SLOT_BYTES]
+        for slot, known in enumerate(self.origins()):
+            if known == dict(about) and slot < _SLOTS - 1:
+                return slot
+        used = len(self.origins())
+        slot = min(used, _SLOTS - 1)
+        if slot < _SLOTS - 1:
+            disk.write(self.places["origins"] + slot * _SLOT_BYTES, text.ljust(_SLOT_BYTES, b"\0"))
+            disk.sync()
+        return slot
+
+
+def slots_of(texts: NDArray[Any]) -> list[dict[str, Any]]:
+    """What is written in the slots of `origins`; nothing where a power cut tore one."""
+    found: list[dict[str, Any]] = []
+    for text in texts.tolist():
+        if not text:
+            break
+        try:
+            found.append(dict(json.loads(text)))
+        except ValueError:
+            found.append({})
+    return found
+
+
+def origin_of(spec: EncodingSpec) -> dict[str, Any]:
+    """What of an encoding's description says where and with what a row was computed."""
+    return {key: value for key, value in spec.provenance.items() if key != "weights"}
+
+
+def data_size(spec: EncodingSpec, n_images: int) -> int:
+    """Bytes that the rows of a data file may take."""
+    n_blocks = -(-n_images // spec.block)
+    return (4 * spec.dim + 2) * n_images + 4 * n_blocks + _SLOTS * _SLOT_BYTES + _GROUP_BYTES
+
+
+def create_data_file(
+    path: Path,
+    tables: CohortTables,
+    spec: EncodingSpec,
+    *,
+    learnt: Learnt | None = None,
+    network: str = "",
+) -> None:
+    """Write a data file without rows: its space is allocated, its checksums are zero.
+
+    Args:
+        path: the file.
+        tables: of the cohort whose images the rows are of.
+        spec: what the rows will be.
+        learnt: whom the encoder learnt from; None where it learnt from nobody.
+        network: digest of the trained network; "" without one.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    with h5py.File("data", "w", driver="core", backing_store=False) as file:
+        file.attrs["format"] = FORMAT
+        group = file.create_group(DATA_GROUP)
+        group.attrs.update({"spec": spec.to_json(), "images_key": tables.images_key, "network": network})
+        group.attrs.update({"blind_to": blindness_text(spec.blind_to), "pseudonyms": tables.pseudonyms})
+        group.create_dataset("image", data=np.asarray(tables.keys))
+        if learnt is not None:
+            write_learnt(group, learnt)
+        image = image_of(file)
+    n_images = tables.n_images
+    create_file(path, image, data_size(spec, n_images))
+    with h5py.File(path, "r+") as file:
+        group = file[DATA_GROUP]
+        _allocate(group, "features", (n_images, spec.dim), h5py.h5t.IEEE_F32LE)
+        if spec.names is not None:
+            _allocate(group, "quality", (n_images,), h5py.h5t.STD_U8LE)
+        _allocate(group, "origin", (n_images,), h5py.h5t.STD_U8LE)
+        _allocate(group, "checks", (-(-n_images // spec.block),), h5py.h5t.STD_U32LE)
+        text = h5py.h5t.C_S1.copy()
+        text.set_size(_SLOT_BYTES)
+        text.set_strpad(h5py.h5t.STR_NULLPAD)
+        _allocate(group, "origins", (_SLOTS,), text)
+
+
+def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], kind: Any) -> None:
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_layout(h5py.h5d.CONTIGUOUS)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5py.h5d.FILL_TIME_ALLOC)
+    h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple(shape), plan)
