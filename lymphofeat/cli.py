@@ -14,6 +14,7 @@ from .commands import (  # noqa: F401  importing them registers them
     evaluate,
     explain,
     imports,
+    pack,
     search,
     submit,
     verify,

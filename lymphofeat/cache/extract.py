@@ -9,6 +9,7 @@ import torch
 
 from ..cohort.ages import reference_text
 from ..cohort.duplicates import report_duplicates
+from ..cohort.exclusions import exclusions_text
 from ..cohort.fingerprint import cohort_fingerprint, image_digests, image_sizes
 from ..cohort.layout import layout_text
 from ..cohort.model import Cohort
@@ -130,6 +131,7 @@ def cohort_tables(cohort: Cohort, settings: ExtractSettings, progress: Progress)
         reference=reference_text(cohort.reference),
         layout=layout_text(cohort.layout),
         pseudonyms=cohort.pseudonyms,
+        exclusions=exclusions_text(cohort.exclusions),
     )
 
 

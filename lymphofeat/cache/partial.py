@@ -278,7 +278,7 @@ class PartialEncoding:
         if self._units:
             raise CacheError(f"{self.path}: {len(self._units)} blocks are missing; run the command again.")
         self.flush()
-        return features_digest(self._data.features)
+        return self._data.digest(self._disk)
 
     def close(self) -> None:
         """Give the file back."""

@@ -119,6 +119,7 @@ SUMMARIES = {
     "heads": "Head types that tune searches.",
     "info": "Contents of a cache.",
     "verify": "Check of a cache, a study, an exported model or a cohort against itself.",
+    "pack": "A cache as one file, to send.",
     "clean": "Removal of files that can be made again.",
     "simulate": "Simulated cohort with a known truth.",
 }

@@ -1,5 +1,6 @@
 """What `extract` and `info` say."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from rich.console import Console
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
 from ..cache.roles import is_adapted
+from ..cache.trained_on import training_texts
 from ..cohort.ages import ages_words
 from ..cohort.problems import counted
 from ..encoder.morphology.quality import BORDER, GOOD, NO_CYTOPLASM, NO_NUCLEUS, counts_of
@@ -42,7 +44,7 @@ def render_extract(summary: "ExtractSummary", console: Console) -> None:
     if s.n_before == s.n_images:
         show(console, "  already complete; nothing to do")
         return
-    resumed = f"; {s.n_before:,} from an earlier run" if s.n_before else ""
+    resumed = f"; {s.n_before:,} were known" if s.n_before else ""
     show(
         console, f"  {s.n_images - s.n_before:,} images in {s.seconds:.1f} s, {s.rate:.0f} images/s{resumed}"
     )
@@ -126,6 +128,8 @@ def render_cache(cache: Cache, console: Console) -> None:
         for text, names in each.items():
             which = "" if len(names) == len(encodings) else f": {', '.join(names)}"
             show(console, f"  {what} {text}{which}")
+    for encoder_family, text in training_texts(cache).items():
+        show(console, f"  {encoder_family}: {text}")
     for encoder_family in sorted({e.encoder_family for e in cache.stale.values()}):
         show(console, f"  Stale: {cache.why_stale(encoder_family)}")
 
@@ -141,16 +145,26 @@ def _prepared(encodings: Mapping[str, Encoding]) -> dict[str, list[str]]:
 
 
 def _computed_with(encodings: Mapping[str, Encoding]) -> dict[str, list[str]]:
-    """Torch version and device → names; both machines where one finished what another had begun."""
+    """Torch version and device → names; all of them, with the numbers of their images, where there were several."""
     found: dict[str, list[str]] = {}
     for name, encoding in sorted(encodings.items()):
-        runs = [encoding.spec.provenance, encoding.made.get("finished_with") or {}]
-        words = [
-            f"torch {run['torch']} on {run['device']}" for run in runs if "torch" in run and "device" in run
-        ]
+        counts: Counter[str] = Counter()
+        for about, n in encoding.origins():
+            counts[_machine(about)] += n
+        words = [words for words in counts if words]
+        if len(words) > 1:  # bits may differ between them
+            words = [f"{each} ({counted(counts[each], 'image')})" for each in words]
         if words:
-            found.setdefault(", then ".join(dict.fromkeys(words)), []).append(name)
+            found.setdefault(" and ".join(words), []).append(name)
     return found
+
+
+def _machine(about: Mapping[str, str]) -> str:
+    """Version and device in words: `torch 2.9 on cuda (NVIDIA H100)`; "" where nothing is recorded."""
+    if "torch" not in about or "device" not in about:
+        return ""
+    model = f" ({about['processor']})" if about.get("processor") else ""
+    return f"torch {about['torch']} on {about['device']}{model}"
 
 
 def render_partials(waiting: Sequence[tuple[Path, int, int]], console: Console) -> None:
