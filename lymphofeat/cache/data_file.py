@@ -85,6 +85,12 @@ class DataFile:
         parts: dict[str, NDArray[Any]] = {"features": self.features[rows], "origin": self.origin[rows]}
         return parts if self.quality is None else parts | {"quality": self.quality[rows]}
 
+    def empty_parts(self, n: int) -> dict[str, NDArray[Any]]:
+        """Zeros for `n` rows, by `ROW_PARTS`."""
+        parts: dict[str, NDArray[Any]] = {"features": np.zeros((n, self.spec.dim), np.float32)}
+        parts["origin"] = np.zeros(n, np.uint8)
+        return parts if self.quality is None else parts | {"quality": np.zeros(n, np.uint8)}
+
     def digest(self, disk: Disk) -> str:
         """Hex digest of the features, as `features_digest` has it; read piece by piece, so that memory stays flat."""
         state, place = blake2b(digest_size=16), self.places["features"]

@@ -244,7 +244,7 @@ class PartialEncoding:
     def _write_block(self, block: int, given: dict[str, NDArray[Any]]) -> None:
         """Put a block together from what is known and what was computed of it."""
         rows = np.array(self._blocks.rows(block), np.int64)
-        parts = {name: np.zeros_like(values) for name, values in self._data.parts(rows).items()}
+        parts = self._data.empty_parts(len(rows))
         for name, values in given.items():
             parts[name][self._from[rows] < 0] = values
         for number, source in enumerate(self._sources):

@@ -253,5 +253,7 @@ def _image_columns(path: Path, images: h5py.Group) -> dict[str, Any]:
             "digests": list(images["digest"].asstr()[:]),
         }
     n, key = len(images["digest"]), str(images.file.attrs["images_key"])
+    if {len(images[column]) for column in ("name", "size", "patient")} != {n}:
+        raise ValueError("its tables of images are of several lengths")
     name, size, digest = (InFile(path, f"images/{column}", n, key) for column in ("name", "size", "digest"))
     return {"names": Names(name), "sizes": Sizes(size), "digests": Digests(digest)}

@@ -296,12 +296,16 @@ class CacheWriter:
         others = [encoding for name, encoding in sorted(both.items()) if name != without]
         if not found.tables.has_digests and found.tables.images_key != self.tables.images_key:
             return []  # --force over features from elsewhere, of other images
-        if not np.array_equal(found.folds, self.tables.folds) and self._redrawn(found):
-            others = [encoding for encoding in others if encoding.blind_to is None]
-        return [carried_along(found, encoding, self.tables) for encoding in others]
+        if not self._replaces(found):
+            return [carried_along(found, encoding, self.tables) for encoding in others]
+        free = [encoding for encoding in others if encoding.blind_to is None]
+        entries = [carried_along(found, encoding, self.tables) for encoding in free]
+        return [entry for entry in entries if entry.images_key == self.tables.images_key]
 
-    def _redrawn(self, found: Cache) -> bool:
-        """Whether the folds are others for patients who had some: `--force`."""
+    def _replaces(self, found: Cache) -> bool:
+        """Whether the tables replace those of another cohort, or other folds: `--force`."""
+        if not self.force:
+            return False
         try:
             return not np.array_equal(
                 grown_tables(self.path, found.tables, self.tables).folds, self.tables.folds

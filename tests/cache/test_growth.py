@@ -157,8 +157,10 @@ def test_another_cohort_is_refused_and_force_replaces_it(cohort: Cohort, tmp_pat
     with pytest.raises(StaleCacheError, match=r"made from another cohort: 0 of its .* --force to replace it"):
         extract_frozen(other, path, SETTINGS)
     assert path.read_bytes() == before
-    extract_frozen(other, path, SETTINGS, force=True)
-    assert len(open_cache(path).encodings) == 1
+    extract_frozen(other, path, replace(SETTINGS, seed=1), force=True)
+    cache = open_cache(path)
+    assert [*cache.encodings, *cache.stale] == ["small-cnn-random1-crop40"]
+    assert len(list((tmp_path / "c-encodings").iterdir())) == 1
 
 
 def test_measured_cells_grow_with_their_imputed_values(tmp_path: Path) -> None:

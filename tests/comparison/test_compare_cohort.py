@@ -39,9 +39,9 @@ def test_a_cohort_gets_its_controls_first(tmp_path: Path) -> None:
     assert {m.pipeline.encoder for m in found.measured} == {"", "colour", "random"}
     assert found.left_out == ()
     assert len(found.patients.y) == 12
-    with pytest.raises(StaleCacheError, match="another state of the cohort"):
+    with pytest.raises(StaleCacheError, match="made from another cohort"):
         compare_cohort(
-            noise_cohort(tmp_path / "other", images=5), cache, tmp_path / "r.jsonl", settings=SETTINGS
+            noise_cohort(tmp_path / "other", side=52), cache, tmp_path / "r.jsonl", settings=SETTINGS
         )
 
 
