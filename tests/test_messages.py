@@ -39,7 +39,7 @@ def needed(name: str) -> list[str]:
     """The arguments that a command cannot do without."""
     return {
         "simulate": ["new"], "explain": ["P1"], "export": ["m"], "predict": ["m", "new"], "import": ["features"],
-        "init": ["data"],
+        "init": ["data"], "pack": ["--out", "packed.h5"],
     }.get(name, [])  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..cohort.folds import assign_repeats, persons
 from ..cohort.model import TABLE_COLUMNS
 from ..cohort.persons import PERSON
+from ..cohort.pixel_size import pixel_size_in
 from ..cohort.values import Declared
 from ..errors import CacheError
 from .columns import Digests, ImageColumn, InFile, Names, Sizes
@@ -166,7 +167,7 @@ def write_tables(file: h5py.File, tables: CohortTables) -> None:
             "images_key": tables.images_key,
         }
     )
-    if (size := _microns_per_pixel(tables.layout)) is not None:
+    if (size := pixel_size_in(tables.layout)) is not None:
         file.attrs["microns_per_pixel"] = size
     if tables.pseudonyms:
         file.attrs["pseudonyms"] = True
@@ -199,12 +200,6 @@ def write_tables(file: h5py.File, tables: CohortTables) -> None:
 def _kept(column: Sequence[Any]) -> NDArray[Any]:
     assert isinstance(column, ImageColumn), "see CohortTables.__post_init__"
     return column.array()
-
-
-def _microns_per_pixel(layout: str) -> float | None:
-    """Micrometres per pixel, where the cohort says it."""
-    found = json.loads(layout or "{}").get("images", {}).get("microns_per_pixel")
-    return float(found) if found else None
 
 
 def read_tables(file: h5py.File) -> CohortTables:
