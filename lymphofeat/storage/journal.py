@@ -2,7 +2,7 @@
 
 A line is written whole and brought to the disk before the next piece begins; what a kill leaves of a line is cut off
 when the file is opened again. Lines are found by a key that covers everything their numbers depend on, so a ledger may
-serve many caches, and a line that no longer fits is simply not found.
+serve many caches, and a line that no longer fits is simply not found. Each line holds a digest of itself.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import StudyError
 from .atomic import sync
 from .locks import locked
+from .seals import sealed, unsealed
 
 __all__ = ["Ledger", "open_ledger"]
 
@@ -39,7 +40,7 @@ class Ledger:
         Raises:
             StudyError: the file cannot be written.
         """
-        line = json.dumps({"key": key, **entry}) + "\n"
+        line = json.dumps(sealed({"key": key, **entry})) + "\n"
         try:
             new = not self.path.exists()
             with self.path.open("a", encoding="utf-8") as file:
@@ -78,7 +79,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     entries: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(content.splitlines(), 1):
         try:
-            entry = json.loads(line)
+            entry = unsealed(json.loads(line))
             entries[entry.pop("key")] = entry
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise StudyError(

@@ -64,3 +64,15 @@ def test_a_full_disk_gets_a_sentence_and_the_lines_stay(
         monkeypatch.undo()
     with open_ledger(path) as ledger:
         assert ledger.get("a") == {"x": 1}
+
+
+def test_a_changed_digit_is_found_and_lines_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "l.jsonl"
+    with open_ledger(path) as ledger:
+        ledger.add("a", {"value": 0.875})
+    path.write_text(path.read_text(encoding="utf-8").replace("0.875", "0.876"), encoding="utf-8")
+    with pytest.raises(StudyError, match=r"l\.jsonl, line 1: not what lymphofeat writes"), open_ledger(path):
+        pass
+    path.write_text('{"key": "a", "value": 0.875}\n', encoding="utf-8")
+    with open_ledger(path) as ledger:
+        assert ledger.get("a") == {"value": 0.875}
