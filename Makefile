@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests run in two processes; without this, each would start a thread per core in every library.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: install install-cpu demo test slow soak lint types format api clean
+.PHONY: install install-cpu demo test slow soak fire lint types format api clean
 
 install: $(VENV)/installed
 
@@ -36,6 +36,11 @@ slow: $(VENV)/installed-dev
 
 soak: $(VENV)/installed-dev
 	$(ONE_THREAD) $(BIN)/python -m tests.soak $(SOAK)
+
+# Kills and damaged files by tests/fire/__main__.py, then all that tests/fire tests besides.
+fire: $(VENV)/installed-dev
+	$(ONE_THREAD) $(BIN)/python -m tests.fire $(FIRE)
+	$(ONE_THREAD) $(BIN)/python -m pytest tests/fire -m "slow or not slow" -o timeout=1800
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
