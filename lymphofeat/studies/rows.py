@@ -1,17 +1,17 @@
 """The finished trials of a study as rows: what a search and a summary need of each."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from hashlib import blake2b
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-__all__ = ["NUMBER", "SCORES", "Row", "rows_of", "scoring_seconds", "seal"]
+from ..storage.seals import SEAL, json_digest
+
+__all__ = ["NUMBER", "SCORES", "Row", "rows_of", "scoring_seconds"]
 
 # User attributes: a trial's place in the search, and its score by every metric.
 NUMBER, SCORES = "number", "values"
@@ -58,7 +58,13 @@ class Row:
         """
         steps = {str(step): value for step, value in self.steps.items()}
         value = None if self.failed else self.value
-        return seal([self.number, value, self.pruned, self.failed, self.params, steps, attrs])
+        return json_digest([self.number, value, self.pruned, self.failed, self.params, steps, attrs])
+
+    def row_seal(self) -> str:
+        """Hex digest of what this row holds, its distributions too, but no predictions: these are read one by one."""
+        attrs = {name: value for name, value in self.attrs.items() if name != SEAL}
+        point = {name: distribution_to_json(one) for name, one in self.distributions.items()}
+        return json_digest([self.seal(attrs), point])
 
     def trial(self) -> FrozenTrial:
         """As an Optuna trial without attributes."""
@@ -72,21 +78,18 @@ class Row:
         )
 
 
-def seal(content: Any) -> str:
-    """Hex digest of JSON values; numbers count by their value, whatever holds them."""
-    text = json.dumps(content, sort_keys=True, default=lambda number: number.item())
-    return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
 def rows_of(trials: Iterable[FrozenTrial]) -> list[Row]:
     """The complete, pruned and failed trials among those of a study, by number.
 
     Trials of earlier versions that failed have no number: they were scored again.
 
     Raises:
-        KeyError, ValueError, TypeError: what is there is not what `tune` writes.
+        KeyError, ValueError, TypeError: what is there is not what `tune` writes, or not as it was written.
     """
     rows = [_row(trial) for trial in trials if _is_finished(trial)]
+    for row in rows:
+        if SEAL in row.attrs and row.attrs[SEAL] != row.row_seal():  # earlier versions wrote none
+            raise ValueError(f"trial {row.number} is not as it was written")
     return sorted(rows, key=lambda row: row.number)
 
 

@@ -25,8 +25,9 @@ from ..scoring.failures import ERROR, REASON, FailedTrial
 from ..storage.atomic import atomic_write, check_place, leftovers
 from ..storage.kinds import inspect_path, sqlite_is_locked
 from ..storage.locks import held_by_another, holder, locked
+from ..storage.seals import SEAL, json_digest
 from .predictions import Predictions
-from .rows import Row, rows_of, scoring_seconds, seal
+from .rows import Row, rows_of, scoring_seconds
 from .space import HEAD_TYPE
 
 __all__ = ["PERSONS", "Store", "create_store", "open_store", "owned"]
@@ -69,7 +70,7 @@ class Store:
             self._predictions.keep_seal(self._seal())
 
     def _seal(self) -> str:
-        return seal([self.provenance, self.patients])
+        return json_digest([self.provenance, self.patients])
 
     def check(self) -> None:
         """Compare the study's own attributes with their digest.
@@ -125,7 +126,7 @@ class Store:
             own, seal = self._predictions.read(row.number)
         except (ValueError, sqlite3.Error) as error:
             raise StudyError(_damaged(self.path, row.number)) from error
-        attrs = row.attrs | own
+        attrs = {name: value for name, value in row.attrs.items() if name != SEAL} | own
         if seal != row.seal(attrs) if seal else self.is_sealed():
             raise StudyError(_damaged(self.path, row.number))
         return attrs
@@ -148,7 +149,8 @@ class Store:
         try:
             # A kill in between leaves predictions without a trial, which is scored again and replaces them.
             attrs, [row] = trial.user_attrs, rows_of([trial])
-            trial.user_attrs = self._predictions.keep(row.number, attrs, row.seal(attrs))
+            row.attrs = self._predictions.keep(row.number, attrs, row.seal(attrs))
+            trial.user_attrs = {**row.attrs, SEAL: row.row_seal()}
             self._study.add_trial(trial)
         except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
             who = holder(self.path) if sqlite_is_locked(error) else ""
@@ -179,7 +181,7 @@ def create_store(
             study.set_user_attr(_PATIENTS, dict(patients))
             with Predictions.open(_connector(temporary, create=False)) as predictions:
                 predictions.make()
-                predictions.keep_seal(seal([{"format": _FORMAT, **provenance}, dict(patients)]))
+                predictions.keep_seal(json_digest([{"format": _FORMAT, **provenance}, dict(patients)]))
     except (OSError, StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
         raise StudyError(f"{path} cannot be written ({_cause(error)}); choose another place.") from error
 
