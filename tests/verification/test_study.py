@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lymphofeat.cache.pack import pack
 from lymphofeat.errors import LymphofeatError, StudyError
 from lymphofeat.studies import load_study, tune
 from lymphofeat.studies.store import open_store
@@ -131,7 +132,7 @@ def test_other_features_beside_it_are_told(study: Path, made: Path) -> None:
     (study.parent / "cache").mkdir()
     inside = study.parent / "studies"
     inside.mkdir()
-    shutil.copy(made.with_name("c.h5"), study.parent / "cache" / "c.h5")
+    pack(made.with_name("c.h5"), study.parent / "cache" / "c.h5")
     moved = Path(shutil.move(study, inside / "s.db"))
     assert "features of" in "\n".join(verify(moved).checked)
 
