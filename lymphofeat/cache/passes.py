@@ -189,14 +189,18 @@ def extract(
         found, Path(cache), settings.extract, force=force, retrain=retrain, progress=told
     ) as writer:
         if start is not None:
-            return Extraction(frozen=encode_frozen(writer, found, start, workers=workers, progress=told))
-        if isinstance(settings, AdaptSettings):
-            return Extraction(adapted=encode_adapted(writer, found, settings, workers=workers, progress=told))
-        if finetune:
+            done = Extraction(frozen=encode_frozen(writer, found, start, workers=workers, progress=told))
+        elif isinstance(settings, AdaptSettings):
+            done = Extraction(adapted=encode_adapted(writer, found, settings, workers=workers, progress=told))
+        elif finetune:
             trained = encode_finetuned(writer, found, settings, workers=workers, progress=told)
-            return Extraction(finetuned=trained)
-        done = encode_morphology(writer, found, groups, side, workers=workers, progress=told)
-        return Extraction(measured=done)
+            done = Extraction(finetuned=trained)
+        else:
+            cells = encode_morphology(writer, found, groups, side, workers=workers, progress=told)
+            done = Extraction(measured=cells)
+        for sentence in writer.waiting():
+            told.note(sentence)
+    return done
 
 
 def _check_passes(

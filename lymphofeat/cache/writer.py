@@ -135,6 +135,13 @@ class CacheWriter:
         if self._found.tables.has_digests and (changed := what_changed(self._found.tables, self.tables)):
             progress.note(f"The cohort changed since {self.path} was written: {changed}.")
 
+    def waiting(self) -> list[str]:
+        """A sentence for each encoder family of the cache that cannot be used on the cohort as it is now."""
+        if self._found is None:
+            return []
+        families = sorted({encoding.encoder_family for encoding in self._found.stale.values()})
+        return [f"{self.path}: {self._found.why_stale(family)}" for family in families]
+
     def partial_path(self, name: str) -> Path:
         """Where the encoding `name` grows until it is whole."""
         return self.path.with_name(f"{self.path.name}.{name}.partial")

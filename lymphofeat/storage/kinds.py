@@ -121,6 +121,8 @@ def _hdf5(path: Path) -> Kind:
     try:
         with h5py.File(path, "r") as file:
             ours = "format" in file.attrs and "encodings" in file
+            if "format" in file.attrs and "encoding" in file:
+                return Kind("cache", "the features of one encoding of a cache")
     except OSError as error:
         number = _number(error)
         if number in _LOCKED:

@@ -13,12 +13,14 @@ from lymphofeat.cache.filling import fill
 from lymphofeat.cache.finetune import extract_finetuned
 from lymphofeat.cache.morphology import extract_morphology
 from lymphofeat.cache.pack import pack
+from lymphofeat.cohort.exclusions import Exclusion
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.errors import StaleCacheError
 from lymphofeat.studies import tune
 from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
 
+from ..helpers.commands import runner
 from ..helpers.extracted import (
     NAME,
     SETTINGS,
@@ -243,3 +245,52 @@ def test_a_packed_cache_is_the_same_and_grows(cohort: Cohort, tmp_path: Path) ->
     assert summary.n_before == len(first.images)
     extract_frozen(cohort, tmp_path / "once.h5", SETTINGS)
     np.testing.assert_array_equal(features(packed), features(tmp_path / "once.h5"))
+
+
+def test_extract_says_which_other_encodings_wait(cohort: Cohort, tmp_path: Path) -> None:
+    from lymphofeat import extract
+
+    path, heard = tmp_path / "c.h5", Heard()
+    options = {
+        "frozen": True,
+        "weights": "none",
+        "crop": 40,
+        "backbone": "small-cnn",
+        "n_folds": 3,
+        "batch_size": 5,
+    }
+    for seed in (0, 1):
+        extract(some(cohort, list(range(11))), path, seed=seed, **options)
+    extract(cohort, path, seed=1, progress=heard, **options)
+    assert [NAME in note and "lacks images" in note for note in heard.notes].count(True) == 1
+
+
+def test_info_says_whom_encoders_learnt_from(cohort: Cohort, tmp_path: Path, monkeypatch, capsys) -> None:
+    path, run = tmp_path / "c.h5", runner(monkeypatch, capsys)
+    first = some(cohort, [0, 1, 2, 3, 4, 5, 6, 7, 8, 12])
+    extract_finetuned(first, path, FINETUNED)
+    assert "learnt from" not in run("info", path).out
+    extract_finetuned(cohort, path, FINETUNED)
+    assert (
+        f"{ENCODER_FAMILY}: learnt from 9 of now 12 patients; --retrain trains anew" in run("info", path).out
+    )
+    left_out = Exclusion("P3", "", "wrong stain", 5, 1, "train")
+    without = some(replace(cohort, exclusions=(left_out,)), [i for i in range(15) if i != 3])
+    extract_finetuned(without, path, FINETUNED)
+    said = run("info", path).out
+    assert "learnt from 8 of now 11 patients" in said
+    assert "learnt from P3 (wrong stain), excluded since" in said
+    assert run("info", next((tmp_path / "c-encodings").iterdir())).code == 2
+
+
+def test_info_says_which_machine_computed_what(cohort: Cohort, tmp_path: Path, monkeypatch, capsys) -> None:
+    path, run = tmp_path / "c.h5", runner(monkeypatch, capsys)
+    first = some(cohort, list(range(11)))
+    extract_frozen(first, path, SETTINGS)
+    monkeypatch.setattr(
+        "lymphofeat.cache.extract.computed_with",
+        lambda _: {"device": "cuda", "processor": "NVIDIA H100", "torch": "9.9"},
+    )
+    extract_frozen(cohort, path, SETTINGS)
+    new = len(cohort.images) - len(first.images)
+    assert f"torch 9.9 on cuda (NVIDIA H100) ({new} images)" in " ".join(run("info", path).out.split())
