@@ -1,7 +1,7 @@
 """Numbers and metrics as text; a score never without its interval."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from .metric import NAMED
@@ -14,6 +14,7 @@ __all__ = [
     "difference_text",
     "duration",
     "interval_text",
+    "listed",
     "metric_label",
     "number",
     "sample_text",
@@ -67,6 +68,12 @@ def sample_text(n: int, n_malignant: int | None = None, n_persons: int | None = 
 def by_whom(n_persons: int | None) -> str:
     """What an interval is by: "by patient", or "by person" where persons have several records."""
     return "by patient" if n_persons is None else "by person"
+
+
+def listed(names: Sequence[object], most: int = 3) -> str:
+    """The first of several names, and how many more there are: "P1, P2, P3 and 9 more"."""
+    more = "" if len(names) <= most else f" and {len(names) - most} more"
+    return f"{', '.join(str(name) for name in names[:most])}{more}"
 
 
 def metric_label(metric: str) -> str:

@@ -17,11 +17,12 @@ from ..nested.pipeline import Pipeline, Run, check_label_free, folds_of, runs_of
 from ..nested.result import Nested
 from ..parallel import best_jobs
 from ..progress import Progress, Silent
+from ..scoring.scored import ScoredPatients
 from ..storage.journal import open_ledger
 from ..storage.paths import AnyPath
 from ..studies.selection import DEFAULT
 from ..studies.space import Space
-from ..studies.study import check_arguments, encoding_in
+from ..studies.study import NESTED, check_arguments, encoding_in
 from ..studies.summary import StudySummary
 from ..studies.workers import workers
 from ..wording import metric_label
@@ -78,6 +79,7 @@ class EvaluationPlan:
             "seed": self.runs[0].seed,
             "select": DEFAULT,
             "cohort": self.cache.fingerprint,
+            "patients": ScoredPatients.of(self.cache).digest(ordered=False),
         }
 
     @property
@@ -190,7 +192,7 @@ def evaluate(
 def searches_folder(study: AnyPath) -> Path:
     """Where the searches inside outer folds are kept, beside the study: NAME-nested."""
     folder = Path(study).with_suffix("")
-    return folder.with_name(f"{folder.name}-nested")
+    return folder.with_name(f"{folder.name}{NESTED}")
 
 
 def plan_evaluation(

@@ -60,10 +60,7 @@ class Reported:
                 *(", ".join(sorted(names)) for names in (self.search["heads"], study.provenance["heads"])),
             ),
             ("inputs", *(", ".join(names) for names in (self.search["inputs"], study.provenance["inputs"]))),
-            (
-                "patients, labels, values and folds",
-                *_short(self.search["cohort"], study.provenance["fingerprint"]),
-            ),
+            ("patients, labels, values and folds", *_short(*self._cohorts(study))),
             ("rule of selection", str(self.search["select"]), rule),
             ("metric", self.metric, study.metric),
             ("number of patients", self.n, study.n_patients),
@@ -74,6 +71,13 @@ class Reported:
                     f"{self.path} evaluates another pipeline than {study.path}: its {what}: "
                     f"{own}, the model's: {other}; give the evaluation of this model, or leave it out."
                 )
+
+    def _cohorts(self, study: StudySummary) -> tuple[str, str]:
+        """Digests of what the evaluation and the study were measured on; without test patients where both know it."""
+        own, other = self.search.get("patients"), study.provenance.get("patients")
+        if own and other:
+            return str(own), str(other)
+        return str(self.search["cohort"]), str(study.provenance["fingerprint"])
 
     def lines(self) -> list[str]:
         """What was evaluated and the scores, a line each."""
@@ -122,6 +126,7 @@ def read_evaluation(path: Path) -> Reported:
         n, malignant, folds, runs = (int(raw[key]) for key in ("patients", "malignant", "folds", "runs"))
         pipeline, encoding, metric = (str(raw[key]) for key in ("pipeline", "encoding", "metric"))
         search = {key: raw["search"][key] for key in _SEARCH} if raw.get("search") else {}
+        search |= {key: value for key, value in (raw.get("search") or {}).items() if key == "patients"}
         persons = int(raw.get("persons", n))
         return Reported(
             path, pipeline, encoding, metric, n, malignant, folds, runs, scores, search,

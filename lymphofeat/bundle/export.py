@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError
 from ..estimates.calibrators import CALIBRATORS
@@ -206,9 +208,14 @@ def _evidence(
     Raises:
         InputError: the nested predictions or the evaluation are of other patients.
     """
-    labelled = cache.patients[labels_of(cache) >= 0]
-    groups = repeating(cache.groups[labels_of(cache) >= 0])
-    ids = tuple(str(i) for i in labelled["id"])
+    ids = model.study.ids if nested is None else nested.ids
+    if set(ids) != set(cache.ids[labels_of(cache) >= 0]):
+        name = model.study.path if nested is None else repr(nested.name)
+        raise InputError(
+            f"The evaluation {name} is of other patients than {cache.path}; give the one of this cohort."
+        )
+    rows = cache.ids.get_indexer(pd.Index(ids))  # a table may have been sorted anew since
+    labelled, groups = cache.patients.iloc[rows], repeating(cache.groups[rows])
     reported = None if evaluation is None else read_evaluation(evaluation)
     if reported is not None:
         reported.check(model.study, rule)
@@ -216,10 +223,6 @@ def _evidence(
         study = model.study
         return Evidence(
             study.best.y, model.probabilities, model.decisions, labelled, None, model.caveat, reported, groups
-        )
-    if nested.ids != ids:
-        raise InputError(
-            f"The evaluation {nested.name!r} is of other patients than {cache.path}; give the one of this cohort."
         )
     return Evidence(
         nested.y, nested.probabilities, nested.decisions, labelled, nested.name, "", reported, groups

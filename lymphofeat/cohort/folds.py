@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..wording import listed
 from .persons import persons
 
 __all__ = ["assign_folds", "assign_repeats", "extend_folds", "persons"]
@@ -16,7 +17,6 @@ __all__ = ["assign_folds", "assign_repeats", "extend_folds", "persons"]
 Integers = NDArray[np.integer]
 
 _SHUFFLES = 32
-_NAMED = 3  # patients that a message names
 _CLASSES = ((0, "reactive"), (1, "malignant"))
 
 
@@ -195,9 +195,8 @@ def _check_classes(labels: Integers, folds: NDArray[np.int8], n_folds: int, name
         for label, name in _CLASSES:
             if np.any((folds == fold) & (labels == label)):
                 continue
-            inside = [str(names[row]) for row in np.flatnonzero(folds == fold)]
-            more = "" if len(inside) <= _NAMED else f" and {len(inside) - _NAMED} more"
-            has = f"only {', '.join(inside[:_NAMED])}{more}" if inside else "nobody"
+            inside = names[folds == fold].tolist()
+            has = f"only {listed(inside)}" if inside else "nobody"
             raise InputError(
                 f"Fold {fold} has no {name} patient left ({has}), since patients were removed or their labels "
                 f"changed; add {name} patients, or let --force draw new folds and train all encoders again."

@@ -41,8 +41,11 @@ def info(output: Output, file: Path) -> None:
     if file.suffix == ".db" or kind.name == "study":
         from ..report.study import render_study
         from ..studies import load_study
+        from ..studies.continuing import changed_since
 
         render_study(load_study(file), output.console)
+        if changed := changed_since(file):
+            output.line(changed)
         return
     from ..cache import open_cache
     from ..cache.disk import disk_use

@@ -18,6 +18,7 @@ from ..errors import CacheError
 from ..heads.base import FitCache, Head, Split, fit_predict
 from ..parallel import one_thread
 from ..scoring.plan import labels_of
+from ..scoring.scored import ScoredPatients, bag_digests
 from ..scoring.threshold import prevalence_threshold
 from ..storage.json_arrays import pack, unpack
 from .pipelines import END_TO_END, Pipeline, heads_of
@@ -98,14 +99,18 @@ def predict(cache: Cache, pipeline: Pipeline) -> OutOfFold:
 
 
 def identity(cache: Cache, pipeline: Pipeline) -> str:
-    """Hex digest of everything that `predict` depends on.
+    """Hex digest of everything that `predict` depends on: of the cohort, the labelled patients in their order.
 
     Raises:
         LeakageError, CacheError, InputError: as `predict`.
     """
     heads = [{"head": type(h).__name__, **_values(h)} for h in heads_of(pipeline, cache.clinical_values)]
-    used = [(encoding.digest, _own_digest(encoding)) for encoding in _encodings(cache, pipeline)]
-    state = json.dumps([__version__, RULES, pipeline.head, heads, cache.fingerprint, used], sort_keys=True)
+    patients = ScoredPatients.of(cache, repeats=1)
+    used = [
+        (bag_digests(cache, [encoding.name], patients.ids), _own_digest(encoding, cache))
+        for encoding in _encodings(cache, pipeline)
+    ]
+    state = json.dumps([__version__, RULES, pipeline.head, heads, patients.digest(), used], sort_keys=True)
     return blake2b(state.encode(), digest_size=16).hexdigest()
 
 
@@ -143,8 +148,8 @@ def _own(cache: Cache, pipeline: Pipeline, splits: Sequence[Split]) -> list[Floa
     return predicted
 
 
-def _own_digest(encoding: Encoding) -> str:
-    return "" if encoding.end_to_end is None else features_digest(encoding.end_to_end)
+def _own_digest(encoding: Encoding, cache: Cache) -> str:
+    return "" if encoding.end_to_end is None else features_digest(encoding.end_to_end[cache.labelled])
 
 
 def _by_heads(

@@ -8,7 +8,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,11 @@ from ..progress import Progress, Silent
 from ..scoring.failures import in_words, raise_if_all
 from ..scoring.plan import ScoringPlan, labels_of
 from ..scoring.score import inner_probabilities
+from ..scoring.scored import ScoredPatients, feature_digests
 from ..storage.journal import Ledger, open_ledger
 from ..storage.json_arrays import pack, unpack
 from ..studies.average import Average
+from ..studies.continuing import WHOLE_CACHE, other_order
 from ..studies.search import Search, run_together
 from ..studies.space import Space, build_head
 from ..studies.study import Tuning, check_arguments, encoding_in
@@ -40,7 +42,13 @@ from .result import Nested, NestedFold
 __all__ = ["LEDGER", "Engine", "nested"]
 
 LEDGER = "folds.jsonl"  # in the folder of the searches: the finished outer folds
+_ORDER = "order"  # in the ledger: the labelled patients' IDs in the order that all of it is kept in
 _RULES = "3"  # changes whenever a finished fold would come out otherwise within a version
+
+_GOES_ON = (
+    "{cache} changed since these searches were begun, but nothing that their scores depend on: the trials stay valid, "
+    "and the evaluation goes on."
+)
 
 
 def nested(
@@ -125,6 +133,7 @@ class Engine:
         Raises:
             InputError, CacheError, LeakageError, StudyError: as `nested`.
         """
+        pipeline = self._in_order(pipeline)
         view = pipeline.view(self.cache)
         labels = labels_of(view)
         labelled = np.flatnonzero(labels >= 0)
@@ -142,6 +151,7 @@ class Engine:
 
     def n_finished(self, pipeline: Pipeline, runs: Sequence[Run]) -> int:
         """Outer folds of the runs that are finished."""
+        pipeline = self._in_order(pipeline)
         view = pipeline.view(self.cache)
         keys = [
             _key(pipeline.search(self.folder, run, fold), view, pipeline.trials)
@@ -156,6 +166,7 @@ class Engine:
         Raises:
             InputError, CacheError, LeakageError, StudyError: as `tune`.
         """
+        pipeline = self._in_order(pipeline)
         tuning = pipeline.selected(self.folder, seed)
         self._search([tuning], pipeline.view(self.cache), pipeline.trials, f"{pipeline.name}, all folds")
         return load_study(tuning.path, pipeline.trials)
@@ -169,6 +180,7 @@ class Engine:
         Raises:
             InputError, CacheError, LeakageError, StudyError: as `tune`.
         """
+        pipeline = self._in_order(pipeline)
         view, chosen, y = pipeline.view(self.cache), study.selected, study.best.y
         tuning = pipeline.selected(self.folder, seed)
         key = _key(tuning, view, pipeline.trials)
@@ -207,6 +219,14 @@ class Engine:
             pipeline.name, pipeline.encoder_family, inputs, pipeline.metric, study.ids, y, folds, groups
         )
 
+    def _in_order(self, pipeline: Pipeline) -> Pipeline:
+        """The pipeline on the patients in the order that the searches and the ledger keep them in."""
+        kept = self.ledger.get(_ORDER)
+        if kept is None:
+            kept = {"ids": list(self.cache.ids[self.cache.labelled])}
+            self.ledger.add(_ORDER, kept)
+        return replace(pipeline, order=other_order(kept["ids"], self.cache))
+
     def _folds(self, pipeline: Pipeline, view: Cache, run: Run) -> list[NestedFold]:
         tunings = {fold: pipeline.search(self.folder, run, fold) for fold in folds_of(view, run.repeat)}
         keys = {fold: _key(tuning, view, pipeline.trials) for fold, tuning in tunings.items()}
@@ -225,6 +245,8 @@ class Engine:
         with contextlib.ExitStack() as stack:
             searches: list[Search] = [stack.enter_context(t.search(view)) for t in tunings]
             self._note(sentence for search in searches for sentence in search.left_out.values())
+            if any(search.note for search in searches):
+                self._note([_GOES_ON.format(cache=view.path)])
             done = sum(min(search.n_done, trials) for search in searches)
             self.progress.start(what, trials * len(searches), "trial", done)
             try:
@@ -244,8 +266,12 @@ class Engine:
 
 
 def _key(tuning: Tuning, view: Cache, trials: int) -> str:
-    """Hex digest of everything that a finished fold depends on."""
-    state = json.dumps([_RULES, trials, tuning.provenance(view)], sort_keys=True)
+    """Hex digest of everything that a finished fold depends on: of the cohort, the labelled patients."""
+    patients = ScoredPatients.of(view)
+    features = feature_digests(view, tuning.spec.encoder_family, patients.ids)
+    provenance = {key: value for key, value in tuning.provenance(view).items() if key not in WHOLE_CACHE}
+    scored = [patients.digest(), features]
+    state = json.dumps([_RULES, trials, provenance, scored], sort_keys=True)
     return blake2b(state.encode(), digest_size=16).hexdigest()
 
 

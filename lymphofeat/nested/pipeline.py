@@ -44,6 +44,7 @@ class Pipeline:
         trials: of each search.
         metric, class_weights: what a search maximises.
         shuffle: seed by which the labels are shuffled before everything; None: they are as they are.
+        order: as of `StudySpec`.
     """
 
     name: str
@@ -54,17 +55,18 @@ class Pipeline:
     metric: str
     class_weights: ClassWeights = None
     shuffle: int | None = None
+    order: tuple[str, ...] | None = field(default=None, repr=False)
 
     def search(self, folder: Path, run: Run, fold: int) -> Tuning:
         """The search inside one outer fold, kept below `folder`."""
         name = f"repeat{run.repeat}-seed{run.seed}-fold{fold}.db"
         spec = self._spec((run.repeat, fold))
-        return Tuning(self.folder(folder) / name, spec, self.space, run.seed)
+        return Tuning(self.folder(folder) / name, spec, self.space, run.seed, evaluation=folder)
 
     def selected(self, folder: Path, seed: int) -> Tuning:
         """The search on all folds of the first repeat, whose best score was selected."""
         path = self.folder(folder) / f"selected-seed{seed}.db"
-        return Tuning(path, self._spec(None), self.space, seed)
+        return Tuning(path, self._spec(None), self.space, seed, evaluation=folder)
 
     def folder(self, folder: Path) -> Path:
         """Where the pipeline's searches are kept, below `folder`."""
@@ -100,6 +102,7 @@ class Pipeline:
             self.class_weights,
             without=without,
             shuffle=self.shuffle,
+            order=self.order,
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cache.reader import Cache, open_cache
+from ..cache.reordered import in_order
 from ..cache.shuffled import shuffled
 from ..estimates.scores import ClassWeights
 from ..heads.registry import COSTS
@@ -39,6 +40,7 @@ class StudySpec:
         class_weights: the study's.
         without: repeat and number of an outer fold whose patients no trial may know of; None: none.
         shuffle: seed by which the labels are shuffled, for a control experiment; None: they are as they are.
+        order: IDs of the labelled patients in the order that the study keeps them in; None: in the cache's.
     """
 
     cache: Path
@@ -48,6 +50,7 @@ class StudySpec:
     class_weights: ClassWeights
     without: tuple[int, int] | None = None
     shuffle: int | None = None
+    order: tuple[str, ...] | None = None
 
     def view(self, cache: Cache) -> Cache:
         """The cache as the trials see it.
@@ -55,7 +58,7 @@ class StudySpec:
         Raises:
             InputError: the shuffled labels cannot be divided into folds.
         """
-        return _seen(cache, self.shuffle)
+        return _seen(cache, self.shuffle, self.order)
 
     def plan(self, view: Cache) -> ScoringPlan:
         """All fits behind a trial's score.
@@ -166,12 +169,13 @@ class Evaluator:
         return TrialResult(task.number, started, scores_to_attrs(scores), scores.values[spec.metric], steps)
 
     def _made(self, spec: StudySpec) -> ScoringPlan:
-        return spec.plan(self._view(spec.cache, spec.shuffle))
+        return spec.plan(self._view(spec.cache, spec.shuffle, spec.order))
 
 
-def _viewed(path: Path, shuffle: int | None) -> Cache:
-    return _seen(open_cache(path), shuffle)
+def _viewed(path: Path, shuffle: int | None, order: tuple[str, ...] | None) -> Cache:
+    return _seen(open_cache(path), shuffle, order)
 
 
-def _seen(cache: Cache, shuffle: int | None) -> Cache:
-    return cache if shuffle is None else shuffled(cache, shuffle)
+def _seen(cache: Cache, shuffle: int | None, order: tuple[str, ...] | None) -> Cache:
+    ordered = cache if order is None else in_order(cache, order)
+    return ordered if shuffle is None else shuffled(ordered, shuffle)

@@ -30,6 +30,7 @@ class Search:
         proposals: of a fresh memory; it is told of the trials that the file holds.
         prune: whether heads that are clearly worse than the best are stopped.
         left_out: head types that are not searched, with a sentence each.
+        note: what the user should know of how the study goes on; "" if nothing.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Search:
         *,
         prune: bool,
         left_out: Mapping[str, str] | None = None,
+        note: str = "",
     ) -> None:
         self._store, self._spec, self._proposals, self._prune = store, spec, proposals, prune
-        self.left_out = dict(left_out or {})
+        self.left_out, self.note = dict(left_out or {}), note
         self._done = {row.number: row for row in store.rows()}
         self._same: dict[str, int] = {}  # point → number of the first trial that scored it
         self._incumbent_of: tuple[int, Incumbent] | None = None

@@ -10,7 +10,7 @@ the file.
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Store:
     Attributes:
         path: the file.
         provenance: what the study was made with: cache, encoder family, metric, …; see `tune`.
-        patients: id, label and folds of the labelled patients, which its scores are about, and `PERSONS`.
+        patients: whom its scores are about, as `ScoredPatients.to_json` keeps them, and digests of their features.
     """
 
     def __init__(self, path: Path, study: optuna.Study, predictions: Predictions) -> None:
@@ -59,12 +59,12 @@ class Store:
         self.provenance: dict[str, Any] = dict(attrs[_PROVENANCE])
         self.patients: dict[str, Any] = dict(attrs[_PATIENTS])
 
-    def add_persons(self, numbers: Sequence[int]) -> None:
-        """Say which patients are of one person, in a study of a version that did not keep it."""
+    def keep_patients(self, patients: Mapping[str, Any]) -> None:
+        """Keep more of the patients, in a study of a version that did not."""
         sealed = self.is_sealed()
         if sealed:
             self._predictions.keep_seal(None)  # a kill leaves it without one, not with a wrong one
-        self.patients[PERSONS] = list(numbers)
+        self.patients |= patients
         self._study.set_user_attr(_PATIENTS, self.patients)
         if sealed:
             self._predictions.keep_seal(self._seal())

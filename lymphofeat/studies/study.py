@@ -2,7 +2,8 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,45 +12,33 @@ from .. import __version__
 from ..cache.reader import Cache, open_cache
 from ..cache.roles import default_encoding
 from ..cache.split import JOINT
-from ..cohort.clinical import person_numbers
 from ..errors import InputError, StudyError
-from ..estimates.persons import repeating
 from ..estimates.scores import ClassWeights
 from ..metric import METRICS, find_metric
 from ..progress import Progress, Silent
 from ..scoring.plan import ScoringPlan
+from ..scoring.scored import FEATURES, ScoredPatients, feature_digests
 from ..storage.paths import AnyPath
 from ..wording import did_you_mean
+from .continuing import (
+    INDICATORS,
+    check_provenance,
+    new_study_command,
+    order_of,
+    patients_of,
+    provenance_of_cache,
+)
 from .evaluate import StudySpec
 from .sampling import SAMPLERS, Proposals
 from .search import Search
 from .space import LEFT_OUT, Space
-from .store import PERSONS, Store, create_store, open_store, owned, quiet_optuna
+from .store import Store, create_store, open_store, owned, quiet_optuna
 from .summary import StudySummary, load_study
 from .workers import workers
 
-__all__ = ["Tuning", "check_arguments", "check_provenance", "encoding_in", "provenance_of_cache", "tune"]
+__all__ = ["NESTED", "Tuning", "check_arguments", "encoding_in", "tune"]
 
-# What a study must agree on with the call that goes on with it: its word in a sentence, and the way out.
-_IDENTITY = {
-    "fingerprint": ("cohort, or other folds of it", "name the cache that it was made from"),
-    "family": ("encoding", "give --encoding {old}"),
-    "encodings": ("set of features", "name the cache that it was made from"),
-    "metric": ("metric", "give --metric {old}"),
-    "class_weights": ("pair of class weights", "give --class-weights {old}"),
-    "seed": ("seed", "give --seed {old}"),
-    "repeats": ("number of repeats", "give --repeats {old}"),
-    "heads": ("choice of heads", "give --heads {old}"),
-    "inputs": ("choice of inputs", "give --inputs {old}"),
-    "sampler": ("sampler", "give --sampler {old}"),
-    "without": ("outer fold left out", "leave out the same"),
-    "shuffle": ("shuffling of the labels", "shuffle them alike"),
-    "prune": ("pruning", "give {old}"),
-    "missing_indicators": ("use of missing values", "give {old}"),
-    "space": ("search space", "use the lymphofeat version that made it, {version}"),
-}
-# By whether heads may use that a value is missing, as the command line says it.
-_INDICATORS = {True: "--missing-indicators", False: "--no-missing-indicators"}
+NESTED = "-nested"  # at the end of a folder's name: where `evaluate` keeps its searches
 
 
 def tune(
@@ -74,7 +63,9 @@ def tune(
 
     It begins with the points that the heads' files call sensible, then the sampler draws. Proposals are made in
     batches of a fixed size from the finished trials before the batch (see `sampling`), so that a study that was
-    killed and gone on with holds the same trials as an unbroken one, whatever the number of jobs.
+    killed and gone on with holds the same trials as an unbroken one, whatever the number of jobs. It also goes on with
+    a cache that changed, as long as nothing did that its scores depend on: of the labelled patients, labels, folds,
+    clinical values and features.
 
     The file is Optuna's own: `optuna.load_study(study_name="lymphofeat", storage="sqlite:///studies/study.db")` opens
     it, for Optuna's plots and its dashboard.
@@ -114,13 +105,17 @@ def tune(
     """
     check_arguments(n_trials, metric, class_weights, seed, sampler, jobs)
     space = Space.of(heads, inputs, missing_indicators=missing_indicators)
-    view = open_cache(cache)
-    spec = StudySpec(view.path, encoding_in(view, encoding), repeats, metric, class_weights)
+    opened = open_cache(cache)
+    family = encoding_in(opened, encoding)
+    order = order_of(Path(study), opened)
+    spec = StudySpec(opened.path, family, repeats, metric, class_weights, order=order)
+    view = spec.view(opened)
     tuning = Tuning(Path(study), spec, space, seed, sampler, prune)
     told = progress or Silent()
     with tuning.search(view) as search, workers(jobs, {spec: spec.plan(view)}) as scorers:
-        for sentence in search.left_out.values():
-            told.note(sentence)
+        for sentence in (search.note, *search.left_out.values()):
+            if sentence:
+                told.note(sentence)
         search.run(n_trials, scorers, told)
     return load_study(study)
 
@@ -134,6 +129,7 @@ class Tuning:
         spec: what its trials have in common.
         space: what is drawn from.
         seed, sampler, prune: as of `tune`.
+        evaluation: of a search inside an evaluation, where that keeps its searches; None: it is one of `tune`.
     """
 
     path: Path
@@ -142,6 +138,7 @@ class Tuning:
     seed: int = 0
     sampler: str = "tpe"
     prune: bool = True
+    evaluation: Path | None = None
 
     def provenance(self, view: Cache) -> dict[str, Any]:
         """What the file must agree on with whoever goes on with it.
@@ -158,13 +155,14 @@ class Tuning:
             "class_weights": None if weights is None else list(weights),
             "heads": list(self.space.head_types),
             "inputs": list(self.space.inputs),
-            "missing_indicators": _INDICATORS[self.space.missing_indicators],
+            "missing_indicators": INDICATORS[self.space.missing_indicators],
             "space": self.space.on(spec.encoder_family, view.clinical_values).digest,
             "takes": self.space.takes,
             "lymphofeat": __version__,
             "seed": self.seed,
             "sampler": self.sampler,
             "prune": "--prune" if self.prune else "--no-prune",
+            "cache": os.path.relpath(view.path, self.path.parent),
         }
 
     @contextlib.contextmanager
@@ -185,14 +183,36 @@ class Tuning:
         with owned(self.path), quiet_optuna():
             if plan is not None and not self.path.exists():
                 also = {LEFT_OUT: left_out} if left_out else {}
-                create_store(self.path, provenance | also, _patients(plan), direction)
+                create_store(self.path, provenance | also, _patients(view, self.spec), direction)
             with open_store(self.path) as store:
-                check_provenance(store, provenance)
-                _complete_persons(store, view)
+                note = check_provenance(store, provenance, view, self._new_one(view))
+                self._check_order(store, view)
+                self._complete(store, view)
                 # As the study was begun: a sampler cannot be told of head types that are not in its space.
                 left_out = dict(store.provenance.get(LEFT_OUT, {}))
                 proposals = Proposals(space.without(left_out), direction, self.sampler, self.seed)
-                yield Search(store, self.spec, proposals, prune=self.prune, left_out=left_out)
+                yield Search(store, self.spec, proposals, prune=self.prune, left_out=left_out, note=note)
+
+    def _new_one(self, view: Cache) -> str:
+        """The command that begins anew where this search does not go on; "" for the one of `tune`."""
+        folder = self.evaluation
+        if folder is None or not folder.name.endswith(NESTED):
+            return ""
+        study = folder.with_name(f"{folder.name.removesuffix(NESTED)}.db")
+        return new_study_command("evaluate", study, view.path)
+
+    def _check_order(self, store: Store, view: Cache) -> None:
+        """Refuse a cache whose patients are in another order than those of the trials, which are compared in order."""
+        if ScoredPatients.of(view, self.spec.repeats, self.spec.without).ids != patients_of(store).ids:
+            raise StudyError(
+                f"{store.path} keeps its patients in another order than {view.path}, and the list of the order beside "
+                "it is lost; sort the patients' table as it was, or begin a new study with --study NAME."
+            )
+
+    def _complete(self, store: Store, view: Cache) -> None:
+        """Let a study of an earlier version keep its patients as this one does, now that it is known who they are."""
+        if not patients_of(store).is_whole or FEATURES not in store.patients:
+            store.keep_patients(_patients(view, self.spec))
 
     def _left_out(self, plan: ScoringPlan) -> dict[str, str]:
         trainings = [(plan.clinical.iloc[s.train], plan.labels[s.train]) for s in plan.splits]
@@ -202,48 +222,10 @@ class Tuning:
         return found
 
 
-def check_provenance(store: Store, now: Mapping[str, Any]) -> None:
-    """Compare what a study was made from with what is given now, key by key of `now`.
-
-    Raises:
-        StudyError: on the first difference, with the way out.
-    """
-    before = {"missing_indicators": _INDICATORS[True]} | store.provenance  # studies of earlier versions
-    for key, (what, way) in _IDENTITY.items():
-        if key in now and before.get(key) != now[key]:
-            old, new = _shown(before.get(key)), _shown(now[key])
-            way = way.format(old=old, version=store.provenance.get("lymphofeat"))
-            raise StudyError(
-                f"{store.path} was made with another {what} ({old}, now {new}); {way}, "
-                "or begin a new study with --study NAME."
-            )
-
-
-def provenance_of_cache(cache: Cache, encoder_family: str, repeats: int) -> dict[str, Any]:
-    """The part of a study's identity that its cache gives."""
-    return {
-        "fingerprint": cache.fingerprint,
-        "family": encoder_family,
-        "encodings": {e.name: e.digest for e in cache.members(encoder_family)},
-        "repeats": repeats,
-        "without": None,
-        "shuffle": None,
-    }
-
-
-def _complete_persons(store: Store, view: Cache) -> None:
-    groups = repeating(view.groups[view.ids.get_indexer(store.patients["ids"])])
-    if groups is not None and PERSONS not in store.patients:
-        store.add_persons(groups.tolist())
-
-
-def _patients(plan: ScoringPlan) -> dict[str, Any]:
-    groups = repeating(person_numbers(plan.clinical)[plan.labelled])
-    return ({} if groups is None else {PERSONS: groups.tolist()}) | {
-        "ids": [plan.ids[row] for row in plan.labelled],
-        "labels": plan.y.tolist(),
-        "folds": plan.folds[plan.labelled].tolist(),
-    }
+def _patients(view: Cache, spec: StudySpec) -> dict[str, Any]:
+    """What a study keeps of the patients that it is scored on."""
+    patients = ScoredPatients.of(view, spec.repeats, spec.without)
+    return patients.to_json() | {FEATURES: feature_digests(view, spec.encoder_family, patients.ids)}
 
 
 def check_arguments(
@@ -289,15 +271,3 @@ def encoding_in(cache: Cache, encoder_family: str | None) -> str:
         hint = did_you_mean(encoder_family, cache.encoder_families)
         raise InputError(f"{cache.path} holds no encoder family {encoder_family!r}{hint}.")
     return encoder_family
-
-
-def _shown(value: Any) -> str:
-    """A value short enough for a sentence, as the command line takes it; digests lose their tails."""
-    if value is None:
-        return "none"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items())
-    if isinstance(value, list):
-        return ",".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
-    text = str(value)
-    return text if len(text) <= 24 else f"{text[:12]}…"

@@ -15,10 +15,10 @@ from ..cohort.problems import counted, listing
 from ..errors import CacheError, LymphofeatError, StudyError
 from ..estimates.scores import ClassWeights
 from ..scoring.score import TrialScores, decide, scores_of
+from ..studies.continuing import provenance_of_cache
 from ..studies.record import scores_from_attrs
 from ..studies.rows import Row
 from ..studies.store import Store, open_store
-from ..studies.study import provenance_of_cache
 from .findings import Findings
 
 __all__ = ["verify_study"]
