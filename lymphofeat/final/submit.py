@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..cache.reader import Cache, open_cache
+from ..cohort.exclusions import exclusions_from_text
 from ..errors import InputError
 from ..estimates.scores import Interval
 from ..progress import Progress, Silent
@@ -136,7 +137,9 @@ def submit(
     if not len(test):
         raise InputError(f"{opened.path} holds no test patient, so there is nothing to submit.")
     ids = tuple(str(i) for i in opened.patients["id"].iloc[test])
-    notes = notes_on_sample(Path(opened.tables.source), ids) if opened.tables.source else []
+    excluded = {one.patient for one in exclusions_from_text(opened.tables.exclusions) if not one.image}
+    source = opened.tables.source
+    notes = notes_on_sample(Path(source), ids, excluded=excluded) if source else []
     fits = final_fits(opened, found.encoding)
     model, members = fit_model(
         opened, found, fits, rule=select, trial=trial, ensemble=ensemble, tell=progress.note

@@ -13,6 +13,8 @@ from ..cache.reader import Cache
 from ..cache.roles import is_adapted
 from ..cache.trained_on import training_texts
 from ..cohort.ages import ages_words
+from ..cohort.exclusions import exclusions_from_text, exclusions_summary
+from ..cohort.pixel_size import pixel_size_in, pixel_size_text
 from ..cohort.problems import counted
 from ..encoder.morphology.quality import BORDER, GOOD, NO_CYTOPLASM, NO_NUCLEUS, counts_of
 from ..encoder.preparation import preparation_text
@@ -94,12 +96,16 @@ def render_cache(cache: Cache, console: Console) -> None:
         f"  patients {len(patients)}: {(cache.labels == 1).sum()} malignant, {(cache.labels == 0).sum()} reactive, "
         f"{(~labelled).sum()} without label; {cache.tables.n_images:,} images",
     )
+    if (size := pixel_size_in(cache.tables.layout)) is not None:
+        show(console, f"  pixels   {pixel_size_text(size)}")
     if cache.tables.declared:
         declared = (
             f"{name} ({', '.join(filter(None, (column.decides, column.unit)))})"
             for name, column in cache.tables.declared.items()
         )
         show(console, f"  values   age, sex, count, {', '.join(declared)}")
+    if cache.tables.exclusions:
+        show(console, f"  excluded {exclusions_summary(exclusions_from_text(cache.tables.exclusions))}")
     sizes = np.bincount(cache.folds[labelled, 0])
     show(
         console,

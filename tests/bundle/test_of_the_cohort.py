@@ -1,4 +1,4 @@
-"""The size of a pixel in a bundle: on the card, in the manifest, and compared with that of new patients."""
+"""What a cohort says beside its values, in the cache and the bundle: the size of a pixel, and whom it excluded why."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,16 @@ import h5py
 import numpy as np
 import pytest
 
-from lymphofeat import export, import_features, load_bundle, tune
+from lymphofeat import export, import_features, load_bundle, open_cache, tune
 from lymphofeat.bundle import predict_folder
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
+from lymphofeat.cohort.exclusions import exclusions_from_text
 from lymphofeat.cohort.layout import LAYOUT_FILE
 from lymphofeat.cohort.read import read_cohort
 
+from ..helpers.commands import runner
 from ..helpers.elsewhere import Elsewhere, plain_table, simulated
-from ..helpers.tiny import tiny_cohort
+from ..helpers.tiny import tiny_cohort, write_table
 
 EXTRACTION = ExtractSettings(
     backbone="small-cnn", weights="none", seed=0, crop=64, n_folds=3, n_repeats=1, device="cpu"
@@ -23,10 +25,12 @@ EXTRACTION = ExtractSettings(
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trained on images of 0.1 µm per pixel."""
+    """Trained on images of 0.1 µm per pixel, without P3 and an image of P4."""
     folder = tmp_path_factory.mktemp("made")
     cohort = tiny_cohort(folder / "data", 24, images=3, side=80)
     (cohort / LAYOUT_FILE).write_text("[images]\nmicrons_per_pixel = 0.1\n")
+    rows = ["P3,,the smear of P5 again", "P4,000001.jpg,blurred"]
+    write_table(cohort / "exclude.csv", ["patient,image,reason", *rows])
     extract_frozen(read_cohort(cohort), folder / "c.h5", EXTRACTION)
     tune(folder / "c.h5", folder / "s.db", n_trials=1, heads=["logistic"], inputs=["image"])
     export(folder / "c.h5", folder / "s.db", folder / "model")
@@ -37,6 +41,22 @@ def test_the_card_and_the_manifest_say_it(model: Path) -> None:
     assert "0.1 µm per pixel" in (model / "MODEL_CARD.md").read_text()
     assert json.loads((model / "manifest.json").read_text())["microns_per_pixel"] == 0.1
     assert load_bundle(model).microns_per_pixel == 0.1
+
+
+def test_the_cache_and_the_card_say_who_was_excluded_and_why(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = open_cache(model.parent / "c.h5")
+    found = exclusions_from_text(cache.tables.exclusions)
+    assert found == read_cohort(model.parent / "data").exclusions
+    assert [one.reason for one in found] == ["the smear of P5 again", "blurred"]
+    card = (model / "MODEL_CARD.md").read_text()
+    counts = "1 patient (1 malignant), 1 image: the smear of another patient again 1, blurred 1"
+    assert f"Excluded before training: {counts}." in card
+    assert "Reasons of exclusions are quoted as written" in card
+    said = runner(monkeypatch, capsys)("info", model.parent / "c.h5").out
+    assert "  pixels   0.1 µm per pixel\n" in said
+    assert "  excluded 1 patient, 1 image: the smear of P5 again 1, blurred 1\n" in said
 
 
 @pytest.mark.parametrize(
