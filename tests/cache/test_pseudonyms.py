@@ -63,6 +63,9 @@ def test_no_trace_of_a_patient_from_extract_to_export_and_the_folds_are_the_same
     run: Run, tmp_path: Path
 ) -> None:
     cohort = named_cohort(tmp_path)
+    looked_for = traces(cohort)
+    rows = ["MusterP7x,,the blood of musterP9x", "MusterP8x,smear-P8-000001.jpg,as smear-P8-000000.jpg"]
+    write_table(cohort / "exclude.csv", ["patient,image,reason", *rows])
     work = ["--cache", "out/c.h5", "--study", "out/s.db"]
     for command in (
         ["extract", cohort, "--cache", "out/c.h5", "--pseudonyms", "key.csv", "--folds", "3"],
@@ -72,13 +75,18 @@ def test_no_trace_of_a_patient_from_extract_to_export_and_the_folds_are_the_same
     ):
         ran = run(*command)
         assert ran.code == 0, ran.err
-    looked_for = traces(cohort)
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert {"c.h5", "s.db", "model.json", "submission.csv"} <= {path.name for path in files}
     for path in files:
         content = path.read_bytes()
         assert [text for text in looked_for if text in content] == [], path
-    assert "IDs are pseudonyms" in run("info", "out/c.h5").out
+    said = run("info", "out/c.h5").out
+    assert "IDs are pseudonyms" in said
+    assert "excluded 1 patient, 1 image: the blood of P0" in said
+    assert (
+        "Excluded before training: 1 patient (1 malignant), 1 image"
+        in Path("out/model/MODEL_CARD.md").read_text()
+    )
 
     extract(cohort, "plain.h5", n_folds=3)
     plain, hidden = open_cache("plain.h5"), open_cache("out/c.h5")
