@@ -96,6 +96,7 @@ def _copied(
     )  # fmt: skip
     try:
         digest = growing.finished()
+        frame = growing.frame()
         if in_place and digest != encoding.digest:
             raise CacheError(
                 damaged(cache.path, f"the features of {encoding.name} are not as they were written")
@@ -114,6 +115,7 @@ def _copied(
         encoding.made,
         encoding.end_to_end,
         by=encoding.by,
+        frame=frame,
     )
 
 

@@ -38,6 +38,7 @@ class Encoding:
         place: the file in which the rows lie: a data file, or the cache itself.
         stale: why the encoder may not be used on the cohort as it is now; "" if it may.
         by: the command that wrote it last, versions and time; empty in files of format 1.
+        frame: digest of all of the data file but the rows, see `DataFile.frame`; "" where it is not known.
     """
 
     spec: EncodingSpec
@@ -51,6 +52,7 @@ class Encoding:
     place: Path = Path()
     stale: str = ""
     by: dict[str, str] = field(default_factory=dict)
+    frame: str = ""
 
     def __repr__(self) -> str:
         n, width = self.features.shape
@@ -124,6 +126,7 @@ def read_encoding(path: Path, group: Any) -> Encoding:
         place=Path(os.fsdecode(features.file.filename)),
         stale=str(group.attrs.get("stale", "")),
         by=json.loads(group.attrs.get("by", "{}")),
+        frame=str(group.attrs.get("frame", "")),
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import lymphofeat
 
+from ..storage.seal import sealed
 from .data_file import ROW_PARTS
 from .encoding import Encoding
 from .layout import DATA_GROUP, FORMAT, create_file, data_folder, image_of
@@ -36,7 +37,7 @@ class Entry:
         network: digest of the trained network; "" without one.
         made: as of `Encoding`.
         end_to_end: as of `Encoding`.
-        stale, by: as of `Encoding`.
+        stale, by, frame: as of `Encoding`.
     """
 
     spec: EncodingSpec
@@ -48,6 +49,7 @@ class Entry:
     end_to_end: NDArray[np.float64] | None = None
     stale: str = ""
     by: Mapping[str, str] = field(default_factory=dict)
+    frame: str = ""
 
     @classmethod
     def of(cls, encoding: Encoding) -> "Entry":
@@ -55,6 +57,7 @@ class Entry:
         return cls(
             encoding.spec, encoding.place, encoding.digest, encoding.images_key, encoding.network, encoding.made,
             encoding.end_to_end, encoding.stale, encoding.by,
+            encoding.frame,
         )  # fmt: skip
 
 
@@ -83,7 +86,7 @@ def write_index(
         for entry in entries:
             _write_entry(group.create_group(entry.spec.name), entry, data_folder(cache).name)
         image = image_of(file)
-    create_file(path, image, 0)
+    create_file(path, sealed(image), 0)
 
 
 def _write_entry(group: h5py.Group, entry: Entry, folder: str) -> None:
@@ -92,7 +95,7 @@ def _write_entry(group: h5py.Group, entry: Entry, folder: str) -> None:
     group.attrs.update({"spec": entry.spec.to_json(), "blind_to": blindness_text(entry.spec.blind_to)})
     group.attrs.update({"complete": True, "digest": entry.digest, "images_key": entry.images_key})
     group.attrs.update({"network": entry.network, "made": json.dumps(entry.made), "stale": entry.stale})
-    group.attrs["by"] = json.dumps(entry.by)
+    group.attrs.update({"by": json.dumps(entry.by), "frame": entry.frame})
     for name in _LINKED:
         if (name != "quality" or entry.spec.names is not None) and (name != "learnt" or entry.spec.learns):
             group[name] = h5py.ExternalLink(f"{folder}/{entry.data.name}", f"{DATA_GROUP}/{name}")

@@ -280,6 +280,10 @@ class PartialEncoding:
         self.flush()
         return self._data.digest(self._disk)
 
+    def frame(self) -> str:
+        """Digest of all of the file but the rows, see `DataFile.frame`."""
+        return self._data.frame(self._disk)
+
     def close(self) -> None:
         """Give the file back."""
         self._held.close()

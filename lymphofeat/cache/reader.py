@@ -1,15 +1,18 @@
 """Opening a cache: tables in memory, features mapped."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import CacheError, InputError
 from ..storage.paths import AnyPath
+from ..storage.seal import seal_of
 from .contents import Indices
 from .encoding import Encoding, read_encoding
 from .layout import DATA_GROUP, open_checked
@@ -22,6 +25,7 @@ from .tables import CohortTables, read_tables
 
 __all__ = ["Cache", "open_cache"]
 
+_COMPARED = 1 << 24  # bytes of an index that is compared with its seal at each opening, not by `verify` only
 _ATTEMPTS = 3
 
 
@@ -134,6 +138,8 @@ def _inode(path: Path) -> int:
 
 
 def _opened(path: Path) -> Cache:
+    if path.is_file() and path.stat().st_size <= _COMPARED and seal_of(path) is False:
+        raise CacheError(damaged(path, "it is not as it was written"))
     with open_checked(path) as file:
         if "encodings" not in file:
             name = EncodingSpec.from_json(str(file[DATA_GROUP].attrs["spec"])).name
@@ -143,7 +149,7 @@ def _opened(path: Path) -> Cache:
                 f"{path} holds the features of {name} only, one encoding of a cache; name the cache, as features.h5."
             )
         tables = read_tables(file)
-        encodings = {name: read_encoding(path, group) for name, group in file["encodings"].items()}
+        encodings = {name: _encoding(path, file["encodings"], name) for name in file["encodings"]}
         if not encodings:
             raise CacheError(f"{path} holds no encoding; run `lymphofeat extract`.")
         encodings = _with_corrected(tables, encodings)
@@ -161,6 +167,20 @@ def _opened(path: Path) -> Cache:
             stale={name: e for name, e in encodings.items() if e.encoder_family in aside},
             format=int(file.attrs["format"]),
         )
+
+
+def _encoding(path: Path, encodings: h5py.Group, name: str) -> Encoding:
+    """An encoding of an open cache; what h5py says of a damaged file becomes a sentence."""
+    try:
+        return read_encoding(path, encodings[name])
+    except CacheError:  # which is a ValueError
+        raise
+    except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
+        place = path
+        with suppress(KeyError, OSError, RuntimeError, ValueError, TypeError):
+            link = encodings[name].get("features", getlink=True)
+            place = path.parent / link.filename if isinstance(link, h5py.ExternalLink) else path
+        raise CacheError(damaged(place, f"encoding {name}: {error}")) from error
 
 
 def _check_shape(path: Path, tables: CohortTables, encoding: Encoding, *, behind: bool) -> None:

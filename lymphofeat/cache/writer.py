@@ -256,7 +256,7 @@ class CacheWriter:
         own = None if end_to_end is None else own_probabilities(self.tables, name, end_to_end)
         entry = Entry(
             partial.spec, new_data_path(self.path, name), digest, self.tables.images_key, partial.network,
-            made or {}, own, by=self._made_by(),
+            made or {}, own, by=self._made_by(), frame=partial.frame(),
         )  # fmt: skip
         self._write(f"all features are kept in {partial.path}", partial, entry, default=default)
         partial.close()

@@ -1,17 +1,22 @@
-"""A cache: its encodings, its images, and all that lies beside it."""
+"""A cache: its index, its encodings, its images, and all that lies beside it."""
 
 from pathlib import Path
 
+import numpy as np
+
 from ..cache.disk import disk_use
 from ..cache.encoding import Encoding
-from ..cache.partial import features_digest
+from ..cache.layout import data_folder
 from ..cache.reader import Cache, open_cache
-from ..cohort.problems import counted
+from ..cohort.problems import counted, listing
 from ..errors import CacheError
+from ..storage.seal import seal_of
 from .encoders import verify_checkpoint, verify_encoder
+from .encodings import WAY_OUT, verify_encoding, verify_partial
 from .findings import Findings
 from .images import verify_images
 from .recompute import sample_images
+from .repair import repair_encoding
 from .stores import verify_store
 
 __all__ = ["verify_cache"]
@@ -29,33 +34,98 @@ def verify_cache(
     """
     cache = _opened(path, findings)
     if cache is not None:
-        for encoding in (*cache.encodings.values(), *cache.stale.values()):
-            _verify_features(cache, encoding, findings)
-        paths = verify_images(cache, cohort, findings)
-        if sample:
-            sample_images(cache, paths, sample, findings)
+        _verify_tables(cache, findings)
+        every = [*cache.encodings.values(), *cache.stale.values()]
+        paths = verify_images(cache, cohort, findings) if repair else None
+        before = len(findings.faults)
+        for encoding in every:
+            _verify_or_repair(cache, encoding, findings, paths)
+        as_written = len(findings.faults) == before
+        _tell_unlinked(cache, findings)
+        if paths is None:
+            paths = verify_images(cache, cohort, findings)
+        if sample and as_written:
+            sample_images(open_cache(path) if findings.repaired else cache, paths, sample, findings)
+        elif sample:
+            findings.unchecked.append(
+                "No image was computed again, since features are not as they were written."
+            )
     _verify_beside(path, findings, repair=repair)
 
 
 def _opened(path: Path, findings: Findings) -> Cache | None:
     try:
-        return open_cache(path)
+        cache, seal = open_cache(path), seal_of(path)
     except CacheError as error:
         findings.error(path, error)
         return None
-
-
-def _verify_features(cache: Cache, encoding: Encoding, findings: Findings) -> None:
-    if features_digest(encoding.features) == encoding.digest:
-        findings.checked.append(
-            f"{encoding.name}: features of {counted(len(encoding.features), 'image')}, as written"
+    if seal:
+        findings.checked.append("tables and descriptions, as written")
+    elif cache.format == 1:
+        findings.unchecked.append(
+            "Tables and descriptions have no digest, as format 1 has none; the next `lymphofeat extract` writes "
+            "format 2."
         )
-        return
-    findings.fault(
-        cache.path,
-        f"the features of {encoding.name} are not as they were written",
-        "restore a good copy, or give `lymphofeat extract` its options again with --force",
+    else:
+        what = "is not as it was written" if seal is False else "was written by another program, or was cut"
+        findings.fault(path, what, "restore a good copy")
+    return cache
+
+
+def _verify_tables(cache: Cache, findings: Findings) -> None:
+    """The tables of patients, images and folds against each other."""
+    tables, n = cache.tables, len(cache.patients)
+    lengths = cache.patients["n_images"].to_numpy(np.int64)
+    labels = cache.patients["label"].to_numpy(np.int64)
+    folds = tables.folds[labels >= 0]
+    wrong = [
+        what
+        for what, right in (
+            ("bags", bool((lengths > 0).all())),
+            ("images", len(tables.names) == len(tables.sizes) == len(tables.digests) == int(lengths.sum())),
+            ("labels", bool(np.isin(labels, (-1, 0, 1)).all())),
+            (
+                "folds",
+                len(tables.folds) == n
+                and bool((folds >= 0).all() and (tables.folds[labels < 0] == -1).all()),
+            ),
+            ("IDs", cache.patients["id"].is_unique),
+        )
+        if not right
+    ]
+    if wrong:
+        findings.fault(cache.path, f"the tables of {listing(wrong)} contradict the others", WAY_OUT)
+    else:
+        findings.checked.append(
+            f"{counted(n, 'patient')}, {counted(tables.n_images, 'image')}: the tables fit each other"
+        )
+
+
+def _verify_or_repair(
+    cache: Cache, encoding: Encoding, findings: Findings, paths: dict[str, Path] | None
+) -> None:
+    before = len(findings.faults)
+    bad = verify_encoding(cache, encoding, findings)
+    only_blocks = bool(bad) and len(findings.faults) == before + 1
+    if paths is not None and only_blocks and repair_encoding(cache, encoding, paths, findings):
+        del findings.faults[before:]
+        now = open_cache(cache.path)
+        verify_encoding(now, {**now.encodings, **now.stale}[encoding.name], findings)
+
+
+def _tell_unlinked(cache: Cache, findings: Findings) -> None:
+    folder = data_folder(cache.path)
+    linked = {encoding.place.name for encoding in (*cache.encodings.values(), *cache.stale.values())}
+    left = (
+        sorted(path.name for path in folder.glob("*.h5") if path.name not in linked)
+        if folder.is_dir()
+        else []
     )
+    if left and not findings.repaired:
+        findings.unchecked.append(
+            f"{counted(len(left), 'file')} in {folder} {'is' if len(left) == 1 else 'are'} not part of the cache "
+            f"({listing(left)}); the next `lymphofeat extract` removes what a killed run left."
+        )
 
 
 def _verify_beside(path: Path, findings: Findings, *, repair: bool) -> None:
@@ -65,7 +135,9 @@ def _verify_beside(path: Path, findings: Findings, *, repair: bool) -> None:
             verify_store(item.path, findings, repair=repair)
         elif item.kind == "unfinished" and item.path.suffix == ".checkpoint":
             verify_checkpoint(item.path, findings)
-        elif item.kind == "unfinished" and not item.path.name.startswith(f"{path.name}."):
+        elif item.kind == "unfinished" and item.path.name.startswith(f"{path.name}."):
+            verify_partial(item.path, findings)
+        elif item.kind == "unfinished":
             verify_store(item.path, findings)
         elif item.kind == "encoders" and verify_encoder(item.path, findings):
             findings.checked.append(

@@ -60,6 +60,10 @@ def verify(
             path, findings, sample=sample, repair=repair, cohort=None if cohort is None else Path(cohort)
         )
         return findings.of(path, kind.phrase)
+    if kind.name in _DAMAGED:
+        cause = f" ({kind.cause})" if kind.cause else ""
+        findings.fault(path, f"is {kind.phrase}{cause}", "restore a good copy")
+        return findings.of(path, kind.phrase)
     if sample or repair or cohort is not None:
         raise InputError(
             f"{path} is {kind.phrase}; --sample, --repair and --cohort are for a cache, whose features can be computed "
@@ -80,10 +84,6 @@ def verify(
 
         verify_cohort(path, findings)
         phrase = "a cohort's folder"
-    elif kind.name in _DAMAGED:
-        findings.fault(
-            path, f"is {kind.phrase}" + (f" ({kind.cause})" if kind.cause else ""), "restore a good copy"
-        )
     else:
         raise InputError(
             f"{path} is {kind.phrase}, which cannot be verified; name a cache, a study, an exported model or a cohort."

@@ -1,0 +1,56 @@
+"""Files that end in a digest of themselves: whole files that nobody changes, whose formats have no checksum."""
+
+import os
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["SEAL_BYTES", "append_seal", "seal_of", "sealed"]
+
+_MAGIC = b"LFSEAL01"
+_DIGEST = 16
+SEAL_BYTES = len(_MAGIC) + _DIGEST
+_PIECE = 1 << 22
+
+
+def sealed(content: bytes) -> bytes:
+    """The content and its seal, for formats whose readers pass over what follows (HDF5 is one)."""
+    return content + _MAGIC + blake2b(content, digest_size=_DIGEST).digest()
+
+
+def append_seal(path: Path) -> None:
+    """Put a seal at the end of a file.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    with path.open("rb+") as file:
+        digest = _digest(file, file.seek(0, os.SEEK_END))
+        file.write(_MAGIC + digest)
+
+
+def seal_of(path: Path) -> bool | None:
+    """Whether a file is as it was sealed; None: it has no seal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END) - SEAL_BYTES
+        if size < 0:
+            return None
+        file.seek(size)
+        seal = file.read()
+        if not seal.startswith(_MAGIC):
+            return None
+        return _digest(file, size) == seal[len(_MAGIC) :]
+
+
+def _digest(file: BinaryIO, size: int) -> bytes:
+    """Of the first `size` bytes; the file then stands behind them."""
+    state, left = blake2b(digest_size=_DIGEST), size
+    file.seek(0)
+    while left and (piece := file.read(min(_PIECE, left))):
+        state.update(piece)
+        left -= len(piece)
+    return state.digest()
