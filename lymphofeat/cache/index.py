@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import lymphofeat
 
-from ..storage.seal import sealed
+from ..storage.trailing_digest import with_digest
 from .data_file import ROW_PARTS
 from .encoding import Encoding
 from .layout import DATA_GROUP, FORMAT, create_file, data_folder, image_of
@@ -86,7 +86,7 @@ def write_index(
         for entry in entries:
             _write_entry(group.create_group(entry.spec.name), entry, data_folder(cache).name)
         image = image_of(file)
-    create_file(path, sealed(image), 0)
+    create_file(path, with_digest(image), 0)
 
 
 def _write_entry(group: h5py.Group, entry: Entry, folder: str) -> None:

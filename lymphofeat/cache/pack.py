@@ -6,7 +6,7 @@ import h5py
 
 from ..storage.atomic import atomic_write, refuse_existing
 from ..storage.paths import AnyPath
-from ..storage.seal import append_seal
+from ..storage.trailing_digest import append_digest
 from .layout import create_file, image_of, open_checked
 from .reader import Cache, open_cache
 from .refusal import room_for
@@ -50,5 +50,5 @@ def pack(cache: AnyPath, out: AnyPath, *, overwrite: bool = False) -> Cache:
             packed.attrs.update(source.attrs)
             for name, found in source.items():
                 source.copy(found, packed, name=name, expand_external=True)
-        append_seal(temporary)
+        append_digest(temporary)
     return open_cache(out)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import CacheError, InputError
 from ..storage.paths import AnyPath
-from ..storage.seal import seal_of
+from ..storage.trailing_digest import has_right_digest
 from .contents import Indices
 from .encoding import Encoding, read_encoding
 from .layout import DATA_GROUP, open_checked
@@ -25,7 +25,9 @@ from .tables import CohortTables, read_tables
 
 __all__ = ["Cache", "open_cache"]
 
-_COMPARED = 1 << 24  # bytes of an index that is compared with its seal at each opening, not by `verify` only
+_COMPARED = (
+    1 << 24
+)  # bytes of an index that is compared with its digest at each opening, not by `verify` only
 _ATTEMPTS = 3
 
 
@@ -138,7 +140,7 @@ def _inode(path: Path) -> int:
 
 
 def _opened(path: Path) -> Cache:
-    if path.is_file() and path.stat().st_size <= _COMPARED and seal_of(path) is False:
+    if path.is_file() and path.stat().st_size <= _COMPARED and has_right_digest(path) is False:
         raise CacheError(damaged(path, "it is not as it was written"))
     with open_checked(path) as file:
         if "encodings" not in file:

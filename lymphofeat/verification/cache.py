@@ -10,7 +10,7 @@ from ..cache.layout import data_folder
 from ..cache.reader import Cache, open_cache
 from ..cohort.problems import counted, listing
 from ..errors import CacheError
-from ..storage.seal import seal_of
+from ..storage.trailing_digest import has_right_digest
 from .encoders import verify_checkpoint, verify_encoder
 from .encodings import WAY_OUT, verify_encoding, verify_partial
 from .findings import Findings
@@ -55,11 +55,11 @@ def verify_cache(
 
 def _opened(path: Path, findings: Findings) -> Cache | None:
     try:
-        cache, seal = open_cache(path), seal_of(path)
+        cache, right = open_cache(path), has_right_digest(path)
     except CacheError as error:
         findings.error(path, error)
         return None
-    if seal:
+    if right:
         findings.checked.append("tables and descriptions, as written")
     elif cache.format == 1:
         findings.unchecked.append(
@@ -67,7 +67,7 @@ def _opened(path: Path, findings: Findings) -> Cache | None:
             "format 2."
         )
     else:
-        what = "is not as it was written" if seal is False else "was written by another program, or was cut"
+        what = "is not as it was written" if right is False else "was written by another program, or was cut"
         findings.fault(path, what, "restore a good copy")
     return cache
 

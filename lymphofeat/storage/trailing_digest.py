@@ -5,21 +5,21 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["SEAL_BYTES", "append_seal", "seal_of", "sealed"]
+__all__ = ["append_digest", "has_right_digest", "with_digest"]
 
 _MAGIC = b"LFSEAL01"
 _DIGEST = 16
-SEAL_BYTES = len(_MAGIC) + _DIGEST
+_BYTES = len(_MAGIC) + _DIGEST
 _PIECE = 1 << 22
 
 
-def sealed(content: bytes) -> bytes:
-    """The content and its seal, for formats whose readers pass over what follows (HDF5 is one)."""
+def with_digest(content: bytes) -> bytes:
+    """The content and its digest, for formats whose readers pass over what follows (HDF5 is one)."""
     return content + _MAGIC + blake2b(content, digest_size=_DIGEST).digest()
 
 
-def append_seal(path: Path) -> None:
-    """Put a seal at the end of a file.
+def append_digest(path: Path) -> None:
+    """Put a digest of a file at its end.
 
     Raises:
         OSError: it cannot be read or written.
@@ -29,21 +29,21 @@ def append_seal(path: Path) -> None:
         file.write(_MAGIC + digest)
 
 
-def seal_of(path: Path) -> bool | None:
-    """Whether a file is as it was sealed; None: it has no seal.
+def has_right_digest(path: Path) -> bool | None:
+    """Whether a file is as it was when its digest was put at its end; None: there is none.
 
     Raises:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END) - SEAL_BYTES
+        size = file.seek(0, os.SEEK_END) - _BYTES
         if size < 0:
             return None
         file.seek(size)
-        seal = file.read()
-        if not seal.startswith(_MAGIC):
+        end = file.read()
+        if not end.startswith(_MAGIC):
             return None
-        return _digest(file, size) == seal[len(_MAGIC) :]
+        return _digest(file, size) == end[len(_MAGIC) :]
 
 
 def _digest(file: BinaryIO, size: int) -> bytes:
