@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -21,7 +20,7 @@ from .refusal import damaged
 from .source import RowSource, source_of, source_of_format_1
 from .tables import CohortTables
 
-__all__ = ["carried_along", "learnt_of", "network_of", "remove_unlinked", "source_from"]
+__all__ = ["carried_along", "learnt_of", "network_of", "source_from"]
 
 
 def carried_along(cache: Cache, encoding: Encoding, tables: CohortTables) -> Entry:
@@ -132,10 +131,3 @@ def _own(cache: Cache, encoding: Encoding, tables: CohortTables) -> Any:
     before = dict(zip(cache.tables.patients["id"].astype(str), encoding.end_to_end, strict=True))
     found = [before.get(str(name), np.nan) for name in tables.patients["id"]]
     return np.array(found) if not np.isnan(found).any() else None
-
-
-def remove_unlinked(folder: Path, linked: set[str]) -> None:
-    """Remove the data files that no encoding of the cache has."""
-    for path in folder.glob("*.h5") if folder.is_dir() else []:
-        if path.name not in linked:
-            path.unlink(missing_ok=True)

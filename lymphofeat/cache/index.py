@@ -1,6 +1,7 @@
 """The index of a cache: the tables of its cohort, and for each encoding its description and links to its data file."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ import lymphofeat
 from ..storage.trailing_digest import with_digest
 from .data_file import ROW_PARTS
 from .encoding import Encoding
-from .layout import DATA_GROUP, FORMAT, create_file, data_folder, image_of
+from .layout import DATA_GROUP, FORMAT, create_file, image_of
 from .spec import EncodingSpec, blindness_text
 from .tables import CohortTables, write_tables
 
@@ -84,12 +85,13 @@ def write_index(
         write_tables(file, tables)
         group = file.create_group("encodings")
         for entry in entries:
-            _write_entry(group.create_group(entry.spec.name), entry, data_folder(cache).name)
+            _write_entry(group.create_group(entry.spec.name), entry, cache.parent)
         image = image_of(file)
     create_file(path, with_digest(image), 0)
 
 
-def _write_entry(group: h5py.Group, entry: Entry, folder: str) -> None:
+def _write_entry(group: h5py.Group, entry: Entry, folder: Path) -> None:
+    data = Path(os.path.relpath(entry.data, folder)).as_posix()
     for key, value in entry.spec.about.items():
         group.attrs[key] = value if isinstance(value, str | int | float) else json.dumps(value)
     group.attrs.update({"spec": entry.spec.to_json(), "blind_to": blindness_text(entry.spec.blind_to)})
@@ -98,6 +100,6 @@ def _write_entry(group: h5py.Group, entry: Entry, folder: str) -> None:
     group.attrs.update({"by": json.dumps(entry.by), "frame": entry.frame})
     for name in _LINKED:
         if (name != "quality" or entry.spec.names is not None) and (name != "learnt" or entry.spec.learns):
-            group[name] = h5py.ExternalLink(f"{folder}/{entry.data.name}", f"{DATA_GROUP}/{name}")
+            group[name] = h5py.ExternalLink(data, f"{DATA_GROUP}/{name}")
     if entry.end_to_end is not None:
         group.create_dataset("end_to_end", data=entry.end_to_end)

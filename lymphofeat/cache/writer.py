@@ -19,7 +19,7 @@ from ..storage.atomic import atomic_write, check_place, leftovers, make_folder, 
 from ..storage.checked import FileDisk
 from ..storage.locks import locked
 from ..storage.provenance import made_by
-from .carry import carried_along, learnt_of, network_of, remove_unlinked, source_from
+from .carry import carried_along, learnt_of, network_of, source_from
 from .data_file import DataFile
 from .encoding import Encoding
 from .growth import grown_tables, what_changed
@@ -32,6 +32,7 @@ from .reader import Cache, open_cache
 from .refusal import room_for
 from .spec import EncodingSpec
 from .tables import CohortTables
+from .unlinked import remove_unlinked
 
 __all__ = ["CacheWriter", "own_probabilities", "partials", "remove_leftovers"]
 
@@ -102,7 +103,7 @@ class CacheWriter:
             remove_leftovers(data_folder(self.path), "")
             refuse_other_ids(self.path, pseudonyms=self.tables.pseudonyms)
             self._read()
-            self._remove_unlinked()
+            remove_unlinked(self.path)
             if self._found is not None:
                 try:
                     self.tables = grown_tables(self.path, self._found.tables, self.tables)
@@ -260,7 +261,7 @@ class CacheWriter:
         )  # fmt: skip
         self._write(f"all features are kept in {partial.path}", partial, entry, default=default)
         partial.close()
-        partial.path.unlink()
+        partial.path.unlink(missing_ok=True)
         self._renewed.add(name)
 
     def correct_values(self) -> None:
@@ -295,7 +296,7 @@ class CacheWriter:
                 if partial is not None and new is not None:
                     _link(partial.path, new.data)
         self._read()
-        self._remove_unlinked()
+        remove_unlinked(self.path)
 
     def _carried(self, found: Cache, without: str) -> list[Entry]:
         """The cache's encodings but one, as the next index has them."""
@@ -326,11 +327,6 @@ class CacheWriter:
 
     def _read(self) -> None:
         self._found = open_cache(self.path) if self.path.exists() else None
-
-    def _remove_unlinked(self) -> None:
-        """Remove data files that no encoding has any more, or that a killed run left."""
-        found = [] if self._found is None else [*self._found.encodings.values(), *self._found.stale.values()]
-        remove_unlinked(data_folder(self.path), {encoding.place.name for encoding in found})
 
     def _check_encoder_family(self, spec: EncodingSpec) -> None:
         """Refuse an encoder family in which some encoders saw labels and others none: a fold would be given either."""

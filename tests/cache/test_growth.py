@@ -27,6 +27,7 @@ from ..helpers.extracted import (
     change_image,
     change_label,
     features,
+    partial_of,
     remove_image,
     remove_patient,
 )
@@ -294,3 +295,39 @@ def test_info_says_which_machine_computed_what(cohort: Cohort, tmp_path: Path, m
     extract_frozen(cohort, path, SETTINGS)
     new = len(cohort.images) - len(first.images)
     assert f"torch 9.9 on cuda (NVIDIA H100) ({new} images)" in " ".join(run("info", path).out.split())
+
+
+def test_a_cache_that_was_renamed_keeps_its_data_files(cohort: Cohort, tmp_path: Path) -> None:
+    path, old = tmp_path / "c.h5", tmp_path / "kept.h5"
+    extract_frozen(cohort, path, SETTINGS)
+    before = features(path)
+    path.rename(old)
+    for now in (some(cohort, list(range(11))), cohort):
+        extract_frozen(now, path, replace(SETTINGS, seed=1))
+    np.testing.assert_array_equal(features(old), before)
+    assert len(list((tmp_path / "c-encodings").iterdir())) == 2
+    summary = extract_frozen(
+        cohort, old, replace(SETTINGS, seed=2)
+    )  # with a folder of its own for what is new
+    assert summary.n_before == 0
+    np.testing.assert_array_equal(features(old), before)
+
+
+def test_a_kill_after_the_index_leaves_nothing_unfinished(
+    cohort: Cohort, tmp_path: Path, monkeypatch
+) -> None:
+    path = tmp_path / "c.h5"
+
+    def killed(cache: Path) -> None:
+        if cache.exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lymphofeat.cache.writer.remove_unlinked", killed)
+        with pytest.raises(KeyboardInterrupt):
+            extract_frozen(cohort, path, SETTINGS)
+    assert path.exists()
+    assert partial_of(path).exists()
+    summary = extract_frozen(cohort, path, SETTINGS)
+    assert summary.n_before == summary.n_images
+    assert not partial_of(path).exists()

@@ -1,0 +1,50 @@
+"""Data files that no cache links any more, and partial files whose encoding is in the cache: removed, and no others."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+
+from .layout import data_folder
+
+__all__ = ["remove_unlinked"]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def remove_unlinked(cache: Path) -> None:
+    """Remove what a killed run or an older index left, while the cache's lock is held.
+
+    A cache may have been renamed in its folder, or copied there: it links the same data files still. So nothing is
+    removed that any file of the folder links, and nothing at all where one of them cannot be read.
+    """
+    data = sorted(data_folder(cache).glob("*.h5"))
+    if not data:
+        return
+    try:
+        linked = {path.resolve() for path in _linked_beside(cache)}
+    except (OSError, RuntimeError, KeyError):
+        return
+    for path in data:
+        if path.resolve() not in linked:
+            path.unlink(missing_ok=True)
+    left = [path for path in data if path.exists()]
+    for partial in cache.parent.glob(f"{cache.name}.*.partial"):
+        if any(partial.samefile(path) for path in left):  # its second name was not removed any more
+            partial.unlink()
+
+
+def _linked_beside(cache: Path) -> Iterator[Path]:
+    """The data files that the caches of a folder link."""
+    for path in sorted(cache.parent.iterdir()):
+        if path.is_file() and path.suffix != ".partial" and _is_hdf5(path):
+            with h5py.File(path, "r") as file:
+                for group in file.get("encodings", {}).values():
+                    link = group.get("features", getlink=True)
+                    if isinstance(link, h5py.ExternalLink):
+                        yield cache.parent / link.filename
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_HDF5)) == _HDF5
