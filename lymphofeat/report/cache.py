@@ -125,6 +125,8 @@ def render_cache(cache: Cache, console: Console) -> None:
         )
     show(console, table)
     for name, encoding in sorted(encodings.items()):
+        if (size := encoding.attrs.get("microns_per_pixel")) is not None:
+            show(console, f"  {name}: {pixel_size_text(float(size))}, by its files")
         if is_adapted(encoding):
             parts = encoding.attrs["learnt_parts"]
             show(console, f"  {name}: adapted without labels to the images of the {parts}")

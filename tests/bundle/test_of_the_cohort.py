@@ -95,7 +95,9 @@ def stamp(folder: Path, given: Elsewhere, wide: float) -> Path:
     return folder
 
 
-def test_files_of_features_are_compared_too(tmp_path: Path) -> None:
+def test_files_of_features_are_compared_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = simulated(24, 3)
     stamp(tmp_path / "uni", given, 112.0)
     table = plain_table(tmp_path / "patients.csv", given)
@@ -103,6 +105,10 @@ def test_files_of_features_are_compared_too(tmp_path: Path) -> None:
     tune(tmp_path / "c.h5", tmp_path / "s.db", n_trials=1, heads=["logistic"], inputs=["image"])
     export(tmp_path / "c.h5", tmp_path / "s.db", tmp_path / "model")
     assert load_bundle(tmp_path / "model").microns_per_pixel == 0.5
+    assert (
+        "  uni: 0.5 µm per pixel, by its files\n"
+        in runner(monkeypatch, capsys)("info", tmp_path / "c.h5").out
+    )
     new = simulated(4, 0, seed=7)
     same = predict_folder(tmp_path / "model", stamp(tmp_path / "same", new, 112.0), tmp_path / "p1.csv")
     assert not any("µm" in note for note in same.notes)
