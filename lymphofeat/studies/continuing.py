@@ -134,8 +134,7 @@ def _check_cache(store: Store, now: Mapping[str, Any], cache: Cache, way_out: st
 
 def _excluded(cache: Cache) -> dict[str, str]:
     """Patients that the cohort leaves out, by ID the reason."""
-    text = getattr(cache.tables, "exclusions", "")  # caches keep them from format 2 on
-    return {one.patient: one.reason for one in exclusions_from_text(text) if not one.image}
+    return {one.patient: one.reason for one in exclusions_from_text(cache.tables.exclusions) if not one.image}
 
 
 def patients_of(store: Store) -> ScoredPatients:

@@ -3,6 +3,8 @@
 import json
 import re
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,17 @@ import pandas as pd
 import pytest
 
 from lymphofeat.cache import open_cache, save_cache
+from lymphofeat.cache.extract import extract_frozen
+from lymphofeat.cohort.exclusions import Exclusion
 from lymphofeat.errors import StudyError
 from lymphofeat.final.submit import submit
 from lymphofeat.progress import Silent
 from lymphofeat.studies import tune
 
 from ..helpers.commands import runner
+from ..helpers.extracted import SETTINGS
 from ..helpers.growing import Bags, bags_of, saved, table_of_visits, with_folds_of, with_test_patients
+from ..helpers.simulated import noise_cohort
 from .test_study import trials_of
 
 HEADS = ("logistic", "lda")
@@ -195,6 +201,35 @@ def test_a_study_of_a_version_without_a_list_of_its_patients(
     tune(cache, study, heads=HEADS, n_trials=N_TRIALS + 1, repeats=2)
     tune(grown, study, heads=HEADS, n_trials=N_MORE, repeats=2)
     assert trials_of(study) == trials_of(whole)
+
+
+def test_a_laboratory_adds_patients_week_by_week(tmp_path: Path) -> None:
+    cohort, path, study = noise_cohort(tmp_path / "cohort", 14, 4), tmp_path / "c.h5", tmp_path / "s.db"
+    patients = {patient.id: patient for patient in cohort.patients}
+
+    def extracted(ids: Sequence[str], **options: Any) -> None:
+        extract_frozen(
+            replace(cohort, patients=tuple(patients[name] for name in ids), **options), path, SETTINGS
+        )
+
+    train, test = [f"P{i}" for i in range(12)], ["P14", "P15"]
+    extracted([*train, *test])
+    tune(path, study, heads=["logistic"], n_trials=4, repeats=2)
+    tune(path, tmp_path / "whole.db", heads=["logistic"], n_trials=8, repeats=2)
+    # New test patients, one gone, rows sorted anew.
+    extracted(["P17", *train[::-1], "P16", "P15"])
+    told = Told()
+    tune(path, study, heads=["logistic"], n_trials=8, repeats=2, progress=told)
+    assert any("nothing that its scores depend on" in note for note in told.notes)
+    assert trials_of(study) == trials_of(tmp_path / "whole.db")
+    assert submit(path, study, tmp_path / "submission.csv").ids == ("P17", "P16", "P15")
+    # New labelled patients, and one who is excluded.
+    extracted([*train[1:], "P12", "P13"], exclusions=(Exclusion("P0", "", "wrong stain", 4, 0, "train"),))
+    words = (
+        "2 patients are new (P12, P13), 1 patient was excluded (P0: wrong stain); its trials stay as they are"
+    )
+    with pytest.raises(StudyError, match=re.escape(words)):
+        tune(path, study, heads=["logistic"], n_trials=9, repeats=2)
 
 
 def before_lists(study: Path) -> None:
