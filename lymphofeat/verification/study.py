@@ -15,7 +15,7 @@ from ..cohort.problems import counted, listing
 from ..errors import CacheError, LymphofeatError, StudyError
 from ..estimates.scores import ClassWeights
 from ..scoring.score import TrialScores, decide, scores_of
-from ..studies.continuing import provenance_of_cache
+from ..studies.continuing import check_provenance, provenance_of_cache
 from ..studies.record import scores_from_attrs
 from ..studies.rows import Row
 from ..studies.store import Store, open_store
@@ -168,13 +168,31 @@ def _compare_caches(store: Store, findings: Findings) -> None:
             )
         else:
             findings.checked.append(f"made from the cohort, folds and features of {cache.path}")
-    if not fitting:
+    if fitting:
+        return
+    serving = [cache for cache in found if _serves(store, cache)]
+    for cache in serving:
+        findings.checked.append(
+            f"goes on with {cache.path}, which changed since, but in nothing that a score depends on"
+        )
+    if not serving:
         seen = (
             f"; {listing([str(cache.path) for cache in found])} is of another cohort or other folds"
             if found
             else ""
         )
         findings.unchecked.append(f"No cache that the study was made from lies near it{seen}.")
+
+
+def _serves(store: Store, cache: Cache) -> bool:
+    """Whether a cache that is another than the study's own holds all that its scores depend on."""
+    made = store.provenance
+    try:
+        now = provenance_of_cache(cache, str(made["family"]), int(made["repeats"]))
+        check_provenance(store, now | {"without": made.get("without")}, cache)
+    except LymphofeatError:
+        return False
+    return True
 
 
 def _differing(provenance: Mapping[str, Any], cache: Cache) -> list[str]:

@@ -18,6 +18,7 @@ from lymphofeat.verification.findings import Verification
 from lymphofeat.verification.verify import verify
 
 from ..helpers.caches import frozen_cache
+from ..helpers.growing import bags_of, saved, table_of_visits, with_folds_of, with_test_patients
 from ..helpers.studies import trials_of
 
 
@@ -135,6 +136,17 @@ def test_other_features_beside_it_are_told(study: Path, made: Path) -> None:
     pack(made.with_name("c.h5"), study.parent / "cache" / "c.h5")
     moved = Path(shutil.move(study, inside / "s.db"))
     assert "features of" in "\n".join(verify(moved).checked)
+
+
+def test_a_cache_that_grew_since_serves_the_study(tmp_path: Path) -> None:
+    table = table_of_visits()
+    bags = bags_of(table)
+    cache = saved(tmp_path / "c.h5", table, bags)
+    tune(cache, tmp_path / "s.db", n_trials=1, heads=["logistic"])
+    grown = saved(tmp_path / "o.h5", *with_test_patients(table, bags))
+    with_folds_of(grown, cache)
+    cache.unlink()
+    assert f"goes on with {grown}, which changed since" in "\n".join(verify(tmp_path / "s.db").checked)
 
 
 @pytest.mark.parametrize("harm", [b"", b"SQLite format 3\x00 and nothing else"])
