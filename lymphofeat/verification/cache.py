@@ -1,13 +1,16 @@
 """A cache: its index, its encodings, its images, and all that lies beside it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from ..cache.carry import network_of
 from ..cache.disk import disk_use
 from ..cache.encoding import Encoding
 from ..cache.layout import data_folder
 from ..cache.reader import Cache, open_cache
+from ..cache.trainings import encoders_folder
 from ..cohort.problems import counted, listing
 from ..errors import CacheError
 from ..storage.trailing_digest import has_right_digest
@@ -50,7 +53,7 @@ def verify_cache(
             findings.unchecked.append(
                 "No image was computed again, since features are not as they were written."
             )
-    _verify_beside(path, findings, repair=repair)
+    _verify_beside(path, cache, findings, repair=repair)
 
 
 def _opened(path: Path, findings: Findings) -> Cache | None:
@@ -128,8 +131,9 @@ def _tell_unlinked(cache: Cache, findings: Findings) -> None:
         )
 
 
-def _verify_beside(path: Path, findings: Findings, *, repair: bool) -> None:
+def _verify_beside(path: Path, cache: Cache | None, findings: Findings, *, repair: bool) -> None:
     """What lies in the cache's folder and in that of its encoders."""
+    digests = {}
     for item in disk_use(path):
         if item.kind in ("pixels", "activations"):
             verify_store(item.path, findings, repair=repair)
@@ -139,7 +143,38 @@ def _verify_beside(path: Path, findings: Findings, *, repair: bool) -> None:
             verify_partial(item.path, findings)
         elif item.kind == "unfinished":
             verify_store(item.path, findings)
-        elif item.kind == "encoders" and verify_encoder(item.path, findings):
-            findings.checked.append(
-                f"{item.path.parent.name}/{item.path.name}: the weights that it was written with"
+        elif item.kind == "encoders":
+            digests[item.path.name] = verify_encoder(item.path, findings)
+    if cache is not None:
+        _compare_encoders(cache, digests, findings)
+
+
+def _compare_encoders(cache: Cache, digests: Mapping[str, str | None], findings: Findings) -> None:
+    """The trained encoders that are there with those that the features were computed by.
+
+    Args:
+        cache: the cache.
+        digests: by file name, of the network; None of a file that is damaged.
+        findings: are added to.
+    """
+    folder, missing = encoders_folder(cache.path), []
+    for encoding in (*cache.encodings.values(), *cache.stale.values()):
+        if not encoding.spec.trained:
+            continue
+        name = str(encoding.made.get("encoder", f"{encoding.name}.safetensors"))
+        if name not in digests:
+            missing.append(encoding.name)
+        elif (digest := digests[name]) is not None and digest != network_of(encoding):
+            findings.fault(
+                folder / name,
+                f"holds another encoder than the one that the features of {encoding.name} were computed by",
+                "put the files of this cache into that folder, or give `lymphofeat extract` its options with --force",
             )
+        elif digest is not None:
+            findings.checked.append(
+                f"{folder.name}/{name}: the encoder that {encoding.name} was computed by, as written"
+            )
+    if missing:
+        findings.unchecked.append(
+            f"{folder} lacks the trained encoders of {listing(missing)}, without which no image can be computed again."
+        )
