@@ -14,7 +14,7 @@ from ..errors import CacheError
 from ..training.label_free import takes_no_labels
 from .data_file import slots_of
 from .layout import map_dataset
-from .refusal import damaged, incomplete, no_data_file
+from .refusal import damaged, incomplete, no_data_file, whole
 from .spec import EncodingSpec, blindness_text
 
 __all__ = ["Encoding", "read_encoding"]
@@ -111,16 +111,20 @@ def read_encoding(path: Path, group: Any) -> Encoding:
         raise CacheError(damaged(path, f"{group.name} has no description that can be read")) from error
     _check_blindness(path, spec, group.attrs.get("blind_to"))
     link = group.get("features", getlink=True)
-    if isinstance(link, h5py.ExternalLink) and not (path.parent / link.filename).is_file():
-        raise CacheError(no_data_file(path, path.parent / link.filename, name))
-    features = group["features"]
+    data = path.parent / link.filename if isinstance(link, h5py.ExternalLink) else path
+    if not data.is_file():
+        raise CacheError(no_data_file(path, data, name))
+    with whole(data):
+        features = group["features"]
+        mapped = np.asarray(map_dataset(features))  # a plain array over the mapped pages
+        quality = group["quality"][:] if "quality" in group else None
     return Encoding(
         spec=spec,
         digest=str(group.attrs["digest"]),
-        features=np.asarray(map_dataset(features)),  # a plain array over the mapped pages
+        features=mapped,
         end_to_end=group["end_to_end"][:] if "end_to_end" in group else None,
         made=json.loads(group.attrs.get("made", "{}")),
-        quality=group["quality"][:] if "quality" in group else None,
+        quality=quality,
         images_key=str(group.attrs.get("images_key", "")),
         network=str(group.attrs.get("network", "")),
         place=Path(os.fsdecode(features.file.filename)),

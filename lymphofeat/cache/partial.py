@@ -19,7 +19,7 @@ from .data_file import ROW_PARTS, DataFile, create_data_file, origin_of
 from .known import find_rows
 from .layout import DATA_GROUP, open_checked
 from .learnt import Learnt
-from .refusal import room_for
+from .refusal import room_for, whole
 from .source import RowSource, is_bad, source_of, source_of_format_1
 from .spec import EncodingSpec
 from .tables import CohortTables
@@ -75,7 +75,7 @@ class PartialEncoding:
             self._sources.insert(0, before)
         if not goes_on:
             self._create(spec if before is None else before.spec, learnt, network)
-        with open_checked(path) as file:
+        with whole(path), open_checked(path) as file:
             self._data = DataFile.read(path, file[DATA_GROUP])
         self.spec = self._data.spec
         self._held = ExitStack()
@@ -92,7 +92,7 @@ class PartialEncoding:
         Raises:
             StaleCacheError: it was begun with other settings, or from another cohort.
         """
-        with open_checked(self.path) as file:
+        with whole(self.path), open_checked(self.path) as file:
             if DATA_GROUP in file:
                 found: DataFile | RowSource = DataFile.read(self.path, file[DATA_GROUP])
             else:
@@ -108,7 +108,8 @@ class PartialEncoding:
                 None,
             )  # features of another network of that name, or of one that the file does not tell
         if isinstance(found, DataFile) and found.images_key == self.tables.images_key:
-            return True, None
+            if np.array_equal(found.keys, self.tables.keys):  # a damaged one would stay in the data file
+                return True, None
         shared = int((find_rows(found.keys, self.tables.keys) >= 0).sum())
         if 2 * shared < len(self.tables.keys):
             raise StaleCacheError(

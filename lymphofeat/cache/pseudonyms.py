@@ -9,6 +9,7 @@ from ..cohort.pseudonyms import pseudonymous
 from ..errors import InputError, StaleCacheError
 from ..storage.paths import AnyPath
 from .layout import DATA_GROUP, open_checked
+from .refusal import whole
 from .tables import read_tables
 
 if TYPE_CHECKING:  # torch takes seconds to import, and most commands do without
@@ -46,7 +47,7 @@ def refuse_other_ids(cache: Path, *, pseudonyms: bool) -> None:
     for path in (cache, *sorted(cache.parent.glob(f"{glob.escape(cache.name)}.*.partial"))):
         if not path.exists():
             continue
-        with open_checked(path) as file:
+        with whole(path), open_checked(path) as file:
             grows = DATA_GROUP in file
             found = bool(file[DATA_GROUP].attrs["pseudonyms"]) if grows else read_tables(file).pseudonyms
         if found and not pseudonyms:

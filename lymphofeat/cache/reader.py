@@ -18,7 +18,7 @@ from .encoding import Encoding, read_encoding
 from .layout import DATA_GROUP, open_checked
 from .learnt import learnt_before, why_stale
 from .pooling import pool, pooled_names
-from .refusal import damaged, incomplete
+from .refusal import damaged, incomplete, whole
 from .spec import EncodingSpec
 from .splitting import SplittableCache
 from .tables import CohortTables, read_tables
@@ -142,7 +142,7 @@ def _inode(path: Path) -> int:
 def _opened(path: Path) -> Cache:
     if path.is_file() and path.stat().st_size <= _COMPARED and has_right_digest(path) is False:
         raise CacheError(damaged(path, "it is not as it was written"))
-    with open_checked(path) as file:
+    with whole(path), open_checked(path) as file:
         if "encodings" not in file:
             name = EncodingSpec.from_json(str(file[DATA_GROUP].attrs["spec"])).name
             if path.suffix == ".partial":

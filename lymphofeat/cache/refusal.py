@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import CacheError
+from ..errors import CacheError, LymphofeatError
 from ..storage.kinds import inspect_path
 from ..storage.locks import held_by_another
 
-__all__ = ["damaged", "incomplete", "no_data_file", "room_for", "why_no_cache"]
+__all__ = ["damaged", "incomplete", "no_data_file", "room_for", "whole", "why_no_cache"]
 
 
 def why_no_cache(path: Path, cause: str) -> str:
@@ -70,6 +70,21 @@ def damaged(path: Path, cause: object) -> str:
         f"{path} is a damaged HDF5 file ({cause}); restore a good copy, or move it away and run `lymphofeat "
         "extract` again."
     )
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Word what h5py and JSON say of a file of this program that is damaged where no checksum is compared.
+
+    Raises:
+        CacheError: in their place.
+    """
+    try:
+        yield
+    except LymphofeatError:
+        raise
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+        raise CacheError(damaged(path, _cause(error))) from error
 
 
 @contextlib.contextmanager

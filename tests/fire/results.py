@@ -11,6 +11,7 @@ import re
 import sqlite3
 import struct
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,8 @@ def _group(group: h5py.Group) -> dict[str, Any]:
             found[name] = f"{_TOKEN.sub('#', link.filename)} {link.path}"
         elif isinstance(group[name], h5py.Group):
             found[name] = _group(group[name])
+        elif name == "origins":  # as they are read: the slots up to the first empty one
+            found[name] = list(takewhile(bool, group[name][()].tolist()))
         else:
             found[name] = _value(group[name][()])
             found[f"{name}@"] = {k: _value(v) for k, v in group[name].attrs.items() if k not in TIMES}
@@ -120,7 +123,7 @@ def _group(group: h5py.Group) -> dict[str, Any]:
 
 def _value(value: Any) -> Any:
     if isinstance(value, str):
-        return _json(value)
+        return _json(_TIME.sub("#", value))
     array = np.asarray(value)
     content = array.tolist() if array.dtype == object else _digest(array.tobytes())
     return [str(array.dtype), array.shape, content]
@@ -143,7 +146,11 @@ def _database(path: Path) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    return _digest(value) if isinstance(value, bytes) else _json(value)
+    return (
+        _digest(value)
+        if isinstance(value, bytes)
+        else _json(_TIME.sub("#", value) if isinstance(value, str) else value)
+    )
 
 
 def _safetensors(path: Path) -> dict[str, Any]:
