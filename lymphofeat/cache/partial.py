@@ -107,9 +107,9 @@ class PartialEncoding:
                 False,
                 None,
             )  # features of another network of that name, or of one that the file does not tell
-        if isinstance(found, DataFile) and found.images_key == self.tables.images_key:
-            if np.array_equal(found.keys, self.tables.keys):  # a damaged one would stay in the data file
-                return True, None
+        same = isinstance(found, DataFile) and found.images_key == self.tables.images_key
+        if same and np.array_equal(found.keys, self.tables.keys):  # a damaged key would stay in the data file
+            return True, None
         shared = int((find_rows(found.keys, self.tables.keys) >= 0).sum())
         if 2 * shared < len(self.tables.keys):
             raise StaleCacheError(
