@@ -29,7 +29,7 @@ from .learnt import learnt_from, why_stale
 from .partial import PartialEncoding
 from .pseudonyms import refuse_other_ids
 from .reader import Cache, open_cache
-from .refusal import room_for
+from .refusal import room_for, whole
 from .spec import EncodingSpec
 from .tables import CohortTables
 from .unlinked import remove_unlinked
@@ -40,7 +40,7 @@ __all__ = ["CacheWriter", "own_probabilities", "partials", "remove_leftovers"]
 def partials(cache: Path) -> Iterator[tuple[Path, int, int]]:
     """The encodings of this cache that were begun and not finished: file, blocks done, blocks in all."""
     for path in sorted(cache.parent.glob(f"{glob.escape(cache.name)}.*.partial")):
-        with open_checked(path) as file:
+        with whole(path), open_checked(path) as file:
             if DATA_GROUP in file:
                 data = DataFile.read(path, file[DATA_GROUP])
                 with FileDisk.open(path) as disk:
@@ -104,6 +104,7 @@ class CacheWriter:
             refuse_other_ids(self.path, pseudonyms=self.tables.pseudonyms)
             self._read()
             remove_unlinked(self.path)
+            self._remove_first_names()
             if self._found is not None:
                 try:
                     self.tables = grown_tables(self.path, self._found.tables, self.tables)
@@ -327,6 +328,14 @@ class CacheWriter:
 
     def _read(self) -> None:
         self._found = open_cache(self.path) if self.path.exists() else None
+
+    def _remove_first_names(self) -> None:
+        """Remove what a run that was killed between the index and the end left: partial files that are data files."""
+        found = [] if self._found is None else [*self._found.encodings.values(), *self._found.stale.values()]
+        for encoding in found:
+            first_name = self.partial_path(encoding.name)
+            if first_name.exists() and first_name.samefile(encoding.place):
+                first_name.unlink()
 
     def _check_encoder_family(self, spec: EncodingSpec) -> None:
         """Refuse an encoder family in which some encoders saw labels and others none: a fold would be given either."""

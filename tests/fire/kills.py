@@ -99,6 +99,8 @@ def kill_all(
             found.left += [f"{told}: {name}" for name in sorted(left)]
             wrong = difference(whole, {name: there[name] for name in there.keys() - left})
             found.wrong += [f"{told}: {wrong}"] if wrong else []
+            if (verified := do(f"verify {scenario.leaves}")).code:
+                found.wrong.append(f"{told}: {verified.said.strip()[-500:]}")
     found.seconds = time.monotonic() - began
     for kind, sentences in (("left", found.left), ("lost", found.lost), ("wrong", found.wrong)):
         for sentence in sentences:

@@ -25,6 +25,7 @@ class Scenario:
         command: its arguments; COHORT stands for the cohort, FEWER for the first patients of it.
         after: names of scenarios whose commands run before it.
         before: commands that run before it as well.
+        leaves: what `lymphofeat verify` must find nothing wrong with afterwards.
         writes_once: it refuses what it has written already, which is how a run after a late kill ends.
     """
 
@@ -32,6 +33,7 @@ class Scenario:
     command: str
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    leaves: str = "features.h5"
     writes_once: bool = False
 
 
@@ -53,6 +55,7 @@ SCENARIOS = (
         "tune",
         f"tune {_STUDY} --trials 6 --heads logistic,lda --encoding {_ENCODING}",
         after=("extract --frozen",),
+        leaves="study.db",
     ),
     Scenario(
         "evaluate",
@@ -70,6 +73,7 @@ SCENARIOS = (
         "export",
         f"export model {_STUDY}",
         after=("extract --frozen", "tune"),
+        leaves="model",
         writes_once=True,
     ),
 )

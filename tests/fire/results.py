@@ -1,8 +1,9 @@
 """What a folder of results holds, file by file, so that two of them can be compared bit by bit.
 
-Left out: locks, what tells when and how fast the work was done (`TIMES`, and times of day in texts), and digests in a
-manifest, of which only counts whether they are those of the files. Nothing of the machine is left out, since both
-folders come from one. Names that hold a random token are written without it.
+Left out: locks, what tells when and how fast the work was done (`TIMES`, and times of day in texts), and digests of what
+holds such times: in a manifest, of which only counts whether they are those of the files, and a data file's `frame`,
+which `lymphofeat verify` compares. Nothing of the machine is left out, since both folders come from one. Names that hold
+a random token are written without it.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ import numpy as np
 __all__ = ["TIMES", "contents", "difference"]
 
 # Keys of JSON values, attributes of HDF5, columns of tables.
-TIMES = frozenset({"created", "seconds", "datetime_start", "datetime_complete"})
+TIMES = frozenset({"created", "seconds", "datetime_start", "datetime_complete", "frame"})
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?")
 _DIGEST = re.compile(r"\b[0-9a-f]{32,64}\b")
 _TOKEN = re.compile(r"(?<=\.)[0-9a-f]{8,32}(?=\.)")
