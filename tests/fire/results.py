@@ -1,9 +1,9 @@
 """What a folder of results holds, file by file, so that two of them can be compared bit by bit.
 
-Left out: locks, what tells when and how fast the work was done (`TIMES`, and times of day in texts), and digests of what
-holds such times: in a manifest, of which only counts whether they are those of the files, and a data file's `frame`,
-which `lymphofeat verify` compares. Nothing of the machine is left out, since both folders come from one. Names that hold
-a random token are written without it.
+Left out are locks, and what tells when and how fast the work was done: `TIMES`, times of day in texts, and digests of
+what holds such. Of those in a manifest counts whether they are the files' own; a data file's `frame` is compared by
+`lymphofeat verify`. Nothing of the machine is left out, since both folders come from one. Names that hold a random
+token are written without it.
 """
 
 import hashlib
