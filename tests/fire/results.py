@@ -159,4 +159,5 @@ def _safetensors(path: Path) -> dict[str, Any]:
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
     about = {k: _json(v) for k, v in header.pop("__metadata__", {}).items()}
+    about.pop("content", None)  # a digest of all this and the seconds of training; `verify` compares it
     return {"about": about, "tensors": header, "values": _digest(content[8 + length :])}
