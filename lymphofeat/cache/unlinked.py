@@ -7,7 +7,7 @@ import h5py
 
 from .layout import data_folder
 
-__all__ = ["remove_unlinked"]
+__all__ = ["remove_unlinked", "unlinked"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -18,20 +18,23 @@ def remove_unlinked(cache: Path) -> None:
     A cache may have been renamed in its folder, or copied there: it links the same data files still. So nothing is
     removed that any file of the folder links, and nothing at all where one of them cannot be read.
     """
+    for path in unlinked(cache):
+        path.unlink(missing_ok=True)
     data = sorted(data_folder(cache).glob("*.h5"))
-    if not data:
-        return
-    try:
-        linked = {path.resolve() for path in _linked_beside(cache)}
-    except (OSError, RuntimeError, KeyError):
-        return
-    for path in data:
-        if path.resolve() not in linked:
-            path.unlink(missing_ok=True)
     left = [path for path in data if path.exists()]
     for partial in cache.parent.glob(f"{cache.name}.*.partial"):
         if any(partial.samefile(path) for path in left):  # its second name was not removed any more
             partial.unlink()
+
+
+def unlinked(cache: Path) -> list[Path]:
+    """The data files of the cache's folder that no file beside the cache links; none where one is unreadable."""
+    data = sorted(data_folder(cache).glob("*.h5"))
+    try:
+        linked = {path.resolve() for path in _linked_beside(cache)} if data else set()
+    except (OSError, RuntimeError, KeyError):
+        return []
+    return [path for path in data if path.resolve() not in linked]
 
 
 def _linked_beside(cache: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from ..cache.encoding import Encoding
 from ..cache.layout import data_folder
 from ..cache.reader import Cache, open_cache
 from ..cache.trainings import encoders_folder
+from ..cache.unlinked import unlinked
 from ..cohort.problems import counted, listing
 from ..errors import CacheError
 from ..storage.trailing_digest import has_right_digest
@@ -117,17 +118,11 @@ def _verify_or_repair(
 
 
 def _tell_unlinked(cache: Cache, findings: Findings) -> None:
-    folder = data_folder(cache.path)
-    linked = {encoding.place.name for encoding in (*cache.encodings.values(), *cache.stale.values())}
-    left = (
-        sorted(path.name for path in folder.glob("*.h5") if path.name not in linked)
-        if folder.is_dir()
-        else []
-    )
-    if left and not findings.repaired:
+    left = [path.name for path in unlinked(cache.path)]
+    if left:
+        n = f"{counted(len(left), 'file')} in {data_folder(cache.path)} {'is' if len(left) == 1 else 'are'}"
         findings.unchecked.append(
-            f"{counted(len(left), 'file')} in {folder} {'is' if len(left) == 1 else 'are'} not part of the cache "
-            f"({listing(left)}); the next `lymphofeat extract` removes what a killed run left."
+            f"{n} not part of a cache ({listing(left)}); the next `lymphofeat extract` removes what a killed run left."
         )
 
 

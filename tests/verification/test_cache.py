@@ -137,6 +137,14 @@ def test_any_byte_of_the_rows_their_checksums_and_their_images(folder: Path) -> 
                 place.write_bytes(whole)
 
 
+def test_a_data_file_that_is_not_linked_is_told(folder: Path) -> None:
+    place = next(iter(open_cache(folder / "c.h5").encodings.values())).place
+    shutil.copy(place, place.with_name("left.0123456789ab.h5"))
+    found = verify(folder / "c.h5")
+    assert found.sound
+    assert "not part of a cache (left.0123456789ab.h5); the next `lymphofeat extract`" in lines(found)
+
+
 def test_any_byte_of_a_data_file_and_of_the_index(folder: Path) -> None:
     """HDF5's own structures among them; a file that cannot be opened is a fault as well."""
     rng, path = np.random.default_rng(1), folder / "c.h5"
