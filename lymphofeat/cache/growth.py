@@ -105,5 +105,19 @@ def what_changed(found: CohortTables, now: CohortTables) -> str:
         f"{counted(len(gone), 'patient')} gone ({listing(old_ids[gone].tolist())})" if len(gone) else "",
         f"another ID of {listing([f'{old_ids[before[i]]} ({ids[i]})' for i in named])}" if len(named) else "",
         f"another label of {listing(ids[other].tolist())}" if len(other) else "",
+        *_images_changed(found, now, gone),
     ]
     return "; ".join(filter(None, said))
+
+
+def _images_changed(found: CohortTables, now: CohortTables, gone: NDArray[np.int64]) -> list[str]:
+    """How many images of patients who are there still are new or gone."""
+    missing = find_rows(now.keys, found.keys) < 0
+    missing &= ~np.isin(found.owners, gone)
+    known = rows_before(found, now) >= 0
+    new = (find_rows(found.keys, now.keys) < 0) & known[now.owners]
+    return [
+        f"{counted(int(n), 'image')} of known patients {what}"
+        for n, what in ((new.sum(), "new"), (missing.sum(), "gone"))
+        if n
+    ]

@@ -61,9 +61,13 @@ def test_what_is_known_is_not_computed_again(cohort, tmp_path, change, computed)
     assert open_cache(path).encodings[NAME].digest == open_cache(fresh).encodings[NAME].digest
     after = folds_by_id(path)
     assert after == {name: before[name] for name in after}
-    assert any("The cohort changed" in note for note in heard.notes) == (
-        change in (change_label, remove_patient)
-    )
+    said = {
+        change_label: "another label of P4",
+        change_image: "1 image of known patients new; 1 image of known patients gone",
+        remove_image: "1 image of known patients gone",
+        remove_patient: "1 patient gone (P0)",
+    }[change]
+    assert f"The cohort changed since {path} was written: {said}." in heard.notes
 
 
 def test_new_patients_are_dealt_out_and_their_images_alone_computed(cohort, tmp_path, monkeypatch) -> None:
