@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
@@ -63,7 +64,7 @@ class Row:
     def row_seal(self) -> str:
         """Hex digest of what this row holds, its distributions too, but no predictions: these are read one by one."""
         attrs = {name: value for name, value in self.attrs.items() if name != SEAL}
-        point = {name: distribution_to_json(one) for name, one in self.distributions.items()}
+        point = {name: _distribution(one) for name, one in self.distributions.items()}
         return json_digest([self.seal(attrs), point])
 
     def trial(self) -> FrozenTrial:
@@ -76,6 +77,9 @@ class Row:
             distributions=self.distributions,
             intermediate_values=self.steps,
         )
+
+
+_distribution = lru_cache(1 << 12)(distribution_to_json)  # trials share most of theirs
 
 
 def rows_of(trials: Iterable[FrozenTrial]) -> list[Row]:

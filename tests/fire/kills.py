@@ -159,8 +159,9 @@ def _chain(
             how = "hung" if ran.hung else f"exit code {ran.code}"
             found.wrong.append(f"{' | '.join(map(str, chain[:number]))}: {how}: {ran.said.strip()[-500:]}")
             return False, []
-        # A stage that is missed by the first run of a chain will not come at all.
-        missed = [one for one in chain[max(number, 1) :] if one.at is not None]
+        # A stage that is missed by the first run of a chain will not come at all, nor a moment after the end.
+        again_too = bool(number) and kill is not None and kill.at is not None
+        missed = chain[number if again_too else number + 1 :]
         break
     again = sorted(what for what, times in kept.items() if times > 1)
     if again:
