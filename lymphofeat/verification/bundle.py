@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..bundle.load import load_bundle
 from ..bundle.manifest import BundleFiles
-from ..errors import BundleError
+from ..errors import BundleError, LymphofeatError
 from .findings import Findings
 
 __all__ = ["verify_bundle"]
@@ -40,7 +40,7 @@ def verify_bundle(path: Path, findings: Findings) -> None:
     findings.checked.append(f"manifest, SHA-256 {files.digest}; {len(names)} files as it lists them")
     try:
         load_bundle(path)
-    except BundleError as error:
+    except LymphofeatError as error:
         findings.error(path, error)
         return
     findings.checked.append("the model loads, and answers as at the export on the made-up patients in it")
