@@ -18,6 +18,7 @@ __all__ = [
     "metric_label",
     "number",
     "sample_text",
+    "size_text",
 ]
 
 Interval = tuple[float, float, float]  # value, low, high, as `estimates.Interval` has them
@@ -106,3 +107,15 @@ def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
     if math.isinf(value):
         return _INFINITE if value > 0 else f"−{_INFINITE}"
     return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+
+
+def size_text(size: int) -> str:
+    """Bytes as 12.3 MB; decimal units, as disks have them."""
+    value, units = float(size), ("kB", "MB", "GB", "TB")
+    if size < 1000:
+        return f"{size} B"
+    for unit in units:
+        value /= 1000
+        if value < 999.95 or unit == units[-1]:
+            return f"{value:.1f} {unit}"
+    raise AssertionError("the last unit takes everything")

@@ -136,7 +136,7 @@ def read_evaluation(path: Path) -> Reported:
         raise InputError(
             f"{path} cannot be read ({error.strerror}); give the evaluate.json that `lymphofeat evaluate` wrote."
         ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(
             f"{path} is not an evaluation ({error!r}); give the evaluate.json that `lymphofeat evaluate` wrote."
         ) from error

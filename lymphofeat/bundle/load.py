@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..cohort.ages import reference_of
-from ..errors import BundleError
+from ..errors import BundleError, LymphofeatError
 from ..final.refit import Member
 from ..heads.registry import foreign_heads
 from ..storage.paths import AnyPath
@@ -57,16 +57,18 @@ def load_bundle(path: AnyPath) -> Bundle:
     path = Path(path)
     files = BundleFiles.open(path)
     about = files.read_json(MODEL)
-    for name, module in about.get("head_modules", {}).items():
-        if name not in foreign_heads():
-            raise BundleError(
-                f"{path} holds heads {name!r} of the package {module.partition('.')[0]}; install it, or import "
-                f"{module}, which registers them, before the bundle is loaded."
-            )
     try:
+        for name, module in about.get("head_modules", {}).items():
+            if name not in foreign_heads():
+                raise BundleError(
+                    f"{path} holds heads {name!r} of the package {module.partition('.')[0]}; install it, or import "
+                    f"{module}, which registers them, before the bundle is loaded."
+                )
         bundle = _bundle(files, about)
         _check_answers(bundle)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except LymphofeatError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise BundleError(
             f"{path} cannot be rebuilt here ({error!r}); it was made by {_makers(about)}: install these versions, "
             "or export again."
@@ -84,7 +86,9 @@ def _bundle(files: BundleFiles, about: Mapping[str, Any]) -> Bundle:
         try:
             return unpack_object(files.read_packed(stem))
         except BundleError as error:
-            raise BundleError(f"{files.root / stem}.json cannot be used: {error}.") from error
+            raise BundleError(
+                f"{files.root / stem}.json cannot be used: {str(error).rstrip('.')}."
+            ) from error
 
     members = tuple(
         Member(
@@ -163,8 +167,8 @@ def _check_answers(bundle: Bundle) -> None:
             )
 
 
-def _makers(about: Mapping[str, Any]) -> str:
-    versions = about.get("versions")
+def _makers(about: Any) -> str:
+    versions = about.get("versions") if isinstance(about, Mapping) else None
     if not isinstance(versions, Mapping):
         return "unknown versions"
     return ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -250,7 +250,7 @@ class BundleFiles:
         """
         try:
             return json.loads(self.read(name))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(
                 f"{self.root / name} is not JSON ({error}); export the bundle again."
             ) from error
@@ -288,7 +288,7 @@ def _read_manifest(root: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_bytes())
         found, files, digest = manifest["format"], manifest["files"], manifest["digest"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(
             f"{path} is not a bundle's manifest, or damaged ({error!r}); give the folder that `lymphofeat export` made."
         ) from error

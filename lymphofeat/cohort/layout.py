@@ -201,6 +201,8 @@ def read_layout(path: Path, base: Layout | None = None) -> Layout:
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: nests its values too deep to be read; see docs/cohort.md.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is not a TOML file ({error}); see docs/cohort.md.") from error
     try:

@@ -4,8 +4,11 @@ from datetime import date, datetime, time
 from io import BytesIO
 from typing import Any
 
+from ..storage.unpacked import unpacked_size
+
 __all__ = ["SheetError", "looks_like_workbook", "sheet_names", "sheet_rows"]
 
+_MOST = 500_000_000  # bytes, unpacked; a table of 100,000 patients has a tenth of it
 _ZIP, _OLD = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
@@ -62,6 +65,11 @@ def _sheets(content: bytes) -> dict[str, list[tuple[int, list[str]]]]:
 
     if content.startswith(_OLD):
         raise SheetError("is a workbook of before Excel 2007", "save it as .xlsx or CSV")
+    if unpacked_size(content) > _MOST:
+        raise SheetError(
+            f"unpacks to more than {_MOST // 1_000_000} MB, too much for a table of patients",
+            "save it as CSV",
+        )
     try:
         book = load_workbook(BytesIO(content), read_only=True, data_only=True)
         return {one.title: _texts(one) for one in book.worksheets}

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from .common import Output, cache_option, command, csv_option, selection_options, study_option, study_path
-from .paths import GivenPath, NewFile, NewFolder
+from .paths import GivenPath, NewFile, NewFolder, Share
 
 PREDICTIONS = Path("predictions.csv")
 
@@ -20,7 +20,7 @@ PREDICTIONS = Path("predictions.csv")
               help="Weights of the frozen encoder, if `extract` found them elsewhere.")  # fmt: skip
 @click.option("--encoders", type=GivenPath(), metavar="DIR",
               help="Folder of the fine-tuned encoders, if they are no longer beside the cache.")  # fmt: skip
-@click.option("--refer-error", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="SHARE",
+@click.option("--refer-error", type=Share(0, 1, min_open=True, max_open=True), metavar="SHARE",
               help="Target error; patients who cannot be decided at it are referred "
               "(default: everyone is decided).")  # fmt: skip
 @click.option("--evaluation", type=GivenPath(), metavar="FILE",

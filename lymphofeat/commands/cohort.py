@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from .common import Output, cohort_argument, cohort_folder, command
-from .paths import NewFile, NewFolder
+from .paths import NewFile, NewFolder, Share
 
 
 @command(example="lymphofeat init export")
@@ -76,7 +76,7 @@ def _draw(output: Output, cohort: Path, outlines: Path, *, force: bool) -> None:
     type=click.IntRange(0),
     help="Seed; the same seed gives the same bytes.",
 )
-@click.option("--overlap", default=0.25, show_default=True, type=click.FloatRange(0, 1),
+@click.option("--overlap", default=0.25, show_default=True, type=Share(0, 1),
               help="Overlap of the classes: 0 none, 1 complete.")  # fmt: skip
 @click.option("--signal", default="both", show_default=True,
               type=click.Choice(["both", "image", "clinical", "none"]), help="Where the classes differ.")  # fmt: skip

@@ -46,6 +46,8 @@ def _section(file: Path, context: click.Context) -> dict[str, Any]:
         content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise click.UsageError(f"{file} cannot be read ({error.strerror}); name a TOML file.") from error
+    except RecursionError as error:
+        raise click.UsageError(f"{file} nests its values too deep to be read; correct it.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file} is not TOML: {error}; correct it.") from error
     group = context.parent.command if context.parent is not None else None

@@ -1,5 +1,6 @@
-"""What a command line gives as a path, a study's name or a word: refused in a sentence where it can be none."""
+"""What a command line gives as a path, a study's name, a word or a share: refused in a sentence if it can be none."""
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ if TYPE_CHECKING:  # click's stubs name the type of the value, older releases of
 else:
     ParamType = click.ParamType
 
-__all__ = ["GivenPath", "GivenText", "NewFile", "NewFolder", "OutFolder", "StudyName"]
+__all__ = ["GivenPath", "GivenText", "NewFile", "NewFolder", "OutFolder", "Share", "StudyName"]
 
 
 class GivenText(ParamType):
@@ -98,3 +99,14 @@ class StudyName(GivenText):
                 f"{value} names no study; give a name, such as study, or a file ending in .db.", param, ctx
             )
         return name
+
+
+class Share(click.FloatRange):
+    """A number of a range; "nan", which lies in every range, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number.", param, ctx)
+        return number

@@ -168,7 +168,7 @@ def _compared_with_config(path: Path, backbone: Backbone) -> tuple[str, ...]:
         config = json.loads(beside.read_text(encoding="utf-8"))
         architecture, described = config["architecture"], config.get("pretrained_cfg", {})
         own = _preparation(described)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return (f"{beside}: not read, since it is no description of a timm network.",)
     if architecture != _base(backbone):
         raise WeightsError(

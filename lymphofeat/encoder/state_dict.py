@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -14,10 +15,18 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import LeakageError, WeightsError
+from ..storage.unpacked import unpacked_size
+from ..wording import size_text
 
-__all__ = ["ABOUT", "OWN_PREFIXES", "WRAPPERS", "is_trained", "read_state", "state_digest"]
+__all__ = ["ABOUT", "OWN_PREFIXES", "WRAPPERS", "is_trained", "load_plain", "read_state", "state_digest"]
 
 ABOUT = "lymphofeat"  # the metadata key of these files
+# What torch and pickle raise on bytes that are no plain weights; `MemoryError` where these declare too many.
+_UNREADABLE = (
+    pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, MemoryError, ValueError, LookupError,
+    TypeError, AttributeError, ArithmeticError, AssertionError,
+)  # fmt: skip
+_DIRECTORY = 1_000_000  # bytes of names and padding, generously
 _EVERY_FOLD = "all"  # what one says that it is blind to if it learnt from no label
 WRAPPERS = (
     "state_dict",
@@ -40,7 +49,7 @@ def _about(path: Path) -> dict[str, Any] | None:
         return None if text is None else dict(json.loads(text))
     except (SafetensorError, OSError):
         return None
-    except (ValueError, TypeError):  # one whose description is damaged
+    except (ValueError, TypeError, RecursionError):  # one whose description is damaged
         return {}
 
 
@@ -71,16 +80,31 @@ def _read(path: Path) -> Any:
             f"{path}: no such weights file; --weights takes imagenet, none, or an existing file."
         )
     _refuse_trained(path)
+    packed, unpacked = path.stat().st_size, unpacked_size(path)
+    if unpacked > 2 * packed + _DIRECTORY:
+        raise WeightsError(
+            f"{path} has {size_text(packed)} and unpacks to {size_text(unpacked)}, as no file of torch.save does; do "
+            "not use it, or get it anew from where it comes from."
+        )
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        return load_plain(path)
+    except _UNREADABLE as error:
         cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):  # whose text advises to run the code in the file
+            cause = "something else than tensors and names, or damaged"
         raise WeightsError(
             f"{path} holds no plain weights ({cause[:200]}); save the network's state_dict() with torch.save or "
             "safetensors and give that."
         ) from error
+
+
+def load_plain(path: Path) -> Any:
+    """What torch saved, without code: whatever `torch.load(weights_only=True)` raises, but no warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _refuse_trained(path: Path) -> None:
@@ -106,6 +130,12 @@ def _unwrapped(path: Path, raw: Any, wrappers: Sequence[str] = WRAPPERS) -> dict
         raw = raw[wrapper]
     if not isinstance(raw, Mapping) or not raw or not all(isinstance(v, Tensor) for v in raw.values()):
         raise WeightsError(f"{path} holds no state dict (names → tensors); save the network's state_dict().")
+    for name, value in raw.items():
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise WeightsError(
+                f"{path}: {name} repeats few numbers to {tuple(value.shape)}, as no trained network does; do not "
+                "use the file, or save the state_dict() with its numbers."
+            )
     return {str(key): value for key, value in raw.items()}
 
 

@@ -209,7 +209,7 @@ def _read_note(path: Path) -> tuple[Submission, int, list[tuple[Path, Path]], bo
         tables = [(Path(temporary), Path(final)) for temporary, final in note["tables"]]
         before = int(note.get("lines_before", 0))  # which earlier versions did not write
         return Submission(**note["line"]), before, tables, bool(note["force"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyError(
             f"{path} is not the note that an interrupted `lymphofeat submit` leaves ({error!r}); move it away."
         ) from error

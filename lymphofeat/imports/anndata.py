@@ -4,6 +4,7 @@ Read by h5py alone, as https://anndata.readthedocs.io/en/stable/fileformat-prose
 sparse matrices by row or by column, and columns of text, numbers, truth values and categories.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .causes import UnusableError
+from .causes import UnusableError, refuse_beyond_memory
 from .hdf5 import opened
 
 __all__ = ["read_anndata"]
@@ -55,6 +56,7 @@ def read_anndata(path: Path, matrix: str = "X") -> tuple[NDArray[Any], pd.DataFr
 
 def _matrix(found: Any) -> NDArray[Any]:
     if isinstance(found, h5py.Dataset):
+        refuse_beyond_memory(found.nbytes)
         return np.asarray(found[()])
     kind = _SPARSE.get(str(found.attrs.get("encoding-type", found.attrs.get("h5sparse_format", ""))), "")
     if not kind:
@@ -63,6 +65,7 @@ def _matrix(found: Any) -> NDArray[Any]:
 
     shape = tuple(int(n) for n in found.attrs.get("shape", found.attrs.get("h5sparse_shape")))
     made = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix}[kind]
+    refuse_beyond_memory(math.prod(shape) * found["data"].dtype.itemsize)
     return np.asarray(
         made((found["data"][:], found["indices"][:], found["indptr"][:]), shape=shape).toarray()
     )

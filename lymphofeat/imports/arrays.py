@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+import zlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .causes import UnusableError
+from ..storage.unpacked import unpacked_size
+from .causes import UnusableError, refuse_beyond_memory
 from .parts import Loaded, Part, slide_name
 
 __all__ = ["load_npy", "load_tensor", "parts_of_arrays", "parts_of_tensors", "read_npz"]
 
 _NOT_PLAIN = "objects instead of plain numbers, which only pickle can read"
 _FEATURES = ("features", "feats")
+_SAVE_AGAIN = "save them again as plain arrays, or leave them out"
+_DAMAGED = (OSError, EOFError, MemoryError, SyntaxError, LookupError, zipfile.BadZipFile, zlib.error)
 
 
 def load_npy(path: Path) -> Loaded:
@@ -34,19 +38,22 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         UnusableError: it cannot be read without pickle.
     """
+    refuse_beyond_memory(unpacked_size(path))
     with _numpy(path) as archive:
         try:
             return {name: np.asarray(archive[name]) for name in archive.files}
         except ValueError as error:
             raise UnusableError(_NOT_PLAIN, "save text as arrays of text (dtype=str)") from error
+        except _DAMAGED as error:
+            raise UnusableError("files that NumPy cannot read", _SAVE_AGAIN) from error
 
 
 def _numpy(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, *_DAMAGED) as error:
         cause = _NOT_PLAIN if "pickle" in str(error).lower() else "files that NumPy cannot read"
-        raise UnusableError(cause, "save them again as plain arrays, or leave them out") from error
+        raise UnusableError(cause, _SAVE_AGAIN) from error
 
 
 def load_tensor(path: Path) -> Loaded:
@@ -77,13 +84,16 @@ def parts_of_tensors(path: Path) -> list[Part]:
 
 
 def _torch(path: Path) -> Any:
-    import torch  # seconds, and only these files need it
+    from ..encoder.state_dict import load_plain  # torch takes seconds, and only these files need it
 
+    refuse_beyond_memory(unpacked_size(path))
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_plain(path)
     except pickle.UnpicklingError as error:
         raise UnusableError(_NOT_PLAIN, "save the tensors alone: torch.save(features, FILE)") from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except (
+        OSError, RuntimeError, EOFError, MemoryError, ValueError, LookupError, TypeError, AttributeError,
+    ) as error:  # fmt: skip
         raise UnusableError("files that torch cannot read", "copy them again, or leave them out") from error
 
 
@@ -92,6 +102,7 @@ def _loaded(found: Any) -> Loaded:
 
     if not isinstance(found, torch.Tensor):
         raise UnusableError(f"no tensor but {type(found).__name__}", "save the features as one tensor")
+    refuse_beyond_memory(4 * found.numel())  # a tensor may repeat one number as often as it likes
     dtype = torch.float32 if found.is_floating_point() else found.dtype  # NumPy has no bfloat16
     return Loaded(found.detach().to(dtype).numpy())
 

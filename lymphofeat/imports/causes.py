@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from ..cohort.problems import listing
 from ..errors import InputError
+from ..storage.unpacked import fits_memory
 
-__all__ = ["Causes", "UnusableError"]
+__all__ = ["Causes", "UnusableError", "refuse_beyond_memory"]
 
 
 class UnusableError(Exception):
@@ -20,6 +21,19 @@ class UnusableError(Exception):
     def __init__(self, cause: str, remedy: str) -> None:
         super().__init__(cause)
         self.cause, self.remedy = cause, remedy
+
+
+def refuse_beyond_memory(size: int) -> None:
+    """For before so many bytes are read, as a file declares them.
+
+    Raises:
+        UnusableError: they have no room in the memory.
+    """
+    if not fits_memory(size):
+        raise UnusableError(
+            "more numbers than the memory has room for",
+            "compute them again if they should be few, or use a larger machine",
+        )
 
 
 @dataclass

@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 
 from ..cohort.pixel_size import LARGEST, SMALLEST
-from .causes import UnusableError
+from .causes import UnusableError, refuse_beyond_memory
 from .parts import Loaded, Part, slide_name
 
 __all__ = ["is_anndata", "is_cache", "is_of_coordinates", "load_hdf5", "opened", "parts_of_file"]
@@ -47,7 +47,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, MemoryError, TypeError, ValueError) as error:
         text = "no such file" if isinstance(error, FileNotFoundError) else "files that HDF5 cannot read"
         raise UnusableError(text, "copy them again, or leave them out") from error
 
@@ -102,6 +102,8 @@ def load_hdf5(path: Path, name: str | None = None) -> Loaded:
             raise UnusableError(
                 f"no dataset {' or '.join(_FEATURES)}", "give the files that hold the features"
             )
+        for one in (dataset, file.get("coords")):
+            refuse_beyond_memory(one.nbytes if isinstance(one, h5py.Dataset) else 0)
         places = file["coords"][:] if name is None and isinstance(file.get("coords"), h5py.Dataset) else None
         features = dataset[()]
         encoder = next((_text(a[k]) for a in (dataset.attrs, file.attrs) for k in _ENCODER if k in a), "")

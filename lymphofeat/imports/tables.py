@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..cohort.problems import counted, listing
 from ..cohort.tables import Row, Table
 from ..errors import InputError
-from .causes import UnusableError
+from .causes import UnusableError, refuse_beyond_memory
 from .columns import PATIENT, SLIDE, ColumnNames
 from .parts import Loaded, Part, Source, slide_name
 
@@ -44,7 +44,7 @@ def read_frame(path: Path, names: ColumnNames) -> pd.DataFrame:
         frame = _any_encoding(read)
         if separator == ";" and any(is_decimal_comma(frame[c]) for c in frame):
             frame = _any_encoding(partial(read, decimal=","))
-    except (OSError, ValueError, pd.errors.ParserError) as error:
+    except (OSError, ValueError, MemoryError, pd.errors.ParserError) as error:
         raise UnusableError("tables that cannot be read", "save them as CSV with one header line") from error
     return frame
 
@@ -66,14 +66,23 @@ def is_decimal_comma(column: "pd.Series[Any]") -> bool:
 
 def _parquet(path: Path) -> pd.DataFrame:
     try:
+        refuse_beyond_memory(_parquet_size(path))
         return pd.read_parquet(path)
     except ImportError as error:
         raise InputError(
             f"{path}: Parquet is read by pyarrow, which is not installed; pip install 'lymphofeat[import]', or save "
             "the table as CSV."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MemoryError) as error:
         raise UnusableError("Parquet that cannot be read", "write it again") from error
+
+
+def _parquet_size(path: Path) -> int:
+    """Bytes of its columns, each of eight a value at least."""
+    from pyarrow.parquet import read_metadata
+
+    found = read_metadata(path)
+    return 8 * int(found.num_rows) * int(found.num_columns)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 from rich.console import Console
 
 from ..cache.disk import REMOVABLE, DiskItem, Kind
+from ..wording import size_text
 from .printing import PlainTable, show
 
-__all__ = ["render_clean", "render_disk_use", "size_text"]
+__all__ = ["render_clean", "render_disk_use"]
 
 _WORDS: dict[Kind, str] = {
     "cache": "cache",
@@ -48,18 +49,6 @@ def render_clean(items: Sequence[DiskItem], console: Console) -> None:
     show(console, table)
     files = "1 file" if len(items) == 1 else f"{len(items)} files"
     show(console, f"{files}, {size_text(sum(item.size for item in items))} in all")
-
-
-def size_text(size: int) -> str:
-    """Bytes as 12.3 MB; decimal units, as disks have them."""
-    value, units = float(size), ("kB", "MB", "GB", "TB")
-    if size < 1000:
-        return f"{size} B"
-    for unit in units:
-        value /= 1000
-        if value < 999.95 or unit == units[-1]:
-            return f"{value:.1f} {unit}"
-    raise AssertionError("the last unit takes everything")
 
 
 def _sum(items: Iterable[DiskItem], kind: Kind) -> int:

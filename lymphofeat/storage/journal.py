@@ -81,7 +81,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         try:
             entry = unsealed(json.loads(line))
             entries[entry.pop("key")] = entry
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise StudyError(
                 f"{path}, line {number}: not what lymphofeat writes there; move the file away to start again."
             ) from error

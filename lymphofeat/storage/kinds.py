@@ -201,7 +201,7 @@ def _text(head: bytes) -> Kind:
 def _json(begin: str) -> Kind:
     try:
         json.loads(begin)
-    except ValueError:  # cut, or not JSON
+    except (ValueError, RecursionError):  # cut, not JSON, or nested as no file is
         if not re.match(r"[\[{]\s*[\"\[{\]}\d-]", begin):
             return Kind("text", "a text file")
     return Kind("json", "a JSON file")

@@ -1,6 +1,7 @@
 """Recipe files: found by name or path, read with all their mistakes at once."""
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -99,6 +100,8 @@ def _is_recipe(name: str) -> bool:
 def _parsed(text: str, name: str, where: str) -> Recipe:
     try:
         document = tomllib.loads(text)
+    except RecursionError as error:
+        raise InputError(f"{where} nests its values too deep to be read; see docs/recipes.md.") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where} is not a TOML file ({error}); see docs/recipes.md.") from error
     base = document.pop("base", None)
@@ -158,6 +161,8 @@ def _converted(value: Any, hint: Any) -> tuple[Any, str]:
     kind = hint if isinstance(hint, type) else str  # a Literal is a text whose choices are checked later
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value), ""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None, "a finite number"
     return (value, "") if type(value) is kind else (None, _ARTICLES[kind])
 
 

@@ -74,7 +74,7 @@ def trained_about(path: Path) -> dict[str, Any]:
         with safe_open(path, "pt") as file:
             about: dict[str, Any] = json.loads((file.metadata() or {})[ABOUT])
             return about
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise WeightsError(
             f"{path} is not a trained encoder of this program, or damaged ({error}); name a file that `lymphofeat "
             "extract` keeps beside the cache, or move it away to have it trained again."

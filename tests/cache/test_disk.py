@@ -8,8 +8,8 @@ import pytest
 
 from lymphofeat.cache.disk import clean, disk_use
 from lymphofeat.errors import CacheError, InputError
-from lymphofeat.report.disk import size_text
 from lymphofeat.storage.locks import locked
+from lymphofeat.wording import size_text
 
 from ..helpers.caches import frozen_cache
 from ..helpers.commands import runner
