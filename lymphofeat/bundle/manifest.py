@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from .. import __version__
 from ..errors import BundleError, InputError
 from ..storage.arrays import load_arrays, save_arrays
-from ..storage.atomic import leftovers, move_into_place, sync, temporary_for
+from ..storage.atomic import leftovers, move_into_place, naming, sync, temporary_for
 from ..storage.locks import locked
 from ..storage.provenance import bare_command
 from .classes import Keeps, most_of
@@ -124,7 +124,7 @@ def new_bundle(out: Path, *, force: bool = False) -> Iterator[BundleFolder]:
     _refuse_existing(out, force=force)
     with locked(out, BundleError, way_out=", or give another OUT"):
         _clear_leftovers(out)
-        with _replaced(out, force=force) as folder:
+        with naming(out), _replaced(out, force=force) as folder:
             yield folder
 
 

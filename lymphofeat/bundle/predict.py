@@ -9,9 +9,9 @@ import pandas as pd
 from ..cohort.model import Patient
 from ..cohort.reading import reading_notes
 from ..progress import Progress, Silent
-from ..storage.atomic import atomic_write, refuse_existing
+from ..storage.atomic import refuse_existing
 from ..storage.csv_tables import check_csv_for, write_csv
-from ..storage.provenance import write_record
+from ..storage.provenance import write_with_record
 from .load import load_bundle
 from .model import Bundle
 from .patients import read_patients
@@ -82,7 +82,7 @@ def predict_folder(
         table = loaded.predict_patients(new, device=device, workers=workers, progress=progress)
         notes = (*new.notes, *_reading_notes(loaded, new.patients))
     about = {"model": loaded.digest, "patients": len(table)}
-    with write_record(out, about, overwrite=force), atomic_write(out, overwrite=force) as file:
+    with write_with_record(out, about, overwrite=force) as file:
         write_csv(table, file, csv_for=csv_for)
     return PredictSummary(out, loaded, table, (*loaded.notes, *notes))
 

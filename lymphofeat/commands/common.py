@@ -1,5 +1,6 @@
 """What the commands share: the group, how much is said, and the arguments that several take."""
 
+import errno
 import logging
 import os
 import sys
@@ -190,6 +191,15 @@ def command(
     return register
 
 
+_FULL = dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free disk space there, or choose another place,"
+)
+_NOT_WRITABLE = dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS), "Make it accessible, or choose another place,"
+)
+_WAYS_OUT = {**_FULL, **_NOT_WRITABLE}
+
+
 @contextmanager
 def _stopped(*, goes_on: bool, whole: bool) -> Iterator[None]:
     """Say of an interruption, and of what the system refuses, what is true for this command."""
@@ -205,7 +215,8 @@ def _stopped(*, goes_on: bool, whole: bool) -> Iterator[None]:
         if error.filename is None and error.errno is None:
             raise
         kept = "; finished work is kept, and the same command continues" if goes_on else ""
-        raise click.ClickException(f"{error}{kept}. Correct this and run the command again.") from error
+        way_out = _WAYS_OUT.get(error.errno or 0, "Correct this")
+        raise click.ClickException(f"{error}{kept}. {way_out} and run the command again.") from error
 
 
 cohort_argument = click.argument("cohort", type=GivenPath(), required=False)

@@ -16,7 +16,7 @@ from ..cohort.exclusions import exclusions_from_text
 from ..errors import InputError
 from ..estimates.scores import Interval
 from ..progress import Progress, Silent
-from ..storage.atomic import make_folder, refuse_existing, sync, temporary_for
+from ..storage.atomic import make_folder, naming, refuse_existing, sync, temporary_for
 from ..storage.paths import AnyPath
 from ..studies.summary import StudySummary, load_study
 from ..wording import metric_label
@@ -197,7 +197,8 @@ class _Written:
         temporaries = {path: temporary_for(path) for path in tables}
         try:
             for path, (column, values) in tables.items():
-                self._write_table(temporaries[path], column, values)
+                with naming(path):
+                    self._write_table(temporaries[path], column, values)
             digest = hashlib.sha256(temporaries[self.out].read_bytes()).hexdigest()
             with open_log(self.log, tell) as log:
                 for path in tables:

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from ..assess import Assessment
-from ..storage.atomic import atomic_write
+from ..storage.atomic import atomic_write, atomic_writes
 from ..storage.csv_tables import write_csv
 from ..storage.provenance import made_by, made_text
 from ..wording import sample_text
@@ -65,10 +64,7 @@ def write_assessment(
     """
     page, record = folder / "evaluate.md", folder / "evaluate.json"
     tables = {folder / f"{name}.csv": table for name, table in assessment.tables.items()}
-    with ExitStack() as stack:
-        temporary = {
-            path: stack.enter_context(atomic_write(path, overwrite=force)) for path in (page, record, *tables)
-        }
+    with atomic_writes([page, record, *tables], overwrite=force) as temporary:
         temporary[page].write_text(_markdown(assessment), encoding="utf-8")
         temporary[record].write_text(_json_text(assessment), encoding="utf-8")
         for path, table in tables.items():

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..comparison.result import Comparison, Measured
 from ..estimates.persons import n_persons
 from ..estimates.scores import Interval
 from ..metric import METRICS
-from ..storage.atomic import atomic_write
+from ..storage.atomic import atomic_writes
 from ..storage.csv_tables import write_csv
 from ..storage.provenance import made_text
 from ..wording import by_whom, difference_text, interval_text, sample_text
@@ -62,11 +61,9 @@ def write_comparison(
         InputError: a file exists already; nothing was written.
     """
     table, page = comparison_files(folder)
-    with ExitStack() as stack:
-        file = stack.enter_context(atomic_write(table, overwrite=force))
-        write_csv(comparison_table(comparison), file, csv_for=csv_for, digits=6)
-        file = stack.enter_context(atomic_write(page, overwrite=force))
-        file.write_text(_markdown(comparison), encoding="utf-8")
+    with atomic_writes([table, page], overwrite=force) as temporary:
+        write_csv(comparison_table(comparison), temporary[table], csv_for=csv_for, digits=6)
+        temporary[page].write_text(_markdown(comparison), encoding="utf-8")
     return table, page
 
 

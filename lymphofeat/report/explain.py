@@ -13,9 +13,8 @@ from scipy.special import logit
 from ..encoder.morphology.features import feature_named
 from ..explanation import Explanation
 from ..explanation.images import Method
-from ..storage.atomic import atomic_write
 from ..storage.csv_tables import write_csv
-from ..storage.provenance import write_record
+from ..storage.provenance import write_with_record
 from ..studies.describe import describe_head, describe_heads
 from ..wording import number
 from .printing import PlainTable, show
@@ -93,7 +92,7 @@ def write_explanation(
         InputError: the file exists and `force` is false.
     """
     about = {"patient": explanation.id}
-    with write_record(path, about, overwrite=force), atomic_write(path, overwrite=force) as temporary:
+    with write_with_record(path, about, overwrite=force) as temporary:
         write_csv(explanation.images, temporary, csv_for=csv_for, digits=6)
 
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -12,10 +12,12 @@ from ..errors import InputError
 
 __all__ = [
     "atomic_write",
+    "atomic_writes",
     "check_place",
     "leftovers",
     "make_folder",
     "move_into_place",
+    "naming",
     "refuse_existing",
     "sync",
     "sync_descriptor",
@@ -60,16 +62,55 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         InputError: `path` is a folder, or it exists and `overwrite` is false (before the block runs, or after it if
             somebody else wrote `path` meanwhile).
     """
-    refuse_existing(path, overwrite=overwrite)
-    make_folder(path.parent)
-    temporary = temporary_for(path)
-    try:
-        yield temporary
-        sync(temporary)
+    with atomic_writes([path], overwrite=overwrite) as temporaries:
+        yield temporaries[path]
+
+
+@contextmanager
+def atomic_writes(paths: Sequence[Path], *, overwrite: bool = True) -> Iterator[dict[Path, Path]]:
+    """As `atomic_write` for several files, of which all are whole and on the disk before the first takes its place.
+
+    Yields:
+        By path, the temporary one; each is to be written in the block.
+
+    Raises:
+        InputError: as `atomic_write`, of any of them.
+    """
+    for path in paths:
         refuse_existing(path, overwrite=overwrite)
-        move_into_place(temporary, path)
+    temporaries = {path: temporary_for(path) for path in paths}
+    try:
+        with naming(paths[0]):
+            for path in paths:
+                make_folder(path.parent)
+            yield temporaries
+        for path, temporary in temporaries.items():
+            with naming(path):
+                sync(temporary)
+        for path in paths:
+            refuse_existing(path, overwrite=overwrite)
+        for path, temporary in temporaries.items():
+            with naming(path):
+                move_into_place(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the system name `path` if it names no file, as of a write, or a temporary one.
+
+    Raises:
+        OSError: of the same kind.
+    """
+    try:
+        yield
+    except OSError as error:
+        named = None if error.filename is None else Path(os.fsdecode(error.filename)).parts
+        if error.errno is None or (named is not None and not any(map(_TEMPORARY.fullmatch, named))):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def temporary_for(path: Path, ending: str = "tmp") -> Path:

@@ -12,9 +12,9 @@ from platform import python_version
 from typing import Any
 
 from .. import __version__
-from .atomic import atomic_write
+from .atomic import atomic_writes
 
-__all__ = ["bare_command", "made_by", "made_text", "package_version", "write_record"]
+__all__ = ["bare_command", "made_by", "made_text", "package_version", "write_with_record"]
 
 _PACKAGES = ("numpy", "scikit-learn", "optuna", "torch", "xgboost")
 _COMMAND_LINES = ("lymphofeat", "cli.py", "__main__.py")
@@ -46,16 +46,17 @@ def _command() -> list[str]:
 
 
 @contextmanager
-def write_record(out: Path, about: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
-    """Write `made_by` and `about` as `NAME.made.json` beside a table that can hold no such thing, when the block ends.
+def write_with_record(out: Path, about: Mapping[str, Any], *, overwrite: bool) -> Iterator[Path]:
+    """`atomic_write` for a table, and beside it `made_by` and `about` as `NAME.made.json`, for which it has no place.
 
     Raises:
-        InputError: there is such a file, and `overwrite` is false; before the block runs.
+        InputError: one of the two is there, and `overwrite` is false; before the block runs.
     """
-    content = {**made_by(), **about}
-    with atomic_write(out.with_name(f"{out.stem}.made.json"), overwrite=overwrite) as file:
-        yield
-        file.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    record, content = out.with_name(f"{out.stem}.made.json"), {**made_by(), **about}
+    with atomic_writes([out, record], overwrite=overwrite) as temporaries:
+        yield temporaries[out]
+        text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+        temporaries[record].write_text(text, encoding="utf-8")
 
 
 def made_text() -> str:

@@ -183,7 +183,10 @@ def create_store(
                 predictions.make()
                 predictions.keep_seal(json_digest([{"format": _FORMAT, **provenance}, dict(patients)]))
     except (OSError, StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
-        raise StudyError(f"{path} cannot be written ({_cause(error)}); choose another place.") from error
+        raise StudyError(
+            f"{path} cannot be written ({_cause(error)}); free disk space or make the folder writable, or choose "
+            "another place by --study."
+        ) from error
 
 
 @contextlib.contextmanager

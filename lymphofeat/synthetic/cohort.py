@@ -12,7 +12,7 @@ from PIL import Image
 from ..cohort.layout import LAYOUT_FILE
 from ..errors import InputError
 from ..progress import Progress, Silent
-from ..storage.atomic import make_folder, move_into_place, temporary_for
+from ..storage.atomic import make_folder, move_into_place, naming, temporary_for
 from .cells import CELL_TYPES, MORPHOLOGY, simulate_cells
 from .images import paint_cell, simulate_slide
 from .patients import Signal, SimulationSettings, simulate_patients
@@ -52,13 +52,13 @@ def simulate_cohort(out: Path, spec: SimulationSettings, *, progress: Progress |
     temporary = temporary_for(out)
     progress.start("simulating cells", int(patients["n_images"].sum()), "images")
     try:
-        temporary.mkdir()
-        cells = [
-            _paint_patient(temporary, spec, k, row, progress) for k, row in enumerate(patients.itertuples())
-        ]
-        _write_tables(temporary, spec, patients)
-        _write_csv(pd.concat(cells), temporary / "truth_cells.csv")
-        move_into_place(temporary, out)
+        with naming(out):
+            temporary.mkdir()
+            rows = enumerate(patients.itertuples())
+            cells = [_paint_patient(temporary, spec, k, row, progress) for k, row in rows]
+            _write_tables(temporary, spec, patients)
+            _write_csv(pd.concat(cells), temporary / "truth_cells.csv")
+            move_into_place(temporary, out)
     finally:
         progress.stop()
         shutil.rmtree(temporary, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import ast
 import os
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +11,9 @@ import pytest
 import lymphofeat
 from lymphofeat.cache.writer import partials, remove_leftovers
 from lymphofeat.errors import InputError
-from lymphofeat.storage.atomic import atomic_write, leftovers, make_folder, refuse_existing
+from lymphofeat.storage.atomic import atomic_write, atomic_writes, leftovers, make_folder, refuse_existing
+
+from ..fire.points import refused_at
 
 
 def test_two_writers_of_one_process_do_not_share_a_temporary_file(tmp_path: Path) -> None:
@@ -133,3 +136,35 @@ def test_nobody_else_renames_locks_or_names_by_process(tmp_path: Path) -> None:
         ("storage/journal.py", "fsync"),
     ]
     assert sorted(set(found)) == sorted([*appended, ("storage/atomic.py", "fsync")])
+
+
+def test_of_several_files_none_is_there_before_all_are_on_the_disk(tmp_path: Path) -> None:
+    """Refused at any write or flush, as by a full disk: no file, and so the same command is not refused afterwards."""
+    paths = [tmp_path / "a" / name for name in ("t.csv", "t.md", "t.json")]
+    for point in range(100):
+        refused = False
+        with refused_at(point, for_good=True) as seen, suppress(OSError):
+            refused = True
+            with atomic_writes(paths, overwrite=False) as temporaries:
+                for path in paths:
+                    temporaries[path].write_text("x")
+            refused = False
+        if len(seen) <= point:
+            break
+        if refused and not any(path.exists() for path in paths):
+            continue
+        assert "replace" in seen[: point + 1]  # the places are being taken
+        for path in paths:
+            path.unlink(missing_ok=True)
+    assert all(path.read_text() == "x" for path in paths)
+    assert sorted(tmp_path.rglob("*")) == sorted([tmp_path / "a", *paths])
+
+
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*/a\.csv'$"),
+        atomic_write(tmp_path / "a.csv"),
+    ):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(OSError, match=r"'other'$"), atomic_write(tmp_path / "a.csv"):
+        raise OSError(28, "No space left on device", "other")
