@@ -19,7 +19,7 @@ def pack(output: Output, cache: Path, out: Path, *, force: bool) -> None:
     one file as it reads the cache; h5py alone reads either. Trained encoders and studies are not part of it.
     """
     from ..cache.pack import pack as pack_cache
-    from ..report.disk import size_text
+    from ..wording import size_text
 
     packed = pack_cache(cache, out, overwrite=force)
     n = len(packed.encodings) + len(packed.stale)
