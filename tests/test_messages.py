@@ -19,6 +19,7 @@ from lymphofeat.report.streams import Stream, speak_any_encoding
 
 from .helpers.commands import Ran, Run, runner
 from .helpers.compared import compared_cache
+from .helpers.elsewhere import plain_table, simulated, write_stamp
 from .helpers.tiny import edit_row, tiny_cohort
 
 EXTRACT = ("extract", "--frozen", "--weights", "none", "--seed", "0", "--crop", "64", "--folds", "3")
@@ -78,7 +79,7 @@ def test_force_begins_anew_and_says_so(run: Run) -> None:
 
 def interrupted(run: Run, *arguments: str) -> Ran:
     """A run that is interrupted at its second sign of progress, or at its only one."""
-    signs, last = [], 1 if arguments[0] == "export" else 2
+    signs, last = [], 1 if arguments[0] in ("export", "submit") else 2
 
     def sign(*_: object) -> None:
         signs.append(None)
@@ -119,6 +120,11 @@ def test_the_promises_are_kept(run: Run, tmp_path: Path) -> None:
     keeps_its_promise(run, tmp_path, "export", "model")
     clinical = ("--clinical", "data/testset/testset_data.csv")
     keeps_its_promise(run, tmp_path, "predict", "model", "data/testset", *clinical)
+    keeps_its_promise(run, tmp_path, "submit")
+    given = simulated()
+    write_stamp(tmp_path / "features", given, unit="patient")
+    patients = plain_table(tmp_path / "patients.csv", given)
+    keeps_its_promise(run, tmp_path, "import", "features", "--patients", str(patients), "--cache", "i.h5")
 
 
 @pytest.mark.slow
