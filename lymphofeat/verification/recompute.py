@@ -85,6 +85,8 @@ def sample_images(cache: Cache, paths: Mapping[str, Path], n: int, findings: Fin
     images = [paths[digests[row]] for row in rows]
     for encoding in cache.encodings.values():
         _compare(cache, encoding, rows, images, findings)
+    for name in cache.stale:
+        findings.unchecked.append(f"{name} was not computed again: it is not of the cohort as it is now.")
 
 
 def _compare(
