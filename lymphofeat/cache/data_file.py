@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..storage.checked import CheckedBlocks, Column, Disk
+from ..storage.checked import CheckedBlocks, Column, Disk, checksum
 from .layout import DATA_GROUP, FORMAT, create_file, image_of, map_dataset
 from .learnt import Learnt, write_learnt
 from .spec import EncodingSpec, blindness_text
@@ -127,7 +127,7 @@ class DataFile:
 
         The last of the slots stands for all that no slot is left for.
         """
-        text = json.dumps(about, sort_keys=True).encode()[:_SLOT_BYTES]
+        text = _slot_text(about)
         for slot, known in enumerate(self.origins()):
             if known == dict(about) and slot < _SLOTS - 1:
                 return slot
@@ -140,16 +140,25 @@ class DataFile:
 
 
 def slots_of(texts: NDArray[Any]) -> list[dict[str, Any]]:
-    """What is written in the slots of `origins`; nothing where a power cut tore one."""
+    """What is written in the slots of `origins`; nothing where one is torn or damaged."""
     found: list[dict[str, Any]] = []
     for text in texts.tolist():
         if not text:
             break
         try:
-            found.append(dict(json.loads(text)))
+            about = dict(json.loads(text))
         except ValueError:
-            found.append({})
+            about = {}
+        about.pop("check", None)
+        found.append(about if _slot_text(about) == text else {})
     return found
+
+
+def _slot_text(about: Mapping[str, Any]) -> bytes:
+    """A slot of `origins`: JSON with a checksum of itself; "{}" for what is too long."""
+    check = checksum(json.dumps(about, sort_keys=True).encode())
+    text = json.dumps({**about, "check": check}, sort_keys=True).encode()
+    return text if len(text) <= _SLOT_BYTES else b"{}"
 
 
 def origin_of(spec: EncodingSpec) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
 from lymphofeat.cache import open_cache
+from lymphofeat.cache.data_file import slots_of
 from lymphofeat.cache.extract import extract_frozen
 from lymphofeat.cache.filling import fill
 from lymphofeat.cache.finetune import extract_finetuned
@@ -335,3 +337,17 @@ def test_a_kill_after_the_index_leaves_nothing_unfinished(
     summary = extract_frozen(cohort, path, SETTINGS)
     assert summary.n_before == summary.n_images
     assert not partial_of(path).exists()
+
+
+def test_a_damaged_origin_is_unknown_and_no_other_one(cohort: Cohort, tmp_path: Path) -> None:
+    extract_frozen(cohort, tmp_path / "c.h5", SETTINGS)
+    (data,) = (tmp_path / "c-encodings").iterdir()
+    with h5py.File(data) as file:
+        slots = file["encoding/origins"][:]
+    (about,) = slots_of(slots)
+    assert about["device"] == "cpu"
+    text = bytes(slots[0])
+    for bit in range(8 * len(text)):
+        damaged = bytearray(text)
+        damaged[bit // 8] ^= 1 << bit % 8
+        assert slots_of(np.array([bytes(damaged)], "S512")) in ([{}], [])
