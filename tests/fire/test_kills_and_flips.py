@@ -51,7 +51,7 @@ def test_a_short_fire_finds_nothing_wrong() -> None:
 
 @pytest.mark.slow
 def test_a_longer_fire_finds_nothing_wrong() -> None:
-    said = fire("--kills", 6, "--flips", 25)
+    said = fire("--kills", 4, "--flips", 12)
     assert "| all |" in said
 
 
