@@ -1,4 +1,4 @@
-"""Data files that no cache links any more, and partial files whose encoding is in the cache: removed, and no others."""
+"""Data files that no cache links any more are removed, and no others."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +20,6 @@ def remove_unlinked(cache: Path) -> None:
     """
     for path in unlinked(cache):
         path.unlink(missing_ok=True)
-    data = sorted(data_folder(cache).glob("*.h5"))
-    left = [path for path in data if path.exists()]
-    for partial in cache.parent.glob(f"{cache.name}.*.partial"):
-        if any(partial.samefile(path) for path in left):  # its second name was not removed any more
-            partial.unlink()
 
 
 def unlinked(cache: Path) -> list[Path]:
