@@ -6,14 +6,16 @@ now, or lies, whole or by an image, among those it must not have seen.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import h5py
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ..cohort.clinical_values import clinical_digest, clinical_values
+from ..cohort.persons import PERSON, persons
 from .known import find_rows
 from .spec import EncodingSpec
 from .tables import TEXT, CohortTables
@@ -33,6 +35,8 @@ class Learnt:
         values: (n,) digests of the clinical values that the encoder saw; "" each where it sees none.
         sizes: (n,) int64, how many images each had.
         keys: (sum of sizes, 16) uint8, digests of these images; zeros where they are not known.
+        people: (n,) rows of what tells who the patients are, see `cohort.persons`: birth, sex, and person where the
+            cohort names persons.
         n_labelled: labelled patients of the cohort then, those whom the encoder is blind to among them.
     """
 
@@ -41,6 +45,7 @@ class Learnt:
     values: NDArray[np.object_]
     sizes: NDArray[np.int64]
     keys: NDArray[np.uint8]
+    people: pd.DataFrame
     n_labelled: int
 
 
@@ -66,6 +71,7 @@ def learnt_from(tables: CohortTables, spec: EncodingSpec) -> Learnt | None:
         values=_values_of(tables, spec)[rows],
         sizes=patients["n_images"].to_numpy(np.int64)[rows],
         keys=np.asarray(tables.keys)[seen[tables.owners]],
+        people=_people(patients).iloc[rows].reset_index(drop=True),
         n_labelled=int(labelled.sum()),
     )
 
@@ -94,7 +100,7 @@ def why_stale(tables: CohortTables, spec: EncodingSpec, learnt: Learnt | None) -
             return f"was trained on clinical values of patient {name} that were corrected since"
     if unknown and _all_values(tables, spec) != spec.about.get("clinical"):
         return "was trained on clinical values that were corrected since"
-    return _by_images(tables, learnt, allowed)
+    return _by_images(tables, learnt, allowed) or _by_persons(tables, learnt, at < 0, allowed)
 
 
 def _by_images(tables: CohortTables, learnt: Learnt, allowed: NDArray[np.bool_]) -> str:
@@ -113,6 +119,28 @@ def _by_images(tables: CohortTables, learnt: Learnt, allowed: NDArray[np.bool_])
         f"learnt from image {tables.names[int(seen[k])]}, which belongs to patient "
         f"{tables.patients['id'].iloc[int(owner[k])]} now, from whom it must not have learnt"
     )
+
+
+def _by_persons(
+    tables: CohortTables, learnt: Learnt, gone: NDArray[np.bool_], allowed: NDArray[np.bool_]
+) -> str:
+    """The same by persons: somebody whose record is gone may be there again with another one."""
+    if not gone.any():
+        return ""
+    both = pd.concat([_people(tables.patients), learnt.people[gone]], ignore_index=True).fillna("")
+    number = persons(both)
+    now, before = number[: len(allowed)], number[len(allowed) :]
+    for name, person in zip(learnt.ids[gone], before.tolist(), strict=True):
+        if len(again := np.flatnonzero((now == person) & ~allowed)):
+            return (
+                f"learnt from patient {name}, who is gone and may be the same person as patient "
+                f"{tables.patients['id'].iloc[int(again[0])]}, from whom it must not have learnt"
+            )
+    return ""
+
+
+def _people(patients: pd.DataFrame) -> pd.DataFrame:
+    return patients[[column for column in ("birth", "sex", PERSON) if column in patients]].astype(object)
 
 
 def _may_be_seen(tables: CohortTables, spec: EncodingSpec) -> NDArray[np.bool_]:
@@ -164,7 +192,7 @@ def learnt_before(tables: CohortTables, spec: EncodingSpec) -> Learnt | None:
     if found is None or not _value_names(spec) or _all_values(tables, spec) == spec.about["clinical"]:
         return found
     values = np.full(len(found.ids), _UNKNOWN, dtype=object)
-    return Learnt(found.ids, found.labels, values, found.sizes, found.keys, found.n_labelled)
+    return replace(found, values=values)
 
 
 def write_learnt(group: h5py.Group, learnt: Learnt) -> None:
@@ -176,6 +204,8 @@ def write_learnt(group: h5py.Group, learnt: Learnt) -> None:
     into.create_dataset("values", data=learnt.values, dtype=TEXT)
     into.create_dataset("n_images", data=learnt.sizes)
     into.create_dataset("image", data=learnt.keys)
+    for column in learnt.people:
+        into.create_dataset(column, data=learnt.people[column].to_numpy(object), dtype=TEXT)
 
 
 def read_learnt(group: h5py.Group) -> Learnt | None:
@@ -189,5 +219,6 @@ def read_learnt(group: h5py.Group) -> Learnt | None:
         kept["values"].asstr()[:].astype(object),
         kept["n_images"][:],
         kept["image"][:],
+        pd.DataFrame({c: kept[c].asstr()[:].astype(object) for c in ("birth", "sex", PERSON) if c in kept}),
         int(kept.attrs["n_labelled"]),
     )

@@ -236,6 +236,24 @@ def test_an_encoder_that_saw_who_moved_is_refused_by_name(cohort: Cohort, tmp_pa
         open_cache(path).splits(ENCODER_FAMILY)
 
 
+def test_an_encoder_that_saw_a_person_who_came_again_is_refused(cohort: Cohort, tmp_path: Path) -> None:
+    """The record that it learnt from is gone, and a new one lies in the test part."""
+    path = tmp_path / "c.h5"
+    extract_finetuned(cohort, path, FINETUNED)
+    rest = some(cohort, [i for i in range(15) if i != 2])
+    extract_frozen(rest, path, SETTINGS)
+    assert len(open_cache(path).splits(ENCODER_FAMILY)) == 3
+    gone, people = cohort.patients[2], list(rest.patients)
+    people[-1] = replace(people[-1], birth=gone.birth, sex=gone.sex)
+    extract_frozen(replace(rest, patients=tuple(people)), path, SETTINGS)
+    with pytest.raises(
+        StaleCacheError, match=r"learnt from patient P2, who is gone and may be the same person as .*P14"
+    ):
+        open_cache(path).splits(ENCODER_FAMILY)
+    extract_frozen(rest, path, SETTINGS)
+    assert len(open_cache(path).splits(ENCODER_FAMILY)) == 3
+
+
 def test_a_packed_cache_is_the_same_and_grows(cohort: Cohort, tmp_path: Path) -> None:
     path, packed = tmp_path / "c.h5", tmp_path / "sent" / "packed.h5"
     first = some(cohort, list(range(11)))
