@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..cache.reader import Cache, open_cache
@@ -208,13 +209,14 @@ def _evidence(
     Raises:
         InputError: the nested predictions or the evaluation are of other patients.
     """
-    ids = model.study.ids if nested is None else nested.ids
-    if set(ids) != set(cache.ids[labels_of(cache) >= 0]):
+    ids, y = (model.study.ids, model.study.best.y) if nested is None else (nested.ids, nested.y)
+    rows = cache.ids.get_indexer(pd.Index(ids))  # a table may have been sorted anew since
+    known = set(ids) == set(cache.ids[labels_of(cache) >= 0])
+    if not known or not np.array_equal(labels_of(cache)[rows], y):
         name = model.study.path if nested is None else repr(nested.name)
         raise InputError(
             f"The evaluation {name} is of other patients than {cache.path}; give the one of this cohort."
         )
-    rows = cache.ids.get_indexer(pd.Index(ids))  # a table may have been sorted anew since
     labelled, groups = cache.patients.iloc[rows], repeating(cache.groups[rows])
     reported = None if evaluation is None else read_evaluation(evaluation)
     if reported is not None:

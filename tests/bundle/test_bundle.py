@@ -190,7 +190,7 @@ def test_a_failure_midway_leaves_the_old_bundle(
     out = tmp_path / "m"
     first = export_bundle(cache, studies["clinical"], out)
 
-    def full(*_: Any) -> str:
+    def full(*_: Any, **__: Any) -> str:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(writer_module, "model_card", full)

@@ -80,7 +80,9 @@ def test_a_study_keeps_who_is_one_person(run: Run, tmp_path: Path) -> None:
     assert best.interval("auc") != bootstrap("auc", best.y, best.scores.probabilities).interval()
     # A study of a version that did not keep it learns it from the cache when the search goes on.
     with open_store(study) as store:
-        del store.patients[PERSONS]
+        for key in (PERSONS, "clinical", "images", "features"):
+            del store.patients[key]
+        store._predictions.keep_seal(None)  # nor had it a digest
         store._study.set_user_attr("patients", store.patients)
     assert load_study(study).n_persons is None
     assert run(*few, "3").code == 0

@@ -179,7 +179,7 @@ def test_what_cannot_be_explained_is_said(made: tuple[Path, Path], tmp_path: Pat
     with pytest.raises(InputError, match=r"holds no patient 'P999'; IDs are such as P"):
         explain(*made, "P999")
     other = frozen_cache(tmp_path / "other.h5", seed=8)
-    with pytest.raises(StudyError, match="was made with another"):
+    with pytest.raises(StudyError, match="was scored on another cohort than"):
         explain(other, made[1], "P001")
 
 

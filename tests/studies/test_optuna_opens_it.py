@@ -32,7 +32,7 @@ def test_optuna_opens_the_file_and_its_trials_are_small(made: tuple[Path, Path])
     assert study.best_value == summary.best.scores.values[summary.metric]
     assert len(study.trials) == len(study.trials_dataframe()) == TRIALS
     for trial in study.trials:
-        assert set(trial.user_attrs) <= {"number", "values", "same_as"}
+        assert set(trial.user_attrs) <= {"number", "values", "same_as", "check"}
 
 
 @pytest.mark.parametrize(

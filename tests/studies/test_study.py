@@ -1,7 +1,6 @@
 """Studies: the same trials under the same seed, whatever happens in between."""
 
 import re
-import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from lymphofeat.cache import open_cache, save_cache
+from lymphofeat.cache.pack import pack
 from lymphofeat.errors import InputError, StudyError
 from lymphofeat.metric import METRICS
 from lymphofeat.scoring import score_head
@@ -229,7 +229,7 @@ def test_a_study_of_something_else_is_refused_and_kept(
     elif kind == "folds":
         frozen_cache(other, fold_seed=9)
     elif kind == "family":
-        shutil.copy(cache, other)
+        pack(cache, other)
         table = patients()
         save_cache(other, table, {"second": features(table, seed=77)})
     elif kind == "features":
