@@ -8,6 +8,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from ..storage.mapped import announce
+
 __all__ = ["Bags", "JoinedBags"]
 
 
@@ -48,7 +50,7 @@ class Bags:
 
     def __getitem__(self, i: int) -> NDArray[np.float32]:
         start = self.starts[i]
-        return self.features[start : start + self.lengths[i]]
+        return announce(self.features[start : start + self.lengths[i]])
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         return (self[i] for i in range(len(self)))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..storage.mapped import announce
 from .bags import Bags, JoinedBags
 
 __all__ = [
@@ -108,7 +109,7 @@ def _rows(bags: Bags) -> NDArray[np.float32]:
     """The bags' rows one behind the other; a slice where they lie so already."""
     stops = bags.starts + bags.lengths
     if np.array_equal(bags.starts[1:], stops[:-1]):
-        return bags.features[bags.starts[0] : stops[-1]]
+        return announce(bags.features[bags.starts[0] : stops[-1]])
     return np.concatenate(list(bags))
 
 
