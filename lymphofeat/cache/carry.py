@@ -39,6 +39,8 @@ def carried_along(cache: Cache, encoding: Encoding, tables: CohortTables) -> Ent
         CacheError: rows are not as they were written.
         OSError: the disk is full.
     """
+    if encoding.lost:
+        return Entry.of(encoding)
     learnt = learnt_of(cache, encoding)
     stale = why_stale(tables, encoding.spec, learnt)
     inline = encoding.place.resolve() == cache.path.resolve()

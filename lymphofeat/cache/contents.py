@@ -35,8 +35,8 @@ class CacheContents:
         encodings: by name.
         default_encoder_family: the encoder family written last.
         stale: by name, the encodings of encoder families in which an encoder learnt from what has changed since
-            (labels, clinical values, who lies in which fold), or lacks images of the cohort. They are not among
-            `encodings`: nothing can be scored or predicted with them.
+            (labels, clinical values, who lies in which fold), or lacks images of the cohort, or whose data file is
+            not there. They are not among `encodings`: nothing can be scored or predicted with them.
         format: of the file.
     """
 
@@ -139,6 +139,8 @@ class CacheContents:
         if not stale:
             return ""
         others = f"or name another encoding ({', '.join(self.encoder_families) or 'there is none'})"
+        if lost := [self.stale[name].lost for name in stale if self.stale[name].lost]:
+            return f"{lost[0]}{self._recipe(stale[0])}, {others}."
         wrong = [name for name in stale if self.stale[name].stale]
         if wrong:
             return (

@@ -37,6 +37,7 @@ class Encoding:
         network: digest of the trained network that computed them; "" of one that was not trained on the cohort.
         place: the file in which the rows lie: a data file, or the cache itself.
         stale: why the encoder may not be used on the cohort as it is now; "" if it may.
+        lost: what to do about the data file, which is not there; "" if it is. Such an encoding has no rows.
         by: the command that wrote it last, versions and time; empty in files of format 1.
         frame: digest of all of the data file but the rows, see `DataFile.frame`; "" where it is not known.
     """
@@ -51,6 +52,7 @@ class Encoding:
     network: str = ""
     place: Path = Path()
     stale: str = ""
+    lost: str = ""
     by: dict[str, str] = field(default_factory=dict)
     frame: str = ""
 
@@ -99,8 +101,7 @@ def read_encoding(path: Path, group: Any) -> Encoding:
     """The encoding of an HDF5 group of a cache.
 
     Raises:
-        CacheError: it is not complete, its data file is not there, or its description cannot be read or contradicts
-            itself.
+        CacheError: it is not complete, or its description cannot be read or contradicts itself.
     """
     name = group.name.rsplit("/", 1)[-1]
     if not group.attrs["complete"] or ("done" in group and not group["done"][:].all()):
@@ -112,12 +113,14 @@ def read_encoding(path: Path, group: Any) -> Encoding:
     _check_blindness(path, spec, group.attrs.get("blind_to"))
     link = group.get("features", getlink=True)
     data = path.parent / link.filename if isinstance(link, h5py.ExternalLink) else path
-    if not data.is_file():
-        raise CacheError(no_data_file(path, data, name))
+    lost = "" if data.is_file() else no_data_file(data, name)
+    mapped, quality, place = np.empty((0, spec.dim), np.float32), None, data
     with whole(data):
-        features = group["features"]
-        mapped = np.asarray(map_dataset(features))  # a plain array over the mapped pages
-        quality = group["quality"][:] if "quality" in group else None
+        if not lost:
+            features = group["features"]
+            mapped = np.asarray(map_dataset(features))  # a plain array over the mapped pages
+            quality = group["quality"][:] if "quality" in group else None
+            place = Path(os.fsdecode(features.file.filename))
     return Encoding(
         spec=spec,
         digest=str(group.attrs["digest"]),
@@ -127,7 +130,8 @@ def read_encoding(path: Path, group: Any) -> Encoding:
         quality=quality,
         images_key=str(group.attrs.get("images_key", "")),
         network=str(group.attrs.get("network", "")),
-        place=Path(os.fsdecode(features.file.filename)),
+        place=place,
+        lost=lost,
         stale=str(group.attrs.get("stale", "")),
         by=json.loads(group.attrs.get("by", "{}")),
         frame=str(group.attrs.get("frame", "")),

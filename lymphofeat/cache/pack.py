@@ -4,6 +4,7 @@ from pathlib import Path
 
 import h5py
 
+from ..errors import CacheError
 from ..storage.atomic import atomic_write, refuse_existing
 from ..storage.paths import AnyPath
 from ..storage.trailing_digest import append_digest
@@ -42,6 +43,8 @@ def pack(cache: AnyPath, out: AnyPath, *, overwrite: bool = False) -> Cache:
     refuse_existing(out, overwrite=overwrite)
     opened = open_cache(cache)
     encodings = [*opened.encodings.values(), *opened.stale.values()]
+    if lost := next((e.lost for e in encodings if e.lost), ""):
+        raise CacheError(f"{cache} cannot be packed: {lost}.")
     room = cache.stat().st_size + sum({e.place: e.place.stat().st_size + _ROOM for e in encodings}.values())
     with room_for(out, "nothing was written"), atomic_write(out, overwrite=overwrite) as temporary:
         with h5py.File("packed", "w", driver="core", backing_store=False) as empty:

@@ -156,9 +156,10 @@ def _opened(path: Path) -> Cache:
             raise CacheError(f"{path} holds no encoding; run `lymphofeat extract`.")
         encodings = _with_corrected(tables, encodings)
         behind = {name for name, e in encodings.items() if e.images_key not in ("", tables.images_key)}
-        aside = {e.encoder_family for name, e in encodings.items() if name in behind or e.stale}
+        aside = {e.encoder_family for name, e in encodings.items() if name in behind or e.stale or e.lost}
         for encoding in encodings.values():
-            _check_shape(path, tables, encoding, behind=encoding.name in behind)
+            if not encoding.lost:
+                _check_shape(path, tables, encoding, behind=encoding.name in behind)
         return Cache(
             path=path,
             tables=tables,

@@ -55,12 +55,12 @@ def incomplete(path: Path, encoding: str) -> str:
     return f"{path}: {what}; give the `lymphofeat extract` command that began it again; it continues."
 
 
-def no_data_file(path: Path, data: Path, encoding: str) -> str:
+def no_data_file(data: Path, encoding: str) -> str:
     """A sentence on a cache without the data file of one of its encodings."""
     return (
-        f"{path}: the features of {encoding} should be in {data}, which is not there; a cache moves together with its "
-        f"folder {data.parent.name} (`lymphofeat pack` makes one file of both), so put the folder back, or give the "
-        "`lymphofeat extract` command that made them again with --force."
+        f"the features of {encoding} should be in {data}, which is not there; a cache moves together with its folder "
+        f"{data.parent.name} (`lymphofeat pack` makes one file of both), so put the folder back, or give the "
+        "`lymphofeat extract` command that made them again"
     )
 
 

@@ -22,7 +22,7 @@ def training_texts(cache: Cache) -> dict[str, str]:
     taught: dict[str, set[str]] = {}
     free: set[str] = set()
     for encoding in (*cache.encodings.values(), *cache.stale.values()):
-        learnt = learnt_of(cache, encoding)
+        learnt = None if encoding.lost else learnt_of(cache, encoding)
         if learnt is not None:
             taught.setdefault(encoding.encoder_family, set()).update(str(name) for name in learnt.ids)
             free |= {encoding.encoder_family} if encoding.blind_to is None else set()

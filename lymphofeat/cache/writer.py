@@ -158,7 +158,11 @@ class CacheWriter:
         if self._found is None or (self.force and spec.name not in self._renewed):
             return None
         encoding = {**self._found.encodings, **self._found.stale}.get(spec.name)
-        if encoding is None or (self.retrain and spec.learns and spec.name not in self._renewed):
+        if (
+            encoding is None
+            or encoding.lost
+            or (self.retrain and spec.learns and spec.name not in self._renewed)
+        ):
             return None
         if differing := difference(encoding.spec.lasting, spec.lasting):
             raise StaleCacheError(

@@ -157,7 +157,7 @@ def _computed_with(encodings: Mapping[str, Encoding]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, encoding in sorted(encodings.items()):
         counts: Counter[str] = Counter()
-        for about, n in encoding.origins():
+        for about, n in [] if encoding.lost else encoding.origins():
             counts[_machine(about)] += n
         words = [words for words in counts if words]
         if len(words) > 1:  # bits may differ between them

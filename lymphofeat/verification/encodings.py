@@ -34,6 +34,13 @@ def verify_encoding(cache: Cache, encoding: Encoding, findings: Findings) -> lis
         The blocks that are not as they were written; empty if none is, or if the file does not tell.
     """
     name, place = encoding.name, encoding.place
+    if encoding.lost:
+        findings.fault(
+            place,
+            f"is not there, and should hold the features of {name}",
+            "put it back, or give the `lymphofeat extract` command that made them again",
+        )
+        return []
     try:
         data = _data_of(encoding)
         bad: list[int] = []

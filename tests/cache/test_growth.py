@@ -18,9 +18,10 @@ from lymphofeat.cache.pack import pack
 from lymphofeat.cohort.exclusions import Exclusion
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.cohort.read import read_cohort
-from lymphofeat.errors import StaleCacheError
+from lymphofeat.errors import CacheError, StaleCacheError
 from lymphofeat.studies import tune
 from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
+from lymphofeat.verification.verify import verify
 
 from ..helpers.commands import runner
 from ..helpers.extracted import (
@@ -369,3 +370,46 @@ def test_a_damaged_origin_is_unknown_and_no_other_one(cohort: Cohort, tmp_path: 
         damaged = bytearray(text)
         damaged[bit // 8] ^= 1 << bit % 8
         assert slots_of(np.array([bytes(damaged)], "S512")) in ([{}], [])
+
+
+def test_a_lost_data_file_sets_its_encoding_aside_and_no_other(
+    cohort: Cohort, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    path, run, other = tmp_path / "c.h5", runner(monkeypatch, capsys), "small-cnn-random1-crop40"
+    extract_frozen(cohort, path, SETTINGS)
+    (first,) = (tmp_path / "c-encodings").iterdir()
+    extract_frozen(cohort, path, replace(SETTINGS, seed=1))
+    kept = first.rename(tmp_path / "elsewhere")
+    cache = open_cache(path)
+    assert list(cache.encodings) == [other]
+    with pytest.raises(
+        StaleCacheError, match=rf"features of {NAME} should be in .*which is not there; .*put the folder"
+    ):
+        cache.split(NAME, {0})
+    assert "which is not there" in " ".join(run("info", path).out.split())
+    (fault,) = verify(path).faults
+    assert str(fault).startswith(
+        f"{first}: is not there, and should hold the features of {NAME}; put it back"
+    )
+    with pytest.raises(CacheError, match="cannot be packed"):
+        pack(path, tmp_path / "packed.h5")
+    extract_frozen(cohort, path, replace(SETTINGS, seed=2))  # the link stays
+    kept.rename(first)
+    assert sorted(open_cache(path).encodings) == [NAME, other, "small-cnn-random2-crop40"]
+    before = features(path)
+    first.unlink()
+    assert extract_frozen(cohort, path, SETTINGS).n_before == 0  # as the sentence says
+    np.testing.assert_array_equal(features(path), before)
+
+
+def test_a_cache_without_any_data_file_says_so_and_is_made_again(cohort: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "c.h5"
+    extract_frozen(cohort, path, SETTINGS)
+    folds = open_cache(path).folds
+    for data in (tmp_path / "c-encodings").iterdir():
+        data.unlink()
+    with pytest.raises(StaleCacheError, match="which is not there"):
+        tune(path, tmp_path / "s.db", n_trials=1, heads=["logistic"])
+    extract_frozen(cohort, path, SETTINGS)
+    np.testing.assert_array_equal(open_cache(path).folds, folds)
+    assert list(open_cache(path).encodings) == [NAME]
