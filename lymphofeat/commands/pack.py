@@ -19,10 +19,10 @@ def pack(output: Output, cache: Path, out: Path, *, force: bool) -> None:
     one file as it reads the cache; h5py alone reads either. Trained encoders and studies are not part of it.
     """
     from ..cache.pack import pack as pack_cache
+    from ..cohort.problems import counted
     from ..wording import size_text
 
     packed = pack_cache(cache, out, overwrite=force)
     n = len(packed.encodings) + len(packed.stale)
-    output.line(
-        f"{out}: {n} encodings of {packed.tables.n_images:,} images, {size_text(out.stat().st_size)}."
-    )
+    images = counted(packed.tables.n_images, "image")
+    output.line(f"{out}: {counted(n, 'encoding')} of {images}, {size_text(out.stat().st_size)}.")
