@@ -12,7 +12,7 @@ from .data_file import DataFile
 from .encoding import Encoding
 from .index import Entry
 from .known import find_rows
-from .layout import DATA_GROUP, new_data_path
+from .layout import new_data_path, rows_of
 from .learnt import Learnt, learnt_before, read_learnt, why_stale
 from .partial import PartialEncoding
 from .reader import Cache
@@ -61,20 +61,16 @@ def carried_along(cache: Cache, encoding: Encoding, tables: CohortTables) -> Ent
 def learnt_of(cache: Cache, encoding: Encoding) -> Learnt | None:
     """Whom an encoding's encoder learnt from."""
     with h5py.File(encoding.place, "r") as file:
-        group = file[DATA_GROUP] if DATA_GROUP in file else file[f"encodings/{encoding.name}"]
-        kept = read_learnt(group)
+        kept = read_learnt(rows_of(file, encoding.name))
     return kept or learnt_before(cache.tables, encoding.spec)
 
 
 def source_from(cache: Cache, encoding: Encoding) -> RowSource:
     """The rows of an encoding of the cache, to take known ones from."""
     with h5py.File(encoding.place, "r") as file:
-        if DATA_GROUP in file:
-            group = file[DATA_GROUP]
-        else:
-            group = file[f"encodings/{encoding.name}"]
-            if "checks" not in group:
-                return source_of_format_1(file, group)
+        group = rows_of(file, encoding.name)
+        if "checks" not in group:
+            return source_of_format_1(file, group)
         data = DataFile.read(encoding.place, group)
     return source_of(data)
 
@@ -82,7 +78,7 @@ def source_from(cache: Cache, encoding: Encoding) -> RowSource:
 def _keys_of(cache: Cache, encoding: Encoding) -> Any:
     """(n, 16) uint8, the digests of an encoding's images."""
     with h5py.File(encoding.place, "r") as file:
-        group = file[DATA_GROUP] if DATA_GROUP in file else file[f"encodings/{encoding.name}"]
+        group = rows_of(file, encoding.name)
         return group["image"][:] if "image" in group else np.asarray(cache.tables.keys)
 
 

@@ -12,9 +12,9 @@ from ..cohort.persons import PERSON, persons
 from ..errors import StaleCacheError
 from .tables import CohortTables
 
-__all__ = ["check_fresh", "drawn_otherwise", "parted", "with_kept_folds"]
+__all__ = ["REPLACE", "check_ages", "check_fresh", "drawn_otherwise", "parted", "with_kept_folds"]
 
-_REPLACE = "give another --cache to keep both, or --force to replace it."
+REPLACE = "give another --cache to keep both, or --force to replace it."
 
 
 def check_fresh(path: Path, found: CohortTables, now: CohortTables) -> None:
@@ -28,11 +28,20 @@ def check_fresh(path: Path, found: CohortTables, now: CohortTables) -> None:
     """
     reason = _images_change(found, now) or _labels_change(found, now) or _folds_change(found, now)
     if reason:
-        raise StaleCacheError(f"{path} was made from another state of the cohort: {reason}; {_REPLACE}")
+        raise StaleCacheError(f"{path} was made from another state of the cohort: {reason}; {REPLACE}")
+    check_ages(path, found, now)
+
+
+def check_ages(path: Path, found: CohortTables, now: CohortTables) -> None:
+    """Refuse a file whose ages are counted to another day than those given now.
+
+    Raises:
+        StaleCacheError: they are.
+    """
     if found.reference and now.reference and found.reference != now.reference:
         raise StaleCacheError(
             f"{path} holds ages {ages_words(found.reference)}, and here they are {ages_words(now.reference)}; set "
-            f"[ages] and the columns of age and examination in lymphofeat.toml back, {_REPLACE}"
+            f"[ages] and the columns of age and examination in lymphofeat.toml back, {REPLACE}"
         )
 
 

@@ -101,6 +101,11 @@ class CacheContents:
         return person_numbers(self.clinical)
 
     @property
+    def everything(self) -> dict[str, Encoding]:
+        """All encodings by name, sorted, those of `stale` among them."""
+        return dict(sorted({**self.encodings, **self.stale}.items()))
+
+    @property
     def encoder_families(self) -> list[str]:
         """Names of the encoder families, sorted."""
         return sorted({e.encoder_family for e in self.encodings.values()})
@@ -214,7 +219,7 @@ class CacheContents:
 
     def _bags(self, features: NDArray[np.float32]) -> Bags:
         lengths = np.asarray(self.tables.patients["n_images"], dtype=np.int64)
-        return Bags(features, np.cumsum(lengths) - lengths, lengths)
+        return Bags(features, self.tables.offsets, lengths)
 
 
 def _way_to_blindness(n_folds: int, repeat: int) -> str:

@@ -77,9 +77,13 @@ class DataFile:
 
     def blocks(self, disk: Disk) -> CheckedBlocks:
         """Its rows in checked blocks, on `disk`, which is this file."""
+        return CheckedBlocks(disk, self._columns, len(self.keys), self.spec.block, self.places["checks"])
+
+    @property
+    def _columns(self) -> list[Column]:
+        """Where the parts of the rows lie, in the order of `ROW_PARTS`."""
         widths = {"features": 4 * self.spec.dim, "quality": 1, "origin": 1}
-        columns = [Column(self.places[name], widths[name]) for name in ROW_PARTS if name in self.places]
-        return CheckedBlocks(disk, columns, len(self.keys), self.spec.block, self.places["checks"])
+        return [Column(self.places[name], widths[name]) for name in ROW_PARTS if name in self.places]
 
     def parts(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Copies of some rows, by `ROW_PARTS`."""
@@ -103,14 +107,11 @@ class DataFile:
 
     def frame(self, disk: Disk) -> str:
         """Hex digest of all of the file but the blocks and their checksums: HDF5's structures, images, origins."""
-        n = len(self.keys)
-        sizes = {
-            "features": 4 * self.spec.dim * n,
-            "quality": n,
-            "origin": n,
-            "checks": 4 * -(-n // self.spec.block),
-        }
-        rows = sorted((at, at + sizes[name]) for name, at in self.places.items() if name in sizes)
+        checks = self.places["checks"]
+        rows = [
+            (column.offset, column.offset + len(self.keys) * column.row_bytes) for column in self._columns
+        ]
+        rows = sorted([*rows, (checks, checks + 4 * self.blocks(disk).n_blocks)])
         state = blake2b(digest_size=16)
         for start, stop in pairwise([0, *(at for pair in rows for at in pair), self.path.stat().st_size]):
             if (start, stop) not in rows:

@@ -296,8 +296,9 @@ class EncoderTrainer:
         """(n_patients,) the network's own probabilities, from the features just stored."""
         facts = self.encoders
         sizes = facts.tables.patients["n_images"].to_numpy(np.int64)
-        first = np.cumsum(sizes) - sizes
-        means = np.stack([features[f : f + n].mean(0) for f, n in zip(first, sizes, strict=True)])
+        means = np.stack(
+            [features[f : f + n].mean(0) for f, n in zip(facts.tables.offsets, sizes, strict=True)]
+        )
         with torch.no_grad():
             p = network.head.predict(*(torch.from_numpy(a).to(facts.device) for a in (means, facts.values)))
         return p.cpu().numpy().astype(np.float64)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import CacheError
 from ..training.label_free import takes_no_labels
 from .data_file import slots_of
-from .layout import map_dataset
+from .layout import map_dataset, rows_of
 from .refusal import damaged, incomplete, no_data_file, whole
 from .spec import EncodingSpec, blindness_text
 
@@ -90,7 +90,7 @@ class Encoding:
     def origins(self) -> list[tuple[dict[str, Any], int]]:
         """Devices and versions that computed rows, each with their number; one where the file does not tell more."""
         with h5py.File(self.place, "r") as file:
-            group = file["encoding"] if "encoding" in file else file[f"encodings/{self.name}"]
+            group = rows_of(file, self.name)
             if "origin" not in group:
                 return [(self.spec.provenance, len(self.features))]
             about, counts = slots_of(group["origins"][:]), np.bincount(group["origin"][:])

@@ -7,17 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cohort.ages import ages_words
 from ..cohort.folds import extend_folds, persons
 from ..cohort.problems import counted, listing
 from ..errors import InputError, StaleCacheError
-from .changes import check_fresh, drawn_otherwise, parted, with_kept_folds
+from .changes import REPLACE, check_ages, check_fresh, drawn_otherwise, parted, with_kept_folds
 from .known import find_rows
 from .tables import CohortTables
 
 __all__ = ["grown_tables", "what_changed"]
-
-_REPLACE = "give another --cache to keep both, or --force to replace it."
 
 
 def grown_tables(path: Path, found: CohortTables, now: CohortTables) -> CohortTables:
@@ -32,19 +29,15 @@ def grown_tables(path: Path, found: CohortTables, now: CohortTables) -> CohortTa
         kept = with_kept_folds(found, now)
         check_fresh(path, found, kept)
         return kept
-    if found.reference and now.reference and found.reference != now.reference:
-        raise StaleCacheError(
-            f"{path} holds ages {ages_words(found.reference)}, and here they are {ages_words(now.reference)}; set "
-            f"[ages] and the columns of age and examination in lymphofeat.toml back, {_REPLACE}"
-        )
+    check_ages(path, found, now)
     there = int((find_rows(now.keys, found.keys) >= 0).sum())
     if 2 * there < len(found.keys):
         raise StaleCacheError(
             f"{path} was made from another cohort: {there:,} of its {counted(len(found.keys), 'image')} are here; "
-            f"{_REPLACE}"
+            f"{REPLACE}"
         )
     if reason := drawn_otherwise(found, now):
-        raise StaleCacheError(f"{path} was made from another state of the cohort: {reason}; {_REPLACE}")
+        raise StaleCacheError(f"{path} was made from another state of the cohort: {reason}; {REPLACE}")
     return replace(now, folds=_folds(path, found, now))
 
 
@@ -58,7 +51,7 @@ def _folds(path: Path, found: CohortTables, now: CohortTables) -> NDArray[np.int
     if pair := parted(known, now.patients):
         raise StaleCacheError(
             f"{path}: patients {' and '.join(pair)} may be one person, and the cache has them in different folds; "
-            f"correct the table (who may be one person: docs/cohort.md), {_REPLACE}"
+            f"correct the table (who may be one person: docs/cohort.md), {REPLACE}"
         )
     try:
         n_folds, order = int(found.folds[:, 0].max()) + 1, now.patients["id"].astype(str).to_numpy()
@@ -105,17 +98,18 @@ def what_changed(found: CohortTables, now: CohortTables) -> str:
         f"{counted(len(gone), 'patient')} gone ({listing(old_ids[gone].tolist())})" if len(gone) else "",
         f"another ID of {listing([f'{old_ids[before[i]]} ({ids[i]})' for i in named])}" if len(named) else "",
         f"another label of {listing(ids[other].tolist())}" if len(other) else "",
-        *_images_changed(found, now, gone),
+        *_images_changed(found, now, kept, gone),
     ]
     return "; ".join(filter(None, said))
 
 
-def _images_changed(found: CohortTables, now: CohortTables, gone: NDArray[np.int64]) -> list[str]:
-    """How many images of patients who are there still are new or gone."""
+def _images_changed(
+    found: CohortTables, now: CohortTables, kept: NDArray[np.bool_], gone: NDArray[np.int64]
+) -> list[str]:
+    """How many images are new or gone, of patients of `now` who were there before (`kept`) and of those not `gone`."""
     missing = find_rows(now.keys, found.keys) < 0
     missing &= ~np.isin(found.owners, gone)
-    known = rows_before(found, now) >= 0
-    new = (find_rows(found.keys, now.keys) < 0) & known[now.owners]
+    new = (find_rows(found.keys, now.keys) < 0) & kept[now.owners]
     return [
         f"{counted(int(n), 'image')} of known patients {what}"
         for n, what in ((new.sum(), "new"), (missing.sum(), "gone"))

@@ -34,6 +34,7 @@ __all__ = [
     "map_dataset",
     "new_data_path",
     "open_checked",
+    "rows_of",
 ]
 
 FORMAT = 2
@@ -103,6 +104,11 @@ def open_checked(path: Path) -> h5py.File:
             f"1 and {FORMAT}; name another --cache or install the version that wrote it."
         )
     return file
+
+
+def rows_of(file: h5py.File, name: str) -> h5py.Group:
+    """The group with the rows of the encoding `name`, in its data file or in a cache that holds them itself."""
+    return file[DATA_GROUP] if DATA_GROUP in file else file[f"encodings/{name}"]
 
 
 def map_dataset(dataset: h5py.Dataset, mode: str = "r") -> NDArray[Any]:

@@ -37,7 +37,6 @@ class Learnt:
         keys: (sum of sizes, 16) uint8, digests of these images; zeros where they are not known.
         people: (n,) rows of what tells who the patients are, see `cohort.persons`: birth, sex, and person where the
             cohort names persons.
-        n_labelled: labelled patients of the cohort then, those whom the encoder is blind to among them.
     """
 
     ids: NDArray[np.object_]
@@ -46,7 +45,6 @@ class Learnt:
     sizes: NDArray[np.int64]
     keys: NDArray[np.uint8]
     people: pd.DataFrame
-    n_labelled: int
 
 
 def learnt_from(tables: CohortTables, spec: EncodingSpec) -> Learnt | None:
@@ -72,7 +70,6 @@ def learnt_from(tables: CohortTables, spec: EncodingSpec) -> Learnt | None:
         sizes=patients["n_images"].to_numpy(np.int64)[rows],
         keys=np.asarray(tables.keys)[seen[tables.owners]],
         people=_people(patients).iloc[rows].reset_index(drop=True),
-        n_labelled=int(labelled.sum()),
     )
 
 
@@ -198,7 +195,6 @@ def learnt_before(tables: CohortTables, spec: EncodingSpec) -> Learnt | None:
 def write_learnt(group: h5py.Group, learnt: Learnt) -> None:
     """Keep it in a data file, as the group `learnt`."""
     into = group.create_group("learnt")
-    into.attrs["n_labelled"] = learnt.n_labelled
     into.create_dataset("id", data=learnt.ids, dtype=TEXT)
     into.create_dataset("label", data=learnt.labels)
     into.create_dataset("values", data=learnt.values, dtype=TEXT)
@@ -220,5 +216,4 @@ def read_learnt(group: h5py.Group) -> Learnt | None:
         kept["n_images"][:],
         kept["image"][:],
         pd.DataFrame({c: kept[c].asstr()[:].astype(object) for c in ("birth", "sex", PERSON) if c in kept}),
-        int(kept.attrs["n_labelled"]),
     )

@@ -79,7 +79,7 @@ def learning_patients(
     labels = table["label"].to_numpy(np.int8)[rows]
     validates = validating(labels, persons(table)[rows], inner_folds, seed)
     chosen = LearningPatients(
-        first=(np.cumsum(sizes) - sizes)[rows],
+        first=tables.offsets[rows],
         sizes=sizes[rows],
         labels=labels,
         values=clinical_values(table.iloc[rows], values),
@@ -107,7 +107,7 @@ def learning_bags(tables: CohortTables, *, with_test: bool) -> LearningBags:
             "those of the test part."
         )
     sizes = table["n_images"].to_numpy(np.int64)
-    return LearningBags((np.cumsum(sizes) - sizes)[rows], sizes[rows])
+    return LearningBags(tables.offsets[rows], sizes[rows])
 
 
 def validating(

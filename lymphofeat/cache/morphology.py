@@ -31,7 +31,7 @@ from .spec import EncodingSpec
 from .tables import CohortTables
 from .writer import CacheWriter
 
-__all__ = ["check_morphology", "encode_morphology", "encoding_name", "extract_morphology"]
+__all__ = ["check_morphology", "encode_morphology", "encoding_name", "extract_morphology", "impute_failed"]
 
 
 def encoding_name(groups: Sequence[str], side: int = SIDE) -> str:
@@ -120,7 +120,7 @@ def encode_morphology(
     if writer.holds(spec):
         writer.correct_values()
         assert writer.found is not None, "it holds the encoding"
-        there = {**writer.found.encodings, **writer.found.stale}[spec.name].quality
+        there = writer.found.everything[spec.name].quality
         return _summary(writer, spec, there, n_images, 0.0)
     partial = writer.begin(spec)
     n_before = partial.n_done
@@ -132,7 +132,7 @@ def encode_morphology(
     seconds = fill(
         partial, cohort, FlaggedMorphology(groups, settings.crop), workers, progress, read=read, write=write
     )
-    _impute(partial, writer.tables)
+    impute_failed(partial, writer.tables)
     quality = partial.quality.copy()
     made = {"seconds": whole_seconds(seconds, n_before, n_images)}
     writer.finish(partial, made=made, default=default and tuple(groups) != BACKGROUND)  # a control experiment
@@ -158,7 +158,7 @@ def _spec(cohort: Cohort, groups: Sequence[str], settings: ExtractSettings) -> E
     return EncodingSpec(name, name, len(features), settings.batch_size, None, about)
 
 
-def _impute(partial: PartialEncoding, tables: CohortTables) -> None:
+def impute_failed(partial: PartialEncoding, tables: CohortTables) -> None:
     """Give images without a nucleus values that their patient's mean does not feel.
 
     Raises:

@@ -42,7 +42,7 @@ def pack(cache: AnyPath, out: AnyPath, *, overwrite: bool = False) -> Cache:
     cache, out = Path(cache), Path(out)
     refuse_existing(out, overwrite=overwrite)
     opened = open_cache(cache)
-    encodings = [*opened.encodings.values(), *opened.stale.values()]
+    encodings = list(opened.everything.values())
     if lost := next((e.lost for e in encodings if e.lost), ""):
         raise CacheError(f"{cache} cannot be packed: {lost}.")
     room = cache.stat().st_size + sum({e.place: e.place.stat().st_size + _ROOM for e in encodings}.values())

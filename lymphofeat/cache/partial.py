@@ -50,8 +50,7 @@ class PartialEncoding:
         spec: of the file, which may differ from the one asked for in what is no identity only.
         note: what became of an earlier run's blocks, for people; "" if there is nothing to say.
         network: as given.
-        n_known: images that need not be computed, since they were when this was opened.
-        n_known_before: those of them that the cache, or a run on other images, knew.
+        n_known_before: images that the cache, or a run on other images, knew.
     """
 
     def __init__(
@@ -103,10 +102,7 @@ class PartialEncoding:
                 "give the settings of the first run to continue it, or --force to start again."
             )
         if (found.network if isinstance(found, DataFile) else "") != network:
-            return (
-                False,
-                None,
-            )  # features of another network of that name, or of one that the file does not tell
+            return False, None  # of another network of that name, or of one that the file does not tell
         same = isinstance(found, DataFile) and found.images_key == self.tables.images_key
         if same and np.array_equal(found.keys, self.tables.keys):  # a damaged key would stay in the data file
             return True, None
@@ -134,7 +130,7 @@ class PartialEncoding:
             self.note = f"{torn} blocks of {self.path} did not read back as written and are computed again"
         self._from = np.full(len(self._data.keys), -1, dtype=np.int64)  # which source knows a row
         self._at = self._from.copy()  # and where in it
-        rows = np.concatenate([np.array(self._blocks.rows(b), np.int64) for b in pending] or [self._from[:0]])
+        rows = np.concatenate([self._rows(block) for block in pending] or [self._from[:0]])
         for number, source in enumerate(self._sources):
             unknown = rows[self._from[rows] < 0]
             found = unknown if source.in_place else find_rows(source.keys, self._data.keys[unknown])
@@ -146,12 +142,10 @@ class PartialEncoding:
             for n, source in enumerate(self._sources)
         ]
         self._units: dict[int, tuple[list[int], NDArray[np.int64]]] = {}
-        self._missing = 0
         last: list[int] = []
         for block in pending:
-            wanted = np.array(self._blocks.rows(block), np.int64)
+            wanted = self._rows(block)
             wanted = wanted[self._from[wanted] < 0]
-            self._missing += len(wanted)
             if not len(wanted):
                 self._write_block(block, {})
             elif last and len(self._units[last[0]][1]) + len(wanted) <= self.spec.block:
@@ -160,7 +154,6 @@ class PartialEncoding:
             else:
                 last = [block]
                 self._units[block] = (last, wanted)
-        self.n_known = len(self._data.keys) - self._missing
         self.n_known_before = int((self._from >= 0).sum())
 
     def _slots_for(self, source: RowSource) -> dict[int, int]:
@@ -229,14 +222,14 @@ class PartialEncoding:
         if quality is not None:
             given["quality"] = quality
         for block in blocks:
-            of_block = np.isin(rows, np.array(self._blocks.rows(block)))
+            of_block = np.isin(rows, self._rows(block))
             self._write_block(block, {part: values[of_block] for part, values in given.items()})
         del self._units[unit]
 
     def replace_rows(self, images: NDArray[np.int64], features: NDArray[np.float32]) -> None:
         """Store other features, (n, D) float32, of some images of blocks that were written."""
         for block in np.unique(images // self.spec.block).tolist():
-            rows = np.array(self._blocks.rows(block), np.int64)
+            rows = self._rows(block)
             parts = self._data.parts(rows)
             chosen = images // self.spec.block == block
             parts["features"][images[chosen] - rows[0]] = features[chosen]
@@ -244,7 +237,7 @@ class PartialEncoding:
 
     def _write_block(self, block: int, given: dict[str, NDArray[Any]]) -> None:
         """Put a block together from what is known and what was computed of it."""
-        rows = np.array(self._blocks.rows(block), np.int64)
+        rows = self._rows(block)
         parts = self._data.empty_parts(len(rows))
         for name, values in given.items():
             parts[name][self._from[rows] < 0] = values
@@ -259,6 +252,10 @@ class PartialEncoding:
                     assert source.quality is not None, "the same encoder"
                     parts["quality"][here] = source.quality[at]
         self._blocks.write(block, *self._bytes(parts))
+
+    def _rows(self, block: int) -> NDArray[np.int64]:
+        rows = self._blocks.rows(block)
+        return np.arange(rows.start, rows.stop)
 
     def _bytes(self, parts: dict[str, NDArray[Any]]) -> Iterator[bytes]:
         for name in ROW_PARTS:

@@ -31,8 +31,10 @@ def in_order(cache: Cache, ids: Sequence[str]) -> Cache:
         return cache
     tables = cache.tables
     lengths = tables.patients["n_images"].to_numpy(np.int64)
-    starts = np.cumsum(lengths) - lengths
-    bags = [slice(int(starts[row]), int(starts[row] + lengths[row])) for row in order]
+    starts = tables.offsets
+    names, sizes, digests = tables.images_at(
+        np.concatenate([np.arange(starts[row], starts[row] + lengths[row]) for row in order])
+    )
     own = {
         name: e if e.end_to_end is None else replace(e, end_to_end=e.end_to_end[order])
         for name, e in cache.encodings.items()
@@ -41,9 +43,9 @@ def in_order(cache: Cache, ids: Sequence[str]) -> Cache:
         tables,
         patients=tables.patients.iloc[order].reset_index(drop=True),
         folds=tables.folds[order],
-        names=[name for bag in bags for name in tables.names[bag]],
-        sizes=[size for bag in bags for size in tables.sizes[bag]],
-        digests=[digest for bag in bags for digest in tables.digests[bag]],
+        names=names,
+        sizes=sizes,
+        digests=digests,
     )
     found = {f.name: getattr(cache, f.name) for f in fields(cache)}
     return _Reordered(**(found | {"tables": moved, "encodings": own, "original": cache, "order": order}))

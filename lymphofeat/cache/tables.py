@@ -90,6 +90,11 @@ class CohortTables:
         """(n_images,) int64, the row of the patient whose image it is."""
         return np.repeat(np.arange(len(self.patients)), self.patients["n_images"].to_numpy(np.int64))
 
+    def images_at(self, rows: NDArray[np.int64] | slice = slice(None)) -> tuple[Names, Sizes, Digests]:
+        """Names, sizes and digests of some images, in memory: for who looks at many of them one by one."""
+        names, sizes, digests = (_kept(column)[rows] for column in (self.names, self.sizes, self.digests))
+        return Names(names), Sizes(sizes), Digests(digests)
+
     @cached_property
     def keys(self) -> NDArray[np.uint8]:
         """(n_images, 16) uint8, the digests of the images' bytes; zeros where they are not known."""

@@ -1,6 +1,6 @@
 """Whom the encoders of a cache learnt from, beside the cohort as it is now, in words."""
 
-from ..cohort.exclusions import exclusions_from_text
+from ..cohort.exclusions import excluded_patients
 from ..cohort.problems import counted, listing
 from .carry import learnt_of
 from .reader import Cache
@@ -16,12 +16,10 @@ def training_texts(cache: Cache) -> dict[str, str]:
     """
     ids = [str(name) for name in cache.ids]
     now = {ids[row] for row in cache.labelled.tolist()}
-    excluded = {
-        one.patient: one.reason for one in exclusions_from_text(cache.tables.exclusions) if not one.image
-    }
+    excluded = excluded_patients(cache.tables.exclusions)
     taught: dict[str, set[str]] = {}
     free: set[str] = set()
-    for encoding in (*cache.encodings.values(), *cache.stale.values()):
+    for encoding in cache.everything.values():
         learnt = None if encoding.lost else learnt_of(cache, encoding)
         if learnt is not None:
             taught.setdefault(encoding.encoder_family, set()).update(str(name) for name in learnt.ids)

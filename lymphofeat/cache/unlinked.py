@@ -5,11 +5,10 @@ from pathlib import Path
 
 import h5py
 
+from ..storage.kinds import HDF5
 from .layout import data_folder
 
 __all__ = ["remove_unlinked", "unlinked"]
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def remove_unlinked(cache: Path) -> None:
@@ -45,4 +44,4 @@ def _linked_beside(cache: Path) -> Iterator[Path]:
 
 def _is_hdf5(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(len(_HDF5)) == _HDF5
+        return file.read(len(HDF5)) == HDF5

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -157,7 +158,7 @@ class CacheWriter:
         """
         if self._found is None or (self.force and spec.name not in self._renewed):
             return None
-        encoding = {**self._found.encodings, **self._found.stale}.get(spec.name)
+        encoding = self._found.everything.get(spec.name)
         if (
             encoding is None
             or encoding.lost
@@ -189,10 +190,14 @@ class CacheWriter:
 
     def knows(self, spec: EncodingSpec) -> bool:
         """Whether `known` knows it; an encoding of that name with other settings does not count."""
+        return self._known_alike(spec) is not None
+
+    def _known_alike(self, spec: EncodingSpec) -> Encoding | None:
+        """As `known`; None where that raises."""
         try:
-            return self.known(spec) is not None
+            return self.known(spec)
         except StaleCacheError:
-            return False
+            return None
 
     def begun(self, spec: EncodingSpec) -> bool:
         """Whether a partial file of that name would be gone on with or complained of; never so with `force`."""
@@ -213,18 +218,11 @@ class CacheWriter:
             CacheError: the cache has an encoder family of that name in which encoders saw no labels, or these.
         """
         self._check_encoder_family(spec)
-        known = self.known(spec) if not anew and self.knows(spec) else None
+        known = None if anew else self._known_alike(spec)
         sources, learnt = [], learnt_from(self.tables, spec)
         if known is not None and self._found is not None and network_of(known) == network:
             sources, learnt = [source_from(self._found, known)], learnt_of(self._found, known)
-            spec = EncodingSpec(
-                spec.name,
-                spec.encoder_family,
-                spec.dim,
-                known.spec.block,
-                spec.blind_to,
-                known.spec.about | spec.about,
-            )
+            spec = replace(spec, block=known.spec.block, about=known.spec.about | spec.about)
         return PartialEncoding(
             self.partial_path(spec.name), self.tables, spec, anew=anew or self.force, sources=sources, learnt=learnt,
             network=network,
@@ -305,8 +303,7 @@ class CacheWriter:
 
     def _carried(self, found: Cache, without: str) -> list[Entry]:
         """The cache's encodings but one, as the next index has them."""
-        both = {**found.encodings, **found.stale}
-        others = [encoding for name, encoding in sorted(both.items()) if name != without]
+        others = [encoding for name, encoding in found.everything.items() if name != without]
         if not found.tables.has_digests and found.tables.images_key != self.tables.images_key:
             return []  # --force over features from elsewhere, of other images
         if not self._replaces(found):
@@ -335,8 +332,7 @@ class CacheWriter:
 
     def _remove_first_names(self) -> None:
         """Remove what a run that was killed between the index and the end left: partial files that are data files."""
-        found = [] if self._found is None else [*self._found.encodings.values(), *self._found.stale.values()]
-        for encoding in found:
+        for encoding in [] if self._found is None else self._found.everything.values():
             first_name = self.partial_path(encoding.name)
             if first_name.exists() and first_name.samefile(encoding.place):
                 first_name.unlink()
@@ -345,7 +341,7 @@ class CacheWriter:
         """Refuse an encoder family in which some encoders saw labels and others none: a fold would be given either."""
         if self._found is None:
             return
-        for encoding in (*self._found.encodings.values(), *self._found.stale.values()):
+        for encoding in self._found.everything.values():
             other = encoding.spec
             if other.encoder_family == spec.encoder_family and (other.blind_to is None) != (
                 spec.blind_to is None

@@ -8,7 +8,14 @@ from dataclasses import asdict, dataclass
 
 from .problems import counted
 
-__all__ = ["Exclusion", "exclusions_from_text", "exclusions_summary", "exclusions_text", "name_remover"]
+__all__ = [
+    "Exclusion",
+    "excluded_patients",
+    "exclusions_from_text",
+    "exclusions_summary",
+    "exclusions_text",
+    "name_remover",
+]
 
 _MOST_REASONS = 5
 _IMAGE_FILE = re.compile(r"\S+\.(?:jpe?g|png|tiff?|bmp|gif|webp|p[bgp]m|jp2)(?!\w)", re.IGNORECASE)
@@ -109,3 +116,15 @@ def exclusions_from_text(text: str) -> tuple[Exclusion, ...]:
         return tuple(Exclusion(**one) for one in json.loads(text)) if text else ()
     except TypeError as error:
         raise ValueError(f"not the text of exclusions ({error})") from error
+
+
+def excluded_patients(text: str) -> dict[str, str]:
+    """Patients who are left out as a whole, by ID the reason.
+
+    Args:
+        text: of `exclusions_text`.
+
+    Raises:
+        ValueError: as `exclusions_from_text`.
+    """
+    return {one.patient: one.reason for one in exclusions_from_text(text) if not one.image}

@@ -23,6 +23,7 @@ def pack(output: Output, cache: Path, out: Path, *, force: bool) -> None:
     from ..wording import size_text
 
     packed = pack_cache(cache, out, overwrite=force)
-    n = len(packed.encodings) + len(packed.stale)
     images = counted(packed.tables.n_images, "image")
-    output.line(f"{out}: {counted(n, 'encoding')} of {images}, {size_text(out.stat().st_size)}.")
+    output.line(
+        f"{out}: {counted(len(packed.everything), 'encoding')} of {images}, {size_text(out.stat().st_size)}."
+    )

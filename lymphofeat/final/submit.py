@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..cache.reader import Cache, open_cache
-from ..cohort.exclusions import exclusions_from_text
+from ..cohort.exclusions import excluded_patients
 from ..errors import InputError
 from ..estimates.scores import Interval
 from ..progress import Progress, Silent
@@ -137,7 +137,7 @@ def submit(
     if not len(test):
         raise InputError(f"{opened.path} holds no test patient, so there is nothing to submit.")
     ids = tuple(str(i) for i in opened.patients["id"].iloc[test])
-    excluded = {one.patient for one in exclusions_from_text(opened.tables.exclusions) if not one.image}
+    excluded = set(excluded_patients(opened.tables.exclusions))
     source = opened.tables.source
     notes = notes_on_sample(Path(source), ids, excluded=excluded) if source else []
     fits = final_fits(opened, found.encoding)

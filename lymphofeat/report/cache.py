@@ -115,7 +115,7 @@ def render_cache(cache: Cache, console: Console) -> None:
     table = PlainTable(padding=(0, 2))
     for column in ("encoding", "features", "weights", "dtype", "blind to"):
         table.add_column(column)
-    encodings = {**cache.encodings, **cache.stale}
+    encodings = cache.everything
     for name, encoding in sorted(encodings.items()):
         blind = "every fold" if encoding.blind_to is None else ", ".join(map(str, sorted(encoding.blind_to)))
         mark = " (default)" if encoding.encoder_family == cache.default_encoder_family else ""

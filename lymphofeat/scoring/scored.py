@@ -208,12 +208,13 @@ def _value_digests(clinical: pd.DataFrame) -> tuple[str, ...]:
 
 def _image_digests(cache: Cache, rows: NDArray[np.int64]) -> tuple[str, ...]:
     tables, known = cache.tables, _known("images", cache.fingerprint, "")
-    lengths = tables.patients["n_images"].to_numpy(np.int64)
-    starts = np.cumsum(lengths) - lengths
-    for row in rows.tolist():
-        if row not in known:
-            bag = slice(int(starts[row]), int(starts[row] + lengths[row]))
-            digests = [str(digest) for digest in tables.digests[bag]]
-            each = digests if all(digests) else [str(name) for name in tables.names[bag]]
+    lengths, starts = tables.patients["n_images"].tolist(), tables.offsets.tolist()
+    unknown = [row for row in rows.tolist() if row not in known]
+    if unknown:
+        names, _, digests = tables.images_at()
+        for row in unknown:
+            bag = slice(starts[row], starts[row] + lengths[row])
+            each = digests[bag]
+            each = each if all(each) else names[bag]
             known[row] = blake2b("\n".join(each).encode(), digest_size=8).hexdigest()
     return tuple(known[row] for row in rows.tolist())

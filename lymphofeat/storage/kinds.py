@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Kind", "inspect_path", "no_locks", "path_kind", "sqlite_is_locked"]
+__all__ = ["HDF5", "Kind", "inspect_path", "no_locks", "path_kind", "sqlite_is_locked"]
 
 Name = Literal[
     "missing", "folder", "bundle", "unreadable", "empty", "locked", "no-locks", "cache", "hdf5", "damaged-hdf5",
     "study", "sqlite", "damaged-sqlite", "image", "table", "json", "weights", "archive", "text", "other",
 ]  # fmt: skip
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
+HDF5 = b"\x89HDF\r\n\x1a\n"
 _SQLITE = b"SQLite format 3\x00"
 _LOCKED = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -74,7 +74,7 @@ def inspect_path(path: Path) -> Kind:
         return Kind("unreadable", "a file that cannot be read", error.strerror or str(error))
     if not head:
         return Kind("empty", "an empty file")
-    if head.startswith(_HDF5):
+    if head.startswith(HDF5):
         return _hdf5(path)
     if head.startswith(_SQLITE):
         return _sqlite(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cache.reader import Cache, open_cache
-from ..cohort.exclusions import exclusions_from_text
+from ..cohort.exclusions import excluded_patients
 from ..errors import LymphofeatError, StudyError
 from ..scoring.changes import changed_features, changes
 from ..scoring.scored import FEATURES, ScoredPatients, feature_digests
@@ -104,7 +104,7 @@ def _check_cache(store: Store, now: Mapping[str, Any], cache: Cache, way_out: st
     then = patients_of(store)
     here = ScoredPatients.of(cache, now["repeats"], now["without"])
     others = set(cache.ids) - set(here.ids)
-    if not same_cohort and (found := changes(then, here, others, _excluded(cache))):
+    if not same_cohort and (found := changes(then, here, others, excluded_patients(cache.tables.exclusions))):
         raise StudyError(
             f"{store.path} was scored on another cohort than {cache.path} holds now, or on another state of it: "
             f"{', '.join(found)}; {way}"
@@ -130,11 +130,6 @@ def _check_cache(store: Store, now: Mapping[str, Any], cache: Cache, way_out: st
         f"{cache.path} changed since {store.path.name} was begun, but nothing that its scores depend on: the trials "
         "stay valid, and the study goes on."
     )
-
-
-def _excluded(cache: Cache) -> dict[str, str]:
-    """Patients that the cohort leaves out, by ID the reason."""
-    return {one.patient: one.reason for one in exclusions_from_text(cache.tables.exclusions) if not one.image}
 
 
 def patients_of(store: Store) -> ScoredPatients:

@@ -39,10 +39,9 @@ def verify_cache(
     cache = _opened(path, findings)
     if cache is not None:
         _verify_tables(cache, findings)
-        every = [*cache.encodings.values(), *cache.stale.values()]
         paths = verify_images(cache, cohort, findings) if repair else None
         before = len(findings.faults)
-        for encoding in every:
+        for encoding in cache.everything.values():
             _verify_or_repair(cache, encoding, findings, paths)
         as_written = len(findings.faults) == before
         _tell_unlinked(cache, findings)
@@ -114,7 +113,7 @@ def _verify_or_repair(
     if paths is not None and only_blocks and repair_encoding(cache, encoding, paths, findings):
         del findings.faults[before:]
         now = open_cache(cache.path)
-        verify_encoding(now, {**now.encodings, **now.stale}[encoding.name], findings)
+        verify_encoding(now, now.everything[encoding.name], findings)
 
 
 def _tell_unlinked(cache: Cache, findings: Findings) -> None:
@@ -153,7 +152,7 @@ def _compare_encoders(cache: Cache, digests: Mapping[str, str | None], findings:
         findings: are added to.
     """
     folder, missing = encoders_folder(cache.path), []
-    for encoding in (*cache.encodings.values(), *cache.stale.values()):
+    for encoding in cache.everything.values():
         if not encoding.spec.trained:
             continue
         name = str(encoding.made.get("encoder", f"{encoding.name}.safetensors"))

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..cache.data_file import DataFile
 from ..cache.encoding import Encoding
-from ..cache.layout import DATA_GROUP, open_checked
+from ..cache.layout import DATA_GROUP, open_checked, rows_of
 from ..cache.partial import features_digest
 from ..cache.reader import Cache
 from ..cohort.problems import counted
@@ -85,7 +85,7 @@ def verify_encoding(cache: Cache, encoding: Encoding, findings: Findings) -> lis
 def _data_of(encoding: Encoding) -> DataFile | None:
     """The rows with their checksums; None of format 1, which has none of what is whole."""
     with h5py.File(encoding.place, "r") as file:
-        group = file[DATA_GROUP] if DATA_GROUP in file else file[f"encodings/{encoding.name}"]
+        group = rows_of(file, encoding.name)
         return DataFile.read(encoding.place, group) if "checks" in group and "origins" in group else None
 
 

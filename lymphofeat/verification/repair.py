@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from ..cache.carry import network_of
 from ..cache.encoding import Encoding
+from ..cache.morphology import impute_failed
 from ..cache.partial import PartialEncoding
 from ..cache.reader import Cache
 from ..cache.writer import CacheWriter
 from ..cohort.problems import counted
-from ..encoder.morphology.quality import NO_NUCLEUS, impute
 from ..errors import CacheError, LymphofeatError
 from .findings import Findings
 from .recompute import Recomputation
@@ -75,7 +73,7 @@ def _fill(
     paths: Mapping[str, Path],
     findings: Findings,
 ) -> None:
-    digests = cache.tables.digests
+    _, _, digests = cache.tables.images_at()
     lost = [
         row for unit in partial.pending for row in partial.rows(unit).tolist() if digests[row] not in paths
     ]
@@ -85,17 +83,12 @@ def _fill(
             "cohort with --cohort FOLDER."
         )
     findings.progress.start("computing again", sum(len(partial.rows(u)) for u in partial.pending), "image")
-    failed = []
     try:
         for unit in partial.pending:
             rows = partial.rows(unit)
             features, quality = compute([paths[digests[row]] for row in rows.tolist()], findings.progress)
             partial.write(unit, features, quality)
-            if quality is not None:
-                failed += rows[quality == NO_NUCLEUS].tolist()
     finally:
         findings.progress.stop()
-    if failed:
-        imputed = partial.features.copy()
-        impute(imputed, partial.quality, cache.patients["n_images"].to_numpy(np.int64))
-        partial.replace_rows(np.array(failed, np.int64), imputed[failed])
+    if partial.spec.names is not None:
+        impute_failed(partial, cache.tables)

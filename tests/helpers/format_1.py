@@ -22,7 +22,7 @@ def write_format_1(path: Path, cache: Path) -> Path:
     with h5py.File(path, "w") as file:
         _write_tables(file, found.tables)
         file.attrs.update({"lymphofeat": "0.1.0", "latest": found.default_encoder_family})
-        for name, encoding in {**found.encodings, **found.stale}.items():
+        for name, encoding in found.everything.items():
             n_blocks = -(-len(encoding.features) // encoding.spec.block)
             group = _write_rows(file, encoding.spec, encoding.features, encoding.quality, np.ones(n_blocks))
             group.attrs.update(
