@@ -36,6 +36,11 @@ def with_patient(cohort: Cohort, i: int, **changes: object) -> Cohort:
     return replace(cohort, patients=tuple(patients))
 
 
+def some(cohort: Cohort, rows: list[int]) -> Cohort:
+    """The cohort with these patients, in this order."""
+    return replace(cohort, patients=tuple(cohort.patients[i] for i in rows))
+
+
 def change_label(cohort: Cohort) -> Cohort:
     return with_patient(cohort, 4, label=1)
 
