@@ -13,6 +13,7 @@ from ..cache.reader import Cache
 from ..cohort.problems import counted
 from ..errors import CacheError
 from ..storage.checked import FileDisk
+from ..wording import listed
 from .findings import Findings
 
 __all__ = ["verify_encoding", "verify_partial"]
@@ -67,7 +68,9 @@ def verify_encoding(cache: Cache, encoding: Encoding, findings: Findings) -> lis
     if bad:
         n = counted(len(data.keys), "image") if data is not None else ""
         findings.fault(
-            place, f"{name}: {counted(len(bad), 'block')} of {n} not as written ({_listed(bad)})", _REPAIR
+            place,
+            f"{name}: {counted(len(bad), 'block')} of {n} not as written ({listed(bad, most=5)})",
+            _REPAIR,
         )
     elif not as_written:
         findings.fault(place, f"the features of {name} are not as they were written", WAY_OUT)
@@ -94,11 +97,6 @@ def _are_of(cache: Cache, encoding: Encoding, data: DataFile) -> bool:
     if encoding.images_key != cache.tables.images_key:
         return data.images_key == encoding.images_key
     return np.array_equal(data.keys, cache.tables.keys)
-
-
-def _listed(blocks: list[int], most: int = 5) -> str:
-    more = f" and {len(blocks) - most} more" if len(blocks) > most else ""
-    return ", ".join(map(str, blocks[:most])) + more
 
 
 def verify_partial(path: Path, findings: Findings) -> None:
