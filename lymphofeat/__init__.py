@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what `_HOMES` says, for type checkers and editors
     from .final.submit import submit as submit
     from .heads.base import Head as Head
     from .imports.importing import import_features as import_features
+    from .page.report import write_report as write_report
     from .scoring.classifier import HeadClassifier as HeadClassifier
     from .studies.study import tune as tune
     from .studies.summary import load_study as load_study
@@ -50,6 +51,7 @@ _HOMES = {
     "submit": ".final.submit",
     "compare": ".comparison.compare",
     "verify": ".verification.verify",
+    "write_report": ".page.report",
     "Bags": ".cache.bags",
     "ClinicalColumn": ".cohort.declared",
     "Head": ".heads.base",
@@ -77,6 +79,7 @@ __all__ = [
     "submit",
     "tune",
     "verify",
+    "write_report",
 ]
 
 

@@ -15,6 +15,7 @@ from .commands import (  # noqa: F401  importing them registers them
     explain,
     imports,
     pack,
+    report,
     search,
     submit,
     verify,

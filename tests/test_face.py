@@ -38,9 +38,13 @@ ONLY_COMMAND = {
     "export": set(),
     "submit": set(),
     "compare": {"source", "out", "force", "csv_for"},
+    "report": set(),
     "verify": set(),
 }
-FUNCTIONS = {"import": "import_features"}  # commands whose function is called otherwise
+FUNCTIONS = {
+    "import": "import_features",
+    "report": "write_report",
+}  # commands whose function is called otherwise
 # Functions name these, and commands have a default place for them.
 PLACES = {"path", "cohort", "cache", "study", "out", "patient", "source"}
 

@@ -24,6 +24,7 @@ from .benefit import decision_table
 from .calibrated import calibration_table
 from .decided import confusion_table, wrong_table
 from .optimism import SelectedModels, optimism_table
+from .predictions import predictions_table
 from .runs import Runs, check_same_patients
 from .stability import choices_table, patients_table, stability_table
 from .subgroups import subgroups_table
@@ -135,6 +136,7 @@ def assess(
         "simplest": simplest.table,
         "wrong": wrong_table(main),
         "patients": patients_table(main),
+        "predictions": predictions_table(main, others),
     }
     head_type = _simplest_head_type(selected, main.metric, **options)
     if head_type is not None:

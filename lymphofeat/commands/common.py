@@ -111,6 +111,7 @@ SUMMARIES = {
     "tune": "Search of patient-level heads, cross-validated by patient.",
     "evaluate": "Scores to quote, by nested cross-validation with control experiments.",
     "explain": "Images and clinical values that drive a patient's prediction.",
+    "report": "One HTML page of it all: scores, curves, cells, checklists, provenance.",
     "export": "Selected model as a folder that stands alone.",
     "predict": "Predictions of an exported model for new patients.",
     "submit": "Predictions of the selected model for the test patients.",

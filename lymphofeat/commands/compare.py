@@ -8,7 +8,7 @@ import click
 from ..metric import METRICS
 from .common import Output, always, cache_option, cohort_folder, command, csv_option, names
 from .paths import GivenPath, GivenText, NewFile, OutFolder
-from .places import STUDIES
+from .places import COMPARISON, STUDIES
 
 
 @command(example="lymphofeat compare data --pipelines default,frozen --out comparison", resumes=always)
@@ -19,7 +19,9 @@ from .places import STUDIES
               "(default: all).")  # fmt: skip
 @click.option("--metric", default="balanced_accuracy", show_default=True,
               type=click.Choice(METRICS), help="Metric that decides which is best.")  # fmt: skip
-@click.option("--out", type=OutFolder(), metavar="DIR", help="Folder for compare.csv and compare.md.")
+@click.option(
+    "--out", type=OutFolder(), metavar="DIR", help="Folder for compare.csv, compare.md and compare.json."
+)
 @click.option("--weights", type=GivenText(), metavar="imagenet|FILE",
               help="Weights whose frozen encoding is added and from which recipes start "
               "(default: imagenet).")  # fmt: skip
@@ -53,8 +55,9 @@ def compare(
     cache (default: --cache, if it exists), scores what it holds. An interrupted run continues where it stopped.
     """
     from ..comparison.compare import compare as compare_pipelines
-    from ..report.compare import comparison_files, render_comparison, write_comparison
+    from ..report.compare import comparison_files, comparison_json, render_comparison, write_comparison
     from ..storage.atomic import refuse_existing
+    from ..storage.json_tables import write_json_record
 
     for file in () if out is None else comparison_files(out):
         refuse_existing(file, overwrite=force)
@@ -66,7 +69,8 @@ def compare(
         cohort=None if given else cohort_folder(source), pipelines=names(pipelines), metric=metric, weights=weights,
         progress=output.progress(), **settings,
     )  # fmt: skip
+    write_json_record(comparison_json(comparison), STUDIES / COMPARISON)  # for `lymphofeat report`
     render_comparison(comparison, output.console)
     if out is not None:
         files = write_comparison(comparison, out, force=force, csv_for=csv_for)
-        output.line("Wrote " + " and ".join(map(str, files)))
+        output.line("Wrote " + ", ".join(map(str, files)))

@@ -8,6 +8,7 @@ import click
 from ..metric import METRICS
 from .common import Output, always, cache_option, command, csv_option, names, study_option, study_path
 from .paths import GivenText, NewFile, OutFolder
+from .places import EVALUATION
 
 
 @command(example="lymphofeat evaluate --trials 50 --out evaluation", resumes=always)
@@ -86,7 +87,8 @@ def evaluate(
         refuse_existing(path, overwrite=force)
     plan = plan_evaluation(cache, encoding=encoding, heads=names(heads), jobs=jobs or 1, **options)
     output.line(plan.sentence, wrap=False)
-    evaluation = carry_out(plan, searches_folder(study_path(study)), jobs=jobs, progress=output.progress())
+    kept = searches_folder(study_path(study))
+    evaluation = carry_out(plan, kept, jobs=jobs, progress=output.progress())
     found = evaluation.assessment
     if learning_curve:
         from ..report.assess_learning import measured_learning_curve
@@ -96,6 +98,7 @@ def evaluate(
         found = measured_learning_curve(
             found, plan.cache, encoder_family, members, progress=output.progress()
         )
+    write_json(found, kept / EVALUATION, force=True)  # for `lymphofeat report`
     render_assessment(found, output.console, every=tables)
     if not tables:
         output.line()

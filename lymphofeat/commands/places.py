@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
-__all__ = ["CACHE", "COHORT_FOLDER", "STUDIES", "STUDY", "SUBMISSION"]
+__all__ = ["CACHE", "COHORT_FOLDER", "COMPARISON", "EVALUATION", "REPORT", "STUDIES", "STUDY", "SUBMISSION"]
 
 COHORT_FOLDER = "data"
 CACHE = Path("cache/features.h5")
 STUDIES = Path("studies")
 STUDY = "study"
 SUBMISSION = Path("submission.csv")
+REPORT = Path("report.html")
+# What `evaluate` and `compare` keep for `report`; the first beside the searches, the second in STUDIES.
+EVALUATION = "evaluate.json"
+COMPARISON = "compare.json"

@@ -20,6 +20,7 @@ from ..metric import find_metric
 from ..progress import Progress, Silent
 from ..scoring.failures import REASON, attrs_of, raise_if_all
 from ..scoring.plan import labels_of
+from ..scoring.scored import ScoredPatients
 from ..storage.journal import Ledger, open_ledger
 from ..storage.paths import AnyPath
 from ..training.recipe_file import find_recipe, recipe_names
@@ -96,7 +97,10 @@ def compare(
         f"Left out: {opened.why_stale(encoder_family)}"
         for encoder_family in sorted({e.encoder_family for e in opened.stale.values()})
     ]
-    return Comparison.of(measured, patients, metric, str(opened.path), [*left_out, *stale, *_missing(opened)])
+    digest = ScoredPatients.of(opened).digest(ordered=False)
+    return Comparison.of(
+        measured, patients, metric, str(opened.path), [*left_out, *stale, *_missing(opened)], digest
+    )
 
 
 def compare_cohort(

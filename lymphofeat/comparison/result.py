@@ -117,6 +117,7 @@ class Comparison:
         metric: what "best" means.
         source: of the features: the cache's path.
         left_out: a sentence for each pipeline that was not measured, and for each control experiment that is missing.
+        digest: of the patients, their labels, values, images and folds, as of `scoring.scored.ScoredPatients`.
     """
 
     measured: tuple[Measured, ...]
@@ -124,6 +125,7 @@ class Comparison:
     metric: str
     source: str
     left_out: tuple[str, ...] = ()
+    digest: str = ""
 
     @classmethod
     def of(
@@ -133,6 +135,7 @@ class Comparison:
         metric: str,
         source: str,
         left_out: Sequence[str],
+        digest: str = "",
     ) -> "Comparison":
         """Sort the pipelines.
 
@@ -141,7 +144,7 @@ class Comparison:
         """
         sign = find_metric(metric).sign
         ranked = sorted(measured, key=lambda m: (-sign * m.all[metric].value, m.pipeline.name))
-        return cls(tuple(ranked), patients, metric, source, tuple(left_out))
+        return cls(tuple(ranked), patients, metric, source, tuple(left_out), digest)
 
     def __repr__(self) -> str:
         n, patients = len(self.measured), len(self.patients.y)

@@ -14,9 +14,8 @@ from ..estimates.bootstrap import Resampled
 from ..estimates.scores import Interval
 from ..scoring.failures import reason_of
 from ..studies.average import Average
-from ..studies.continuing import check_provenance, provenance_of_cache
+from ..studies.continuing import check_belongs
 from ..studies.selection import DEFAULT, rule_named
-from ..studies.store import open_store
 from ..studies.summary import OPTIMISTIC, StudySummary, load_selected, load_trials
 from ..studies.trial import TrialSummary
 from .ensemble import CAVEAT, Ensemble, select_ensemble
@@ -106,8 +105,7 @@ def final_model(
         StudyError: the study is of another cache.
         InputError: an unknown rule, a trial that is not complete, a bad number of members, or several of the three.
     """
-    with open_store(study.path) as store:
-        check_provenance(store, provenance_of_cache(cache, study.encoding, study.repeats), cache)
+    check_belongs(study.path, cache, study.encoding, study.repeats)
     if sum(given is not None for given in (rule, trial, ensemble)) > 1:
         raise InputError(
             "A rule of selection, a trial and an ensemble exclude one another; give one of them."

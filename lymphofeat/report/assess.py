@@ -1,17 +1,15 @@
 """An assessment in the terminal, as JSON, and as a folder of a page and one CSV file per table."""
 
-import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from ..assess import Assessment
-from ..storage.atomic import atomic_write, atomic_writes
+from ..storage.atomic import atomic_writes
 from ..storage.csv_tables import write_csv
+from ..storage.json_tables import json_rows, json_text, json_value, write_json_record
 from ..storage.provenance import made_by, made_text
 from ..wording import sample_text
 from .assess_answer import answer
@@ -66,7 +64,7 @@ def write_assessment(
     tables = {folder / f"{name}.csv": table for name, table in assessment.tables.items()}
     with atomic_writes([page, record, *tables], overwrite=force) as temporary:
         temporary[page].write_text(_markdown(assessment), encoding="utf-8")
-        temporary[record].write_text(_json_text(assessment), encoding="utf-8")
+        temporary[record].write_text(json_text(assessment_json(assessment)), encoding="utf-8")
         for path, table in tables.items():
             write_csv(table, temporary[path], csv_for=csv_for, digits=6)
     return list(temporary)
@@ -78,12 +76,7 @@ def write_json(assessment: Assessment, path: Path, *, force: bool = False) -> No
     Raises:
         InputError: the file exists and `force` is false.
     """
-    with atomic_write(path, overwrite=force) as temporary:
-        temporary.write_text(_json_text(assessment), encoding="utf-8")
-
-
-def _json_text(assessment: Assessment) -> str:
-    return json.dumps(assessment_json(assessment), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    write_json_record(assessment_json(assessment), path, overwrite=force)
 
 
 def assessment_json(assessment: Assessment) -> dict[str, Any]:
@@ -91,7 +84,7 @@ def assessment_json(assessment: Assessment) -> dict[str, Any]:
 
     Keys: pipeline, encoding, metric, patients (records), persons, malignant (records), folds, runs, search (what was
     repeated inside the folds), made (command, versions, time), answer (sentences), simplest (per kind the best, the
-    simplest and the standard error), tables (per name a list of rows; `patients` has the predictions of each), notes.
+    simplest and the standard error), tables (per name a list of rows; `predictions` has those of each patient), notes.
     """
     rules = {"pipeline": assessment.simplest_pipeline, "head_type": assessment.simplest_head_type}
     return {
@@ -108,24 +101,16 @@ def assessment_json(assessment: Assessment) -> dict[str, Any]:
         "answer": answer(assessment),
         "simplest": {
             kind: {
-                "metric": rule.metric, "best": rule.best, "simplest": rule.simplest, "error": _value(rule.error),
+                "metric": rule.metric, "best": rule.best, "simplest": rule.simplest, "error": json_value(rule.error),
             }
             for kind, rule in rules.items()
             if rule is not None
         },
         "tables": {
-            name: [{key: _value(value) for key, value in row.items()} for row in table.to_dict("records")]
-            for name, table in assessment.tables.items()
+            name: json_rows(table) for name, table in assessment.tables.items()
         },
         "notes": list(assessment.notes),
     }  # fmt: skip
-
-
-def _value(value: Any) -> Any:
-    """A cell as JSON has it."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> PlainTable:

@@ -14,12 +14,19 @@ from ..estimates.scores import Interval
 from ..metric import METRICS
 from ..storage.atomic import atomic_writes
 from ..storage.csv_tables import write_csv
-from ..storage.provenance import made_text
+from ..storage.json_tables import json_rows, json_text
+from ..storage.provenance import made_by, made_text
 from ..wording import by_whom, difference_text, interval_text, sample_text
 from .conclusions import conclusions
 from .printing import PlainTable, show
 
-__all__ = ["comparison_files", "comparison_table", "render_comparison", "write_comparison"]
+__all__ = [
+    "comparison_files",
+    "comparison_json",
+    "comparison_table",
+    "render_comparison",
+    "write_comparison",
+]
 
 _SHORT = {"balanced_accuracy": "ba", "auc": "auc", "log_loss": "log_loss"}
 _SHOWN_FEW = ("balanced_accuracy", "auc")
@@ -38,15 +45,15 @@ def render_comparison(comparison: Comparison, console: Console) -> None:
         show(console, f"• {sentence}")
 
 
-def comparison_files(folder: Path) -> tuple[Path, Path]:
-    """The files that `write_comparison` writes into `folder`: the table and the page."""
-    return folder / "compare.csv", folder / "compare.md"
+def comparison_files(folder: Path) -> tuple[Path, Path, Path]:
+    """The files that `write_comparison` writes into `folder`: the table, the page and the record."""
+    return folder / "compare.csv", folder / "compare.md", folder / "compare.json"
 
 
 def write_comparison(
     comparison: Comparison, folder: Path, *, force: bool = False, csv_for: str = "programs"
-) -> tuple[Path, Path]:
-    """Write `compare.csv` and `compare.md` into `folder`, which is made if need be; both are whole before one is there.
+) -> tuple[Path, ...]:
+    """Write `comparison_files` into `folder`, which is made if need be; all are whole before one is there.
 
     Args:
         comparison: what is written.
@@ -55,16 +62,37 @@ def write_comparison(
         csv_for: as of `storage.csv_tables.write_csv`.
 
     Returns:
-        The two paths.
+        Their paths.
 
     Raises:
         InputError: a file exists already; nothing was written.
     """
-    table, page = comparison_files(folder)
-    with atomic_writes([table, page], overwrite=force) as temporary:
+    table, page, record = files = comparison_files(folder)
+    with atomic_writes(files, overwrite=force) as temporary:
         write_csv(comparison_table(comparison), temporary[table], csv_for=csv_for, digits=6)
         temporary[page].write_text(_markdown(comparison), encoding="utf-8")
-    return table, page
+        temporary[record].write_text(json_text(comparison_json(comparison)), encoding="utf-8")
+    return files
+
+
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """All of it as JSON values; null for what is not known.
+
+    Keys: metric, n (records), persons, malignant, patients (a digest of whom it was measured on, as of
+    `ScoredPatients`), made (command, versions, time), sentences (the conclusions), table (the rows of
+    `comparison_table`).
+    """
+    patients = comparison.patients
+    return {
+        "metric": comparison.metric,
+        "n": len(patients.y),
+        "persons": n_persons(patients.groups) or len(patients.y),
+        "malignant": int(patients.y.sum()),
+        "patients": comparison.digest,
+        "made": made_by(),
+        "sentences": [*conclusions(comparison), *comparison.left_out],
+        "table": json_rows(comparison_table(comparison)),
+    }
 
 
 def comparison_table(comparison: Comparison) -> pd.DataFrame:

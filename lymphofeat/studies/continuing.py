@@ -16,8 +16,8 @@ from ..scoring.scored import FEATURES, ScoredPatients, feature_digests
 from .store import Store, open_store
 
 __all__ = [
-    "INDICATORS", "WHOLE_CACHE", "changed_since", "check_provenance", "new_study_command", "order_of", "other_order",
-    "patients_of", "provenance_of_cache",
+    "INDICATORS", "WHOLE_CACHE", "changed_since", "check_belongs", "check_provenance", "new_study_command", "order_of",
+    "other_order", "patients_of", "provenance_of_cache",
 ]  # fmt: skip
 
 # What of a study's provenance covers the whole cache, patients that no score depends on among them, or is no part of
@@ -67,6 +67,21 @@ def check_provenance(store: Store, now: Mapping[str, Any], cache: Cache, way_out
     note = _check_cache(store, now, cache, way_out)
     _check_arguments(store, now, _HOW)
     return note
+
+
+def check_belongs(study: Path, cache: Cache, encoder_family: str, repeats: int) -> str:
+    """`check_provenance` of a study's file against a cache alone.
+
+    Args:
+        study: the study's file.
+        cache: a cache.
+        encoder_family, repeats: the study's own.
+
+    Raises:
+        StudyError: the study was scored on something else than the cache holds.
+    """
+    with open_store(study) as store:
+        return check_provenance(store, provenance_of_cache(cache, encoder_family, repeats), cache)
 
 
 def _check_arguments(store: Store, now: Mapping[str, Any], of: Mapping[str, tuple[str, str]]) -> None:

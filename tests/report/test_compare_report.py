@@ -1,6 +1,7 @@
 """What is printed and written of a comparison: every number with its interval, and only what may be said."""
 
 import io
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -64,8 +65,16 @@ def test_a_narrow_terminal_breaks_names_not_numbers(comparison: Comparison) -> N
 
 
 def test_the_table_of_numbers(comparison: Comparison, tmp_path: Path) -> None:
-    csv, page = write_comparison(comparison, tmp_path / "deep" / "out")
-    assert sorted(p.name for p in csv.parent.iterdir()) == ["compare.csv", "compare.md"]
+    csv, page, record = write_comparison(comparison, tmp_path / "deep" / "out")
+    assert sorted(p.name for p in csv.parent.iterdir()) == [
+        "compare.csv",
+        "compare.json",
+        "compare.md",
+    ]
+    kept = json.loads(record.read_text(encoding="utf-8"))
+    assert [row["pipeline"] for row in kept["table"]] == [m.pipeline.name for m in comparison.measured]
+    assert [row["auc"] for row in kept["table"]] == [m.all["auc"].value for m in comparison.measured]
+    assert kept["sentences"][: len(conclusions(comparison))] == conclusions(comparison)
     table = pd.read_csv(csv, keep_default_na=False, na_values=[""])
     assert list(table.columns[: len(FIRST)]) == FIRST
     assert list(table["pipeline"]) == [m.pipeline.name for m in comparison.measured]

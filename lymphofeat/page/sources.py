@@ -1,0 +1,173 @@
+"""What a report is made of: a cache, a study, and what `check`, `evaluate` and `compare` have kept."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from ..assess.evaluate import searches_folder
+from ..cache.reader import Cache, open_cache
+from ..errors import InputError
+from ..scoring.scored import ScoredPatients
+from ..studies.continuing import check_belongs
+from ..studies.summary import StudySummary, load_study
+from .blocks import Gap
+from .names import Names
+from .records import ComparisonRecord, EvaluationRecord, read_comparison, read_evaluation_record
+
+__all__ = ["COMPARISON", "EVALUATION", "SELECTED", "Places", "Selection", "Sources", "find_sources"]
+
+EVALUATION = "evaluate.json"
+COMPARISON = "compare.json"
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the sources lie.
+
+    Attributes:
+        cache: the cache's file; it must be there.
+        study: the study's file.
+        evaluation: folder or file of an evaluation; None: where `evaluate` keeps it, beside the study.
+        comparison: folder or file of a comparison; None: compare.json in `kept`.
+        kept: folder of what `check` and `compare` keep.
+    """
+
+    cache: Path
+    study: Path
+    evaluation: Path | None = None
+    comparison: Path | None = None
+    kept: Path = Path("studies")
+
+    def command(self, name: str, *options: str) -> str:
+        """A command line on these files, such as `lymphofeat evaluate --cache x.h5 --study y.db`."""
+        own = {
+            "tune": ["--cache", str(self.cache), "--study", str(self.study)],
+            "evaluate": ["--cache", str(self.cache), "--study", str(self.study)],
+            "compare": [str(self.cache)],
+        }
+        return shlex.join(["lymphofeat", name, *own.get(name, []), *options])
+
+
+class Selection(NamedTuple):
+    """Which heads of a study are selected; see `submit`."""
+
+    select: str | None = None
+    trial: int | None = None
+    ensemble: int | None = None
+
+
+SELECTED = Selection()  # as `submit` selects
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What was found, each belonging to the cache's cohort.
+
+    Attributes:
+        places: where it was looked for.
+        cache: the cache.
+        study: its study; None where there is none.
+        evaluation, comparison: what was kept of these; None where there is nothing, or nothing of this cohort.
+        names: what patients and images are called.
+        selection: the heads whose contributions the cells have.
+        missing: per command, why its part is not here.
+    """
+
+    places: Places
+    cache: Cache
+    study: StudySummary | None
+    evaluation: EvaluationRecord | None
+    comparison: ComparisonRecord | None
+    names: Names
+    selection: Selection = SELECTED
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        there = [name for name in ("study", "evaluation", "comparison") if getattr(self, name) is not None]
+        return f"<Sources: {self.cache.path.name}, {', '.join(there) or 'nothing else'}>"
+
+    def gap(self, command: str, *options: str, what: str = "") -> Gap:
+        """A line for what is not here, with the command that makes it.
+
+        Args:
+            command: "check", "tune", "evaluate" or "compare".
+            options: of that command, such as "--repeats", "5".
+            what: what is not here; by default why the command's record is not.
+        """
+        return Gap(
+            what or self.missing.get(command, f"`{command}` has not been run"),
+            self.places.command(command, *options),
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the labelled patients, as evaluations and comparisons keep it."""
+        return ScoredPatients.of(self.cache).digest(ordered=False)
+
+
+def find_sources(places: Places, *, ids: bool = False, selection: Selection = SELECTED) -> Sources:
+    """Open what is there, and see that it is of the cache's cohort.
+
+    Args:
+        places: where to look.
+        ids: whether patients' IDs may be shown.
+        selection: the heads that are explained.
+
+    Raises:
+        InputError: an evaluation or comparison that was named and is not there, not one, or of another cohort.
+        CacheError, StudyError: a cache or study that cannot be read, or a study of another cache.
+    """
+    cache = open_cache(places.cache)
+    missing: dict[str, str] = {}
+    digest = ScoredPatients.of(cache).digest(ordered=False)
+    study = _study(places, cache, missing)
+    evaluation = _kept(
+        places.evaluation, searches_folder(places.study) / EVALUATION, EVALUATION, "evaluate",
+        read_evaluation_record, lambda found: str(found.search.get("patients", "")), digest, missing,
+    )  # fmt: skip
+    comparison = _kept(
+        places.comparison, places.kept / COMPARISON, COMPARISON, "compare",
+        read_comparison, lambda found: found.patients, digest, missing,
+    )  # fmt: skip
+    names = Names(tuple(cache.ids.astype(str).tolist()), shown=ids)
+    return Sources(places, cache, study, evaluation, comparison, names, selection, missing)
+
+
+def _study(places: Places, cache: Cache, missing: dict[str, str]) -> StudySummary | None:
+    if not places.study.exists():
+        missing["tune"] = f"No study {places.study.name} was found"
+        return None
+    study = load_study(places.study)
+    check_belongs(study.path, cache, study.encoding, study.repeats)
+    return study
+
+
+def _kept(
+    given: Path | None,
+    default: Path,
+    file: str,
+    command: str,
+    read: Callable[[Path], Found],
+    digest_of: Callable[[Found], str],
+    digest: str,
+    missing: dict[str, str],
+) -> Found | None:
+    """The record of a command; one that the user named must be there and of this cohort."""
+    path = default if given is None else given / file if given.is_dir() else given
+    if given is None and not path.exists():
+        missing[command] = f"No `{command}` of this study was found"
+        return None
+    found = read(path)
+    if digest_of(found) == digest:
+        return found
+    if given is not None:
+        raise InputError(
+            f"{path} was measured on other patients, labels, values or folds than the cache holds; give the one of "
+            "this cache, or leave it out."
+        )
+    missing[command] = f"The last `{command}` was of another cohort, or of this one before it changed"
+    return None
