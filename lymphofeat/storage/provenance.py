@@ -1,42 +1,98 @@
 """How an output was made: the command, the versions and the time, for who repeats it."""
 
 import json
+import os
+import platform
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache as once
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from platform import python_version
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from .. import __version__
 from .atomic import atomic_writes
 
-__all__ = ["bare_command", "made_by", "made_text", "package_version", "write_with_record"]
+__all__ = [
+    "MACHINE",
+    "PACKAGES",
+    "bare_command",
+    "bare_words",
+    "made_by",
+    "made_text",
+    "package_version",
+    "write_with_record",
+]
 
-_PACKAGES = ("numpy", "scikit-learn", "optuna", "torch", "xgboost")
+# What numbers and files depend on; those that are not installed are left out.
+PACKAGES = ("numpy", "scipy", "scikit-learn", "optuna", "torch", "xgboost", "pandas", "pillow", "h5py")
+_IN_TEXT = ("numpy", "scikit-learn", "optuna", "torch", "xgboost")
+MACHINE = ("processor", "cores", "memory", "platform")  # keys of `made_by`
 _COMMAND_LINES = ("lymphofeat", "cli.py", "__main__.py")
 
 
-def made_by() -> dict[str, str]:
-    """Keys lymphofeat, command ("" from Python), at (ISO 8601, UTC), python, and the packages that numbers depend on.
+def made_by(*, bare: bool = False) -> dict[str, str]:
+    """Keys lymphofeat, command ("" from Python), at (ISO 8601, UTC), python, those of `PACKAGES` and of `MACHINE`.
 
-    It belongs beside a result and is never compared: another time or version does not make another result.
+    It belongs beside a result and is never compared: another time, version or machine does not make another result.
+
+    Args:
+        bare: the command has names of files only, for what may leave the building.
     """
     return {
         "lymphofeat": __version__,
-        "command": shlex.join(_command()),
+        "command": bare_command() if bare else shlex.join(_command()),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": python_version(),
-        **{name: found for name in _PACKAGES if (found := package_version(name))},
+        "python": platform.python_version(),
+        **{name: found for name in PACKAGES if (found := package_version(name))},
+        **_machine(),
     }
 
 
 def bare_command() -> str:
     """The command with names of files only, for what leaves the building."""
-    return shlex.join(Path(word).name if "/" in word or "\\" in word else word for word in _command())
+    return shlex.join(bare_words(_command()))
+
+
+def bare_words(words: Iterable[str]) -> list[str]:
+    """Words of a command line with the last part of every path only, also behind the `=` of an option."""
+    return [_bare(word) for word in words]
+
+
+def _bare(word: str) -> str:
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    if "/" in value or "\\" in value:
+        value = PureWindowsPath(value).name  # which knows both kinds of slash
+    return f"{option}{equals}{value}"
+
+
+@once
+def _machine() -> dict[str, str]:
+    """Processor, cores that the system counts, memory in GiB and system; what cannot be told is left out."""
+    found = {
+        "processor": _processor(), "cores": str(os.cpu_count() or ""), "memory": _memory(),
+        "platform": platform.platform(terse=True),
+    }  # fmt: skip
+    return {key: value for key, value in found.items() if value}
+
+
+def _processor() -> str:
+    """The processor's name as it names itself; elsewhere than on Linux what Python knows of it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> str:
+    with suppress(OSError, ValueError, AttributeError):  # Windows has no sysconf
+        n_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return f"{n_bytes / 2**30:.0f} GiB" if n_bytes > 0 else ""
+    return ""
 
 
 def _command() -> list[str]:
@@ -63,7 +119,7 @@ def made_text() -> str:
     """`made_by` as a line at the end of a page."""
     made = made_by()
     how = f"`{made['command']}`" if made["command"] else "Python"
-    packages = ", ".join(f"{name} {made[name]}" for name in ("python", *_PACKAGES) if name in made)
+    packages = ", ".join(f"{name} {made[name]}" for name in ("python", *_IN_TEXT) if name in made)
     return f"Made at {made['at']} by {how}, lymphofeat {made['lymphofeat']} ({packages})."
 
 

@@ -57,6 +57,8 @@ class Search:
 
     def run(self, trials: int, workers: Workers, progress: Progress) -> None:
         """`run_together` with this search alone, and `progress` told of when it begins and ends."""
+        if trials > self.n_done:
+            self._store.keep_made_by()
         progress.start("tune", max(trials, self.n_done), "trial", self.n_done)
         try:
             run_together([self], trials, workers, progress)

@@ -25,7 +25,8 @@ from ..scoring.failures import ERROR, REASON, FailedTrial
 from ..storage.atomic import atomic_write, check_place, leftovers
 from ..storage.kinds import inspect_path, sqlite_is_locked
 from ..storage.locks import held_by_another, holder, locked
-from ..storage.seals import SEAL, json_digest
+from ..storage.provenance import made_by
+from ..storage.seals import SEAL, json_digest, sealed, unsealed
 from .predictions import Predictions
 from .rows import Row, rows_of, scoring_seconds
 from .space import HEAD_TYPE
@@ -34,6 +35,7 @@ __all__ = ["PERSONS", "Store", "create_store", "open_store", "owned"]
 
 _STUDY = "lymphofeat"  # the study's name inside its file, so that the file may be renamed
 _PROVENANCE, _PATIENTS = "made_from", "patients"
+_MADE_BY = "made_by"  # which studies of earlier versions lack; of no trial, so that it is not under the study's digest
 PERSONS = "persons"  # in the patients: which of them are of one person, where any are
 # Of a trial's parameters and attributes. 1 knew one head type; 2 kept the predictions in the trial's attributes.
 _FORMAT, _READ = 3, (2, 3)
@@ -50,6 +52,8 @@ class Store:
         path: the file.
         provenance: what the study was made with: cache, encoder family, metric, …; see `tune`.
         patients: whom its scores are about, as `ScoredPatients.to_json` keeps them, and digests of their features.
+        by: the command that made it or added trials last (names of files only), versions, machine and time; empty in
+            studies of earlier versions.
     """
 
     def __init__(self, path: Path, study: optuna.Study, predictions: Predictions) -> None:
@@ -58,16 +62,26 @@ class Store:
         attrs = study.user_attrs
         self.provenance: dict[str, Any] = dict(attrs[_PROVENANCE])
         self.patients: dict[str, Any] = dict(attrs[_PATIENTS])
+        self.by: dict[str, str] = unsealed(attrs.get(_MADE_BY, {}))
+
+    def keep_made_by(self) -> None:
+        """Keep how trials are added from now on; what is kept stays as it is where only the time differs."""
+        now = made_by(bare=True)
+        if {**self.by, "at": ""} != {**now, "at": ""}:
+            with self._writing():
+                self._study.set_user_attr(_MADE_BY, sealed(now))
+            self.by = now
 
     def keep_patients(self, patients: Mapping[str, Any]) -> None:
         """Keep more of the patients, in a study of a version that did not."""
-        sealed = self.is_sealed()
-        if sealed:
-            self._predictions.keep_seal(None)  # a kill leaves it without one, not with a wrong one
-        self.patients |= patients
-        self._study.set_user_attr(_PATIENTS, self.patients)
-        if sealed:
-            self._predictions.keep_seal(self._seal())
+        has_seal = self.is_sealed()
+        with self._writing():
+            if has_seal:
+                self._predictions.keep_seal(None)  # a kill leaves it without one, not with a wrong one
+            self.patients |= patients
+            self._study.set_user_attr(_PATIENTS, self.patients)
+            if has_seal:
+                self._predictions.keep_seal(self._seal())
 
     def _seal(self) -> str:
         return json_digest([self.provenance, self.patients])
@@ -146,12 +160,17 @@ class Store:
         Raises:
             StudyError: the file cannot be written (disk full, read-only, locked for a minute).
         """
-        try:
+        with self._writing():
             # A kill in between leaves predictions without a trial, which is scored again and replaces them.
             attrs, [row] = trial.user_attrs, rows_of([trial])
             row.attrs = self._predictions.keep(row.number, attrs, row.seal(attrs))
             trial.user_attrs = {**row.attrs, SEAL: row.row_seal()}
             self._study.add_trial(trial)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
             who = holder(self.path) if sqlite_is_locked(error) else ""
             raise StudyError(
@@ -179,6 +198,7 @@ def create_store(
             study = optuna.create_study(storage=storage, study_name=_STUDY, direction=direction)
             study.set_user_attr(_PROVENANCE, {"format": _FORMAT, **provenance})
             study.set_user_attr(_PATIENTS, dict(patients))
+            study.set_user_attr(_MADE_BY, sealed(made_by(bare=True)))
             with Predictions.open(_connector(temporary, create=False)) as predictions:
                 predictions.make()
                 predictions.keep_seal(json_digest([{"format": _FORMAT, **provenance}, dict(patients)]))

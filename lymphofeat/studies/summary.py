@@ -2,8 +2,8 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ class StudySummary:
         rows: the finished trials by number, without what they were scored on; stopped and failed ones among them.
         seconds: of scoring, all processes and runs of the program together.
         failed: those whose head could not be scored, and why.
+        by: the command that made the study or added trials last, versions, machine and time; see `Store.by`.
     """
 
     path: Path
@@ -90,6 +91,7 @@ class StudySummary:
     rows: tuple[Row, ...]
     seconds: float = 0.0
     failed: tuple[FailedTrial, ...] = ()
+    by: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
@@ -341,6 +343,7 @@ def _summary(store: Store, rows: list[Row]) -> StudySummary:
         rows=tuple(rows),
         seconds=store.seconds(1 + max(row.number for row in rows)),
         failed=store.failed(rows),
+        by=store.by,
     )
 
 
