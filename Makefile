@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests run in two processes; without this, each would start a thread per core in every library.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: install install-cpu demo test slow soak fire lint types format api clean
+.PHONY: install install-cpu demo browser test slow soak fire lint types format api clean
 
 install: $(VENV)/installed
 
@@ -27,6 +27,10 @@ demo: $(VENV)/installed
 	$(BIN)/lymphofeat tune --cache demo/features.h5 --study demo/study.db --trials 60
 	$(BIN)/lymphofeat submit --cache demo/features.h5 --study demo/study.db --out demo/submission.csv
 	head -n 4 demo/submission.csv
+
+# Chromium and its driver, for the tests of the report: finds them, else installs Debian's packages (root or sudo).
+browser:
+	$(PYTHON) tests/browser/chromium.py
 
 test: $(VENV)/installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 $(PYTEST)
