@@ -19,7 +19,7 @@ from ..metric import METRICS
 from ..report.streams import Stream
 from ..storage.kinds import path_kind
 from .config import config_option
-from .next_step import step_after
+from .next_step import shown_by, step_after
 from .paths import GivenPath, StudyName
 from .places import CACHE, COHORT_FOLDER, STUDIES, STUDY
 from .termination import at_stop, terminated
@@ -176,8 +176,12 @@ def command(
             output = Output(verbose=verbose, quiet=quiet)
             with _stopped(goes_on=resumes(arguments), whole=resumes is never), output.at_work():
                 function(output, **arguments)
-                if step := step_after(title, arguments):
-                    output.line(("Next: ", "dim"), (step, "dim"))
+                for label, step in (
+                    ("See: ", shown_by(title, arguments)),
+                    ("Next: ", step_after(title, arguments)),
+                ):
+                    if step:
+                        output.line((label, "dim"), (step, "dim"))
 
         options = [
             click.option("-q", "--quiet", is_flag=True, help="Print errors only."),

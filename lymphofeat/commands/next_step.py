@@ -1,13 +1,13 @@
-"""Which command comes next, and why: the order of the README, with the files that the last command used."""
+"""Which command comes next or shows the result, and why: the order of the README, with the files just used."""
 
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .places import CACHE, STUDY
+from .places import CACHE, REPORT, STUDY
 
-__all__ = ["step_after"]
+__all__ = ["report_line", "shown_by", "step_after"]
 
 
 def step_after(command: str, given: Mapping[str, Any]) -> str:
@@ -27,8 +27,7 @@ def step_after(command: str, given: Mapping[str, Any]) -> str:
         case "extract" | "import":
             return _line("tune", cache, "searches patient-level models on the features")
         case "compare":
-            own = given.get("source")
-            named = _option("--cache", own, CACHE) if own is not None and Path(own).suffix == ".h5" else cache
+            named = _option("--cache", _compared(given), CACHE)
             return _line("tune", named, "searches among many more models than these fixed ones")
         case "tune" if not given.get("show"):
             why = "gives the score to quote, since the best of many trials is optimistic"
@@ -50,8 +49,41 @@ def step_after(command: str, given: Mapping[str, Any]) -> str:
             return ""
 
 
+def shown_by(command: str, given: Mapping[str, Any]) -> str:
+    """`lymphofeat report --cache x.h5: shows this …` after what a report shows; "" elsewhere.
+
+    Args:
+        command, given: as of `step_after`.
+    """
+    match command:
+        case "evaluate":
+            return report_line(given["cache"], given["study"])
+        case "compare":
+            return report_line(_compared(given))
+        case _:
+            return ""
+
+
+def report_line(cache: Path | None, study: str | Path | None = None) -> str:
+    """How to see on one page what was just printed: `lymphofeat report --cache x.h5: shows …`.
+
+    Args:
+        cache: the cache; None: the default one.
+        study: the study's name or file; None: the default one.
+    """
+    options = _option("--cache", cache, CACHE) + _option("--study", study, STUDY)
+    replaced = ["--force"] if REPORT.exists() else []
+    return _line("report", options + replaced, "shows this with curves, cells and checklists on one page")
+
+
 def _line(command: str, arguments: list[str], why: str) -> str:
     return f"{' '.join(['lymphofeat', command, *filter(None, arguments)])}: {why}"
+
+
+def _compared(given: Mapping[str, Any]) -> Any:
+    """The cache that `compare` compared: its argument if that is one, else --cache."""
+    own = given.get("source")
+    return own if own is not None and Path(own).suffix == ".h5" else given.get("cache")
 
 
 def _path(path: Any) -> str:

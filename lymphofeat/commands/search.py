@@ -1,5 +1,6 @@
 """Commands on studies: `tune`, `heads` that it searches, and `info` on what was kept."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import click
 
 from ..metric import METRICS
 from .common import Output, always, cache_option, command, csv_option, names, study_option, study_path
+from .next_step import report_line
 from .paths import GivenPath, GivenText, NewFile
 from .places import CACHE, STUDIES
 
@@ -145,6 +147,10 @@ def tune(
             progress=output.progress(), **options,
         )  # fmt: skip
     render_study(summary, output.console)
+    if show:
+        scored = os.path.relpath(summary.path.parent / summary.provenance["cache"])
+        if Path(scored).exists():
+            output.line(("See: ", "dim"), (report_line(Path(scored), study), "dim"))
     if trials_csv is not None:
         from ..storage.atomic import atomic_write
         from ..storage.csv_tables import write_csv

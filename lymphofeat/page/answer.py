@@ -1,40 +1,98 @@
 """The first section: the score to quote, and what it stands against."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..metric import METRICS
 from ..progress import Progress
 from ..report.assess_cells import SHOWN, cells
-from .blocks import Block, Section, Table, Text
+from ..wording import number
+from .blocks import Block, Section, Table, Text, exact_text
+from .records import EvaluationRecord
 from .sources import Sources
 
-__all__ = ["answer_section"]
+__all__ = ["Headline", "Score", "answer_section"]
 
 _NAME = "pipelines"
+_TO_QUOTE = "the scores to quote"  # in the sentence of `evaluate` that has them
 _VALUES = {"balanced\naccuracy": "balanced_accuracy", "AUC": "auc", "bal. accuracy, t": "balanced_accuracy_t"}
+
+
+class Score(NamedTuple):
+    """One number of the headline: words and exact value, its interval in words, and what it is."""
+
+    words: str
+    value: str
+    interval: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Headline(Block):
+    """The nested scores in large type, and below each what it is beside the control experiments.
+
+    Attributes:
+        lead: the sentence to quote.
+        scores: of the pipeline.
+        beside: of the other pipelines, by the same metric as the first score.
+    """
+
+    template = "headline.html.j2"
+    lead: str
+    scores: list[Score]
+    beside: list[Score]
 
 
 def answer_section(sources: Sources, progress: Progress) -> Section:
     """The sentences of `evaluate`, as it prints them, and the nested score of every pipeline."""
     found = sources.evaluation
-    blocks: list[Block] = []
     if found is None:
-        why = sources.missing.get("evaluate", "")
-        blocks.append(sources.gap("evaluate", what=f"{why}, so there is no score to quote"))
+        why = sources.missing["evaluate"]
+        blocks: list[Block] = [sources.gap("evaluate", what=f"{why}, so there is no score to quote")]
         if sources.study is not None:
-            blocks.append(Text([_selected(sources)]))
+            blocks.append(Text([sources.study.caveat]))
         return Section("answer", "Answer", blocks)
-    blocks.append(Text(found.answer, listed=True))
-    shown, frame = SHOWN[_NAME], found.tables[_NAME]
-    rows = cells(shown, frame)
-    titles = [title.replace("\n", " ") for title in shown.columns]
-    words = {title: [row[k] for row in rows] for k, title in enumerate(titles)}
-    values = {title: _VALUES.get(old, old) for title, old in zip(titles, shown.columns, strict=True)}
-    blocks.append(Table(_NAME, shown.caption_for(found.n_persons), frame, words, values=values))
+    lead = next((sentence for sentence in found.answer if _TO_QUOTE in sentence), "")
+    blocks = [
+        Headline(lead, list(_scores(found)), list(_beside(found))),
+        Text([sentence for sentence in found.answer if sentence != lead], listed=True),
+        _pipelines(found),
+    ]
     if found.notes:
         blocks.append(Text(found.notes))
     return Section("answer", "Answer", blocks)
 
 
-def _selected(sources: Sources) -> str:
-    """What the search alone allows to be said."""
-    study = sources.study
-    assert study is not None
-    return study.caveat
+def _scores(found: EvaluationRecord) -> Iterator[Score]:
+    """Of the pipeline: the metric that was searched for, and the AUC."""
+    row = found.tables["metrics"].set_index("metric")
+    for metric in dict.fromkeys((found.metric, "balanced_accuracy", "auc")):
+        if metric in row.index:
+            value, low, high = (row.loc[metric, name] for name in ("value", "low", "high"))
+            yield _score(value, low, high, METRICS[metric].label)
+
+
+def _beside(found: EvaluationRecord) -> Iterator[Score]:
+    """Of the control experiments."""
+    table = found.tables[_NAME]
+    metric = found.metric if found.metric in table.columns else "balanced_accuracy"
+    for row in table.iloc[1:].to_dict("records"):
+        low, high = row.get(f"{metric}_low", np.nan), row.get(f"{metric}_high", np.nan)
+        yield _score(row[metric], low, high, str(row["pipeline"]))
+
+
+def _score(value: Any, low: Any, high: Any, label: str) -> Score:
+    between = f"{number(low, 2)} to {number(high, 2)}" if low == low and high == high else "interval unknown"
+    return Score(number(value), exact_text(value), between, label)
+
+
+def _pipelines(found: EvaluationRecord) -> Table:
+    shown, frame = SHOWN[_NAME], found.tables[_NAME]
+    rows = cells(shown, frame)
+    titles = {" ".join(old.split("\n")): old for old in shown.columns}
+    words = {title: [row[k] for row in rows] for k, title in enumerate(titles)}
+    values = {title: _VALUES.get(old, old) for title, old in titles.items()}
+    return Table(_NAME, shown.caption_for(found.n_persons), frame, words, values=values, folded=True)

@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..cache.reader import Cache
+from ..estimates.persons import n_persons, repeating
 from ..figures.saving import figure_files, save_figures
 from ..progress import Progress, Silent
 from ..storage.atomic import atomic_write, refuse_existing
@@ -96,7 +99,7 @@ def write_report(
     if folder is not None:
         for path in figure_files(folder, [one.name for one in drawn]):
             refuse_existing(path, overwrite=force)
-    text = render_page("Report", sections, subtitle=_subtitle(sources.cache))
+    text = render_page("Reactive or malignant: report", sections, subtitle=_subtitle(sources.cache))
     with atomic_write(page, overwrite=force) as temporary:
         temporary.write_text(text, encoding="utf-8")
         files = [] if folder is None else save_figures(drawn, folder, force=force, csv_for=csv_for)
@@ -111,7 +114,7 @@ def _path(given: AnyPath | None) -> Path | None:
 
 
 def _subtitle(cache: Cache) -> str:
-    labels = cache.labels
-    known = labels[labels >= 0]
-    images = f"{cache.tables.n_images:,} images"
-    return f"{cache.path.name}: {sample_text(len(known), int(known.sum()), kind='labelled')}, {images}"
+    rows = np.flatnonzero(cache.labels >= 0)
+    persons = n_persons(repeating(cache.groups[rows]))
+    who = sample_text(len(rows), int(cache.labels[rows].sum()), persons, "labelled")
+    return f"{who}, {cache.tables.n_images:,} images; cache {cache.path.name}"

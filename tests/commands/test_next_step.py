@@ -7,6 +7,7 @@ import pytest
 
 from lymphofeat.commands.next_step import step_after
 
+from ..helpers.caches import frozen_cache
 from ..helpers.commands import Run, runner
 from ..helpers.tiny import tiny_cohort, write_table
 
@@ -42,8 +43,14 @@ def follow(run: Run, line: str) -> tuple[str, str]:
     name, *arguments = shlex.split(command[1])
     ran = run(name, *arguments, *QUICK.get(name, []))
     assert ran.code == 0, ran.err
-    last = ran.out.rstrip().splitlines()[-1]
-    return last, ran.out
+    lines = ran.out.rstrip().splitlines()
+    seen = [line.removeprefix("See: ").partition(":")[0] for line in lines if line.startswith("See: ")]
+    for command in seen:
+        shown = run(*shlex.split(command)[1:])
+        assert shown.code == 0, shown.err
+        assert shown.out.startswith("Wrote report.html: ")
+    assert bool(seen) == (name == "evaluate")
+    return lines[-1], ran.out
 
 
 def test_the_lines_lead_from_a_cohort_to_predictions(run: Run, tmp_path: Path) -> None:
@@ -61,6 +68,22 @@ def test_the_lines_lead_from_a_cohort_to_predictions(run: Run, tmp_path: Path) -
     assert steps == ["check", "extract", "tune", "evaluate", "submit", "export", "predict"]
     assert (tmp_path / "predictions.csv").is_file()
     assert line.startswith("Next: lymphofeat info model")
+
+
+def test_lines_that_show_results_on_a_page_are_true_twice(run: Run, tmp_path: Path) -> None:
+    frozen_cache(tmp_path / "c.h5")
+    assert run("tune", "--cache", "c.h5", "--study", "s.db", "--trials", "2", "--heads", "logistic").code == 0
+    for command in (
+        ["compare", "c.h5", "--pipelines", "clinical"],
+        ["tune", "--show", "--study", "s.db"],
+    ) * 2:
+        ran = run(*command)
+        (line,) = (
+            line for line in ran.out.splitlines() if line.startswith("See: lymphofeat report --cache c.h5")
+        )
+        shown = run(*shlex.split(line.removeprefix("See: lymphofeat ").partition(":")[0]))
+        assert shown.code == 0, shown.err
+    assert (tmp_path / "report.html").is_file()
 
 
 def test_a_line_names_the_files_of_the_command_before_it() -> None:
