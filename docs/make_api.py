@@ -12,7 +12,7 @@ from lymphofeat.assess.evaluate import Evaluation
 from lymphofeat.bundle.model import Bundle
 from lymphofeat.cache.reader import Cache
 from lymphofeat.comparison.result import Comparison
-from lymphofeat.explanation.patient import Explanation
+from lymphofeat.explanation.result import Explanation
 from lymphofeat.final.submit import SubmissionSummary
 from lymphofeat.imports.importing import ImportSummary
 from lymphofeat.nested.result import Nested

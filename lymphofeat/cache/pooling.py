@@ -67,6 +67,13 @@ def pool(bags: Bags, name: str) -> Floats:
         )
     if isinstance(bags, JoinedBags):  # the blocks one behind the other; nothing is joined image by image
         return np.hstack([pool(part, name) for part in bags.parts.values()])
+    if len(np.unique(bags.starts)) < len(
+        bags
+    ):  # some may repeat, as where each patient's is asked about again
+        places = np.stack([bags.starts, bags.lengths], axis=1)
+        _, first, again = np.unique(places, axis=0, return_index=True, return_inverse=True)
+        if len(first) < len(bags):
+            return np.asarray(pool(bags.select(first), name)[again.reshape(-1)])
     pooling = POOLINGS[name]
     pooled = np.empty((len(bags), pooling.widths * bags.dim))
     for chunk in runs_of_bags(bags.lengths):

@@ -4,9 +4,11 @@ it.
 How to read it: docs/evaluate.md.
 """
 
+from .everyone import explain_everyone
 from .images import ImageContributions, image_contributions
 from .parts import PatientParts, patient_parts
-from .patient import Explanation, explain
+from .patient import explain
+from .result import Explanation
 from .sanity import Sanity, randomisation_test
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "PatientParts",
     "Sanity",
     "explain",
+    "explain_everyone",
     "image_contributions",
     "patient_parts",
     "randomisation_test",

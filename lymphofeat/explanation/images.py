@@ -1,6 +1,6 @@
 """Which images drive the prediction: what each image of a patient adds to the log-odds of malignant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,14 @@ from scipy.special import logit
 from ..cache.bags import Bags
 from ..heads.base import ExplainsImages
 
-__all__ = ["ImageContributions", "Method", "image_contributions", "leave_one_out", "log_odds_of"]
+__all__ = [
+    "ImageContributions",
+    "Method",
+    "image_contributions",
+    "in_batches",
+    "leave_one_out",
+    "log_odds_of",
+]
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +27,7 @@ Floats = NDArray[np.float64]
 # without the image. none: the head sees no image.
 Method = Literal["exact", "attention", "leave-one-out", "none"]
 _NEAREST = 1e-12
+_IMAGES_AT_ONCE = 1 << 17  # 256 MiB of 512 features
 
 
 @dataclass(frozen=True)
@@ -70,16 +78,17 @@ def leave_one_out(head: Any, bags: Bags, clinical: pd.DataFrame) -> list[Floats]
     bag put down twice: nothing is copied per image.
     """
     whole = log_odds_of(head, bags, clinical)
-    found = []
-    for i, n in enumerate(bags.lengths.tolist()):
-        if n == 1:
-            found.append(np.full(1, np.nan))
-            continue
-        starts = np.arange(1, n + 1, dtype=np.int64)
-        rows = np.tile(bags.starts[i] + np.arange(n, dtype=np.int64), 2)
-        without = bags.of_rows(rows, starts, np.full(n, n - 1, dtype=np.int64))
-        row = clinical.iloc[np.full(n, i)]
-        found.append(whole[i] - log_odds_of(head, without, row))
+    found = [np.full(n, np.nan) for n in bags.lengths.tolist()]
+    several = np.flatnonzero(bags.lengths > 1)
+    for some in in_batches(several, bags.lengths[several] * (bags.lengths[several] - 1)):
+        lengths = bags.lengths[some]
+        first = np.cumsum(2 * lengths) - 2 * lengths
+        rows = [np.tile(bags.starts[i] + np.arange(bags.lengths[i], dtype=np.int64), 2) for i in some]
+        starts = [k + np.arange(1, n + 1, dtype=np.int64) for k, n in zip(first, lengths, strict=True)]
+        without = bags.of_rows(np.concatenate(rows), np.concatenate(starts), np.repeat(lengths - 1, lengths))
+        log_odds = log_odds_of(head, without, clinical.iloc[np.repeat(some, lengths)])
+        for i, those in zip(some.tolist(), np.split(log_odds, np.cumsum(lengths)[:-1]), strict=True):
+            found[i] = whole[i] - those
     return found
 
 
@@ -87,3 +96,15 @@ def log_odds_of(head: Any, bags: Bags, clinical: pd.DataFrame) -> Floats:
     """(n,) log-odds of malignant; probabilities are kept 1e-12 from 0 and 1."""
     p = np.clip(head.predict_proba(bags, clinical)[:, 1], _NEAREST, 1 - _NEAREST)
     return np.asarray(logit(p), dtype=np.float64)
+
+
+def in_batches(rows: NDArray[np.int64], images: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """The rows in runs, so that a head is asked about some hundred thousand images at a time, or about one patient.
+
+    Args:
+        rows: (n,) of patients.
+        images: (n,) that a head is asked about for each.
+    """
+    run = np.cumsum(images) // _IMAGES_AT_ONCE
+    for number in np.unique(run):
+        yield rows[run == number]

@@ -8,6 +8,7 @@ add up, since measurements work together.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ from ..cache.bags import Bags, JoinedBags
 from ..cache.encoding import Encoding
 from ..cache.pooling import pool, pooled_names
 from ..cache.split import Split
-from .images import log_odds_of
+from .images import in_batches, log_odds_of
 
-__all__ = ["measurement_contributions", "measurement_table"]
+__all__ = ["measurement_contributions", "measurement_tables"]
 
 Floats = NDArray[np.float64]
 
@@ -45,73 +46,85 @@ def measurement_contributions(
     split: Split,
     encodings: Sequence[Encoding],
     clinical: pd.DataFrame,
-    row: int,
+    rows: NDArray[np.int64],
     train: NDArray[np.int64],
-) -> dict[str, float]:
-    """What each measurement of one patient adds to the log-odds of malignant.
+) -> list[dict[str, float]]:
+    """What each measurement of some patients adds to the log-odds of malignant.
 
     Args:
         head: fitted on `train`.
         split: whose bags the head sees.
         encodings: behind them.
         clinical: (n_patients,) rows.
-        row: the patient.
+        rows: (n,) of the patients.
         train: (m,) rows whose means are typical.
 
     Returns:
-        Pooled name ("nucleus_area_mean", "nucleus_area_std") → log-odds, above 0 towards malignant; empty where no
-        encoding has names.
+        Per patient, pooled name ("nucleus_area_mean", "nucleus_area_std") → log-odds, above 0 towards malignant; empty
+        where no encoding has names.
     """
-    found: dict[str, float] = {}
+    found: list[dict[str, float]] = [{} for _ in rows]
     for part in _parts(split.bags, encodings):
         names = pooled_names(part.names, "mean+std")
         if getattr(head, "inputs", None) == "clinical":
-            found |= dict.fromkeys(names, 0.0)
+            for one in found:
+                one |= dict.fromkeys(names, 0.0)
             continue
         typical = pool(part.bags.select(train), "mean+std").mean(axis=0)
-        changed = _changed(np.asarray(part.bags[row], dtype=np.float64), typical)
-        rows = np.full(len(names) + 1, row)
-        given = _in_place_of(split.bags, part, changed, rows)
-        log_odds = log_odds_of(head, given, clinical.iloc[rows])
-        found |= dict(zip(names, (log_odds[-1] - log_odds[:-1]).tolist(), strict=True))
+        each = len(names) + 1
+        order = np.arange(len(rows), dtype=np.int64)
+        for some in in_batches(order, each * split.bags.lengths[rows]):
+            changed = [_changed(np.asarray(part.bags[row], dtype=np.float64), typical) for row in rows[some]]
+            asked = np.repeat(rows[some], each)
+            given = _in_place_of(split.bags, part, list(chain.from_iterable(changed)), asked)
+            log_odds = log_odds_of(head, given, clinical.iloc[asked]).reshape(len(some), each)
+            for k, those in zip(some.tolist(), log_odds, strict=True):
+                found[k] |= dict(zip(names, (those[-1] - those[:-1]).tolist(), strict=True))
     return found
 
 
-def measurement_table(
-    contributions: Mapping[str, float],
+def measurement_tables(
+    contributions: Sequence[Mapping[str, float]],
     bags: Bags,
     encodings: Sequence[Encoding],
-    row: int,
+    rows: NDArray[np.int64],
     train: NDArray[np.int64],
     labels: NDArray[np.int8],
-) -> pd.DataFrame:
-    """The measurements beside those of labelled training patients, towards malignant first.
+) -> list[pd.DataFrame]:
+    """Patients' measurements beside those of labelled training patients, towards malignant first.
 
     Args:
-        contributions: of `measurement_contributions`, or a mean of several.
+        contributions: per patient, of `measurement_contributions`, or a mean of several.
         bags, encodings: all patients'.
-        row: the patient.
+        rows: (n,) of the patients.
         train: (m,) rows of the training patients.
         labels: (n_patients,) 0 or 1 of those.
 
     Returns:
-        Columns measurement (pooled name), contribution (log-odds), value, above_reactive and above_malignant (the share
-        of the training patients of that label whose value is smaller, ties counted half), n_reactive, n_malignant.
+        Per patient, columns measurement (pooled name), contribution (log-odds), value, above_reactive and
+        above_malignant (the share of the training patients of that label whose value is smaller, ties counted half),
+        n_reactive, n_malignant.
     """
-    rows = []
+    found: list[list[tuple[Any, ...]]] = [[] for _ in rows]
     for part in _parts(bags, encodings):
-        own = pool(part.bags.select(np.array([row])), "mean+std")[0]
-        values = {k: pool(part.bags.select(train[labels[train] == k]), "mean+std") for k in (0, 1)}
-        above = {k: ((v < own).mean(axis=0) + (v <= own).mean(axis=0)) / 2 for k, v in values.items()}
-        for i, name in enumerate(pooled_names(part.names, "mean+std")):
-            rows.append(
-                (name, contributions[name], own[i], above[0][i], above[1][i], len(values[0]), len(values[1]))
-            )
+        names = pooled_names(part.names, "mean+std")
+        pooled = pool(part.bags.select(rows), "mean+std")
+        values = [pool(part.bags.select(train[labels[train] == label]), "mean+std") for label in (0, 1)]
+        for table, own, of_patient in zip(found, pooled, contributions, strict=True):
+            above = [((v < own).mean(axis=0) + (v <= own).mean(axis=0)) / 2 for v in values]
+            table += [
+                (name, of_patient[name], own[i], above[0][i], above[1][i], len(values[0]), len(values[1]))
+                for i, name in enumerate(names)
+            ]
     columns = [
         "measurement", "contribution", "value", "above_reactive", "above_malignant", "n_reactive", "n_malignant",
     ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=columns)
-    return table.sort_values("contribution", ascending=False, kind="stable", ignore_index=True)
+    return [
+        pd.DataFrame(table, columns=columns).sort_values(
+            "contribution", ascending=False, kind="stable", ignore_index=True
+        )
+        for table in found
+    ]
 
 
 def _parts(bags: Bags, encodings: Sequence[Encoding]) -> list[_Part]:

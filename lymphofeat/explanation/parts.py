@@ -20,9 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..cache.bags import Bags
-from .images import log_odds_of
+from .images import in_batches, log_odds_of
 
-__all__ = ["PatientParts", "patient_parts"]
+__all__ = ["PatientParts", "parts_of_patients", "patient_parts"]
 
 _PAIRINGS = 4  # of every training patient's images with others' values, behind the base
 
@@ -54,17 +54,31 @@ def patient_parts(
         row: the patient.
         training: (m,) rows of the training patients.
     """
-    own = np.full(len(training), row)
+    return parts_of_patients(head, bags, clinical, np.array([row]), training)[0]
+
+
+def parts_of_patients(
+    head: Any, bags: Bags, clinical: pd.DataFrame, rows: NDArray[np.int64], training: NDArray[np.int64]
+) -> list[PatientParts]:
+    """As `patient_parts`, of the patients at `rows`."""
     n, turned = len(training), np.arange(len(training))
     steps = np.unique(np.linspace(1, max(n - 1, 1), _PAIRINGS).astype(np.int64))
-    images = np.concatenate([[row], own, training, *[training for _ in steps]])
-    values = np.concatenate([[row], training, own, *[training[(turned + step) % n] for step in steps]])
-    f = log_odds_of(head, bags.select(images.astype(np.int64)), clinical.iloc[values])
-    both, own_images, own_values, base = (
-        f[0],
-        f[1 : 1 + n].mean(),
-        f[1 + n : 1 + 2 * n].mean(),
-        f[1 + 2 * n :].mean(),
-    )
-    image = (both - own_values + own_images - base) / 2
-    return PatientParts(float(both), float(base), float(image), float(both - base - image))
+
+    def log_odds(images: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.float64]:
+        return log_odds_of(head, bags.select(images), clinical.iloc[values])
+
+    base = log_odds(
+        np.tile(training, len(steps)), np.concatenate([training[(turned + step) % n] for step in steps])
+    ).mean()
+    found = []
+    asked = n * bags.lengths[rows] + int(bags.lengths[training].sum())
+    for some in in_batches(rows, asked):
+        own, others = np.repeat(some, n), np.tile(training, len(some))
+        f = log_odds(np.concatenate([some, own, others]), np.concatenate([some, others, own]))
+        both, pairs = f[: len(some)], f[len(some) :].reshape(2, len(some), n).mean(axis=2)
+        image = (both - pairs[1] + pairs[0] - base) / 2
+        found += [
+            PatientParts(one, float(base), part, one - float(base) - part)
+            for one, part in zip(both.tolist(), image.tolist(), strict=True)
+        ]
+    return found

@@ -19,8 +19,13 @@ _NAMES = {"lymphocyte_count": "lymphocyte count"}
 
 
 def value_contributions(
-    head: Any, bags: Bags, clinical: pd.DataFrame, row: int, training: NDArray[np.int64], names: Sequence[str]
-) -> dict[str, float]:
+    head: Any,
+    bags: Bags,
+    clinical: pd.DataFrame,
+    rows: NDArray[np.int64],
+    training: NDArray[np.int64],
+    names: Sequence[str],
+) -> list[dict[str, float]]:
     """Per clinical value, the log-odds minus those with the typical value of the training patients in its place.
 
     Typical is the median of numbers, and the commonest of other values. Shares need not add up.
@@ -28,20 +33,20 @@ def value_contributions(
     Args:
         head: fitted on `training`.
         bags, clinical: the whole cohort.
-        row: the patient.
+        rows: (n,) of the patients.
         training: (m,) rows of the training patients.
         names: columns of `clinical`.
 
     Returns:
-        Log-odds, above 0 towards malignant; none of a head on images only.
+        Per patient, log-odds, above 0 towards malignant; none of a head on images only.
     """
     if getattr(head, "inputs", None) == "image":
-        return {}
-    patient, typical = clinical.iloc[[row]], _typical(clinical.iloc[training], names)
-    rows = [patient, *(patient.assign(**{name: [typical[name]]}) for name in names)]
-    given = bags.select(np.full(len(rows), row, dtype=np.int64))
-    log_odds = log_odds_of(head, given, pd.concat(rows))
-    return dict(zip(names, (log_odds[0] - log_odds[1:]).tolist(), strict=True))
+        return [{} for _ in rows]
+    own, typical = clinical.iloc[rows], _typical(clinical.iloc[training], names)
+    tables = [own, *(own.assign(**{name: [typical[name]] * len(rows)}) for name in names)]
+    given = bags.select(np.tile(rows, len(tables)))
+    log_odds = log_odds_of(head, given, pd.concat(tables)).reshape(len(tables), len(rows))
+    return [dict(zip(names, (one[0] - one[1:]).tolist(), strict=True)) for one in log_odds.T]
 
 
 def value_table(

@@ -15,7 +15,7 @@ from lymphofeat.cache.pooling import POOLINGS, pool, pooled_names
 from lymphofeat.cache.split import Split
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.explanation import explain
-from lymphofeat.explanation.measurements import measurement_contributions, measurement_table
+from lymphofeat.explanation.measurements import measurement_contributions, measurement_tables
 from lymphofeat.heads import Logistic, pooled
 from lymphofeat.report.explain import measured_in_words
 from lymphofeat.studies import tune
@@ -60,7 +60,7 @@ def test_of_a_linear_head_contributions_are_weight_times_difference(cache: Cache
         split.bags.select(split.train), cache.clinical.iloc[split.train], cache.labels[split.train]
     )
     row, encodings = int(split.test[0]), cache.behind(split)
-    found = measurement_contributions(head, split, encodings, cache.clinical, row, split.train)
+    found = measurement_contributions(head, split, encodings, cache.clinical, np.array([row]), split.train)[0]
     names = encodings[0].names
     assert names is not None
     assert list(found) == pooled_names(names, "mean+std")
@@ -97,7 +97,7 @@ def test_beside_another_encoding_only_the_named_one_is_changed(cache: Cache) -> 
     row = int(split.test[0])
     encodings = (cache.encodings["morphology"],)
     both = Split(joined, split.features_digest, split.train, split.test, split.encoding)
-    found = measurement_contributions(Sum(), both, encodings, cache.clinical, row, split.train)
+    found = measurement_contributions(Sum(), both, encodings, cache.clinical, np.array([row]), split.train)[0]
     own, typical = pool(split.bags, "mean")[row, 0], pool(split.bags.select(split.train), "mean")[:, 0].mean()
     assert found["nucleus_area_mean"] == pytest.approx((own - typical) / 100, abs=1e-4)
     assert found["nucleus_perimeter_mean"] == 0
@@ -107,8 +107,9 @@ def test_the_table_compares_with_training_patients_of_either_label(cache: Cache)
     split = cache.split("morphology", {0})
     row, encodings = int(split.test[0]), cache.behind(split)
     names = pooled_names(encodings[0].names or (), "mean+std")
-    table = measurement_table(
-        dict.fromkeys(names, 0.5), split.bags, encodings, row, split.train, cache.labels
+    contributions = [dict.fromkeys(names, 0.5)]
+    (table,) = measurement_tables(
+        contributions, split.bags, encodings, np.array([row]), split.train, cache.labels
     )
     one = table.set_index("measurement").loc["nucleus_area_mean"]
     values = cache.to_frame("mean")["nucleus_area_mean"].to_numpy()

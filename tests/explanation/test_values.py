@@ -27,7 +27,7 @@ def test_contributions_of_a_linear_head_are_its_own() -> None:
     clinical, y = clinical_frame(table, DECLARED), table["label"].to_numpy(np.int8)
     bags = Bags(np.empty((40, 0), np.float32), np.arange(40), np.ones(40, np.int64))
     head = pooled(Logistic, inputs="clinical", clinical_values=head_values(DECLARED)).fit(bags, clinical, y)
-    found = value_contributions(head, bags, clinical, 3, np.arange(40), NAMES)
+    found = value_contributions(head, bags, clinical, np.array([3]), np.arange(40), NAMES)[0]
     features_, scaler = (step for _, step in head.design_.clinical_.steps)
     names = list(features_.get_feature_names_out())
     weight = dict(zip(names, head.classifier_.coef_[0] / scaler.scale_, strict=True))
@@ -36,9 +36,8 @@ def test_contributions_of_a_linear_head_are_its_own() -> None:
     assert found["haemoglobin"] == pytest.approx(weight["haemoglobin"] * (own["haemoglobin"] - typical))
     logarithm = np.log(table["ldh"].median())
     assert found["ldh"] == pytest.approx(weight["log ldh"] * (own["log ldh"] - logarithm), abs=1e-9)
-    assert (
-        value_contributions(pooled(Logistic, inputs="image"), bags, clinical, 3, np.arange(40), NAMES) == {}
-    )
+    images_only = pooled(Logistic, inputs="image")
+    assert value_contributions(images_only, bags, clinical, np.array([3]), np.arange(40), NAMES) == [{}]
 
 
 def test_values_are_compared_with_those_of_the_training_patients() -> None:
