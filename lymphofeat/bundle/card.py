@@ -5,11 +5,8 @@ After Mitchell et al., *Model cards for model reporting*, FAT* 2019. Numbers of 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from .. import __version__
 from ..cohort.ages import ages_words
@@ -17,74 +14,26 @@ from ..cohort.exclusions import Exclusion, exclusions_summary
 from ..cohort.pixel_size import pixel_size_text
 from ..cohort.problems import listing
 from ..encoder.preparation import preparation_text
-from ..estimates.persons import Groups, n_persons
-from ..estimates.scores import ClassWeights, Interval, bootstrap
-from ..estimates.subgroups import FEWEST, describe_subgroups
+from ..estimates.persons import n_persons
+from ..estimates.scores import Interval
+from ..estimates.subgroups import FEWEST
 from ..final.selected_model import FinalModel
-from ..metric import METRICS
 from ..studies.describe import describe_head
 from ..wording import by_whom, interval_text, metric_label, sample_text
+from .card_head import card_head
 from .classes import Keeps, most_of
 from .encoders import ELSEWHERE
-from .evaluation import Reported
+from .evidence import Evidence
 from .out_of_distribution import TrainingRanges
 
-__all__ = ["Evidence", "model_card"]
-
-_OLD = 65.0  # years
+__all__ = ["CardFacts", "model_card"]
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Predictions of labelled patients by models that did not see them.
+class CardFacts:
+    """What a model card is written from.
 
     Attributes:
-        y: (n,) labels.
-        probabilities, decisions: (n, runs).
-        patients: (n,) rows of the cache's table.
-        nested: the name of the nested cross-validation they come from; None: selected out-of-fold predictions.
-        caveat: what has to be said with them.
-        reported: scores of a nested evaluation, if its report was given.
-        groups: (n,) int64, equal where two records may be of one person; None where no two are.
-    """
-
-    y: NDArray[np.int8]
-    probabilities: NDArray[np.float64]
-    decisions: NDArray[np.bool_]
-    patients: pd.DataFrame
-    nested: str | None
-    caveat: str
-    reported: Reported | None = None
-    groups: Groups = None
-
-    def scores(self, class_weights: ClassWeights) -> dict[str, Interval]:
-        """Per metric, averaged over the runs, with the bootstrap interval by patient."""
-        return {
-            metric: bootstrap(
-                metric,
-                self.y,
-                self.probabilities,
-                decision=self.decisions,
-                class_weights=class_weights,
-                groups=self.groups,
-            ).interval()
-            for metric in METRICS
-        }
-
-
-def model_card(
-    model: FinalModel,
-    evidence: Evidence,
-    about: Mapping[str, Any],
-    table: TrainingRanges,
-    kept: Mapping[str, Keeps],
-    *,
-    microns_per_pixel: float | None = None,
-    exclusions: Sequence[Exclusion] = (),
-) -> str:
-    """The card as Markdown.
-
-    Args:
         model: what was exported.
         evidence: what its scores rest on.
         about: `model.json`.
@@ -92,34 +41,93 @@ def model_card(
         kept: what each class in the bundle keeps of the training patients.
         microns_per_pixel: of their images, where it is known.
         exclusions: patients and images that were left out of the cohort, by reasons without IDs.
+        licence: of the model; None: not known.
     """
+
+    model: FinalModel
+    evidence: Evidence
+    about: Mapping[str, Any]
+    table: TrainingRanges
+    kept: Mapping[str, Keeps]
+    microns_per_pixel: float | None = None
+    exclusions: Sequence[Exclusion] = ()
+    licence: str | None = None
+
+    @cached_property
+    def scores(self) -> dict[str, Interval]:
+        """Per metric the score on the card."""
+        return self.evidence.scores(self.model.study.best.class_weights)
+
+    @property
+    def purpose(self) -> str:
+        """What the model predicts from what, and for whom."""
+        return _purpose(self.about, self.table)
+
+    @property
+    def heads(self) -> str:
+        """Heads and encoders, as a list."""
+        return _heads(self.model, self.about)
+
+    @property
+    def training(self) -> str:
+        """The training patients in numbers of all together, and who was excluded."""
+        found = _training(self.about, self.table, self.evidence, self.microns_per_pixel)
+        if self.exclusions:
+            found += f"\n\nExcluded before training: {exclusions_summary(self.exclusions, labels=True)}."
+        return found
+
+    @property
+    def source(self) -> str:
+        """How the scores came about."""
+        return _source(self.evidence)
+
+    @property
+    def decision(self) -> str:
+        """Threshold, and who is referred."""
+        return _decision(self.about, self.evidence)
+
+    @property
+    def limits(self) -> list[str]:
+        """A sentence or two each."""
+        return _limits(self.about, self.table, self.evidence)
+
+    @property
+    def inside(self) -> str:
+        """What of the patients is in the bundle."""
+        return _inside(self.kept, reasons=bool(self.exclusions))
+
+    @property
+    def versions(self) -> str:
+        """Of the packages that made it."""
+        found = (f"{name} {v}" for name, v in self.about["versions"].items())
+        return f"{', '.join([f'lymphofeat {__version__}', *found])}."
+
+
+def model_card(facts: CardFacts) -> str:
+    """The card as Markdown, with the YAML head that model hubs read."""
     parts = [
         "# Model card: reactive or malignant lymphocytosis",
-        _purpose(about, table),
+        facts.purpose,
         "## Model",
-        _heads(model, about),
+        facts.heads,
         "## Training patients",
-        _training(about, table, evidence, microns_per_pixel),
-        *(
-            [f"Excluded before training: {exclusions_summary(exclusions, labels=True)}."]
-            if exclusions
-            else []
-        ),
+        facts.training,
         "## Scores",
-        _scores(model, evidence),
+        _scores(facts),
         "## Subgroups",
-        _subgroups(evidence),
+        _subgroups(facts.evidence),
         "## Decisions",
-        _decision(about, evidence),
+        facts.decision,
         "## Limits",
-        _limits(about, table, evidence),
+        "\n".join(f"- {one}" for one in facts.limits),
         "## Patient data in the bundle",
-        _inside(kept, reasons=bool(exclusions)),
+        facts.inside,
         "## Versions",
-        ", ".join([f"lymphofeat {__version__}", *(f"{name} {v}" for name, v in about["versions"].items())])
-        + ".",
+        facts.versions,
     ]
-    return "\n\n".join(parts) + "\n"
+    return (
+        card_head(facts.evidence, facts.scores, facts.about, facts.licence) + "\n" + "\n\n".join(parts) + "\n"
+    )
 
 
 def _purpose(about: Mapping[str, Any], table: TrainingRanges) -> str:
@@ -182,38 +190,33 @@ def _training(
     )
 
 
-def _scores(model: FinalModel, evidence: Evidence) -> str:
-    n, malignant, persons = len(evidence.y), int(evidence.y.sum()), n_persons(evidence.groups)
+def _scores(facts: CardFacts) -> str:
+    evidence = facts.evidence
     if evidence.reported is not None:
         return evidence.reported.markdown()
-    scores = evidence.scores(model.study.best.class_weights)
+    n, malignant, persons = len(evidence.y), int(evidence.y.sum()), n_persons(evidence.groups)
     lines = ["| score | value [95 % interval] |", "|---|---|"]
     lines += [
-        f"| {metric_label(metric)} | {interval_text(interval)} |" for metric, interval in scores.items()
+        f"| {metric_label(metric)} | {interval_text(interval)} |" for metric, interval in facts.scores.items()
     ]
-    source = (
-        "Nested cross-validation: the whole search was repeated without the patients that it is scored on."
-        if evidence.nested is not None
-        else f"**Selected, therefore optimistic:** {evidence.caveat}"
-    )
     return (
         "\n".join(lines)
         + f"\n\nOn {sample_text(n, malignant, persons)}, each predicted by a model that did not see them; bootstrap "
-        f"{by_whom(persons)}. {source}"
+        f"{by_whom(persons)}. {facts.source}"
     )
+
+
+def _source(evidence: Evidence) -> str:
+    if evidence.reported is not None:
+        return evidence.reported.source
+    if evidence.nested is not None:
+        return "Nested cross-validation: the whole search was repeated without the patients that it is scored on."
+    return f"**Selected, therefore optimistic:** {evidence.caveat}"
 
 
 def _subgroups(evidence: Evidence) -> str:
-    groups = describe_subgroups(
-        evidence.y,
-        evidence.probabilities.mean(axis=1),
-        evidence.decisions.mean(axis=1) >= 0.5,
-        _masks(evidence.patients),
-        names=("balanced_accuracy", "auc"),
-        groups=evidence.groups,
-    )
     lines = ["| patients | n | malignant | balanced accuracy | AUC |", "|---|---|---|---|---|"]
-    for group in groups:
+    for group in evidence.subgroups:
         shown = [interval_text(interval, 2) for _, interval in group.scores] or ["too few", "too few"]
         lines.append(f"| {group.name} | {group.n} | {group.n_malignant} | {' | '.join(shown)} |")
     return (
@@ -222,23 +225,6 @@ def _subgroups(evidence: Evidence) -> str:
         + f"\n\nFewer than {FEWEST} patients of a class are too few to score. With so many intervals, some "
         "miss by chance."
     )
-
-
-def _masks(patients: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
-    age, count = (patients[name].to_numpy(np.float64) for name in ("age", "lymphocyte_count"))
-    sex, size = patients["sex"].to_numpy(), patients["n_images"].to_numpy()
-    middle, half = float(np.nanmedian(count)) if np.isfinite(count).any() else 0.0, float(np.median(size))
-    masks = {
-        "women": sex == "F",
-        "men": sex == "M",
-        f"under {_OLD:g} years": age < _OLD,
-        f"{_OLD:g} years and older": age >= _OLD,
-        "count in the lower half": count <= middle,
-        "count in the upper half": count > middle,
-        "fewer images": size <= half,
-        "more images": size > half,
-    }
-    return {name: np.asarray(mask, dtype=bool) for name, mask in masks.items()}
 
 
 def _decision(about: Mapping[str, Any], evidence: Evidence) -> str:
@@ -258,29 +244,29 @@ def _decision(about: Mapping[str, Any], evidence: Evidence) -> str:
     return text
 
 
-def _limits(about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence) -> str:
+def _limits(about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence) -> list[str]:
     lines = [
-        f"- {sample_text(table.n, None, n_persons(evidence.groups))}: differences of a few hundredths are noise.",
-        "- Other laboratories, stains, cameras and crops were not tested. `predict` warns of patients whose images are "
+        f"{sample_text(table.n, None, n_persons(evidence.groups))}: differences of a few hundredths are noise.",
+        "Other laboratories, stains, cameras and crops were not tested. `predict` warns of patients whose images are "
         "farther from the training patients than 19 of 20 of these are from the others. No warning is no proof.",
-        "- The lymphocyte count alone separates many patients; those near the border are hard.",
-        "- Missing clinical values are replaced by the training median, or by the commonest category, with a warning."
+        "The lymphocyte count alone separates many patients; those near the border are hard.",
+        "Missing clinical values are replaced by the training median, or by the commonest category, with a warning."
         + (" A patient without any of them is referred." if about["needs_values"] else ""),
     ]
     if about["sees_clinical"] and not about["needs_values"]:
         lines.append(
-            "- Heads were told which clinical values are missing: one that is missing for another reason than "
+            "Heads were told which clinical values are missing: one that is missing for another reason than "
             "in training may decide."
         )
     if about["conformal"] is None:
         lines.append(
-            "- Every patient with a clinical value is decided."
+            "Every patient with a clinical value is decided."
             if about["needs_values"]
-            else "- Every patient is decided; nobody is referred."
+            else "Every patient is decided; nobody is referred."
         )
     if evidence.nested is None and evidence.reported is None:
-        lines.append("- All scores here are optimistic: the heads were selected on the same patients.")
-    return "\n".join(lines)
+        lines.append("All scores here are optimistic: the heads were selected on the same patients.")
+    return lines
 
 
 def _inside(kept: Mapping[str, Keeps], *, reasons: bool) -> str:

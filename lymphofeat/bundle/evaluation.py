@@ -88,19 +88,24 @@ class Reported:
         )
         return [what, *(f"{metric_label(name)} {interval_text(interval)}" for name, interval in self.scores)]
 
+    @property
+    def source(self) -> str:
+        """How the scores came about."""
+        runs = "" if self.n_runs == 1 else f" × {self.n_runs} runs"
+        return (
+            f"Nested cross-validation of the pipeline ({self.pipeline}, encodings {self.encoding}) on "
+            f"{sample_text(self.n, self.n_malignant, self.n_persons)}, {self.n_folds} folds{runs}: the whole search of "
+            f"{self.search['trials']} trials was repeated without the patients that it is scored on. These scores "
+            "describe the procedure that selected the heads, not these heads themselves."
+        )
+
     def markdown(self) -> str:
         """A table and what it was measured on."""
         lines = ["| score | value [95 % interval] |", "|---|---|"]
         lines += [
             f"| {metric_label(metric)} | {interval_text(interval)} |" for metric, interval in self.scores
         ]
-        runs = "" if self.n_runs == 1 else f" × {self.n_runs} runs"
-        return "\n".join(lines) + (
-            f"\n\nNested cross-validation of the pipeline ({self.pipeline}, encodings {self.encoding}) on "
-            f"{sample_text(self.n, self.n_malignant, self.n_persons)}, {self.n_folds} folds{runs}: the whole search of "
-            f"{self.search['trials']} trials was repeated without the patients that it is scored on. These scores "
-            "describe the procedure that selected the heads, not these heads themselves."
-        )
+        return "\n".join(lines) + f"\n\n{self.source}"
 
 
 _SEARCH = ("trials", "heads", "inputs", "select", "cohort")

@@ -19,9 +19,9 @@ from ..scoring.plan import labels_of
 from ..storage.paths import AnyPath
 from ..studies.selection import DEFAULT
 from ..studies.summary import load_study
-from .card import Evidence
 from .encoders import EncoderRecord, WhereWeights
 from .evaluation import read_evaluation
+from .evidence import Evidence
 from .manifest import new_bundle
 from .seen import needed_of
 from .writer import BundleWriter, ExportOptions
@@ -69,6 +69,7 @@ def export(
     calibrate: str | None = None,
     evaluation: AnyPath | None = None,
     nested: Nested | None = None,
+    licence: str | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> ExportSummary:
@@ -88,6 +89,7 @@ def export(
         evaluation: `evaluate.json` of the same pipeline, whose nested scores go on the model card.
         nested: nested cross-validation of the pipeline (`evaluate(…).main`): prediction sets and calibration are
             fitted on its predictions, and its scores go on the card.
+        licence: of the model, such as "cc-by-nc-4.0", for the card's head; None: "unknown".
         force: replace a bundle that exists.
         progress: told of the steps.
 
@@ -103,7 +105,9 @@ def export(
         1
     """
     where = WhereWeights(*(None if given is None else Path(given) for given in (weights, encoders)))
-    options = ExportOptions(ensemble, where, refer_error, calibrate, select=select, trial=trial)
+    options = ExportOptions(
+        ensemble, where, refer_error, calibrate, select=select, trial=trial, licence=licence
+    )
     return export_bundle(
         Path(cache), Path(study), Path(out), options, nested=nested,
         evaluation=None if evaluation is None else Path(evaluation), force=force, progress=progress,

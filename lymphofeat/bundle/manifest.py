@@ -28,12 +28,15 @@ from ..storage.provenance import bare_command
 from .classes import Keeps, most_of
 from .codec import Packed, kept_in
 
-__all__ = ["FORMAT", "MANIFEST", "BundleFiles", "BundleFolder", "new_bundle"]
+__all__ = ["CARD", "CHAI_CARD", "FORMAT", "MANIFEST", "BundleFiles", "BundleFolder", "new_bundle"]
 
 # The newest. 1: every fit is given one encoding; 2: or several; 3: heads that see declared clinical columns, or are not
 # told which clinical values are missing.
 FORMAT = 3
 MANIFEST = "manifest.json"
+# The model card, under the name that model hubs show first, and the same for the registries of CHAI.
+CARD, CHAI_CARD = "README.md", "model_card.chai.json"
+_FORMER_CARD = "MODEL_CARD.md"  # its name in bundles of before
 
 
 class BundleFolder:
@@ -61,13 +64,13 @@ class BundleFolder:
             file.flush()
             os.fsync(file.fileno())
 
-    def write_json(self, name: str, value: Any) -> None:
+    def write_json(self, name: str, value: Any, *, sort_keys: bool = True) -> None:
         """Add a JSON file.
 
         Raises:
             ValueError: NaN or an infinite number, which JSON lacks.
         """
-        text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(value, indent=1, sort_keys=sort_keys, allow_nan=False, ensure_ascii=False)
         self.write(name, (text + "\n").encode())
 
     def write_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -219,6 +222,11 @@ class BundleFiles:
     @property
     def digest(self) -> str:
         return str(self.manifest["digest"])
+
+    @property
+    def card(self) -> Path:
+        """The model card."""
+        return self.root / (CARD if CARD in self.manifest["files"] else _FORMER_CARD)
 
     def read(self, name: str) -> bytes:
         """A file's bytes, if they are those that were written.

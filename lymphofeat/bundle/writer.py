@@ -29,12 +29,14 @@ from ..scoring.plan import labels_of
 from ..storage.arrays import save_tensors
 from ..storage.provenance import package_version
 from ..studies.space import HEAD_TYPE
-from .card import Evidence, model_card
+from .card import CardFacts, model_card
+from .chai import chai_card
 from .classes import Keeps
 from .codec import pack_object
 from .encoders import EncoderRecord, WhereWeights, find_network, record_of
+from .evidence import Evidence
 from .load import DECLARED, DISTANCES, MODEL, PROBE, TRAINING, head_stem
-from .manifest import BundleFolder
+from .manifest import CARD, CHAI_CARD, BundleFolder
 from .model import encoder_file, mixed
 from .out_of_distribution import ImageDistribution, TrainingRanges, patient_means
 from .seen import Seen, SeenEncoding, bags_of_fits, seen_to_json
@@ -56,6 +58,7 @@ class ExportOptions:
             patient is decided by the threshold.
         calibrate: a key of `estimates.CALIBRATORS`, for a calibrated probability beside the raw one; None: without.
         select, trial: which heads instead; see `final_model`.
+        licence: of the model, for the head of its card; None: not known.
     """
 
     ensemble: int | None = None
@@ -64,6 +67,7 @@ class ExportOptions:
     calibrate: str | None = None
     select: str | None = None
     trial: int | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ class BundleWriter:
         about |= {"seen": seen_to_json(seen)} if seen else {}
         self.folder.write_json(MODEL, about)
         self.folder.microns_per_pixel = self._microns_per_pixel if encoders else None
-        card = model_card(
+        facts = CardFacts(
             self.model,
             self.evidence,
             about,
@@ -151,8 +155,10 @@ class BundleWriter:
             kept,
             microns_per_pixel=self.folder.microns_per_pixel,
             exclusions=self._exclusions,
+            licence=self.options.licence,
         )
-        self.folder.write("MODEL_CARD.md", card.encode())
+        self.folder.write(CARD, model_card(facts).encode())
+        self.folder.write_json(CHAI_CARD, chai_card(facts), sort_keys=False)  # in the schema's order
 
     @property
     def _needs_values(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from .common import Output, cache_option, command, csv_option, selection_options, study_option, study_path
-from .paths import GivenPath, NewFile, NewFolder, Share
+from .paths import GivenPath, GivenText, NewFile, NewFolder, Share
 
 PREDICTIONS = Path("predictions.csv")
 
@@ -27,6 +27,8 @@ PREDICTIONS = Path("predictions.csv")
               help="evaluate.json of the same pipeline, whose nested scores go on the model card.")  # fmt: skip
 @click.option("--calibrate", type=click.Choice(["platt", "beta", "isotonic"]),
               help="Calibrator for an additional, calibrated probability.")  # fmt: skip
+@click.option("--license", "licence", type=GivenText(), metavar="NAME",
+              help="Licence of the model on its card, such as cc-by-nc-4.0 (default: unknown).")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
 def export(
     output: Output,

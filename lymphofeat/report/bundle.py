@@ -34,7 +34,7 @@ def render_export(summary: ExportSummary, console: Console) -> None:
                 "yellow",
             ),
         )
-    show(console, "Intended use and limits: MODEL_CARD.md in the bundle.")
+    show(console, "Intended use and limits: README.md in the bundle.")
 
 
 def render_predictions(summary: PredictSummary, console: Console) -> None:

@@ -82,7 +82,7 @@ def _bundle(path: Path) -> Iterator[str]:
     yield f"{counted(len(bundle.members), 'head')} × {counted(bundle.n_fits, 'fit')} on {' and '.join(sees)}"
     yield f"trained on {table.n} patients, {table.n_malignant} of them malignant; {bundle.digest[:12]}, complete"
     yield f"ages {ages_words(str(bundle.about['reference_date']))}"
-    yield f"Its scores and limits: {path / 'MODEL_CARD.md'}"
+    yield f"Its scores and limits: {bundle.files.card}"
     yield f"New patients: lymphofeat predict {path} FOLDER --clinical TABLE"
 
 

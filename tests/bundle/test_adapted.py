@@ -66,7 +66,7 @@ def test_a_bundle_says_what_its_encoder_learnt_from(made: tuple[Cohort, Path], t
     tune(path, tmp_path / "s.db", n_trials=2, encoding=NAME, heads=["logistic"], inputs=["image"])
     export_bundle(path, tmp_path / "s.db", tmp_path / "model", ExportOptions())
     assert load_bundle(tmp_path / "model").sees_images
-    card = " ".join((tmp_path / "model" / "MODEL_CARD.md").read_text().split())
+    card = " ".join((tmp_path / "model" / "README.md").read_text().split())
     assert "adapted without labels to the images of the labelled part and test part" in card
 
 

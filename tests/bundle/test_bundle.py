@@ -123,7 +123,7 @@ def test_ages_to_the_day_are_not_told_by_ranges(model: Path) -> None:
 
 
 def test_the_card_says_what_has_to_be_said(model: Path, cache: Path, studies: Made, tmp_path: Path) -> None:
-    card = (model / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (model / "README.md").read_text(encoding="utf-8")
     assert "18 labelled patients, 9 of them malignant" in card
     assert "Selected, therefore optimistic" in card
     assert "target error of 20%" in card
@@ -133,7 +133,7 @@ def test_the_card_says_what_has_to_be_said(model: Path, cache: Path, studies: Ma
     kernel = any(member["params"].get("svm.kernel") == "rbf" for member in about["members"])
     assert ("Treat the bundle" in card) is kernel
     export_bundle(cache, studies["clinical"], tmp_path / "m")
-    card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
     assert "no images are used" in card
     assert "Treat the bundle" not in card
 
@@ -150,7 +150,7 @@ def test_nested_scores_replace_the_selected_ones(cache: Path, studies: Made, tmp
     )
     nested = Nested("both", "frozen", ("both",), "auc", ids, found.labels[labelled], each)
     export_bundle(cache, studies["frozen"], tmp_path / "m", ExportOptions(refer_error=0.3), nested=nested)
-    card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
     assert "Nested cross-validation: the whole search was repeated" in card
     assert "too good" not in card
     with pytest.raises(InputError, match="is of other patients"):
@@ -266,7 +266,7 @@ def test_features_from_elsewhere_have_no_encoder(tmp_path: Path) -> None:
     assert not (tmp_path / "without" / "encoders").exists()
     tune(cache, tmp_path / "t.db", n_trials=2, heads=["logistic"], inputs=["clinical"])
     export_bundle(cache, tmp_path / "t.db", tmp_path / "m")
-    card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
     assert "not verified" in card  # simulated ages that no date of birth gives
 
 

@@ -72,7 +72,7 @@ def test_the_model_keeps_declarations_ranges_and_a_probe(model: Bundle) -> None:
     assert model.files.manifest["format"] == 3
     probe = load_file(model.files.root / "probe.safetensors")
     assert {f"clinical.{name}" for name in NAMES} <= set(probe)
-    card = (model.files.root / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (model.files.root / "README.md").read_text(encoding="utf-8")
     assert "age, sex, lymphocyte count, haemoglobin, ldh, cd5 and lineage" in card
     assert f"haemoglobin: {kept.text}" in card
     assert "A patient without any of them is referred." in card
@@ -113,7 +113,7 @@ def test_a_model_that_is_told_what_is_missing_refers_nobody(tmp_path: Path) -> N
     model = exported(tmp_path, indicators=True)
     assert not model.needs_values
     assert model.predict(None, row(**NOTHING))["decision"][0] in ("reactive", "malignant")
-    card = (model.files.root / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (model.files.root / "README.md").read_text(encoding="utf-8")
     assert "Heads were told which clinical values are missing" in card
 
 

@@ -25,7 +25,7 @@ def test_a_table_that_was_sorted_anew_gives_the_same_card(tmp_path: Path) -> Non
     for one in (cache, sorted_anew):
         out = tmp_path / f"model-{one.stem}"
         export_bundle(one, tmp_path / "s.db", out)
-        lines = (out / "MODEL_CARD.md").read_text(encoding="utf-8").splitlines()
+        lines = (out / "README.md").read_text(encoding="utf-8").splitlines()
         cards.append([line for line in lines if "|" in line])
     assert cards[0] == cards[1]
     assert len(cards[0]) > 10  # scores, and those of parts of the patients

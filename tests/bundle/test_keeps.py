@@ -127,7 +127,7 @@ def test_card_model_and_manifest_agree(cache: Path, tmp_path: Path, head: str, *
     export_bundle(cache, study, tmp_path / "m")
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
     about = json.loads((tmp_path / "m" / "model.json").read_text())
-    card = (tmp_path / "m" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
     packed = json.loads((tmp_path / "m" / "heads" / "member-0-fit-0.json").read_text())["tree"]
     assert about["keeps"] == kept_in(packed)
     kept = most_of(["values", *about["keeps"].values()])

@@ -38,7 +38,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_card_and_the_manifest_say_it(model: Path) -> None:
-    assert "0.1 µm per pixel" in (model / "MODEL_CARD.md").read_text()
+    assert "0.1 µm per pixel" in (model / "README.md").read_text()
     assert json.loads((model / "manifest.json").read_text())["microns_per_pixel"] == 0.1
     assert load_bundle(model).microns_per_pixel == 0.1
 
@@ -50,7 +50,7 @@ def test_the_cache_and_the_card_say_who_was_excluded_and_why(
     found = exclusions_from_text(cache.tables.exclusions)
     assert found == read_cohort(model.parent / "data").exclusions
     assert [one.reason for one in found] == ["the smear of P5 again", "blurred"]
-    card = (model / "MODEL_CARD.md").read_text()
+    card = (model / "README.md").read_text()
     counts = "1 patient (1 malignant), 1 image: the smear of another patient again 1, blurred 1"
     assert f"Excluded before training: {counts}." in card
     assert "Reasons of exclusions are quoted as written" in card

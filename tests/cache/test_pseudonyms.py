@@ -85,7 +85,7 @@ def test_no_trace_of_a_patient_from_extract_to_export_and_the_folds_are_the_same
     assert "excluded 1 patient, 1 image: the blood of P0" in said
     assert (
         "Excluded before training: 1 patient (1 malignant), 1 image"
-        in Path("out/model/MODEL_CARD.md").read_text()
+        in Path("out/model/README.md").read_text()
     )
 
     extract(cohort, "plain.h5", n_folds=3)

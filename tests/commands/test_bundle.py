@@ -94,7 +94,7 @@ def test_an_evaluation_goes_on_the_card(run, made: Path) -> None:  # type: ignor
     }  # fmt: skip
     (made / "evaluate.json").write_text(json.dumps(report))
     assert run("export", "m2", "--evaluation", "evaluate.json").code == 0
-    card = (made / "m2" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (made / "m2" / "README.md").read_text(encoding="utf-8")
     assert "| AUC | 0.710 [0.600, 0.800] |" in card
     assert "| calibration slope | 1.200 [—, —] |" in card
     assert "3 folds × 2 runs" in card

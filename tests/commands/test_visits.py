@@ -51,7 +51,7 @@ def test_screens_and_cards_say_records_and_persons(run: Run, tmp_path: Path) -> 
     assert LABELLED in text
     assert "bootstrap interval by person" in text
     said(run, "export", "model", "--cache", "c.h5")
-    card = " ".join((tmp_path / "model" / "MODEL_CARD.md").read_text().split())
+    card = " ".join((tmp_path / "model" / "README.md").read_text().split())
     assert WORDS in card
     assert "bootstrap by person" in card
     assert "by patient" not in card
@@ -66,7 +66,7 @@ def test_an_evaluation_says_records_and_persons(run: Run, tmp_path: Path) -> Non
     assert (record["patients"], record["persons"], record["malignant"]) == (N, PERSONS_THERE, MALIGNANT)
     said(run, "tune", *FEW)
     said(run, "export", "model", "--cache", "c.h5", "--evaluation", "e.json")
-    assert WORDS in (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    assert WORDS in (tmp_path / "model" / "README.md").read_text()
 
 
 def test_a_study_keeps_who_is_one_person(run: Run, tmp_path: Path) -> None:

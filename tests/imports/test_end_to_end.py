@@ -61,9 +61,7 @@ def test_from_the_files_of_trident_to_predictions(run: Run, tmp_path: Path) -> N
     exported = run("export", "model", "--trial", 0)
     assert exported.code == 0, exported.err
     assert "uni_v1, computed by another toolkit, 6 numbers a patch; not in the bundle" in exported.out
-    assert (
-        "features that another toolkit computed (encoder: uni_v1)" in Path("model/MODEL_CARD.md").read_text()
-    )
+    assert "features that another toolkit computed (encoder: uni_v1)" in Path("model/README.md").read_text()
 
     write_trident(tmp_path / "new", NEW)
     slides = pd.DataFrame(
