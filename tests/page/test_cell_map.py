@@ -183,7 +183,9 @@ def test_odd_cohorts_have_a_map(tmp_path: Path, kind: str) -> None:
     block = drawn(Sources(Places(cache.path, Path("s.db")), cache, None, None, None, names))
     assert len(block.drawn.table) == table["n_images"].sum()
     assert 'class="cell-map"' in page(block)
-    assert not any(re.search(r"\bnan\b", text) for text in (*block.findings, block.drawn.alt, block.drawn.caption))
+    assert not any(
+        re.search(r"\bnan\b", text) for text in (*block.findings, block.drawn.alt, block.drawn.caption)
+    )
     assert json.dumps(block.for_script, allow_nan=False)
 
 
