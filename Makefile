@@ -27,6 +27,8 @@ demo: $(VENV)/installed
 	$(BIN)/lymphofeat tune --cache demo/features.h5 --study demo/study.db --trials 60
 	$(BIN)/lymphofeat submit --cache demo/features.h5 --study demo/study.db --out demo/submission.csv
 	head -n 4 demo/submission.csv
+	$(BIN)/lymphofeat report --cache demo/features.h5 --study demo/study.db --out demo/report.html
+	@echo "The report: $(CURDIR)/demo/report.html"
 
 # Chromium and its driver, for the tests of the report: finds them, else installs Debian's packages (root or sudo).
 browser:
