@@ -25,6 +25,7 @@ demo: $(VENV)/installed
 	$(BIN)/lymphofeat extract demo/cohort --cache demo/features.h5
 	$(BIN)/lymphofeat compare demo/cohort --cache demo/features.h5
 	$(BIN)/lymphofeat tune --cache demo/features.h5 --study demo/study.db --trials 60
+	$(BIN)/lymphofeat evaluate --cache demo/features.h5 --study demo/study.db --trials 10
 	$(BIN)/lymphofeat submit --cache demo/features.h5 --study demo/study.db --out demo/submission.csv
 	head -n 4 demo/submission.csv
 	$(BIN)/lymphofeat report --cache demo/features.h5 --study demo/study.db --out demo/report.html

@@ -17,7 +17,9 @@ __all__ = [
     "listed",
     "metric_label",
     "number",
+    "p_value",
     "sample_text",
+    "share",
     "size_text",
 ]
 
@@ -119,3 +121,13 @@ def size_text(size: int) -> str:
         if value < 999.95 or unit == units[-1]:
             return f"{value:.1f} {unit}"
     raise AssertionError("the last unit takes everything")
+
+
+def share(value: float) -> str:
+    """As 36 %."""
+    return "—" if value is None or math.isnan(value) else f"{100 * value:.0f} %"
+
+
+def p_value(value: float) -> str:
+    """As 0.034 or <0.001."""
+    return "<0.001" if value < 0.001 else number(value)

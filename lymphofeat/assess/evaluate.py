@@ -19,6 +19,7 @@ from ..parallel import best_jobs
 from ..progress import Progress, Silent
 from ..scoring.scored import ScoredPatients
 from ..storage.journal import open_ledger
+from ..storage.json_tables import write_json_record
 from ..storage.paths import AnyPath
 from ..studies.selection import DEFAULT
 from ..studies.space import Space
@@ -28,6 +29,7 @@ from ..studies.workers import workers
 from ..wording import metric_label
 from .assessment import Assessment, assess
 from .optimism import SelectedModels
+from .record import KEPT, assessment_json
 from .whole import WholeProgress
 
 __all__ = ["Evaluation", "EvaluationPlan", "carry_out", "evaluate", "plan_evaluation", "searches_folder"]
@@ -152,7 +154,8 @@ def evaluate(
     """Score the whole tuning by nested cross-validation, beside its control experiments: the number to quote.
 
     The search is repeated inside every outer fold, and the model that `submit` would select predicts the fold.
-    Given again after a kill, it goes on at the single trial. What it takes is said first (`progress.note`).
+    Given again after a kill, it goes on at the single trial. What it takes is said first (`progress.note`). The result
+    is kept beside the searches, in evaluate.json, for `write_report`.
 
     Args:
         cache: a cache that `extract` or `save_cache` made.
@@ -273,6 +276,7 @@ def carry_out(
     assessment = replace(assessment, search=plan.search)
     if permutation is not None:
         assessment = assessment.with_table("permutation", _table(permutation), _sentence(permutation))
+    write_json_record(assessment_json(assessment), folder / KEPT)
     return Evaluation(main, others, selected, permutation, assessment)
 
 

@@ -8,7 +8,7 @@ import click
 from ..metric import METRICS
 from .common import Output, always, cache_option, cohort_folder, command, csv_option, names
 from .paths import GivenPath, GivenText, NewFile, OutFolder
-from .places import COMPARISON, STUDIES
+from .places import STUDIES
 
 
 @command(example="lymphofeat compare data --pipelines default,frozen --out comparison", resumes=always)
@@ -55,9 +55,8 @@ def compare(
     cache (default: --cache, if it exists), scores what it holds. An interrupted run continues where it stopped.
     """
     from ..comparison.compare import compare as compare_pipelines
-    from ..report.compare import comparison_files, comparison_json, render_comparison, write_comparison
+    from ..report.compare import comparison_files, render_comparison, write_comparison
     from ..storage.atomic import refuse_existing
-    from ..storage.json_tables import write_json_record
 
     for file in () if out is None else comparison_files(out):
         refuse_existing(file, overwrite=force)
@@ -69,7 +68,6 @@ def compare(
         cohort=None if given else cohort_folder(source), pipelines=names(pipelines), metric=metric, weights=weights,
         progress=output.progress(), **settings,
     )  # fmt: skip
-    write_json_record(comparison_json(comparison), STUDIES / COMPARISON)  # for `lymphofeat report`
     render_comparison(comparison, output.console)
     if out is not None:
         files = write_comparison(comparison, out, force=force, csv_for=csv_for)

@@ -8,7 +8,6 @@ import click
 from ..metric import METRICS
 from .common import Output, always, cache_option, command, csv_option, names, study_option, study_path
 from .paths import GivenText, NewFile, OutFolder
-from .places import EVALUATION
 
 
 @command(example="lymphofeat evaluate --trials 50 --out evaluation", resumes=always)
@@ -79,6 +78,7 @@ def evaluate(
     prints all tables in a moment.
     """
     from ..assess.evaluate import carry_out, plan_evaluation, searches_folder
+    from ..assess.record import KEPT
     from ..report.assess import render_assessment, write_assessment, write_json
     from ..storage.atomic import refuse_existing
 
@@ -98,7 +98,7 @@ def evaluate(
         found = measured_learning_curve(
             found, plan.cache, encoder_family, members, progress=output.progress()
         )
-    write_json(found, kept / EVALUATION, force=True)  # for `lymphofeat report`
+        write_json(found, kept / KEPT, force=True)
     render_assessment(found, output.console, every=tables)
     if not tables:
         output.line()

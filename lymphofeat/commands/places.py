@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["CACHE", "COHORT_FOLDER", "COMPARISON", "EVALUATION", "REPORT", "STUDIES", "STUDY", "SUBMISSION"]
+__all__ = ["CACHE", "COHORT_FOLDER", "REPORT", "STUDIES", "STUDY", "SUBMISSION"]
 
 COHORT_FOLDER = "data"
 CACHE = Path("cache/features.h5")
@@ -10,6 +10,3 @@ STUDIES = Path("studies")
 STUDY = "study"
 SUBMISSION = Path("submission.csv")
 REPORT = Path("report.html")
-# What `evaluate` and `compare` keep for `report`; the first beside the searches, the second in STUDIES.
-EVALUATION = "evaluate.json"
-COMPARISON = "compare.json"

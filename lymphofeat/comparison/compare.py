@@ -22,10 +22,12 @@ from ..scoring.failures import REASON, attrs_of, raise_if_all
 from ..scoring.plan import labels_of
 from ..scoring.scored import ScoredPatients
 from ..storage.journal import Ledger, open_ledger
+from ..storage.json_tables import write_json_record
 from ..storage.paths import AnyPath
 from ..training.recipe_file import find_recipe, recipe_names
 from .out_of_fold import OutOfFold, encoder_seconds, identity, predict
 from .pipelines import Pipeline, pipelines_of, select
+from .record import comparison_json
 from .result import Comparison, Measured, Patients
 
 __all__ = ["compare", "compare_cohort"]
@@ -53,7 +55,8 @@ def compare(
 
     Args:
         cache: a cache that `extract` or `save_cache` made.
-        record: a file that keeps what is measured, so that an interrupted comparison goes on; made if need be.
+        record: a file that keeps what is measured, so that an interrupted comparison goes on; made if need be. Beside
+            it, the result is kept as NAME.json, for `write_report`.
         cohort: what the cache was made from, or its folder, to add what the cache lacks; None: only what it holds.
         pipelines: names of pipelines, encodings, recipes, heads or kinds of encoder; everything if empty. The controls
             are always measured.
@@ -98,9 +101,11 @@ def compare(
         for encoder_family in sorted({e.encoder_family for e in opened.stale.values()})
     ]
     digest = ScoredPatients.of(opened).digest(ordered=False)
-    return Comparison.of(
+    comparison = Comparison.of(
         measured, patients, metric, str(opened.path), [*left_out, *stale, *_missing(opened)], digest
     )
+    write_json_record(comparison_json(comparison), Path(record).with_suffix(".json"))
+    return comparison
 
 
 def compare_cohort(

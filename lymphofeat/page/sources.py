@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from ..assess.evaluate import searches_folder
+from ..assess.record import KEPT
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError
 from ..scoring.scored import ScoredPatients
@@ -17,9 +18,8 @@ from .blocks import Gap
 from .names import Names
 from .records import ComparisonRecord, EvaluationRecord, read_comparison, read_evaluation_record
 
-__all__ = ["COMPARISON", "EVALUATION", "SELECTED", "Places", "Selection", "Sources", "find_sources"]
+__all__ = ["COMPARISON", "KEPT", "SELECTED", "Places", "Selection", "Sources", "find_sources"]
 
-EVALUATION = "evaluate.json"
 COMPARISON = "compare.json"
 Found = TypeVar("Found")
 
@@ -126,7 +126,7 @@ def find_sources(places: Places, *, ids: bool = False, selection: Selection = SE
     digest = ScoredPatients.of(cache).digest(ordered=False)
     study = _study(places, cache, missing)
     evaluation = _kept(
-        places.evaluation, searches_folder(places.study) / EVALUATION, EVALUATION, "evaluate",
+        places.evaluation, searches_folder(places.study) / KEPT, KEPT, "evaluate",
         read_evaluation_record, lambda found: str(found.search.get("patients", "")), digest, missing,
     )  # fmt: skip
     comparison = _kept(

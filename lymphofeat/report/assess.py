@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from ..assess import Assessment
+from ..assess.record import assessment_json
+from ..assess.sentences import answer
 from ..storage.atomic import atomic_writes
 from ..storage.csv_tables import write_csv
-from ..storage.json_tables import json_rows, json_text, json_value, write_json_record
-from ..storage.provenance import made_by, made_text
+from ..storage.json_tables import json_text, write_json_record
+from ..storage.provenance import made_text
 from ..wording import sample_text
-from .assess_answer import answer
 from .assess_cells import SHOWN, cells
 from .printing import PlainTable, show
 
-__all__ = ["assessment_json", "render_assessment", "write_assessment", "write_json"]
+__all__ = ["render_assessment", "write_assessment", "write_json"]
 
 
 _FIRST = "pipelines"
@@ -77,40 +77,6 @@ def write_json(assessment: Assessment, path: Path, *, force: bool = False) -> No
         InputError: the file exists and `force` is false.
     """
     write_json_record(assessment_json(assessment), path, overwrite=force)
-
-
-def assessment_json(assessment: Assessment) -> dict[str, Any]:
-    """All of it as JSON values; null for what is not known, and for what nothing bounds.
-
-    Keys: pipeline, encoding, metric, patients (records), persons, malignant (records), folds, runs, search (what was
-    repeated inside the folds), made (command, versions, time), answer (sentences), simplest (per kind the best, the
-    simplest and the standard error), tables (per name a list of rows; `predictions` has those of each patient), notes.
-    """
-    rules = {"pipeline": assessment.simplest_pipeline, "head_type": assessment.simplest_head_type}
-    return {
-        "pipeline": assessment.name,
-        "encoding": assessment.encoding,
-        "metric": assessment.metric,
-        "patients": assessment.n,
-        "persons": assessment.n if assessment.n_persons is None else assessment.n_persons,
-        "malignant": assessment.n_malignant,
-        "folds": assessment.n_folds,
-        "runs": assessment.n_runs,
-        "search": dict(assessment.search),
-        "made": made_by(),
-        "answer": answer(assessment),
-        "simplest": {
-            kind: {
-                "metric": rule.metric, "best": rule.best, "simplest": rule.simplest, "error": json_value(rule.error),
-            }
-            for kind, rule in rules.items()
-            if rule is not None
-        },
-        "tables": {
-            name: json_rows(table) for name, table in assessment.tables.items()
-        },
-        "notes": list(assessment.notes),
-    }  # fmt: skip
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> PlainTable:

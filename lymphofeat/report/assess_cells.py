@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..metric import NAMED
-from ..wording import by_whom, metric_label, number
+from ..wording import by_whom, metric_label, number, p_value, share
 
 __all__ = ["SHOWN", "Shown", "cells"]
 
@@ -56,16 +56,6 @@ def interval(row: Row, name: str = "", *, signed: bool = False, percent: bool = 
     if bounds == [_NONE, _NONE]:
         return text if text == _NONE else f"{text} ({_NONE})"
     return f"{text} ({(' to ' if signed else '–').join(bounds)})"
-
-
-def share(value: float) -> str:
-    """As 36 %."""
-    return _NONE if value is None or math.isnan(value) else f"{100 * value:.0f} %"
-
-
-def p_value(value: float) -> str:
-    """As 0.034 or <0.001."""
-    return "<0.001" if value < 0.001 else number(value)
 
 
 def _score(name: str = "", *, signed: bool = False) -> Callable[[Row], str]:

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from lymphofeat.assess import assess
+from lymphofeat.assess.record import assessment_json
 from lymphofeat.nested.result import Nested
-from lymphofeat.report.assess import assessment_json, render_assessment
+from lymphofeat.report.assess import render_assessment
 
 from ..helpers.nested import nested, table_of
 

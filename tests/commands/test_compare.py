@@ -34,7 +34,7 @@ def test_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     )
     said = capsys.readouterr().out
     assert "Compared 13 pipelines in cache/features.h5" in said
-    assert "Wrote o/compare.csv and o/compare.md" in said
+    assert "Wrote o/compare.csv, o/compare.md, o/compare.json" in said
     table = pd.read_csv("o/compare.csv")
     assert len(table) == 13
     assert table["auc"].is_monotonic_decreasing

@@ -10,7 +10,6 @@ from lymphofeat import evaluate, tune, write_report
 from lymphofeat.cli import commands
 from lymphofeat.errors import InputError, StudyError
 from lymphofeat.page.sources import Places, find_sources
-from lymphofeat.report.assess import write_json
 
 from ..helpers.caches import frozen_cache
 
@@ -21,11 +20,11 @@ QUICK = {"n_trials": 2, "heads": ["logistic"]}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache c.h5 with a study s.db and its evaluation, and another cohort's: other.h5, other.db, other.json."""
     root = tmp_path_factory.mktemp("sources")
-    for name, seed, record in (("c", 0, "s-nested/evaluate.json"), ("other", 1, "other.json")):
-        study = root / ("s.db" if name == "c" else "other.db")
-        frozen_cache(root / f"{name}.h5", seed=seed, n=40 if name == "c" else 36)
-        tune(root / f"{name}.h5", study, **QUICK)
-        write_json(evaluate(root / f"{name}.h5", study, **QUICK).assessment, root / record)
+    for name, study, n in (("c", "s.db", 40), ("other", "other.db", 36)):
+        frozen_cache(root / f"{name}.h5", seed=n, n=n)
+        tune(root / f"{name}.h5", root / study, **QUICK)
+        evaluate(root / f"{name}.h5", root / study, **QUICK)
+    shutil.move(root / "other-nested" / "evaluate.json", root / "other.json")
     return root
 
 

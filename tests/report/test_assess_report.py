@@ -12,13 +12,14 @@ import pytest
 from rich.console import Console
 
 from lymphofeat.assess import Assessment, SelectedModels, assess
+from lymphofeat.assess.record import assessment_json
 from lymphofeat.assess.runs import Runs
+from lymphofeat.assess.sentences import answer
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import Interval
-from lymphofeat.report.assess import assessment_json, render_assessment, write_assessment
-from lymphofeat.report.assess_answer import answer
-from lymphofeat.report.assess_cells import SHOWN, cells, interval, p_value
-from lymphofeat.wording import number
+from lymphofeat.report.assess import render_assessment, write_assessment
+from lymphofeat.report.assess_cells import SHOWN, cells, interval
+from lymphofeat.wording import number, p_value
 
 from ..helpers.nested import nested, table_of
 

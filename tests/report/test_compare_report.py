@@ -12,13 +12,14 @@ import pytest
 from rich.console import Console
 
 from lymphofeat.comparison.compare import compare
+from lymphofeat.comparison.conclusions import conclusions
 from lymphofeat.comparison.out_of_fold import OutOfFold
 from lymphofeat.comparison.pipelines import Pipeline
+from lymphofeat.comparison.record import comparison_table
 from lymphofeat.comparison.result import Comparison, Measured, Patients
 from lymphofeat.errors import InputError
 from lymphofeat.metric import METRICS
-from lymphofeat.report.compare import comparison_table, render_comparison, write_comparison
-from lymphofeat.report.conclusions import conclusions
+from lymphofeat.report.compare import render_comparison, write_comparison
 
 from ..helpers.compared import compared_cache
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from ..assess import Assessment
-from ..assess.answer import Difference, OneStandardError
 from ..estimates.scores import Interval
-from ..wording import difference_text, interval_text, metric_label, number, sample_text
-from .assess_cells import p_value, share
+from ..wording import difference_text, interval_text, metric_label, number, p_value, sample_text, share
+from .answer import Difference, OneStandardError
+from .assessment import Assessment
 
 __all__ = ["answer"]
 

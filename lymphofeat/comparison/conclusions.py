@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from ..comparison.result import Comparison, Measured
 from ..encoder.morphology.features import MORPHOLOGY
 from ..wording import difference_text, interval_text, metric_label
+from .result import Comparison, Measured
 
 __all__ = ["conclusions"]
 
