@@ -1,7 +1,7 @@
 """A figure as files for a paper, and as markup for the page."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ..storage.csv_tables import write_csv
 from .drawn import Drawn
 from .style import COLOURS, paper_style
 
-__all__ = ["FORMATS", "figure_files", "page_svg", "save_figures"]
+__all__ = ["FORMATS", "figure_files", "page_svg", "save_figures", "write_figures"]
 
 FORMATS = ("pdf", "svg", "png")
 _DPI = 300
@@ -46,12 +46,26 @@ def save_figures(
         InputError: a file exists already; nothing was written.
     """
     every = list(drawn)
-    with atomic_writes(figure_files(folder, [one.name for one in every]), overwrite=force) as temporary:
-        for one in every:
-            for suffix in FORMATS:
-                _save(one.figure, temporary[folder / f"{one.name}.{suffix}"], suffix)
-            write_csv(one.table, temporary[folder / f"{one.name}.csv"], csv_for=csv_for)
-    return list(temporary)
+    files = figure_files(folder, [one.name for one in every])
+    if files:
+        with atomic_writes(files, overwrite=force) as temporary:
+            write_figures(every, folder, temporary, csv_for=csv_for)
+    return files
+
+
+def write_figures(
+    drawn: Iterable[Drawn], folder: Path, temporary: Mapping[Path, Path], *, csv_for: str = "programs"
+) -> None:
+    """As `save_figures`, into files that `atomic_writes` moves into place together with others.
+
+    Args:
+        drawn, folder, csv_for: as of `save_figures`.
+        temporary: by each of `figure_files`, where to write it.
+    """
+    for one in drawn:
+        for suffix in FORMATS:
+            _save(one.figure, temporary[folder / f"{one.name}.{suffix}"], suffix)
+        write_csv(one.table, temporary[folder / f"{one.name}.csv"], csv_for=csv_for)
 
 
 def _save(figure: Figure, path: Path, suffix: str) -> None:

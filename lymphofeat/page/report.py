@@ -8,9 +8,9 @@ import numpy as np
 
 from ..cache.reader import Cache
 from ..estimates.persons import n_persons, repeating
-from ..figures.saving import figure_files, save_figures
+from ..figures.saving import figure_files, write_figures
 from ..progress import Progress, Silent
-from ..storage.atomic import atomic_write, refuse_existing
+from ..storage.atomic import atomic_writes, refuse_existing
 from ..storage.paths import AnyPath
 from ..wording import sample_text
 from .answer import answer_section
@@ -96,13 +96,12 @@ def write_report(
     sources = find_sources(places, ids=ids, selection=Selection(select, trial, ensemble))
     sections = [section for build in SECTIONS if (section := build(sources, progress or Silent())).blocks]
     drawn = [one for section in sections for one in section.drawn]
-    if folder is not None:
-        for path in figure_files(folder, [one.name for one in drawn]):
-            refuse_existing(path, overwrite=force)
+    files = [] if folder is None else figure_files(folder, [one.name for one in drawn])
     text = render_page("Reactive or malignant: report", sections, subtitle=_subtitle(sources.cache))
-    with atomic_write(page, overwrite=force) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-        files = [] if folder is None else save_figures(drawn, folder, force=force, csv_for=csv_for)
+    with atomic_writes([page, *files], overwrite=force) as temporary:
+        temporary[page].write_text(text, encoding="utf-8")
+        if folder is not None:
+            write_figures(drawn, folder, temporary, csv_for=csv_for)
     gaps = tuple(block for section in sections for block in section.blocks if isinstance(block, Gap))
     return ReportSummary(
         page, len(text.encode()), tuple(section.title for section in sections), gaps, tuple(files)
