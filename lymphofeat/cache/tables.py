@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..cohort.fingerprint import bags_digest
 from ..cohort.folds import assign_repeats, persons
 from ..cohort.model import TABLE_COLUMNS
 from ..cohort.persons import PERSON
@@ -116,6 +117,17 @@ class CohortTables:
             state.update(json.dumps(whose).encode())
             state.update(b"\0".join(_kept(self.names).tolist()))
         return state.hexdigest()
+
+    @cached_property
+    def bags(self) -> str:
+        """Digest of the patients, as `cohort.fingerprint.bags_digest`; "" where the images' bytes are not known."""
+        if not self.has_digests:
+            return ""
+        starts, lengths = self.offsets.tolist(), self.patients["n_images"].tolist()
+        whose = zip(self.patients["split"], self.patients["label"].tolist(), starts, lengths, strict=True)
+        return bags_digest(
+            (split, label, map(bytes, self.keys[start : start + n])) for split, label, start, n in whose
+        )
 
     def digest(self) -> str:
         """Hex digest of everything here that a score can depend on."""

@@ -17,6 +17,7 @@ from .copies import report_copies
 from .decoding import depth_of
 from .duplicates import report_duplicates
 from .exclusions import Exclusion
+from .fingerprint import bags_digest
 from .images import ImageFacts, inspect, scaled
 from .layout import Layout, layout_of
 from .model import Cohort, Patient
@@ -42,6 +43,7 @@ class CheckReport:
         summary: None when no patient could be read.
         audit: the shortcuts measured; () when a class has fewer than two patients.
         exclusions: patients and images that `exclude.csv` leaves out; none of them was looked at.
+        bags: digest of the patients, as `lymphofeat.cohort.fingerprint.bags_digest`; "" when none could be read.
     """
 
     root: Path
@@ -49,6 +51,7 @@ class CheckReport:
     summary: Summary | None
     audit: tuple[Shortcut, ...]
     exclusions: tuple[Exclusion, ...] = ()
+    bags: str = ""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -103,6 +106,7 @@ def check_cohort(
         summarise(cohort, facts),
         audit_cohort(cohort, decoded),
         cohort.exclusions,
+        bags_digest((p.split, p.label, [bytes.fromhex(fact.digest) for fact in bag]) for p, bag in bags),
     )
 
 

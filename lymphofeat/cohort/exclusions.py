@@ -5,11 +5,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from .problems import counted
 
 __all__ = [
     "Exclusion",
+    "Reason",
+    "by_reason",
     "excluded_patients",
     "exclusions_from_text",
     "exclusions_summary",
@@ -68,17 +71,41 @@ def exclusions_summary(exclusions: Sequence[Exclusion], *, labels: bool = False)
     return f"{', '.join(parts) or 'nobody'}{': ' if exclusions else ''}{_reasons(exclusions)}"
 
 
-def _reasons(exclusions: Iterable[Exclusion]) -> str:
-    written: dict[str, str] = {}
-    numbers = Counter[str]()
+class Reason(NamedTuple):
+    """What was left out for one reason.
+
+    Attributes:
+        reason: as it was first written.
+        n: patients, and images one by one, each of which counts once.
+        n_patients: of these, patients.
+        n_images: images that this leaves out, those of the patients among them.
+    """
+
+    reason: str
+    n: int
+    n_patients: int
+    n_images: int
+
+
+def by_reason(exclusions: Iterable[Exclusion]) -> list[Reason]:
+    """The reasons, whatever their case, the commonest first."""
+    found: dict[str, list[Exclusion]] = {}
     for one in exclusions:
-        key = one.reason.casefold()
-        written.setdefault(key, one.reason)
-        numbers[key] += 1
-    ranked = numbers.most_common()
-    words = [f"{written[key]} {n:,}" for key, n in ranked[:_MOST_REASONS]]
+        found.setdefault(one.reason.casefold(), []).append(one)
+    ranked = [
+        Reason(
+            each[0].reason, len(each), sum(not one.image for one in each), sum(one.n_images for one in each)
+        )
+        for each in found.values()
+    ]
+    return sorted(ranked, key=lambda one: -one.n)
+
+
+def _reasons(exclusions: Iterable[Exclusion]) -> str:
+    ranked = by_reason(exclusions)
+    words = [f"{one.reason} {one.n:,}" for one in ranked[:_MOST_REASONS]]
     if rest := ranked[_MOST_REASONS:]:
-        words.append(f"{counted(len(rest), 'other reason')} {sum(n for _, n in rest):,}")
+        words.append(f"{counted(len(rest), 'other reason')} {sum(one.n for one in rest):,}")
     return ", ".join(words)
 
 

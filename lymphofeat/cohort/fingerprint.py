@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..parallel import thread_pool, usable_cores
 from ..progress import Progress, Silent
 from .model import Cohort
 
-__all__ = ["cohort_fingerprint", "digest", "image_digests", "image_sizes"]
+__all__ = ["bags_digest", "cohort_fingerprint", "digest", "image_digests", "image_sizes"]
 
 _CHUNK = 64  # files a task: fewer hand-overs between threads than files
 
@@ -97,3 +97,17 @@ def cohort_fingerprint(cohort: Cohort, digests: Sequence[str]) -> str:
         images = [(name, next(remaining)) for name in patient.image_names]
         sha.update(json.dumps([patient.id, patient.split, patient.label, images]).encode() + b"\n")
     return sha.hexdigest()
+
+
+def bags_digest(patients: Iterable[tuple[str, int, Iterable[bytes]]]) -> str:
+    """Hex digest of who is in a cohort, whatever the IDs and the order: pseudonyms change neither.
+
+    Args:
+        patients: part ("train" or "test"), label and the digests of the images' bytes of each.
+    """
+    each = []
+    for split, label, images in patients:
+        state = hashlib.blake2b(f"{split} {label}\n".encode(), digest_size=16)
+        state.update(b"".join(sorted(images)))
+        each.append(state.digest())
+    return hashlib.blake2b(b"".join(sorted(each)), digest_size=16).hexdigest()

@@ -7,6 +7,7 @@ import click
 
 from .common import Output, cohort_argument, cohort_folder, command
 from .paths import NewFile, NewFolder, Share
+from .places import CHECK, STUDIES
 
 
 @command(example="lymphofeat init export")
@@ -40,6 +41,7 @@ def check(output: Output, cohort: Path | None, *, outlines: Path | None, every: 
     from ..cohort.check import check_cohort
     from ..cohort.problems import FEW
     from ..report.check import render_check, render_errors
+    from ..report.check_record import kept_check
 
     if outlines is not None:
         from ..storage.atomic import refuse_existing
@@ -52,6 +54,8 @@ def check(output: Output, cohort: Path | None, *, outlines: Path | None, every: 
         render_errors(report, output.errors, most=most)
     if report.errors:
         sys.exit(2)
+    if lacking := kept_check(report, STUDIES / CHECK):
+        output.line(lacking)
     if outlines is not None:
         _draw(output, cohort_folder(cohort), outlines, force=force)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["CACHE", "COHORT_FOLDER", "REPORT", "STUDIES", "STUDY", "SUBMISSION"]
+__all__ = ["CACHE", "CHECK", "COHORT_FOLDER", "REPORT", "STUDIES", "STUDY", "SUBMISSION"]
 
 COHORT_FOLDER = "data"
 CACHE = Path("cache/features.h5")
@@ -10,3 +10,4 @@ STUDIES = Path("studies")
 STUDY = "study"
 SUBMISSION = Path("submission.csv")
 REPORT = Path("report.html")
+CHECK = "check.json"  # in STUDIES, for `report`

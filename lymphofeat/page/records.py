@@ -11,7 +11,15 @@ import pandas as pd
 
 from ..errors import InputError
 
-__all__ = ["ComparisonRecord", "EvaluationRecord", "read_comparison", "read_evaluation_record", "read_record"]
+__all__ = [
+    "ComparisonRecord",
+    "EvaluationRecord",
+    "made_of",
+    "read_comparison",
+    "read_evaluation_record",
+    "read_record",
+    "table_of",
+]
 
 Found = TypeVar("Found")
 
@@ -135,7 +143,7 @@ def _evaluation(path: Path, raw: dict[str, Any]) -> EvaluationRecord:
         tables[needed]["pipeline" if needed == "pipelines" else "metric"]
     return EvaluationRecord(
         path, pipeline, encoding, metric, n, malignant, _persons(raw.get("persons", n), n), folds, runs,
-        dict(raw.get("search") or {}), _made(raw), tuple(map(str, raw.get("answer", ()))),
+        dict(raw.get("search") or {}), made_of(raw), tuple(map(str, raw.get("answer", ()))),
         dict(raw.get("simplest") or {}), tuple(map(str, raw.get("notes", ()))), tables,
     )  # fmt: skip
 
@@ -145,7 +153,7 @@ def _comparison(path: Path, raw: dict[str, Any]) -> ComparisonRecord:
     table["pipeline"]
     return ComparisonRecord(
         path, str(raw["metric"]), n, int(raw["malignant"]), _persons(raw["persons"], n), str(raw["patients"]),
-        _made(raw), tuple(map(str, raw["sentences"])), table,
+        made_of(raw), tuple(map(str, raw["sentences"])), table,
     )  # fmt: skip
 
 
@@ -164,5 +172,6 @@ def _persons(persons: Any, n: int) -> int | None:
     return None if int(persons) == n else int(persons)
 
 
-def _made(raw: Mapping[str, Any]) -> dict[str, str]:
+def made_of(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Command, versions and time of a record; empty where it does not say them."""
     return {str(key): str(value) for key, value in (raw.get("made") or {}).items()}

@@ -17,10 +17,13 @@ from ..studies.summary import StudySummary, load_study
 from .blocks import Gap
 from .names import Names
 from .records import ComparisonRecord, EvaluationRecord, read_comparison, read_evaluation_record
+from .records_check import CheckRecord, read_check
 
-__all__ = ["COMPARISON", "KEPT", "SELECTED", "Places", "Selection", "Sources", "find_sources"]
+__all__ = ["CHECK", "COMPARISON", "KEPT", "SELECTED", "Places", "Selection", "Sources", "find_sources"]
 
 COMPARISON = "compare.json"
+CHECK = "check.json"
+_ANOTHER = "The last `{}` was of another cohort, or of this one before it changed"
 Found = TypeVar("Found")
 
 
@@ -48,6 +51,7 @@ class Places:
             "tune": ["--cache", str(self.cache), "--study", str(self.study)],
             "evaluate": ["--cache", str(self.cache), "--study", str(self.study)],
             "compare": [str(self.cache)],
+            "check": ["COHORT"],  # the folder's own path may name a patient
         }
         return shlex.join(["lymphofeat", name, *own.get(name, []), *options])
 
@@ -71,7 +75,7 @@ class Sources:
         places: where it was looked for.
         cache: the cache.
         study: its study; None where there is none.
-        evaluation, comparison: what was kept of these; None where there is nothing, or nothing of this cohort.
+        evaluation, comparison, check: what was kept of these; None where there is nothing, or nothing of this cohort.
         names: what patients and images are called.
         selection: the heads whose contributions the cells have.
         missing: per command, why its part is not here.
@@ -85,9 +89,12 @@ class Sources:
     names: Names
     selection: Selection = SELECTED
     missing: Mapping[str, str] = field(default_factory=dict)
+    check: CheckRecord | None = None
 
     def __repr__(self) -> str:
-        there = [name for name in ("study", "evaluation", "comparison") if getattr(self, name) is not None]
+        there = [
+            name for name in ("study", "evaluation", "comparison", "check") if getattr(self, name) is not None
+        ]
         return f"<Sources: {self.cache.path.name}, {', '.join(there) or 'nothing else'}>"
 
     def gap(self, command: str, *options: str, what: str = "") -> Gap:
@@ -133,8 +140,9 @@ def find_sources(places: Places, *, ids: bool = False, selection: Selection = SE
         places.comparison, places.kept / COMPARISON, COMPARISON, "compare",
         read_comparison, lambda found: found.patients, digest, missing,
     )  # fmt: skip
+    check = _check(places.kept / CHECK, cache, missing)
     names = Names(tuple(cache.ids.astype(str).tolist()), shown=ids)
-    return Sources(places, cache, study, evaluation, comparison, names, selection, missing)
+    return Sources(places, cache, study, evaluation, comparison, names, selection, missing, check)
 
 
 def _study(places: Places, cache: Cache, missing: dict[str, str]) -> StudySummary | None:
@@ -144,6 +152,19 @@ def _study(places: Places, cache: Cache, missing: dict[str, str]) -> StudySummar
     study = load_study(places.study)
     check_belongs(study.path, cache, study.encoding, study.repeats)
     return study
+
+
+def _check(path: Path, cache: Cache, missing: dict[str, str]) -> CheckRecord | None:
+    """The last check, where it was of the patients and images of the cache."""
+    if not cache.tables.has_digests:
+        missing["check"] = "The features were imported, and `check` looks at image files"
+    elif not path.exists():
+        missing["check"] = "No `check` of this cohort was found"
+    elif (found := read_check(path)).patients == cache.tables.bags:
+        return found
+    else:
+        missing["check"] = _ANOTHER.format("check")
+    return None
 
 
 def _kept(
@@ -169,5 +190,5 @@ def _kept(
             f"{path} was measured on other patients, labels, values or folds than the cache holds; give the one of "
             "this cache, or leave it out."
         )
-    missing[command] = f"The last `{command}` was of another cohort, or of this one before it changed"
+    missing[command] = _ANOTHER.format(command)
     return None
