@@ -192,7 +192,7 @@ class Bundle:
                 told.note(note)
             return self.predict_patients(new, device=device, workers=workers, progress=progress)
         bags = self._given(patients, len(clinical) if isinstance(clinical, pd.DataFrame) else 0)
-        return self._table(bags, _clinical_table(bags[0].lengths, clinical, self.table.declared))
+        return self.answer(bags, _clinical_table(bags[0].lengths, clinical, self.table.declared))
 
     def predict_patients(
         self,
@@ -203,8 +203,29 @@ class Bundle:
         progress: Progress | None = None,
     ) -> pd.DataFrame:
         """As `predict`, for patients that were read already."""
-        bags = _bags(self, new.patients, device, workers, progress or Silent())
-        return self._table(bags, new.table)
+        return self.answer(*self.asked(new, device=device, workers=workers, progress=progress))
+
+    def asked(
+        self,
+        new: NewPatients | NewFeatures,
+        *,
+        device: str = "auto",
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[list[Bags], pd.DataFrame]:
+        """What the heads are given of patients that were read: per fit their bags, and a row of values for each.
+
+        Args:
+            new: of images, which are encoded now, or of features.
+            device, workers, progress: as of `predict`.
+
+        Raises:
+            InputError: an image that cannot be encoded, or features of another width.
+        """
+        if isinstance(new, NewFeatures):
+            bags = self._given(new.bags, len(new.table))
+            return bags, _clinical_table(new.bags.lengths, new.table, self.table.declared)
+        return _bags(self, new.patients, device, workers, progress or Silent()), new.table
 
     @property
     def takes_features(self) -> bool:
@@ -227,10 +248,7 @@ class Bundle:
 
     def predict_features(self, new: NewFeatures) -> pd.DataFrame:
         """As `predict`, for features that were read already."""
-        return self._table(
-            self._given(new.bags, len(new.table)),
-            _clinical_table(new.bags.lengths, new.table, self.table.declared),
-        )
+        return self.answer(*self.asked(new))
 
     def _given(self, patients: Bags | Sequence[Bags] | None, n: int) -> list[Bags]:
         """Per fit, the bags that a caller hands over; for a model of clinical values, n bags of nothing.
@@ -275,7 +293,8 @@ class Bundle:
         """Features of an image that a fit is given; None where it is not known or no image is looked at."""
         return len(self.images[fit].mean) if self.images else None
 
-    def _table(self, bags: Sequence[Bags], clinical: pd.DataFrame) -> pd.DataFrame:
+    def answer(self, bags: Sequence[Bags], clinical: pd.DataFrame) -> pd.DataFrame:
+        """The table of `predict`, for what `asked` gives."""
         p = self.probabilities(bags, clinical)
         columns: dict[str, object] = {"id": clinical["id"], "probability": p}
         if self.calibrator is not None:

@@ -12,9 +12,11 @@ from ..progress import Progress, Silent
 from ..storage.atomic import refuse_existing
 from ..storage.csv_tables import check_csv_for, write_csv
 from ..storage.provenance import write_with_record
+from .elsewhere import NewFeatures
+from .explained import ExplainedPatient, explain_patients
 from .load import load_bundle
 from .model import Bundle
-from .patients import read_patients
+from .patients import NewPatients, read_patients
 
 __all__ = ["PredictSummary", "predict_folder"]
 
@@ -29,12 +31,16 @@ class PredictSummary:
         table: the columns `model.COLUMNS`, one row per patient; `calibrated` and `set` are left out where the
             bundle has none. `decision` is "reactive", "malignant" or "refer"; `warnings` are joined by "; ".
         notes: what was passed over, in sentences.
+        patients: whose images were read; none where features were given.
+        explained: one per patient, if asked for.
     """
 
     path: Path
     bundle: Bundle
     table: pd.DataFrame
     notes: tuple[str, ...]
+    patients: tuple[Patient, ...] = ()
+    explained: tuple[ExplainedPatient, ...] = ()
 
     def __repr__(self) -> str:
         return f"<PredictSummary {self.path.name}: {len(self.table)} patients by {self.bundle!r}>"
@@ -50,6 +56,7 @@ def predict_folder(
     workers: int | None = None,
     force: bool = False,
     csv_for: str = "programs",
+    explain: bool = False,
     progress: Progress | None = None,
 ) -> PredictSummary:
     """Predict every patient of a folder and write the table, and beside it how it was made (`NAME.made.json`).
@@ -64,6 +71,7 @@ def predict_folder(
         workers: threads that decode and encode, by default one per core.
         force: replace `out`.
         csv_for: "programs" or "excel" (semicolons, decimal commas, UTF-8 with its mark).
+        explain: also find what each image adds to the prediction, see `explained.explain_patients`.
         progress: told of images.
 
     Raises:
@@ -73,18 +81,21 @@ def predict_folder(
     check_csv_for(csv_for)
     refuse_existing(out, overwrite=force)
     loaded = load_bundle(bundle)
-    notes: tuple[str, ...]
+    new: NewPatients | NewFeatures
+    patients: tuple[Patient, ...] = ()
     if loaded.takes_features:
-        given = loaded.new_features(folder, clinical, progress or Silent())
-        table, notes = loaded.predict_features(given), given.notes
+        new = loaded.new_features(folder, clinical, progress or Silent())
+        notes = new.notes
     else:
         new = read_patients(folder, clinical, loaded.reading, images=loaded.sees_images)
-        table = loaded.predict_patients(new, device=device, workers=workers, progress=progress)
-        notes = (*new.notes, *_reading_notes(loaded, new.patients))
+        patients, notes = new.patients, (*new.notes, *_reading_notes(loaded, new.patients))
+    bags, values = loaded.asked(new, device=device, workers=workers, progress=progress)
+    table = loaded.answer(bags, values)
+    explained = explain_patients(loaded, bags, values, patients) if explain else []
     about = {"model": loaded.digest, "patients": len(table)}
     with write_with_record(out, about, overwrite=force) as file:
         write_csv(table, file, csv_for=csv_for)
-    return PredictSummary(out, loaded, table, (*loaded.notes, *notes))
+    return PredictSummary(out, loaded, table, (*loaded.notes, *notes), patients, tuple(explained))
 
 
 def _reading_notes(bundle: Bundle, patients: Sequence[Patient]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from ..errors import InputError
 from ..final.refit import FinalFit, Member, predict_final
 from ..final.selected_model import FinalModel
 from ..parallel import one_thread
-from .images import ImageContributions, image_contributions
+from .images import ImageContributions, contribution_table, image_contributions
 from .measurements import measurement_contributions, measurement_tables
 from .parts import PatientParts, parts_of_patients
 from .result import Explanation
@@ -93,7 +93,7 @@ def explained_rows(
     n_trained_on, threshold = min(len(fit.train) for fit in fits), _threshold(model, fold)
     found = []
     for k, row in enumerate(rows.tolist()):
-        images, positions = _table(_names(cache, row), shares[k])
+        images, positions = contribution_table(_names(cache, row), shares[k])
         found.append(
             Explanation(
                 str(cache.ids[row]), int(cache.labels[row]) if fold is not None else -1, fold, model.members,
@@ -190,21 +190,6 @@ def _summed(
     if not all(totals):  # the names are the same of each patient
         return [None for _ in rows]
     return list(tables(totals, rows, np.unique(np.concatenate([fit.train for fit in fits]))))
-
-
-def _table(names: list[str], found: Shares) -> tuple[pd.DataFrame, Indices]:
-    """The images, see `Explanation.images`, and where each stands in the bag."""
-    attention = [(one.weights, share) for one, share in found if one.weights is not None]
-    attended = sum(share for _, share in attention)
-    table = {
-        "image": names,
-        "contribution": np.sum([share * one.values for one, share in found], axis=0),
-        "attention": np.sum([share / attended * weights for weights, share in attention], axis=0)
-        if attention
-        else np.nan,
-    }
-    ordered = pd.DataFrame(table).sort_values("contribution", ascending=False, kind="stable")
-    return ordered.reset_index(drop=True), ordered.index.to_numpy(np.int64)
 
 
 def _names(cache: Cache, row: int) -> list[str]:

@@ -15,6 +15,7 @@ from ..heads.base import ExplainsImages
 __all__ = [
     "ImageContributions",
     "Method",
+    "contribution_table",
     "image_contributions",
     "in_batches",
     "leave_one_out",
@@ -90,6 +91,31 @@ def leave_one_out(head: Any, bags: Bags, clinical: pd.DataFrame) -> list[Floats]
         for i, those in zip(some.tolist(), np.split(log_odds, np.cumsum(lengths)[:-1]), strict=True):
             found[i] = whole[i] - those
     return found
+
+
+def contribution_table(
+    names: Sequence[str], found: Sequence[tuple[ImageContributions, float]]
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """The images of a patient under several heads.
+
+    Args:
+        names: (n_images,) in the bag's order.
+        found: of each fitted head, and its share of the whole.
+
+    Returns:
+        The table `Explanation.images`, and where the image of each row stands in the bag.
+    """
+    attention = [(one.weights, share) for one, share in found if one.weights is not None]
+    attended = sum(share for _, share in attention)
+    table = {
+        "image": names,
+        "contribution": np.sum([share * one.values for one, share in found], axis=0),
+        "attention": np.sum([share / attended * weights for weights, share in attention], axis=0)
+        if attention
+        else np.nan,
+    }
+    ordered = pd.DataFrame(table).sort_values("contribution", ascending=False, kind="stable")
+    return ordered.reset_index(drop=True), ordered.index.to_numpy(np.int64)
 
 
 def log_odds_of(head: Any, bags: Bags, clinical: pd.DataFrame) -> Floats:

@@ -10,9 +10,11 @@ from PIL import Image
 
 from lymphofeat.bundle import export_bundle, load_bundle
 from lymphofeat.bundle.encoders import EncoderRecord
+from lymphofeat.bundle.explained import explain_patients
 from lymphofeat.cache import open_cache
 from lymphofeat.cache.extract import ExtractSettings
 from lymphofeat.cache.morphology import extract_morphology
+from lymphofeat.cache.pooling import pool
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.encoder.morphology import features
 from lymphofeat.errors import BundleError, InputError
@@ -45,6 +47,24 @@ def test_new_patients_are_measured_as_those_of_the_cache(made: Path) -> None:
     np.testing.assert_allclose(table["probability"], direct["probability"].loc[table.index], atol=1e-9)
     assert any("1 image of 12 without a nucleus" in note for note in heard.notes)
     assert not list((made / "model").rglob("encoders/*"))
+
+
+def test_measurements_stand_beside_those_of_the_training_patients(made: Path) -> None:
+    cache, bundle = open_cache(made / "c.h5"), load_bundle(made / "model")
+    encoding = cache.encodings["morphology"]
+    means = pool(cache.bags("morphology"), "mean")
+    known, rows = means[cache.labelled], np.flatnonzero(cache.labels < 0)
+    values = cache.patients.iloc[rows]
+    found = explain_patients(bundle, [cache.bags("morphology").select(rows)], values)
+    spread = known.std(axis=0)
+    expected = (means[rows] - known.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    for one, row in zip(found, expected, strict=True):
+        assert dict(one.measured) == pytest.approx(
+            dict(zip(encoding.names, row.tolist(), strict=True)), abs=1e-6
+        )
+        sizes = [abs(value) for _, value in one.measured]
+        assert sizes == sorted(sizes, reverse=True)
+        assert one.values == {}
 
 
 def test_the_bundle_says_what_is_measured(made: Path) -> None:
