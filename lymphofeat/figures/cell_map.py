@@ -5,18 +5,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from .drawn import Drawn
-from .style import INK, MALIGNANT, MUTED, OTHER, REACTIVE, new_figure
+from .style import INK, MALIGNANT, MUTED, OTHER, REACTIVE, new_figure, paper_style
 
 __all__ = ["CLASS_COLOURS", "draw_cell_map"]
 
 CLASS_COLOURS = {"reactive": REACTIVE, "malignant": MALIGNANT, "not known": OTHER}
 _EVEN = "#b9bec4"  # a contribution of 0; points are pixels in every format, so that no colour follows the page's theme
 _GOLDEN = 0.6180339887  # steps of hue by this share keep neighbours in the list apart
-_DPI = 220  # of the points, where they are pixels
+_DPI = 160  # of the points, where they are pixels
 
 
 def draw_cell_map(points: pd.DataFrame, caption: str, alt: str) -> Drawn:
@@ -27,9 +28,15 @@ def draw_cell_map(points: pd.DataFrame, caption: str, alt: str) -> Drawn:
             ("reactive", "malignant", "not known"), x, y, and contribution (log-odds) where it is known.
         caption, alt: see `Drawn`.
     """
+    with paper_style():
+        figure = _figure(points)
+    return Drawn("cell-map", "Map of the cells", caption, alt, figure, points)
+
+
+def _figure(points: pd.DataFrame) -> Figure:
     weighed = "contribution" in points and bool(points["contribution"].notna().any())
     titles = ["Class", "Patient", *(["Contribution"] if weighed else [])]
-    figure, axes = new_figure(2, height=68 if weighed else 90, ncols=len(titles), squeeze=False)
+    figure, axes = new_figure(2, height=72 if weighed else 100, ncols=len(titles), squeeze=False)
     figure.set_dpi(_DPI)
     size = float(np.clip(6000 / max(len(points), 1), 1.2, 12))
     x, y = points["x"].to_numpy(), points["y"].to_numpy()
@@ -64,7 +71,7 @@ def draw_cell_map(points: pd.DataFrame, caption: str, alt: str) -> Drawn:
         ax.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
         for spine in ax.spines.values():
             spine.set_visible(False)
-    return Drawn("cell-map", "Map of the cells", caption, alt, figure, points)
+    return figure
 
 
 def symmetric_limit(values: NDArray[np.float64]) -> float:
