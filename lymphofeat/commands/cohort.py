@@ -54,8 +54,10 @@ def check(output: Output, cohort: Path | None, *, outlines: Path | None, every: 
         render_errors(report, output.errors, most=most)
     if report.errors:
         sys.exit(2)
-    if lacking := kept_check(report, STUDIES / CHECK):
-        output.line(lacking)
+    lacking = kept_check(report, STUDIES / CHECK)
+    output.line(
+        lacking or "`lymphofeat report` shows this on one page, once `lymphofeat extract` has made a cache."
+    )
     if outlines is not None:
         _draw(output, cohort_folder(cohort), outlines, force=force)
 

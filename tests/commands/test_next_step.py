@@ -70,6 +70,17 @@ def test_the_lines_lead_from_a_cohort_to_predictions(run: Run, tmp_path: Path) -
     assert line.startswith("Next: lymphofeat info model")
 
 
+def test_check_says_when_a_report_shows_it_and_it_is_true(run: Run, tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path / "c", n=12, images=3, side=80)
+    write_table(root / "lymphofeat.toml", ["[images]", "smallest = 64"])
+    said = run("check", root).out
+    assert "`lymphofeat report` shows this on one page, once `lymphofeat extract` has made a cache." in said
+    assert run("extract", root, *QUICK["extract"]).code == 0
+    shown = run("report")
+    assert shown.code == 0, shown.err
+    assert "check" not in shown.out
+
+
 def test_lines_that_show_results_on_a_page_are_true_twice(run: Run, tmp_path: Path) -> None:
     frozen_cache(tmp_path / "c.h5")
     assert run("tune", "--cache", "c.h5", "--study", "s.db", "--trials", "2", "--heads", "logistic").code == 0
