@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "MALIGNANT",
     "MUTED",
     "OTHER",
+    "PAPER",
     "REACTIVE",
     "THIRD",
+    "legend_above",
     "new_figure",
     "paper_style",
 ]
@@ -36,6 +39,7 @@ MAIN = "#00684c"
 OTHER = "#7b7f85"
 THIRD = "#c0639b"
 FOURTH = "#b07c00"
+PAPER = "#fefefe"  # inside open symbols: what lies behind them is hidden
 
 # Hex value → the variable of the style sheet.
 COLOURS = {
@@ -48,6 +52,7 @@ COLOURS = {
     OTHER: "other",
     THIRD: "third",
     FOURTH: "fourth",
+    PAPER: "card",
 }
 
 _WIDTHS = {1: 85.0, 2: 178.0}  # millimetres of one and of two columns
@@ -98,7 +103,10 @@ _RC: Any = {  # keys are literals to the type checker
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """The style, for what draws and for what saves; the caller's own settings come back."""
+    """The style, for what draws and for what saves; the caller's own settings come back.
+
+    A function that draws is decorated with it (`@paper_style()`): sizes of text are fixed when the text is made.
+    """
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
@@ -124,3 +132,17 @@ def new_figure(columns: int = 1, height: float = 60.0, **subplots: Any) -> tuple
     with paper_style():
         figure = Figure(figsize=(_WIDTHS[columns] / _INCH, height / _INCH), layout="constrained")
         return figure, figure.subplots(**subplots)
+
+
+def legend_above(axes: Axes, columns: int = 1, **options: Any) -> None:
+    """The legend above the axes, where it hides no data, whatever these are.
+
+    Args:
+        axes: whose.
+        columns: entries beside each other.
+        options: as of `Axes.legend`.
+    """
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns, borderaxespad=0, borderpad=0.2,
+        **{"columnspacing": 1.4, "labelspacing": 0.35, "alignment": "left", **options},
+    )  # fmt: skip

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..metric import METRICS
 from ..progress import Progress
-from ..report.assess_cells import SHOWN, cells
 from ..wording import number
-from .blocks import Block, Section, Table, Text, exact_text
+from .blocks import Block, Section, Text, exact_text
+from .recorded import recorded_table
 from .records import EvaluationRecord
 from .sources import Sources
 
@@ -18,7 +18,6 @@ __all__ = ["Headline", "Score", "answer_section"]
 
 _NAME = "pipelines"
 _TO_QUOTE = "the scores to quote"  # in the sentence of `evaluate` that has them
-_VALUES = {"balanced\naccuracy": "balanced_accuracy", "AUC": "auc", "bal. accuracy, t": "balanced_accuracy_t"}
 
 
 class Score(NamedTuple):
@@ -59,7 +58,7 @@ def answer_section(sources: Sources, progress: Progress) -> Section:
     blocks = [
         Headline(lead, list(_scores(found)), list(_beside(found))),
         Text([sentence for sentence in found.answer if sentence != lead], listed=True),
-        _pipelines(found),
+        recorded_table(found, _NAME, folded=True),
     ]
     if found.notes:
         blocks.append(Text(found.notes))
@@ -87,12 +86,3 @@ def _beside(found: EvaluationRecord) -> Iterator[Score]:
 def _score(value: Any, low: Any, high: Any, label: str) -> Score:
     between = f"{number(low, 2)} to {number(high, 2)}" if low == low and high == high else "interval unknown"
     return Score(number(value), exact_text(value), between, label)
-
-
-def _pipelines(found: EvaluationRecord) -> Table:
-    shown, frame = SHOWN[_NAME], found.tables[_NAME]
-    rows = cells(shown, frame)
-    titles = {" ".join(old.split("\n")): old for old in shown.columns}
-    words = {title: [row[k] for row in rows] for k, title in enumerate(titles)}
-    values = {title: _VALUES.get(old, old) for title, old in titles.items()}
-    return Table(_NAME, shown.caption_for(found.n_persons), frame, words, values=values, folded=True)

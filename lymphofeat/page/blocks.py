@@ -14,6 +14,9 @@ from ..wording import number
 
 __all__ = ["Block", "FigureBlock", "Gap", "Section", "Table", "Text", "csv_link", "plain_table"]
 
+_TWO_COLUMNS = 5.0  # inches: wider than one column of a journal
+_MOST_ROWS = 200
+
 
 @dataclass(frozen=True)
 class Block:
@@ -97,11 +100,21 @@ class Table(Block):
         return csv_link(self.frame)
 
 
-def plain_table(name: str, caption: str, frame: pd.DataFrame, *, folded: bool = False) -> Table:
-    """A table of all columns of a frame, numbers to three decimals; headers are the columns' names in words."""
+def plain_table(
+    name: str, caption: str, frame: pd.DataFrame, *, folded: bool = False, most: int | None = None
+) -> Table:
+    """A table of all columns of a frame, numbers to three decimals; headers are the columns' names in words.
+
+    Args:
+        name, caption, frame, folded: as of `Table`.
+        most: rows that are shown, where the frame has more; the caption then says so.
+    """
+    rows = None if most is None or len(frame) <= most else range(most)
+    if rows is not None:
+        caption = f"{caption}: the first {most} of {len(frame):,} rows; the CSV file has all"
     titles = {str(column).replace("_", " "): str(column) for column in frame.columns}
-    shown = {title: [_word(value) for value in frame[column]] for title, column in titles.items()}
-    return Table(name, caption, frame, shown, values=titles, folded=folded)
+    shown = {title: [_word(value) for value in frame[column].iloc[:most]] for title, column in titles.items()}
+    return Table(name, caption, frame, shown, values=titles, rows=rows, folded=folded)
 
 
 @dataclass(frozen=True)
@@ -111,6 +124,11 @@ class FigureBlock(Block):
     template = "figure.html.j2"
     drawn: Drawn
 
+    @property
+    def narrow(self) -> bool:
+        """Whether it is of one column, so that two stand beside each other where there is room."""
+        return self.drawn.figure.get_figwidth() < _TWO_COLUMNS
+
     @cached_property
     def svg(self) -> str:
         """Its markup."""
@@ -118,8 +136,9 @@ class FigureBlock(Block):
 
     @cached_property
     def table(self) -> Table:
-        """The numbers."""
-        return plain_table(self.drawn.name, f"Numbers of “{self.drawn.title}”", self.drawn.table, folded=True)
+        """The numbers; of a long table the first rows, all of them in its CSV file."""
+        caption = f"Numbers of “{self.drawn.title}”"
+        return plain_table(self.drawn.name, caption, self.drawn.table, folded=True, most=_MOST_ROWS)
 
 
 @dataclass(frozen=True)
