@@ -130,8 +130,9 @@ def comparison_figure(comparison: pd.DataFrame, metric: str) -> Drawn:
     said = "; ".join(f"{name} {compact_interval(found)}" for name, found in zip(names, scores, strict=True))
     return Drawn(
         "comparison-forest", "Pipelines on the same folds",
-        "Out-of-fold scores of the command compare, without a search, and differences to the best on the same patients. Lines "
-        "are 95 % intervals. Open symbols: cannot be told apart from the best by the metric that compare ranks by. "
+        "Out-of-fold scores of the command compare, without a search, and differences to the best on the same "
+        "patients. Lines are 95 % intervals. Open symbols: cannot be told apart from the best by the metric that "
+        "compare ranks by. "
         "The best was selected among these, so its score is optimistic.",
         f"Forest plot by {metric_label(shown)} of {len(names)} pipelines, {sum(flags)} of them not told apart from "
         f"the best. {said}.",
