@@ -16,7 +16,8 @@ from .paths import GivenText, NewFile
 @click.option(
     "--top", default=9, show_default=True, type=click.IntRange(1), help="Images shown on each side."
 )
-@click.option("--out", type=NewFile("images.csv"), metavar="FILE.csv", help="CSV file for all images.")
+@click.option("--out", type=NewFile("images.csv"), metavar="FILE",
+              help="File for all images: .csv, a table; .html, the patient's page with the cells.")  # fmt: skip
 @click.option("--outlines", type=NewFile("outlines.png"), metavar="FILE.png",
               help="PNG file of the patient's cells with their outlines, by contribution.")  # fmt: skip
 @csv_option
@@ -43,10 +44,12 @@ def explain(
     """
     from ..cache import open_cache
     from ..explanation import explain as explain_patient
+    from ..page.alone import write_patient_page
     from ..report.explain import render_explanation, write_explanation
     from ..report.outlines import tiles_of, write_outlines
     from ..storage.atomic import refuse_existing
 
+    page = _is_page(out)
     for file in (out, outlines):
         if file is not None:
             refuse_existing(file, overwrite=force)
@@ -54,8 +57,13 @@ def explain(
         cache, study_path(study), patient, select=select, trial=trial, ensemble=ensemble
     )
     render_explanation(explanation, output.console, top=top)
-    if out is not None:
+    if out is not None and page:
+        write_patient_page(
+            explanation, cache, study_path(study), out, force=force, progress=output.progress()
+        )
+    elif out is not None:
         write_explanation(explanation, out, force=force, csv_for=csv_for)
+    if out is not None:
         output.line(f"Wrote {out}")
     if outlines is not None:
         tiles = tiles_of(explanation, open_cache(cache))
@@ -63,3 +71,19 @@ def explain(
         output.line(
             f"Wrote {outlines}: {len(tiles)} cells, towards malignant first; nuclei yellow, cells green"
         )
+
+
+def _is_page(out: Path | None) -> bool:
+    """Whether a page is to be written; no file, or a table, if not.
+
+    Raises:
+        BadParameter: a file of another kind.
+    """
+    if out is None or out.suffix.lower() == ".csv":
+        return False
+    if out.suffix.lower() == ".html":
+        return True
+    raise click.BadParameter(
+        f"{out} is neither a table nor a page; name FILE.csv for a table, or FILE.html for the patient's page.",
+        param_hint="--out",
+    )

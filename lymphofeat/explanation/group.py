@@ -10,6 +10,7 @@ most of the time.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,8 @@ def explained_rows(
         rows: (n,) of the patients.
         fold: theirs; None: they have no label.
     """
-    probabilities = predict_final(cache, fits, members, rows)
+    each = np.stack([predict_final(cache, fits, [replace(one, weight=1.0)], rows) for one in members], axis=1)
+    probabilities = each @ [one.weight for one in members]
     with one_thread():
         parts = _parts(cache, fits, members, rows)
         shares = _contributions(cache, fits, members, rows)
@@ -97,8 +99,8 @@ def explained_rows(
         found.append(
             Explanation(
                 str(cache.ids[row]), int(cache.labels[row]) if fold is not None else -1, fold, model.members,
-                model.reason, len(fits), n_trained_on, float(probabilities[k]), threshold, parts[k],
-                Counter(one.method for one, _ in shares[k]),
+                model.reason, len(fits), n_trained_on, float(probabilities[k]), tuple(each[k].tolist()), threshold,
+                parts[k], Counter(one.method for one, _ in shares[k]),
                 sum(one.weights is not None for one, _ in shares[k]), images, positions, measured[k], values[k],
             )
         )  # fmt: skip

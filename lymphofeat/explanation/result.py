@@ -28,6 +28,7 @@ class Explanation:
             per fold.
         n_trained_on: patients behind each fit, the smallest number.
         probability: of malignant, the weighted mean of the heads'.
+        each: the probability under each head, in the order of `members`.
         threshold: malignant at this probability or above.
         parts: log-odds as base + image + clinical, weighted means of the heads'; `parts.logit` is the mean of their
             log-odds, not the log-odds of `probability`.
@@ -51,6 +52,7 @@ class Explanation:
     n_models: int
     n_trained_on: int
     probability: float
+    each: tuple[float, ...]
     threshold: float
     parts: PatientParts
     methods: Mapping[Method, int]

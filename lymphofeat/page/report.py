@@ -15,6 +15,7 @@ from ..storage.paths import AnyPath
 from ..wording import sample_text
 from .answer import answer_section
 from .blocks import Gap, Section
+from .cells import cells_section
 from .performance import performance_section
 from .render import render_page
 from .sources import Places, Selection, Sources, find_sources
@@ -22,7 +23,11 @@ from .sources import Places, Selection, Sources, find_sources
 __all__ = ["ReportSummary", "write_report"]
 
 # In the order of the page.
-SECTIONS: Sequence[Callable[[Sources, Progress], Section]] = (answer_section, performance_section)
+SECTIONS: Sequence[Callable[[Sources, Progress], Section]] = (
+    answer_section,
+    performance_section,
+    cells_section,
+)
 
 
 @dataclass(frozen=True)

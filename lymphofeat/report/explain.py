@@ -19,9 +19,19 @@ from ..studies.describe import describe_head, describe_heads
 from ..wording import number
 from .printing import PlainTable, show
 
-__all__ = ["render_explanation", "write_explanation"]
+__all__ = [
+    "CLASSES",
+    "digits_for",
+    "fitting_in_words",
+    "measured_in_words",
+    "methods_in_words",
+    "render_explanation",
+    "several_in_words",
+    "value_in_words",
+    "write_explanation",
+]
 
-_CLASSES = {0: "reactive", 1: "malignant"}
+CLASSES = {0: "reactive", 1: "malignant"}
 _METHODS: Mapping[Method, str] = {
     "exact": "Each image's share of the image part is exact: the log-odds are a sum over images.",
     "attention": "Each image's share is its attention times its own log-odds; it depends on all images together.",
@@ -49,8 +59,8 @@ _NEAREST = 1e-12  # of a probability to 0 and 1, where it has log-odds
 def render_explanation(explanation: Explanation, console: Console, *, top: int = 9) -> None:
     """Print which heads decided, the parts of the log-odds, and the `top` images of either side; 80 columns suffice."""
     e = explanation
-    said = _CLASSES[int(e.probability >= e.threshold)]
-    truth = f", labelled {_CLASSES[e.label]}" if e.label in _CLASSES else ""
+    said = CLASSES[int(e.probability >= e.threshold)]
+    truth = f", labelled {CLASSES[e.label]}" if e.label in CLASSES else ""
     show(
         console,
         (f"Patient {e.id}", "bold"),
@@ -59,16 +69,16 @@ def render_explanation(explanation: Explanation, console: Console, *, top: int =
     show(console, e.reason)
     trials = [trial for trial, _ in e.members]
     if len(trials) == 1:
-        show(console, f"Head (trial {trials[0].number}): {describe_head(trials[0])}; {_blind(e)}")
+        show(console, f"Head (trial {trials[0].number}): {describe_head(trials[0])}; {fitting_in_words(e)}")
     else:
-        show(console, f"Mean of {len(trials)} heads: {describe_heads(trials)}; {_blind(e)}")
+        show(console, f"Mean of {len(trials)} heads: {describe_heads(trials)}; {fitting_in_words(e)}")
     show(
         console,
         f"{_log_odds(e)} {number(e.parts.logit, 2, signed=True)} = typical "
         f"{number(e.parts.base, 2, signed=True)}, images {number(e.parts.image, 2, signed=True)}, clinical values "
         f"{number(e.parts.clinical, 2, signed=True)}",
     )
-    for sentence in (_several(e), _methods(e)):
+    for sentence in (several_in_words(e), methods_in_words(e)):
         if sentence:
             show(console, sentence)
     if e.values is not None:
@@ -96,7 +106,8 @@ def write_explanation(
         write_csv(explanation.images, temporary, csv_for=csv_for, digits=6)
 
 
-def _blind(e: Explanation) -> str:
+def fitting_in_words(e: Explanation) -> str:
+    """On whom the heads were fitted: "fitted on 36 patients, without fold 1, the fold of this patient"."""
     each = "" if len(e.members) == 1 else "each "
     if e.fold is not None:
         return f"{each}fitted on {e.n_trained_on} patients, without fold {e.fold}, the fold of this patient"
@@ -113,7 +124,7 @@ def _n_models(e: Explanation) -> int:
     return len(e.members) * e.n_models
 
 
-def _several(e: Explanation) -> str:
+def several_in_words(e: Explanation) -> str:
     """That a mean of log-odds is not the log-odds of the mean probability, where there are several."""
     if _n_models(e) == 1:
         return ""
@@ -128,7 +139,7 @@ def _fitted(e: Explanation) -> str:
     return f"{_n_models(e)} fitted heads" if e.n_models > 1 else f"{_n_models(e)} heads"
 
 
-def _methods(e: Explanation) -> str:
+def methods_in_words(e: Explanation) -> str:
     """How the shares were found, and for how many heads."""
     if len(e.methods) == 1:
         (method,) = e.methods
@@ -162,7 +173,7 @@ def _table(images: pd.DataFrame, top: int) -> PlainTable:
                 attention = f" ({100 * row['attention']:.0f} %)" if weighed else ""
                 cells += [
                     str(row["image"]),
-                    number(row["contribution"], _digits(images), signed=True) + attention,
+                    number(row["contribution"], digits_for(images), signed=True) + attention,
                 ]
             else:
                 cells += ["", ""]
@@ -175,7 +186,7 @@ def _measured_table(measurements: pd.DataFrame, top: int) -> PlainTable:
     table = PlainTable(show_header=False)
     table.add_column("", overflow="fold")
     table.add_column("", justify="right", no_wrap=True)
-    digits = _digits(measurements)
+    digits = digits_for(measurements)
     for title, side in (
         ("towards malignant", measurements[measurements["contribution"] > 0].head(top)),
         ("towards reactive", measurements[measurements["contribution"] < 0].iloc[::-1].head(top)),
@@ -192,7 +203,7 @@ def _values_table(values: pd.DataFrame) -> PlainTable:
     table = PlainTable(show_header=False)
     table.add_column("", overflow="fold")
     table.add_column("", justify="right", no_wrap=True)
-    digits = _digits(values)
+    digits = digits_for(values)
     for row in values.to_dict("records"):
         table.add_row(value_in_words(row), number(row["contribution"], digits, signed=True))
     return table
@@ -237,7 +248,7 @@ def measured_in_words(row: Mapping[Any, Any]) -> str:
     return f"{feature.higher if more else feature.lower} than {whom}"
 
 
-def _digits(images: pd.DataFrame) -> int:
+def digits_for(images: pd.DataFrame) -> int:
     """Digits that tell the largest contribution to two places."""
     largest = float(np.nanmax(images["contribution"].abs(), initial=0.0))
     return 3 if largest >= 0.01 or largest == 0 else 2 - int(np.floor(np.log10(largest)))
