@@ -1,5 +1,6 @@
 """What a page is made of: sections of blocks, each with a template of its own."""
 
+import math
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,7 +114,7 @@ def plain_table(
     if rows is not None:
         caption = f"{caption}: the first {most} of {len(frame):,} rows; the CSV file has all"
     titles = {str(column).replace("_", " "): str(column) for column in frame.columns}
-    shown = {title: [_word(value) for value in frame[column].iloc[:most]] for title, column in titles.items()}
+    shown = {title: _words(frame[column], most) for title, column in titles.items()}
     return Table(name, caption, frame, shown, values=titles, rows=rows, folded=folded)
 
 
@@ -174,7 +175,14 @@ def exact_text(value: Any) -> str:
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
-def _word(value: Any) -> str:
+def _words(column: "pd.Series[Any]", most: int | None) -> list[str]:
+    """The column's first values as words, numbers with equal digits: none where all of them are whole."""
+    numbers = [value for value in column if isinstance(value, float) and math.isfinite(value)]
+    digits = 0 if all(value.is_integer() for value in numbers) else 3
+    return [_word(value, digits) for value in column.iloc[:most]]
+
+
+def _word(value: Any, digits: int) -> str:
     if isinstance(value, float):
-        return number(value, 0 if value.is_integer() and abs(value) >= 1 else 3)
+        return number(value, digits)
     return "—" if value is None or value is pd.NA else str(value)

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import html
 import io
 import re
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ _DATA = re.compile(r"data:[\w/.+-]+(?:;[\w-]+=[\w-]+)*;base64,([A-Za-z0-9+/=]+)"
 def words_of(page: str) -> str:
     """What a reader sees: the text without marks, styles and scripts."""
     page = re.sub(r"<(style|script)\b.*?</\1>", " ", page, flags=re.S)
-    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
 def everything_in(page: str) -> str:

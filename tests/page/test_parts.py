@@ -76,6 +76,12 @@ def test_a_csv_file_is_read_back_as_it_was() -> None:
     assert list(back.columns) == list(FRAME.columns)
 
 
+def test_numbers_of_a_column_have_equal_digits() -> None:
+    frame = pd.DataFrame({"share": [1.0, 0.25], "patients": [3.0, float("nan")], "what": ["x", None]})
+    shown = plain_table("t", "", frame).shown
+    assert shown == {"share": ["1.000", "0.250"], "patients": ["3", "—"], "what": ["x", "—"]}
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_an_exact_value_is_the_value(value: float) -> None:
     frame = pd.DataFrame({"x": [value]})
