@@ -1,7 +1,7 @@
 """The files of a bundle: encoders, heads, what is kept of the training patients, a probe, and the model card."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from platform import python_version
@@ -15,7 +15,7 @@ from ..cache.bags import JoinedBags
 from ..cache.reader import Cache
 from ..cohort.ages import AT_EXAMINATION, reference_text
 from ..cohort.dates import REFERENCE_DATE, age_at
-from ..cohort.exclusions import Exclusion, exclusions_from_text, name_remover
+from ..cohort.exclusions import Exclusion, exclusions_from_text, without_names
 from ..cohort.layout import layout_of
 from ..cohort.pixel_size import common_pixel_size, pixel_size_in
 from ..cohort.values import Declared, column_of
@@ -174,10 +174,7 @@ class BundleWriter:
     @property
     def _exclusions(self) -> list[Exclusion]:
         """What was left out of the cohort, without IDs and names of files."""
-        found = exclusions_from_text(self.cache.tables.exclusions)
-        known = {*map(str, self.cache.ids), *(one.patient for one in found)}
-        without_names = name_remover(dict.fromkeys(known, "another patient"))
-        return [replace(one, patient="", reason=without_names(one.reason)) for one in found]
+        return without_names(exclusions_from_text(self.cache.tables.exclusions), self.cache.ids)
 
     @property
     def _microns_per_pixel(self) -> float | None:

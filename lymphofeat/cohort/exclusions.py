@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 from .problems import counted
@@ -18,6 +18,7 @@ __all__ = [
     "exclusions_summary",
     "exclusions_text",
     "name_remover",
+    "without_names",
 ]
 
 _MOST_REASONS = 5
@@ -126,6 +127,19 @@ def name_remover(names: Mapping[str, str]) -> Callable[[str], str]:
         return names.get(found[0]) or by_case.get(found[0].casefold(), "another patient")
 
     return lambda text: ids.sub(other, _IMAGE_FILE.sub("another image", text))
+
+
+def without_names(exclusions: Iterable[Exclusion], known: Iterable[object]) -> list[Exclusion]:
+    """The exclusions without IDs, and with reasons without IDs and names of image files.
+
+    Args:
+        exclusions: who and what was left out.
+        known: IDs of the other patients.
+    """
+    found = list(exclusions)
+    ids = dict.fromkeys([*map(str, known), *(one.patient for one in found)], "another patient")
+    hidden = name_remover(ids)
+    return [replace(one, patient="", reason=hidden(one.reason)) for one in found]
 
 
 def exclusions_text(exclusions: Sequence[Exclusion]) -> str:

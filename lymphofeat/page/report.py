@@ -17,6 +17,8 @@ from .answer import answer_section
 from .blocks import Gap, Section
 from .cells import cells_section
 from .performance import performance_section
+from .provenance import provenance_section
+from .referee import referee_section
 from .render import render_page
 from .sources import Places, Selection, Sources, find_sources
 
@@ -27,6 +29,8 @@ SECTIONS: Sequence[Callable[[Sources, Progress], Section]] = (
     answer_section,
     performance_section,
     cells_section,
+    referee_section,
+    provenance_section,
 )
 
 

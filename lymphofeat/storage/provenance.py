@@ -31,7 +31,7 @@ __all__ = [
 PACKAGES = ("numpy", "scipy", "scikit-learn", "optuna", "torch", "xgboost", "pandas", "pillow", "h5py")
 _IN_TEXT = ("numpy", "scikit-learn", "optuna", "torch", "xgboost")
 MACHINE = ("processor", "cores", "memory", "platform")  # keys of `made_by`
-_COMMAND_LINES = ("lymphofeat", "cli.py", "__main__.py")
+_COMMAND_LINES = ("lymphofeat", "cli.py")
 
 
 def made_by(*, bare: bool = False) -> dict[str, str]:
@@ -98,7 +98,9 @@ def _memory() -> str:
 def _command() -> list[str]:
     """The words of the command line; none from Python."""
     program, *arguments = sys.argv or [""]
-    return ["lymphofeat", *arguments] if Path(program).name in _COMMAND_LINES else []
+    path = Path(program)
+    module = path.name == "__main__.py" and path.parent.name == "lymphofeat"  # not that of another package
+    return ["lymphofeat", *arguments] if module or path.name in _COMMAND_LINES else []
 
 
 @contextmanager

@@ -25,8 +25,11 @@ def test_the_command_has_its_paths_or_only_their_names(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "argv", ["/usr/bin/lymphofeat", "tune", "--cache", "/clinic/c.h5"])
     assert made_by()["command"] == "lymphofeat tune --cache /clinic/c.h5"
     assert made_by(bare=True)["command"] == bare_command() == "lymphofeat tune --cache c.h5"
-    monkeypatch.setattr(sys, "argv", ["notebook.py", "secret"])
-    assert made_by()["command"] == bare_command() == ""
+    monkeypatch.setattr(sys, "argv", ["/site-packages/lymphofeat/__main__.py", "tune"])
+    assert bare_command() == "lymphofeat tune"
+    for other in ("notebook.py", "/site-packages/pytest/__main__.py"):
+        monkeypatch.setattr(sys, "argv", [other, "secret"])
+        assert made_by()["command"] == bare_command() == ""
 
 
 def test_the_machine_is_known_as_text() -> None:
