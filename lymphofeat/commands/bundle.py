@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from ..errors import InputError
 from .common import Output, cache_option, command, csv_option, selection_options, study_option, study_path
 from .paths import GivenPath, GivenText, NewFile, NewFolder, Share
 
@@ -60,10 +61,14 @@ def export(
     show_default=True,
     help="CSV file to write.",
 )
+@click.option("--report", type=NewFile("predictions.html"), metavar="FILE.html",
+              help="HTML page of the predictions, with every patient's cells in order of contribution.")  # fmt: skip
+@click.option("--ids", is_flag=True,
+              help="Show patients' IDs and names of files on that page; otherwise they are numbered.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True,
               type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Device to compute on.")  # fmt: skip
 @csv_option
-@click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 def predict(
     output: Output,
     bundle: Path,
@@ -72,6 +77,8 @@ def predict(
     out: Path,
     device: str,
     *,
+    report: Path | None,
+    ids: bool,
     csv_for: str,
     force: bool,
 ) -> None:
@@ -82,7 +89,12 @@ def predict(
     """
     from ..bundle import predict_folder
     from ..report.bundle import render_predictions
+    from ..storage.atomic import refuse_existing
 
+    if report is None and ids:
+        raise InputError("--ids is for the page; name it with --report FILE.html, or leave --ids out.")
+    if report is not None:
+        refuse_existing(report, overwrite=force)
     summary = predict_folder(
         bundle,
         folder,
@@ -91,6 +103,12 @@ def predict(
         device=device,
         force=force,
         csv_for=csv_for,
+        explain=report is not None,
         progress=output.progress(),
     )
     render_predictions(summary, output.console)
+    if report is not None:
+        from ..page.predicted import write_predicted_page
+
+        write_predicted_page(summary, report, ids=ids, force=force, progress=output.progress())
+        output.line(f"Wrote {report}")

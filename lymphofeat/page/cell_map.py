@@ -19,7 +19,7 @@ from ..progress import Progress
 from ..studies.summary import StudySummary
 from .blocks import Block, FigureBlock, Gap, Table, csv_link
 from .cell_colours import Colouring, colourings, packed
-from .cell_files import files_of
+from .image_files import ImageFiles, find_images
 from .names import Names
 from .sources import Sources
 from .sprites import make_sprites
@@ -71,7 +71,9 @@ class CellMap(FigureBlock):
         return found
 
 
-def cell_map_block(sources: Sources, contributions: Mapping[str, Floats], progress: Progress) -> Block:
+def cell_map_block(
+    sources: Sources, contributions: Mapping[str, Floats], progress: Progress, files: ImageFiles | None = None
+) -> Block:
     """The map of all cells, or of 5,000 that are sampled evenly over the patients.
 
     Args:
@@ -79,6 +81,7 @@ def cell_map_block(sources: Sources, contributions: Mapping[str, Floats], progre
         contributions: per patient, (n_images,) log-odds that each image adds, in the cache's order; patients may be
             missing, and values may be NaN.
         progress: told of the steps.
+        files: of the images; None: they are looked for.
     """
     cache, names = sources.cache, sources.names
     encoding = _encoding(cache, sources.study)
@@ -100,13 +103,8 @@ def cell_map_block(sources: Sources, contributions: Mapping[str, Floats], progre
     alt = f"{_counted(points)} {' '.join(findings)}"
     drawn = draw_cell_map(points, caption, alt)
     colours = colourings(points, rows, *_named(cache, encoding))
-    return CellMap(
-        drawn,
-        findings,
-        _shares(points, beside),
-        colours,
-        _data(cache, names, rows, owners, labels, points, progress),
-    )
+    data = _data(cache, names, rows, owners, labels, points, files or find_images(cache), progress)
+    return CellMap(drawn, findings, _shares(points, beside), colours, data)
 
 
 def _encoding(cache: Cache, study: StudySummary | None) -> Encoding | None:
@@ -274,7 +272,13 @@ def _centre(x: float, y: float) -> str:
 
 
 def _data(
-    cache: Cache, names: Names, rows: Indices, owners: Indices, labels: NDArray[np.int8], points: pd.DataFrame,
+    cache: Cache,
+    names: Names,
+    rows: Indices,
+    owners: Indices,
+    labels: NDArray[np.int8],
+    points: pd.DataFrame,
+    files: ImageFiles,
     progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
     """What the script reads: positions, whose cells, words, small pictures."""
@@ -293,11 +297,10 @@ def _data(
         "images": points["image"].tolist(),
         "contribution": packed(points["contribution"], np.float32) if "contribution" in points else None,
     }
-    paths = files_of(cache, rows)
+    paths = [files.paths[row] for row in rows.tolist()]
     if not any(path is not None for path in paths):
         return data
-    digests = list(cache.tables.images_at(rows)[2])
-    sprites = make_sprites(paths, digests, _SPRITES, progress)
+    sprites = make_sprites(paths, [files.digests[row] for row in rows.tolist()], _SPRITES, progress)
     return data | {
         "side": sprites.side, "columns": sprites.columns, "each": sprites.each, "sheets": sprites.texts(),
         "shown": packed(sprites.shown, np.uint8),

@@ -135,7 +135,7 @@ class Glossary(Block):
 def cells_section(sources: Sources, progress: Progress) -> Section:
     """Galleries of the cells that drive predictions, and a page for every patient, or for the 150 that matter most."""
     if sources.study is None:
-        return Section("cells", "Cells", [sources.gap("tune")])
+        return Section("cells", "Cells", [sources.gap("tune"), cell_map_block(sources, {}, progress)])
     chosen, others = _chosen(sources)
     ids = [str(sources.cache.ids[row]) for row in chosen]
     try:
@@ -157,7 +157,7 @@ def cells_section(sources: Sources, progress: Progress) -> Section:
         one.id: one.images["contribution"].to_numpy(np.float64)[np.argsort(one.positions)]
         for one in explained
     }
-    blocks.append(cell_map_block(sources, contributions, progress))
+    blocks.append(cell_map_block(sources, contributions, progress, cells.files))
     blocks.append(_list(sources, explained, nested, others))
     blocks += _pages(sources, explained, nested, cells)
     return Section("cells", "Cells", blocks)

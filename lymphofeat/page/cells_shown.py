@@ -1,8 +1,9 @@
 """The cells of explained patients: pictures, contributions, and how each differs from the cohort's cells."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -11,17 +12,17 @@ from numpy.typing import NDArray
 from ..cache.encoding import Encoding
 from ..cache.reader import Cache
 from ..cache.split import JOINT
-from ..explanation import Explanation
+from ..explanation.images import Method
 from ..explanation.unlike import CellsOfCohort, most_unlike
 from ..progress import Progress
 from ..report.explain import digits_for
 from ..wording import number
-from .image_files import find_images
+from .image_files import ImageFiles, find_images
 from .names import Names
 from .patient import Cell, CellsShown
 from .pictures import CHANGED, MISSING, UNREADABLE, Budget, Pictures, Ranked, make_pictures
 
-__all__ = ["ExplainedCells", "named_encoding", "ranked", "sees_images"]
+__all__ = ["ExplainedCells", "ShownCells", "WithCells", "named_encoding", "ranked", "sees_images"]
 
 _TROUBLES = {
     MISSING: ("image file was not found", "image files were not found"),
@@ -33,46 +34,64 @@ _TROUBLES = {
 }
 
 
-class ExplainedCells:
+class WithCells(Protocol):
+    """What is asked of the explanation of a patient; `Explanation` and `ExplainedPatient` have it."""
+
+    @property
+    def id(self) -> str:
+        """The patient's."""
+
+    @property
+    def methods(self) -> Mapping[Method, int]:
+        """How the images' contributions were found."""
+
+    @property
+    def images(self) -> pd.DataFrame:
+        """Their contributions, towards malignant first; see `Explanation.images`."""
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Where the image of each row stands in the patient's bag."""
+
+
+class ShownCells:
     """What is shown of the images of some patients.
 
     Args:
-        cache: their cache.
-        encoder_family: that the heads see; its features, where they have names, are compared.
+        files: of all images.
+        image_names: of the files.
+        first: by ID, the patient's first image among them.
         names: what images are called.
         explained: the patients.
         progress: told of the images that are read.
         budget: bytes of pictures; None: by the number of images.
+        source: the folder that the images lie in, as it is said.
     """
 
     def __init__(
         self,
-        cache: Cache,
-        encoder_family: str,
+        files: ImageFiles,
+        image_names: Sequence[str],
+        first: Mapping[str, int],
         names: Names,
-        explained: Sequence[Explanation],
+        explained: Sequence[WithCells],
         progress: Progress,
+        *,
         budget: Budget | None = None,
+        source: str = "",
     ) -> None:
-        self.cache, self.names = cache, names
-        self.encoding = named_encoding(cache, encoder_family)
+        self.files, self.names, self.source = files, names, source
+        self._first, self._image_names = first, image_names
         with_cells = [one for one in explained if sees_images(one)]
-        row_of = {one: k for k, one in enumerate(cache.ids.astype(str).tolist())}
-        self._first = {one.id: int(cache.tables.offsets[row_of[one.id]]) for one in with_cells}
-        each = [ranked(one, self._first[one.id]) for one in with_cells]
+        each = [ranked(one, first[one.id]) for one in with_cells]
         n_images = sum(len(one.images) for one in with_cells)
-        self.files = find_images(cache)
         self.pictures = (
             Pictures(sheets=[None] * len(each))
-            if self.files.reason
-            else make_pictures(self.files, each, budget or Budget.of(n_images), progress)
+            if files.reason
+            else make_pictures(files, each, budget or Budget.of(n_images), progress)
         )
         self._ranked = {one.id: found for one, found in zip(with_cells, each, strict=True)}
         self._sheets = {one.id: sheet for one, sheet in zip(with_cells, self.pictures.sheets, strict=True)}
-
-    @cached_property
-    def _cohort(self) -> CellsOfCohort | None:
-        return None if self.encoding is None else CellsOfCohort.of(self.encoding)
 
     @property
     def troubles(self) -> list[str]:
@@ -85,13 +104,13 @@ class ExplainedCells:
         for reason, (one, several) in _TROUBLES.items():
             count = reasons.count(reason)
             if count:
-                where = f" in {self.cache.tables.source}" if reason == MISSING and self.names.shown else ""
+                where = f" in {self.source}" if reason == MISSING and self.names.shown else ""
                 found.append(
                     f"{count:,} of {n:,} {one if count == 1 else several}{where}; no picture is shown."
                 )
         return found
 
-    def of(self, e: Explanation) -> CellsShown:
+    def of(self, e: WithCells) -> CellsShown:
         """The cells of a patient."""
         if not sees_images(e):
             return CellsShown(sentence="The selected head sees no image, so no cell contributes.")
@@ -127,25 +146,60 @@ class ExplainedCells:
         return address(data), (width, height)
 
     def notes(self, rows: Sequence[int]) -> list[list[str]]:
+        """Per image, what else is said of its cell: nothing."""
+        return [[] for _ in rows]
+
+    def name(self, e: WithCells, row: int) -> str:
+        """What an image of the patient is called."""
+        return self.names.image(row - self._first[e.id], self._image_names[row])
+
+    def _rows(self, e: WithCells) -> NDArray[np.int64]:
+        return self._first[e.id] + e.positions
+
+    def _table(self, e: WithCells) -> pd.DataFrame:
+        images = e.images if e.images["attention"].notna().any() else e.images.drop(columns="attention")
+        return images.assign(image=[self.name(e, row) for row in self._rows(e).tolist()])
+
+
+class ExplainedCells(ShownCells):
+    """Of patients of a cache, whose cells are compared with the cohort's.
+
+    Args:
+        cache: their cache.
+        encoder_family: that the heads see; its features, where they have names, are compared.
+        names, explained, progress, budget: as of `ShownCells`.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        encoder_family: str,
+        names: Names,
+        explained: Sequence[WithCells],
+        progress: Progress,
+        budget: Budget | None = None,
+    ) -> None:
+        tables = cache.tables
+        first = dict(zip(cache.ids.astype(str).tolist(), tables.offsets.tolist(), strict=True))
+        files = find_images(cache)
+        super().__init__(
+            files, tables.names, first, names, explained, progress, budget=budget, source=tables.source
+        )
+        self.encoding = named_encoding(cache, encoder_family)
+
+    @cached_property
+    def _cohort(self) -> CellsOfCohort | None:
+        return None if self.encoding is None else CellsOfCohort.of(self.encoding)
+
+    def notes(self, rows: Sequence[int]) -> list[list[str]]:
         """Per image, how its cell differs from the cohort's; empty where no encoding has names."""
         if self._cohort is None or self.encoding is None or not rows:
             return [[] for _ in rows]
         found = most_unlike(self._cohort, np.asarray(self.encoding.features[np.asarray(rows)]))
         return [[value.in_words for value in one] for one in found]
 
-    def name(self, e: Explanation, row: int) -> str:
-        """What an image of the patient is called."""
-        return self.names.image(row - self._first[e.id], self.cache.tables.names[row])
 
-    def _rows(self, e: Explanation) -> NDArray[np.int64]:
-        return self._first[e.id] + e.positions
-
-    def _table(self, e: Explanation) -> pd.DataFrame:
-        images = e.images if e.images["attention"].notna().any() else e.images.drop(columns="attention")
-        return images.assign(image=[self.name(e, row) for row in self._rows(e).tolist()])
-
-
-def ranked(e: Explanation, first: int) -> Ranked:
+def ranked(e: WithCells, first: int) -> Ranked:
     """The images of a patient by the side that they add to.
 
     Args:
@@ -157,7 +211,7 @@ def ranked(e: Explanation, first: int) -> Ranked:
     return Ranked(rows[values > 0].tolist(), rows[values < 0][::-1].tolist(), rows[neither].tolist())
 
 
-def sees_images(e: Explanation) -> bool:
+def sees_images(e: WithCells) -> bool:
     """Whether any of the heads sees an image."""
     return set(e.methods) != {"none"}
 

@@ -246,9 +246,8 @@ def _verdict(e: Explanation) -> str:
 
 def _made(e: Explanation) -> list[str]:
     heads = "One head" if len(e.members) == 1 else f"The mean of {len(e.members)} heads"
-    return [
-        one for one in (f"{heads}, {fitting_in_words(e)}.", several_in_words(e), methods_in_words(e)) if one
-    ]
+    said = (f"{heads}, {fitting_in_words(e)}.", several_in_words(e), methods_in_words(e, brackets=False))
+    return [one for one in said if one]
 
 
 def _rows(table: pd.DataFrame | None) -> list[dict[Any, Any]]:

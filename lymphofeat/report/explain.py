@@ -27,6 +27,7 @@ __all__ = [
     "methods_in_words",
     "render_explanation",
     "several_in_words",
+    "shares_in_words",
     "value_in_words",
     "write_explanation",
 ]
@@ -139,18 +140,31 @@ def _fitted(e: Explanation) -> str:
     return f"{_n_models(e)} fitted heads" if e.n_models > 1 else f"{_n_models(e)} heads"
 
 
-def methods_in_words(e: Explanation) -> str:
-    """How the shares were found, and for how many heads."""
-    if len(e.methods) == 1:
-        (method,) = e.methods
-        if _n_models(e) == 1 or method != "none":
+def methods_in_words(e: Explanation, *, brackets: bool = True) -> str:
+    """How the shares were found, and for how many heads; and what stands in brackets behind them, if anything does."""
+    said = shares_in_words(e.methods, _n_models(e), _fitted(e))
+    if brackets and e.n_attending and len(e.methods) > 1:
+        said += f" In brackets: the attention of the {e.n_attending} that have it."
+    return said
+
+
+def shares_in_words(methods: Mapping[Method, int], n_models: int, fitted: str) -> str:
+    """How the images' shares were found.
+
+    Args:
+        methods: method → fitted heads.
+        n_models: fitted heads.
+        fitted: what they are called, such as "10 heads".
+    """
+    if len(methods) == 1:
+        (method,) = methods
+        if n_models == 1 or method != "none":
             return _METHODS[method]
         return "None of the heads sees an image."
     each = "; ".join(
-        text.format(e.methods[method]) for method, text in _OF_SEVERAL.items() if method in e.methods
+        text.format(methods[method]) for method, text in _OF_SEVERAL.items() if method in methods
     )
-    attention = f" In brackets: the attention of the {e.n_attending} that have it." if e.n_attending else ""
-    return f"Each image's share is a mean over the {_fitted(e)}: {each}.{attention}"
+    return f"Each image's share is a mean over the {fitted}: {each}."
 
 
 def _table(images: pd.DataFrame, top: int) -> PlainTable:

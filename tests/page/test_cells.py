@@ -52,7 +52,7 @@ def mapped() -> Iterator[list[Any]]:
     """What the map of the cells is given; drawing it takes seconds, and tests/page/test_cell_map.py looks at it."""
     given: list[Any] = []
 
-    def block(sources: Sources, contributions: Any, progress: Any) -> Gap:
+    def block(sources: Sources, contributions: Any, progress: Any, files: Any = None) -> Gap:
         given.append(contributions)
         return Gap("No map")
 
@@ -250,7 +250,7 @@ def test_without_clinical_values_there_is_no_clinical_part(tmp_path: Path) -> No
 def test_what_cannot_be_shown_is_a_line(made: tuple[Path, Path], section: Section, tmp_path: Path) -> None:
     sentences = [one for block in blocks_of(section, Text) for one in block.sentences]
     assert sum("no cell can be shown" in one for one in sentences) == 1
-    (gap,) = cells_section(sources_of((made[0], tmp_path / "s.db")), Silent()).blocks
+    gap, _ = cells_section(sources_of((made[0], tmp_path / "s.db")), Silent()).blocks  # and the map
     assert isinstance(gap, Gap)
     assert gap.command.startswith("lymphofeat tune")
     with pytest.raises(InputError, match="99"):
