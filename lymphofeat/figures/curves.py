@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 _ROLES = ("main", "clinical")  # the pipeline, and what every clinic has already
 _MEAN = "mean"
-_WIDTH = 34  # characters of a pipeline's name in a line
+_WIDTH = 52  # characters of a line of the legend
 
 
 class _Curve(NamedTuple):
@@ -60,7 +60,7 @@ def roc_figure(predictions: pd.DataFrame, pipelines: pd.DataFrame) -> Drawn:
         runs, name = runs_of(predictions, role), name_of(predictions, role)
         curve = _roc(runs)
         area = f"AUC {compact_interval(interval_in(row_of(pipelines, 'pipeline', name), 'auc'))}"
-        _draw(axes, curve, role, f"{fill(name, _WIDTH)}: {area}", steps=False)
+        _draw(axes, curve, role, _label(name, area), steps=False)
         if role == _ROLES[0]:
             specificity, sensitivity = runs.value("specificity"), runs.value("sensitivity")
             axes.plot(
@@ -98,7 +98,7 @@ def precision_recall_figure(predictions: pd.DataFrame, average_precision: Mappin
         prevalence = float(runs.y.mean())
         curve = _precision_recall(runs)
         area = f"average precision {compact_interval(average_precision[role])}"
-        _draw(axes, curve, role, f"{fill(name, _WIDTH)}: {area}", steps=True)
+        _draw(axes, curve, role, _label(name, area), steps=True)
         names.append(name)
         words.append(f"{name}: {area}")
         frames.append(_frame(name, curve, "recall", "precision"))
@@ -190,6 +190,12 @@ def _frame(name: str, curve: _Curve, x_name: str, y_name: str) -> pd.DataFrame:
         [pd.DataFrame({"pipeline": name, "run": run, x_name: x, y_name: y}) for run, (x, y) in parts],
         ignore_index=True,
     )
+
+
+def _label(name: str, area: str) -> str:
+    """One line, or the name in lines of its own where it is long."""
+    label = f"{name}: {area}"
+    return label if len(label) <= _WIDTH + 2 else f"{fill(name, _WIDTH)}\n{area}"
 
 
 def _unit_square(axes: Axes, x_label: str, y_label: str) -> None:

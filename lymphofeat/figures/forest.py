@@ -44,13 +44,15 @@ def draw_forest(
         rows: from the top.
         title: above it.
         label: of its axis.
-        reference: where the upright line stands: chance, or no difference.
+        reference: where the upright line stands: chance, or no difference; NaN: there is none.
         around: room at both ends, as a share of the range.
     """
-    known = [x for row in rows for x in (row.value, row.low, row.high) if np.isfinite(x)]
-    least, most = min([reference, *known]), max([reference, *known])
+    every = [reference, *(x for row in rows for x in (row.value, row.low, row.high))]
+    known = [x for x in every if np.isfinite(x)] or [0.0, 1.0]
+    least, most = min(known), max(known)
     room = around * (most - least or 1.0)
-    axes.axvline(reference, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+    if np.isfinite(reference):
+        axes.axvline(reference, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     for y, row in enumerate(rows):
         if np.isfinite(row.low) and np.isfinite(row.high):
             axes.plot(

@@ -15,7 +15,7 @@ def has_role(predictions: pd.DataFrame, role: str) -> bool:
 
 
 def name_of(predictions: pd.DataFrame, role: str) -> str:
-    """The name of the pipeline of a role."""
+    """The name of the pipeline of a role; of several, the first."""
     return str(predictions.loc[predictions["role"] == role, "pipeline"].iloc[0])
 
 
@@ -46,4 +46,5 @@ def runs_of(predictions: pd.DataFrame, role: str = "main") -> Runs:
 
 def _by_patient(predictions: pd.DataFrame, role: str, column: str) -> pd.DataFrame:
     """(patients, runs)."""
-    return predictions[predictions["role"] == role].pivot(index="id", columns="run", values=column)
+    rows = (predictions["role"] == role) & (predictions["pipeline"] == name_of(predictions, role))
+    return predictions[rows].pivot(index="id", columns="run", values=column)
