@@ -153,8 +153,8 @@ def _output(known: Known) -> str:
     return (
         "A probability from 0 to 1 that the lymphocytosis is malignant, and a decision: malignant at "
         f"{known.model.threshold:.3f} or above. Of all thresholds within one standard error of the best balanced "
-        "accuracy on out-of-fold predictions, it is the one nearest to the share of malignant patients. It was fixed "
-        f"by this rule, not by hand. {known.study.threshold_note}"
+        "accuracy on out-of-fold predictions, it is the one nearest to the share of malignant patients (to 0.5 for "
+        f"heads that weigh the classes equally). It was fixed by this rule, not by hand. {known.study.threshold_note}"
     )
 
 
@@ -162,11 +162,18 @@ def _partition(known: Known) -> str:
     sizes, cache = known.fold_sizes, known.cache
     persons = n_persons(repeating(cache.groups[cache.labelled]))
     together = "; records that may be of one person share a fold" if persons is not None else ""
+    each = ", ".join(f"{many(n, known.noun)} ({malignant} malignant)" for n, malignant in sizes)
     return (
-        f"{len(sizes)} folds, stratified by diagnosis, dealt once with seed {cache.fold_seed}{together}: "
-        f"{', '.join(f'{many(n, known.noun)} ({malignant} malignant)' for n, malignant in sizes)}. Evaluation: "
+        f"{len(sizes)} folds{_first(known)}, stratified by diagnosis, dealt once with seed {cache.fold_seed}"
+        f"{together}: {each}. Evaluation: "
         f"{_evaluated(known)}; the search never sees the outer fold."
     )
+
+
+def _first(known: Known) -> str:
+    """Which folds are told of, where the evaluation used others as well."""
+    repeats = int(known.evaluation.search.get("repeats", 1))
+    return "" if repeats == 1 else f" in the first of {repeats} repeats"
 
 
 def _numbers(known: Known) -> str:
@@ -175,7 +182,8 @@ def _numbers(known: Known) -> str:
         f"fold {k}: {n - out} ({malignant - bad} malignant) to search and fit, {out} ({bad}) to evaluate"
         for k, (out, bad) in enumerate(known.fold_sizes)
     ]
-    return f"{'; '.join(parts)}. The selected model of all patients: {n} ({malignant} malignant)."
+    which = f"Folds{_first(known)}: " if _first(known) else ""
+    return f"{which}{'; '.join(parts)}. The selected model of all patients: {n} ({malignant} malignant)."
 
 
 def _specification(known: Known) -> str:
