@@ -1,6 +1,6 @@
 """All cells on one plane: a canvas with the cell under the pointer, its colours to choose; a figure for paper."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,6 +31,7 @@ Floats = NDArray[np.float64]
 
 MOST_CELLS = 5000
 _SPRITES = 3_000_000  # bytes, before base64
+_NOWHERE = 65_535  # no sprite
 _OF_CLASS = ("same_patient", "same_class", "same_class_chance")
 _CLASSES = {0: "reactive", 1: "malignant", -1: "not known"}
 
@@ -72,7 +73,11 @@ class CellMap(FigureBlock):
 
 
 def cell_map_block(
-    sources: Sources, contributions: Mapping[str, Floats], progress: Progress, files: ImageFiles | None = None
+    sources: Sources,
+    contributions: Mapping[str, Floats],
+    progress: Progress,
+    files: ImageFiles | None = None,
+    pictured: Collection[int] = (),
 ) -> Block:
     """The map of all cells, or of 5,000 that are sampled evenly over the patients.
 
@@ -82,6 +87,8 @@ def cell_map_block(
             missing, and values may be NaN.
         progress: told of the steps.
         files: of the images; None: they are looked for.
+        pictured: rows of the images that stand on the page of their patient, from where the map takes them; the others
+            get small pictures of their own.
     """
     cache, names = sources.cache, sources.names
     encoding = _encoding(cache, sources.study)
@@ -103,7 +110,8 @@ def cell_map_block(
     alt = f"{_counted(points)} {' '.join(findings)}"
     drawn = draw_cell_map(points, caption, alt)
     colours = colourings(points, rows, *_named(cache, encoding))
-    data = _data(cache, names, rows, owners, labels, points, files or find_images(cache), progress)
+    data = _data(names, cache.ids.astype(str).to_numpy(), owners, labels, points)
+    data |= _pictures(rows, files or find_images(cache), pictured, progress)
     return CellMap(drawn, findings, _shares(points, beside), colours, data)
 
 
@@ -272,22 +280,14 @@ def _centre(x: float, y: float) -> str:
 
 
 def _data(
-    cache: Cache,
-    names: Names,
-    rows: Indices,
-    owners: Indices,
-    labels: NDArray[np.int8],
-    points: pd.DataFrame,
-    files: ImageFiles,
-    progress: Progress,
-) -> dict[str, Any]:  # fmt: skip
-    """What the script reads: positions, whose cells, words, small pictures."""
+    names: Names, ids: NDArray[Any], owners: Indices, labels: NDArray[np.int8], points: pd.DataFrame
+) -> dict[str, Any]:
+    """What the script reads: positions, whose cells, words."""
     there, patient = np.unique(owners, return_inverse=True)
-    ids = cache.ids.astype(str).to_numpy()
     plane = points[["x", "y"]].to_numpy()
     middle = (plane.max(axis=0) + plane.min(axis=0)) / 2
     span = float(np.ptp(plane, axis=0).max()) or 1.0  # one scale for both axes
-    data: dict[str, Any] = {
+    return {
         "xy": packed((plane - middle) * [1, -1] / span * 65_534, np.int16),
         "patient": packed(patient, np.uint16),
         "patients": [
@@ -297,11 +297,22 @@ def _data(
         "images": points["image"].tolist(),
         "contribution": packed(points["contribution"], np.float32) if "contribution" in points else None,
     }
-    paths = [files.paths[row] for row in rows.tolist()]
-    if not any(path is not None for path in paths):
-        return data
-    sprites = make_sprites(paths, [files.digests[row] for row in rows.tolist()], _SPRITES, progress)
-    return data | {
+
+
+def _pictures(
+    rows: Indices, files: ImageFiles, pictured: Collection[int], progress: Progress
+) -> dict[str, Any]:
+    """Small pictures of the cells that stand nowhere else on the page, and which of them is whose."""
+    own = [k for k, row in enumerate(rows.tolist()) if row not in pictured and files.paths[row] is not None]
+    if not own and not pictured:
+        return {}
+    mine = rows[own].tolist()
+    sprites = make_sprites(
+        [files.paths[row] for row in mine], [files.digests[row] for row in mine], _SPRITES, progress
+    )
+    place = np.full(len(rows), _NOWHERE)
+    place[own] = np.where(sprites.shown, np.arange(len(own)), _NOWHERE)
+    return {
         "side": sprites.side, "columns": sprites.columns, "each": sprites.each, "sheets": sprites.texts(),
-        "shown": packed(sprites.shown, np.uint8),
+        "place": packed(place, np.uint16),
     }  # fmt: skip

@@ -157,7 +157,7 @@ def cells_section(sources: Sources, progress: Progress) -> Section:
         one.id: one.images["contribution"].to_numpy(np.float64)[np.argsort(one.positions)]
         for one in explained
     }
-    blocks.append(cell_map_block(sources, contributions, progress, cells.files))
+    blocks.append(cell_map_block(sources, contributions, progress, cells.files, cells.pictures.rows))
     blocks.append(_list(sources, explained, nested, others))
     blocks += _pages(sources, explained, nested, cells)
     return Section("cells", "Cells", blocks)

@@ -107,6 +107,11 @@ class Pictures:
     each: int | None = None
 
     @cached_property
+    def rows(self) -> frozenset[int]:
+        """Of the images that have a picture, large or small."""
+        return frozenset(self.full).union(*(sheet.places for sheet in self.sheets if sheet is not None))
+
+    @cached_property
     def n_bytes(self) -> int:
         """Of all, before base64."""
         sheets = sum(len(sheet.data) for sheet in self.sheets if sheet is not None)

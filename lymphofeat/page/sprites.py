@@ -67,6 +67,8 @@ def make_sprites(
         most: bytes of all sheets together; beyond it the pictures are stored more coarsely.
         progress: told of the images.
     """
+    if not images:
+        return Sprites(SIDE, _COLUMNS, _EACH_SHEET, (), np.empty(0, dtype=bool))
     bits = bit_depth(path for path in images if path is not None)
     parts = [slice(start, start + _AT_ONCE) for start in range(0, len(images), _AT_ONCE)]
     progress.start("small pictures for the map", len(images), "images")

@@ -15,6 +15,7 @@ from PIL import Image
 from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.cache.extract import ExtractSettings, extract_frozen
 from lymphofeat.cohort.read import read_cohort
+from lymphofeat.explanation.cell_positions import sample_evenly
 from lymphofeat.figures.saving import save_figures
 from lymphofeat.page import cell_map
 from lymphofeat.page.blocks import Section
@@ -119,7 +120,7 @@ def test_the_pictures_are_those_of_the_cells(images: Path) -> None:
     data = drawn(sources_of(images, ids=True)).for_script
     (sheet,) = (Image.open(BytesIO(b64decode(one))) for one in data["sheets"])
     pixels = np.asarray(sheet.convert("RGB"), dtype=float)
-    assert read(data, "shown", "u1").all()
+    np.testing.assert_array_equal(read(data, "place", "<u2"), np.arange(len(data["images"])))
     owner, side = read(data, "patient", "<u2"), data["side"]
     for cell in range(0, len(owner), 7):
         top, left = cell // data["columns"] * side, cell % data["columns"] * side
@@ -135,9 +136,23 @@ def test_an_image_that_changed_or_went_is_not_shown_as_if_it_were_the_one(tmp_pa
     Image.new("RGB", (80, 80)).save(images_of(cache, "P2") / "000001.jpg")
     (images_of(cache, "P3") / "000002.jpg").write_bytes(b"")
     data = drawn(sources_of(cache, ids=True)).for_script
-    owner, shown = read(data, "patient", "<u2"), read(data, "shown", "u1")
-    gone = {(data["patients"][owner[k]]["name"], data["images"][k]) for k in np.flatnonzero(shown == 0)}
+    owner, place = read(data, "patient", "<u2"), read(data, "place", "<u2")
+    gone = {(data["patients"][owner[k]]["name"], data["images"][k]) for k in np.flatnonzero(place == 65535)}
     assert gone == {("P1", "000000.jpg"), ("P2", "000001.jpg"), ("P3", "000002.jpg")}
+
+
+def test_what_stands_on_the_patients_pages_is_taken_from_there(images: Path) -> None:
+    sources = sources_of(images)
+    rows = sample_evenly(sources.cache.patients["n_images"].to_numpy(), 5000).tolist()
+    block = cell_map_block(sources, {}, Silent(), pictured=set(rows[:40]))
+    assert isinstance(block, CellMap)
+    expected = [65535] * 40 + list(range(len(rows) - 40))
+    np.testing.assert_array_equal(read(block.for_script, "place", "<u2"), expected)
+    (sheet,) = (Image.open(BytesIO(b64decode(one))) for one in block.for_script["sheets"])
+    assert sheet.height == block.for_script["side"]  # one line of pictures
+    everywhere = cell_map_block(sources, {}, Silent(), pictured=set(rows))
+    assert isinstance(everywhere, CellMap)
+    assert everywhere.for_script["sheets"] == []
 
 
 def test_named_features_colour_the_cells(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const at = new Int16Array(bytes(data.xy).buffer), owner = new Uint16Array(bytes(data.patient).buffer);
   const adds = data.contribution && new Float32Array(bytes(data.contribution).buffer);
-  const shown = data.shown && bytes(data.shown), sheets = [];
+  const sprite = data.sheets && new Uint16Array(bytes(data.place).buffer), sheets = [];
   const canvas = find(".cell-map-points"), choice = find("select"), legend = find(".cell-map-legend");
   const picture = find(".cell-map-picture"), words = find("dl"), link = find(".cell-map-link"), said = find("[role=status]");
   const n = owner.length, known = ["reactive", "malignant", "not known"];
@@ -134,14 +134,30 @@
   }
   function paint(cell) {
     picture.hidden = cell < 0 || !data.sheets;
-    if (picture.hidden) return;
-    const side = data.side, sheet = Math.floor(cell / data.each), place = cell % data.each, brush = picture.getContext("2d");
-    picture.width = picture.height = side;
-    picture.setAttribute("aria-label", shown[cell] ? `${data.images[cell]} of ${data.patients[owner[cell]].name}` : "The image file was not found, or is another one now");
-    if (!shown[cell]) { brush.fillStyle = variable("grid"); brush.fillRect(0, 0, side, side); return; }
+    picture.textContent = "";
+    if (!picture.hidden) picture.append(fromPage(cell) || fromSheet(cell) || document.createTextNode("The image file was not found, or is another one now."));
+  }
+  function fromPage(cell) { // a copy of what stands on the patient's page
+    const page = document.getElementById(data.patients[owner[cell]].anchor);
+    const name = page && [...page.querySelectorAll("li .name")].find((one) => one.textContent === data.images[cell]);
+    const copy = name && name.parentNode.querySelector("img, i")?.cloneNode();
+    if (!copy) return null;
+    copy.removeAttribute("loading");
+    const list = name.closest("ul").style;
+    if (copy.tagName === "I") for (const one of ["--sheet", "--columns", "--lines"]) copy.style.setProperty(one, list.getPropertyValue(one));
+    return copy;
+  }
+  function fromSheet(cell) {
+    if (sprite[cell] === 65535) return null;
+    const side = data.side, sheet = Math.floor(sprite[cell] / data.each), place = sprite[cell] % data.each;
+    const made = document.createElement("canvas");
+    made.width = made.height = side;
+    made.setAttribute("role", "img");
+    made.setAttribute("aria-label", `cell, ${data.images[cell]}`);
     if (!sheets[sheet]) { sheets[sheet] = new Image(); sheets[sheet].src = `data:image/webp;base64,${data.sheets[sheet]}`; }
-    const paste = () => { if (chosen === cell) brush.drawImage(sheets[sheet], side * (place % data.columns), side * Math.floor(place / data.columns), side, side, 0, 0, side, side); };
+    const paste = () => made.getContext("2d").drawImage(sheets[sheet], side * (place % data.columns), side * Math.floor(place / data.columns), side, side, 0, 0, side, side);
     if (sheets[sheet].complete) paste(); else sheets[sheet].addEventListener("load", paste, { once: true });
+    return made;
   }
 
   // Pointer, touch and keys.
