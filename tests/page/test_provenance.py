@@ -1,5 +1,7 @@
 """Provenance: each step with its command, time, versions and machine; no folder and no patient in a command."""
 
+import base64
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -19,33 +21,31 @@ from lymphofeat.page.provenance import (
     shown_command,
     steps,
 )
-from lymphofeat.page.records import EvaluationRecord
+from lymphofeat.page.referee import referee_section
+from lymphofeat.page.render import render_page
 from lymphofeat.page.sources import Places, Sources, find_sources
 from lymphofeat.progress import Silent
 from lymphofeat.storage.provenance import made_by
-from lymphofeat.studies import tune
 
-from ..helpers.caches import frozen_cache
+from ..helpers.reported import Made, made_once
 
 NAMES = Names(("P12", "7", "Ann B"))
 OLD = Path(__file__).parents[1] / "data" / "before_rooms" / "features.h5"
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    folder = tmp_path_factory.mktemp("provenance")
-    cache, study = frozen_cache(folder / "c.h5"), folder / "s.db"
-    tune(cache, study, n_trials=2, heads=["lda"], inputs=["clinical"], seed=5)
-    found = find_sources(Places(cache, study, kept=folder))
-    made = made_by() | {
-        "command": "lymphofeat evaluate --cache /clinic/c.h5",
-        "at": "2026-01-02T03:04:05+00:00",
-    }
-    evaluation = EvaluationRecord(
-        folder / "evaluate.json", "clinical only", "e", "auc", 40, 20, None, 4, 1,
-        search={"seed": 3, "seeds": 2}, made=made,
-    )  # fmt: skip
-    return replace(found, evaluation=evaluation)
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return made_once(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def sources(made: Made) -> Sources:
+    """All that the commands left, and an evaluation that says from elsewhere that it has several seeds."""
+    found = find_sources(Places(made.cache, made.study, kept=made.folder / "studies"))
+    assert found.evaluation is not None
+    ended = {"command": "lymphofeat evaluate --cache /clinic/c.h5", "at": "2026-01-02T03:04:05+00:00"}
+    search = {**found.evaluation.search, "seed": 3, "seeds": 2}
+    return replace(found, evaluation=replace(found.evaluation, search=search, made=made_by() | ended))
 
 
 def tables(sources: Sources) -> dict[str, Table]:
@@ -92,17 +92,36 @@ def test_no_patient_is_left_in_any_command(words: list[str]) -> None:
 
 def test_every_step_stands_with_its_source(sources: Sources) -> None:
     found = list(steps(sources))
-    assert [step.name for step in found] == ["extract", "tune", "evaluate", "report"]
+    n = len(sources.cache.everything)
+    assert [step.name for step in found] == [
+        "check",
+        *["extract"] * n,
+        "tune",
+        "evaluate",
+        "compare",
+        "report",
+    ]
     assert sources.study is not None
-    assert found[1].seconds == sources.study.seconds
-    assert found[1].made["command"] == sources.study.by["command"]
+    assert found[n + 1].seconds == sources.study.seconds
     cells = tables(sources)["steps"].cells
     assert [row[0][0] for row in cells] == [step.name for step in found]
-    assert cells[2][2][0] == "lymphofeat evaluate --cache c.h5"
-    assert cells[2][3] == ("2026-01-02 03:04", "2026-01-02T03:04:05+00:00")
-    assert made_by()["processor"] in cells[1][5][0]
+    check, first, *_, tune, evaluate, _, _ = cells
+    assert check[2][0] == "lymphofeat check"
+    assert first[2][0] == "lymphofeat extract --folds 3"
+    assert tune[2][0] == "lymphofeat tune --trials 8 --heads logistic --jobs 1"
+    assert evaluate[2][0] == "lymphofeat evaluate --cache c.h5"
+    assert evaluate[3] == ("2026-01-02 03:04", "2026-01-02T03:04:05+00:00")
     versions = tables(sources)["versions"].frame
-    assert versions["numpy"].iloc[1] == np.__version__
+    for row, number in zip(cells, versions["numpy"], strict=True):
+        assert made_by()["processor"] in row[5][0]
+        assert number == np.__version__
+
+
+def test_without_ids_nothing_in_it_names_a_patient_or_a_file(sources: Sources, made: Made) -> None:
+    page = render_page("x", [provenance_section(sources, Silent()), referee_section(sources, Silent())])
+    text = re.sub(r"base64,([^\"]*)", lambda found: base64.b64decode(found[1]).decode(), page)
+    assert "lymphofeat extract --folds 3" in text
+    assert [word for word in (*made.ids, *made.files, *made.births) if word in text] == []
 
 
 def test_folds_and_digests_are_the_caches(sources: Sources) -> None:
@@ -131,7 +150,7 @@ def test_seeds_are_said(sources: Sources) -> None:
         for sentence in getattr(block, "sentences", ())
     )
     assert f"Seed of the folds: {sources.cache.fold_seed}." in text
-    assert "Seed of the search: 5." in text
+    assert "Seed of the search: 0." in text
     assert "Seeds of the searches inside outer folds: 3 to 4." in text
 
 

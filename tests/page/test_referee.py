@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lymphofeat import evaluate, tune
 from lymphofeat.cache import open_cache
 from lymphofeat.cohort.exclusions import Exclusion, exclusions_text
 from lymphofeat.page import checklist_cohort, checklist_model
@@ -22,9 +21,8 @@ from lymphofeat.progress import Silent
 from lymphofeat.studies import load_study
 from lymphofeat.wording import interval_text
 
-from ..helpers.caches import frozen_cache
+from ..helpers.reported import made_once
 
-QUICK: dict[str, Any] = {"n_trials": 2, "heads": ["logistic"]}
 # As published: doi:10.1136/bmj-2023-078378, table 2, and doi:10.1038/s41591-025-03953-8, table 2.
 TRIPOD = (
     "1,2,3a,3b,3c,4,5a,5b,6a,6b,6c,7,8a,8b,8c,9a,9b,9c,10,11,12a,12b,12c,12d,12e,12f,12g,13,14,15,16,17,"
@@ -38,12 +36,9 @@ STARD = (
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    """A cache, its study and its evaluation."""
-    folder = tmp_path_factory.mktemp("referee")
-    cache, study = frozen_cache(folder / "c.h5"), folder / "s.db"
-    tune(cache, study, **QUICK)
-    evaluate(cache, study, **(QUICK | {"n_trials": 1}))
-    return find_sources(Places(cache, study, kept=folder / "studies"))
+    """A cache, its study, its evaluation and comparison, as the commands leave them."""
+    made = made_once(tmp_path_factory)
+    return find_sources(Places(made.cache, made.study, kept=made.folder / "studies"))
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +52,12 @@ def kept(sources: Sources) -> dict[str, Any]:
 def answers(sources: Sources, name: str = "TRIPOD+AI") -> dict[str, Any]:
     (found,) = (one for one in checklists(sources) if one.name == name)
     return {item.number: item for item in found.items}
+
+
+def noun(sources: Sources) -> str:
+    """What a row of the table is called, in the plural."""
+    groups = sources.cache.groups[sources.cache.labelled]
+    return "patients" if len(set(groups.tolist())) == len(groups) else "records"
 
 
 def test_the_items_are_those_of_the_published_checklists(sources: Sources) -> None:
@@ -105,14 +106,14 @@ def test_scores_are_those_of_the_evaluation(sources: Sources, kept: dict[str, An
         f"{reactive['called_reactive']:.0f} reactive; {malignant['n']} malignant: {malignant['called_malignant']:.0f} "
         f"called malignant, {malignant['called_reactive']:.0f} reactive."
     )
-    assert f"{kept['folds']} outer folds, {kept['search']['trials']} trial in each" in tripod["12c"].answer
+    assert f"{kept['folds']} outer folds, {kept['search']['trials']} trials in each" in tripod["12c"].answer
     assert f"{len(kept['tables']['differences'])} paired differences" in tripod["12e"].answer
     for row in kept["tables"]["calibration"]:
         assert (
             interval_text((row["log_loss"], row["log_loss_low"], row["log_loss_high"]))
             in tripod["12f"].answer
         )
-    assert f"{len(kept['tables']['wrong'])} of {kept['patients']} patients" in tripod["14"].answer
+    assert f"{len(kept['tables']['wrong'])} of {kept['patients']} {noun(sources)}" in tripod["14"].answer
 
 
 def test_patients_and_folds_are_those_of_the_cache(sources: Sources) -> None:
@@ -122,13 +123,13 @@ def test_patients_and_folds_are_those_of_the_cache(sources: Sources) -> None:
     tripod = answers(sources)
     everybody, test = len(cache.patients), int((cache.patients["split"] == "test").sum())
     assert tripod["20a"].answer == (
-        f"{everybody} patients in the cohort; none left out; {everybody} with {cache.tables.n_images:,} images remain: "
-        f"{n} labelled ({malignant} malignant, {n - malignant} reactive), {test} of the test part, "
+        f"{everybody} {noun(sources)} in the cohort; none left out; {everybody} with {cache.tables.n_images:,} images "
+        f"remain: {n} labelled ({malignant} malignant, {n - malignant} reactive), {test} of the test part, "
         f"{everybody - n - test} without a diagnosis."
     )
     for k in np.unique(folds):
         out, bad = int((folds == k).sum()), int(labels[folds == k].sum())
-        assert f"{out} patients ({bad} malignant)" in tripod["12a"].answer
+        assert f"{out} {noun(sources)} ({bad} malignant)" in tripod["12a"].answer
         assert (
             f"fold {k}: {n - out} ({malignant - bad} malignant) to search and fit, {out} ({bad})"
             in tripod["21"].answer
@@ -144,9 +145,9 @@ def test_the_model_is_the_one_that_the_study_selects(sources: Sources) -> None:
     tripod = answers(sources)
     assert f"malignant at {study.selected.threshold:.3f} or above" in tripod["15"].answer
     assert f"Search of {study.n_trials} trials" in tripod["12c"].answer
-    other = replace(sources, selection=sources.selection._replace(trial=1))
-    assert "Selected: trial 1, chosen by hand (1 head)" in answers(other)["12c"].answer
-    assert f"{study.trial(1).scores.thresholds.shape[1]} outer folds" in tripod["12c"].answer
+    worst = min((row for row in study.rows if row.complete), key=lambda row: row.value)
+    other = replace(sources, selection=sources.selection._replace(trial=worst.number))
+    assert f"Selected: trial {worst.number}, chosen by hand (1 head)" in answers(other)["12c"].answer
 
 
 def test_another_value_in_a_source_is_another_answer(sources: Sources) -> None:
