@@ -52,7 +52,7 @@ def mapped() -> Iterator[list[Any]]:
     """What the map of the cells is given; drawing it takes seconds, and tests/page/test_cell_map.py looks at it."""
     given: list[Any] = []
 
-    def block(sources: Sources, contributions: Any, progress: Any, files: Any = None) -> Gap:
+    def block(sources: Sources, contributions: Any, *rest: Any) -> Gap:
         given.append(contributions)
         return Gap("No map")
 
