@@ -68,6 +68,18 @@ window.CHECKS = (() => {
         if (!faults.has(key)) faults.set(key, `${name(element)} has a contrast of ${measured.toFixed(2)} : 1`);
       }
     }
+    // Letters of figures are paths: matplotlib puts each text into a group of its own.
+    for (const letter of all('svg g[id*="text_"] use').filter(visible)) {
+      const style = getComputedStyle(letter);
+      const behind = backdrop(letter);
+      const fill = colour(style.fill);
+      const text = [...fill.slice(0, 3), fill[3] * opacity(letter) * Number(style.fillOpacity)];
+      const measured = ratio(over(text, behind), behind);
+      if (measured < least) {
+        const figure = letter.closest('svg').getAttribute('aria-labelledby');
+        faults.set(`${figure}${style.fill}`, `a text of ${figure} in ${style.fill} has a contrast of ${measured.toFixed(2)} : 1`);
+      }
+    }
     return [...faults.values()];
   };
 

@@ -63,6 +63,11 @@ FAULTS = {
         f'{SVG}<text y="15" fill="#777" fill-opacity="0.5">pale</text></svg>',
         "<text>",
     ),
+    "pale letters of a figure": (
+        "contrast",
+        f'{SVG}<defs><path id="a" d="M0 0h9v9z"/></defs><g id="x-text_1"><use href="#a" fill="#999"/></g></svg>',
+        "a text of",
+    ),
     "a wide table": ("overflow", '<table><tr><td style="min-width: 2000px">wide</td></tr></table>', "wide"),
     "a heading that skips a level": ("headings", "<h4>Four</h4>", "follows a heading of level 2"),
     "two titles": ("headings", "<h1>Again</h1>", "2 headings"),
