@@ -1,7 +1,7 @@
 """Figures for the page and for the paper, by matplotlib: functions that take tables and return a `Drawn`.
 
-The tables are those of an evaluation (`evaluate.json`) and of a comparison; nothing here computes a score anew that
-they have.
+The tables are those of an evaluation (`tables` of its assessment, or of `evaluate.json`) and of a comparison; nothing
+here computes a score anew that they have. In the examples, `tables = lymphofeat.evaluate(…).assessment.tables`.
 """
 
 from .calibration import calibration_figure

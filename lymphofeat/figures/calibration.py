@@ -41,6 +41,10 @@ def calibration_figure(predictions: pd.DataFrame, calibration: pd.DataFrame) -> 
     Returns:
         A figure whose table has a row per bin: part ("bin"), predicted (mean), observed with bounds, patients (mean of
         the runs); then one per bar of the histogram: part ("reactive" or "malignant"), from, to, patients.
+
+    Example:
+        >>> calibration_figure(tables["predictions"], tables["calibration"])
+        <Drawn calibration: Calibration, ... rows>
     """
     runs = runs_of(predictions)
     bins = _bins(runs)

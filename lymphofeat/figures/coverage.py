@@ -22,6 +22,10 @@ def risk_coverage_figure(risk_coverage: pd.DataFrame) -> Drawn:
 
     Args:
         risk_coverage: the table of that name of an evaluation.
+
+    Example:
+        >>> risk_coverage_figure(tables["risk_coverage"])
+        <Drawn risk-coverage: Risk–coverage curve, ... rows>
     """
     x, risk = (risk_coverage[name].to_numpy(np.float64) for name in ("coverage", "risk"))
     area = compact_interval(intervals_in(risk_coverage, "aurc")[0])
@@ -60,6 +64,10 @@ def triage_figure(triage: pd.DataFrame) -> Drawn:
 
     Args:
         triage: the table of that name of an evaluation.
+
+    Example:
+        >>> triage_figure(tables["triage"])
+        <Drawn triage: Deciding some, referring the others, ... rows>
     """
     rows = triage.to_dict("records")
     names = [

@@ -47,10 +47,8 @@ def roc_figure(predictions: pd.DataFrame, pipelines: pd.DataFrame) -> Drawn:
         pipelines: its table `pipelines`, which has the AUCs.
 
     Example:
-        >>> from lymphofeat.page.records import read_evaluation_record  # doctest: +SKIP
-        >>> tables = read_evaluation_record(Path("studies/study-nested/evaluate.json")).tables  # doctest: +SKIP
-        >>> roc_figure(tables["predictions"], tables["pipelines"])  # doctest: +SKIP
-        <Drawn roc: ROC curve, 61 rows>
+        >>> roc_figure(tables["predictions"], tables["pipelines"])
+        <Drawn roc: ROC curve, ... rows>
     """
     figure, axes = new_figure(1, 88)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
@@ -90,6 +88,11 @@ def precision_recall_figure(predictions: pd.DataFrame, average_precision: Mappin
     Args:
         predictions: the table `predictions` of an evaluation.
         average_precision: by role ("main", "clinical"), with its interval.
+
+    Example:
+        >>> interval = Interval(0.95, 0.91, 0.98)
+        >>> precision_recall_figure(tables["predictions"], {"main": interval, "clinical": interval})
+        <Drawn precision-recall: Precision–recall curve, ... rows>
     """
     figure, axes = new_figure(1, 88)
     names, words, frames, prevalence = [], [], [], float("nan")

@@ -20,6 +20,10 @@ def decision_figure(decision_curves: pd.DataFrame) -> Drawn:
 
     Args:
         decision_curves: the table of that name of an evaluation; `clinical` need not be in it.
+
+    Example:
+        >>> decision_figure(tables["decision_curves"])
+        <Drawn decision-curve: Decision curve, ... rows>
     """
     x = decision_curves["threshold"].to_numpy(np.float64)
     figure, axes = new_figure(1, 70)

@@ -18,6 +18,10 @@ def learning_figure(learning_curve: pd.DataFrame, metric: str = "auc") -> Drawn:
     Args:
         learning_curve: the table of that name of an evaluation.
         metric: that was measured.
+
+    Example:
+        >>> learning_figure(tables["learning_curve"])
+        <Drawn learning-curve: Learning curve, ... rows>
     """
     measured = learning_curve[learning_curve["measured"].astype(bool)]
     beyond = learning_curve[~learning_curve["measured"].astype(bool)]

@@ -19,6 +19,10 @@ def optimism_figure(optimism: pd.DataFrame) -> Drawn:
 
     Args:
         optimism: the table of that name of an evaluation, with a selected score ("tuned").
+
+    Example:
+        >>> optimism_figure(tables["optimism"])
+        <Drawn optimism: Optimism of the selected score, ... rows>
     """
     rows = optimism.to_dict("records")
     labels = [

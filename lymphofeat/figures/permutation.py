@@ -15,6 +15,10 @@ def permutation_figure(permutation: pd.DataFrame) -> Drawn:
 
     Args:
         permutation: the table of that name of an evaluation: one row.
+
+    Example:
+        >>> permutation_figure(tables["permutation"])
+        <Drawn permutation: Permutation test, ... rows>
     """
     row = permutation.iloc[0]
     label = metric_label(str(row["metric"]))

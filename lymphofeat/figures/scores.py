@@ -27,11 +27,8 @@ def pipelines_figure(pipelines: pd.DataFrame) -> Drawn:
         pipelines: the table `pipelines` of an evaluation.
 
     Example:
-        >>> row = {"pipeline": "image + clinical", "inputs": "both"}
-        >>> scores = {"balanced_accuracy": 0.87, "balanced_accuracy_low": 0.80, "balanced_accuracy_high": 0.92}
-        >>> areas = {"auc": 0.95, "auc_low": 0.91, "auc_high": 0.98}
-        >>> pipelines_figure(pd.DataFrame([row | scores | areas]))
-        <Drawn pipelines-forest: Nested scores of all pipelines, 1 rows>
+        >>> pipelines_figure(tables["pipelines"])
+        <Drawn pipelines-forest: Nested scores of all pipelines, ... rows>
     """
     looks, names = looks_of(pipelines), [str(name) for name in pipelines["pipeline"]]
     figure, panels = new_figure(2, forest_height(names), ncols=2)
@@ -63,6 +60,10 @@ def differences_figure(differences: pd.DataFrame, pipelines: pd.DataFrame) -> Dr
     Args:
         differences: the table `differences` of an evaluation, not empty.
         pipelines: its table `pipelines`, for the looks.
+
+    Example:
+        >>> differences_figure(tables["differences"], tables["pipelines"])
+        <Drawn differences-forest: Differences to image + clinical, ... rows>
     """
     looks = looks_of(pipelines)
     names = [str(name) for name in dict.fromkeys(differences["other"])]
@@ -101,6 +102,10 @@ def comparison_figure(comparison: pd.DataFrame, metric: str) -> Drawn:
         comparison: the table of `compare`; see `report.compare.comparison_table`.
         metric: by which "best" is meant; of another than balanced accuracy or AUC, the difference is that of the
             balanced accuracy.
+
+    Example:
+        >>> comparison_figure(comparison, "balanced_accuracy")
+        <Drawn comparison-forest: Pipelines on the same folds, ... rows>
     """
     shown = metric if metric in _SHORT else _METRICS[0]
     names = [str(name) for name in comparison["pipeline"]]

@@ -28,6 +28,10 @@ def stability_figure(predictions: pd.DataFrame) -> Drawn:
     Returns:
         A figure whose table has a row per patient, by mean probability: patient, label, probability (mean), least,
         most, wrong_runs, runs, flip_rate (share of pairs of runs that decide differently; NaN of one run).
+
+    Example:
+        >>> stability_figure(tables["predictions"])
+        <Drawn stability: Probability of every patient, ... rows>
     """
     table = _table(predictions)
     n_runs = int(table["runs"].iloc[0])
@@ -92,7 +96,14 @@ def _draw_patients(axes: Axes, table: pd.DataFrame, n_runs: int) -> None:
         rows = (table["label"] == label).to_numpy()
         part = table[rows]
         if n_runs > 1:
-            axes.vlines(x[rows], part["least"], part["most"], color=colour, linewidth=0.7, alpha=0.6)
+            axes.vlines(
+                x[rows],
+                part["least"],
+                part["most"],
+                color=colour,
+                linewidth=float(np.clip(200 / len(table), 0.25, 0.7)),
+                alpha=0.6,
+            )
         face = colour if label else PAPER
         style: dict[str, Any] = {
             "linestyle": "none",

@@ -22,6 +22,10 @@ def subgroups_figure(subgroups: pd.DataFrame) -> Drawn:
 
     Args:
         subgroups: the table of that name of an evaluation; scores are NaN where a class has too few patients.
+
+    Example:
+        >>> subgroups_figure(tables["subgroups"])
+        <Drawn subgroups: Subgroups, ... rows>
     """
     names = [
         f"{name} ({n}, {malignant} malignant)"
