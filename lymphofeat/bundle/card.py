@@ -26,7 +26,12 @@ from .encoders import ELSEWHERE
 from .evidence import Evidence
 from .out_of_distribution import TrainingRanges
 
-__all__ = ["CardFacts", "model_card"]
+__all__ = ["UNTESTED", "CardFacts", "model_card"]
+
+UNTESTED = (
+    "Other laboratories, stains, cameras and crops were not tested. `predict` warns of patients whose images are "
+    "farther from the training patients than 19 of 20 of these are from the others. No warning is no proof."
+)
 
 
 @dataclass(frozen=True)
@@ -247,8 +252,7 @@ def _decision(about: Mapping[str, Any], evidence: Evidence) -> str:
 def _limits(about: Mapping[str, Any], table: TrainingRanges, evidence: Evidence) -> list[str]:
     lines = [
         f"{sample_text(table.n, None, n_persons(evidence.groups))}: differences of a few hundredths are noise.",
-        "Other laboratories, stains, cameras and crops were not tested. `predict` warns of patients whose images are "
-        "farther from the training patients than 19 of 20 of these are from the others. No warning is no proof.",
+        UNTESTED,
         "The lymphocyte count alone separates many patients; those near the border are hard.",
         "Missing clinical values are replaced by the training median, or by the commonest category, with a warning."
         + (" A patient without any of them is referred." if about["needs_values"] else ""),

@@ -14,7 +14,7 @@ from typing import Any
 from ..estimates.persons import n_persons
 from ..estimates.scores import Interval
 from ..wording import by_whom, metric_label
-from .card import CardFacts
+from .card import UNTESTED, CardFacts
 from .card_head import NAME, TAGS
 from .encoders import ELSEWHERE
 
@@ -72,7 +72,7 @@ def chai_card(facts: CardFacts) -> dict[str, Any]:
             "PrimaryIntendedUsers": None,
             "HowToUse": "`lymphofeat predict MODEL FOLDER --clinical TABLE` writes predictions.csv, with warnings.",
             "TargetedPatientPopulation": f"Patients like the training patients: {facts.training}",
-            "CautionedOutOfScopeSettings": facts.limits[1],
+            "CautionedOutOfScopeSettings": UNTESTED,
         },
         "Warnings": {
             "KnownRisksAndLimitations": "\n".join(f"- {one}" for one in facts.limits),
@@ -103,9 +103,8 @@ def chai_card(facts: CardFacts) -> dict[str, Any]:
 
 def _system(facts: CardFacts) -> dict[str, Any]:
     given = "clinical values" if facts.about["sees_clinical"] else ""
-    images = "images of single blood cells, or" if not _elsewhere(facts) else ""
-    seen = f"{images} features of the images".strip() if facts.about["encoders"] else ""
-    inputs = " and ".join(part for part in (seen, given) if part)
+    seen = "features of the images of blood cells" if _elsewhere(facts) else "images of single blood cells"
+    inputs = " and ".join(part for part in (seen if facts.about["encoders"] else "", given) if part)
     return {
         "OutcomesAndOutputs": f"A probability from 0 to 1 that the lymphocytosis is malignant. {facts.decision}",
         "ModelType": facts.heads,
