@@ -112,6 +112,13 @@ def test_chai_has_every_field_of_the_schema_and_what_is_not_known_is_asked_for(m
             for one in metric["Results"]["MetricResult"]
         )
         assert nulls == len(written["ToBeFilled"]) + inside
+        facts = card["TrustIngredients"]["AISystemFacts"]
+        assert facts["OutputAndInputDataTypes"].startswith("Input: clinical values of one patient.")
+        assert facts["FoundationModels"] == "None: no images are used."
+        assert (
+            card["UsesAndDirections"]["CautionedOutOfScopeSettings"]
+            in (made / kind / "README.md").read_text()
+        )
     assert (
         "optimistic"
         in chai_of(made / "selected")["AppliedModelCard"]["KeyMetrics"]["FairnessEquity"]["Interpretation"]
