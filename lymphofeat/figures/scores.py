@@ -81,15 +81,15 @@ def differences_figure(differences: pd.DataFrame, pipelines: pd.DataFrame) -> Dr
             text = f"{compact_difference(found)}  {_p(row['p_holm'])}"
             rows.append(ForestRow(*found, text, looks.get(name, LOOKS["whole"]), held))
             end = "" if held else ", cannot be told apart"
-            said.append(f"{metric_label(metric)} minus {name} {compact_difference(found)}{end}")
+            said.append(f"to {name} {compact_difference(found)} {metric_label(metric)}{end}")
         draw_forest(axes, rows, title=_title(metric), label="difference", reference=0)
     name_rows(panels[0], names)
     return Drawn(
         "differences-forest", f"Differences to {main}",
         f"{main} minus each other pipeline, on the same patients: right of the line it is better. Lines are 95 % "
         "intervals, p is adjusted by Holm for all differences shown. Open symbols: the two cannot be told apart.",
-        f"Forest plot of paired differences of {main}; {tied} of {len(differences)} cannot be told apart from zero. "
-        f"{'; '.join(said)}.",
+        f"Forest plot of differences of {main} on the same patients; {tied} of {len(differences)} cannot be told apart "
+        f"from zero. {'; '.join(said)}.",
         figure, differences,
     )  # fmt: skip
 

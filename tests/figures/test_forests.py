@@ -52,7 +52,7 @@ def test_unknown_bounds_are_no_line() -> None:
     _, axes = pipelines_figure(table).figure.axes
     assert list(intervals(axes)) == [0]
     assert len(symbols(axes)) == 2
-    assert beside(axes)[1].endswith(" (———)")  # neither bound is known
+    assert beside(axes)[1].endswith(" (—–—)")  # neither bound is known
 
 
 def test_a_difference_is_filled_where_the_answer_says_it_holds() -> None:
