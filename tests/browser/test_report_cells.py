@@ -71,12 +71,13 @@ def test_the_map_is_drawn_and_says_which_cell_is_pointed_at(page: Window) -> Non
     assert page.faults("contrast") == []
     blank = page.run(
         """
-        const picture = document.querySelector('.cell-map-picture');
-        if (picture.hidden) return 'hidden';
-        return new Promise(done => setTimeout(() => {
-          const data = picture.getContext('2d').getImageData(0, 0, picture.width, picture.height).data;
-          done(new Set(data).size < 20);
-        }, 200));
+        const shown = document.querySelector('.cell-map-picture:not([hidden]) > img');
+        if (!shown) return 'nothing';
+        return shown.decode().then(() => {
+          const copy = document.createElement('canvas'), ink = copy.getContext('2d');
+          ink.drawImage(shown, 0, 0, copy.width = 48, copy.height = 48);
+          return new Set(ink.getImageData(0, 0, 48, 48).data).size < 20;
+        });
         """
     )
     assert blank is False
