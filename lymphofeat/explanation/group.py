@@ -93,9 +93,9 @@ def explained_rows(
         measured = _measurements(cache, fits, members, rows)
         values = _values(cache, model, fits, members, rows)
     n_trained_on, threshold = min(len(fit.train) for fit in fits), _threshold(model, fold)
-    found = []
+    names, found = _names(cache, rows), []
     for k, row in enumerate(rows.tolist()):
-        images, positions = contribution_table(_names(cache, row), shares[k])
+        images, positions = contribution_table(names[k], shares[k])
         found.append(
             Explanation(
                 str(cache.ids[row]), int(cache.labels[row]) if fold is not None else -1, fold, model.members,
@@ -194,9 +194,14 @@ def _summed(
     return list(tables(totals, rows, np.unique(np.concatenate([fit.train for fit in fits]))))
 
 
-def _names(cache: Cache, row: int) -> list[str]:
-    first = int(cache.tables.offsets[row])
-    return list(cache.tables.names[first : first + int(cache.patients["n_images"].iloc[row])])
+def _names(cache: Cache, rows: Indices) -> list[list[str]]:
+    """Per patient, the names of the images; they are read once."""
+    lengths = cache.patients["n_images"].to_numpy(np.int64)[rows]
+    firsts = cache.tables.offsets[rows]
+    where = [np.arange(first, first + n) for first, n in zip(firsts, lengths, strict=True)]
+    names, _, _ = cache.tables.images_at(np.concatenate(where))
+    stops = np.cumsum(lengths)
+    return [names[int(stop - n) : int(stop)] for stop, n in zip(stops, lengths, strict=True)]
 
 
 def _threshold(model: FinalModel, fold: int | None) -> float:

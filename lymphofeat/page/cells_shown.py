@@ -92,6 +92,7 @@ class ShownCells:
         )
         self._ranked = {one.id: found for one, found in zip(with_cells, each, strict=True)}
         self._sheets = {one.id: sheet for one, sheet in zip(with_cells, self.pictures.sheets, strict=True)}
+        self._shown: dict[str, CellsShown] = {}
 
     @property
     def troubles(self) -> list[str]:
@@ -112,6 +113,11 @@ class ShownCells:
 
     def of(self, e: WithCells) -> CellsShown:
         """The cells of a patient."""
+        if e.id not in self._shown:
+            self._shown[e.id] = self._of(e)
+        return self._shown[e.id]
+
+    def _of(self, e: WithCells) -> CellsShown:
         if not sees_images(e):
             return CellsShown(sentence="The selected head sees no image, so no cell contributes.")
         mine, sheet, each = self._ranked[e.id], self._sheets[e.id], self.pictures.each
@@ -182,8 +188,9 @@ class ExplainedCells(ShownCells):
         tables = cache.tables
         first = dict(zip(cache.ids.astype(str).tolist(), tables.offsets.tolist(), strict=True))
         files = find_images(cache)
+        image_names, _, _ = tables.images_at()  # in memory: asked for one by one
         super().__init__(
-            files, tables.names, first, names, explained, progress, budget=budget, source=tables.source
+            files, image_names, first, names, explained, progress, budget=budget, source=tables.source
         )
         self.encoding = named_encoding(cache, encoder_family)
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from lymphofeat.cache import open_cache, save_cache
+from lymphofeat.cache.columns import InFile
 from lymphofeat.errors import InputError
 from lymphofeat.explanation import explain
 from lymphofeat.page import cells as page_cells
@@ -108,6 +109,15 @@ def test_every_patient_has_a_page_and_the_wrong_ones_come_first(
         sorted(chosen.probabilities[:, 0]), abs=1e-9
     )
     assert f"{n_wrong} of 24 labelled patients" in blocks_of(section, PatientList)[0].sentences[0]
+
+
+def test_what_the_cache_knows_of_images_is_read_a_few_times_not_once_an_image(
+    made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, read = [], InFile.read
+    monkeypatch.setattr(InFile, "read", lambda column, rows: (reads.append(rows), read(column, rows))[1])
+    cells_section(sources_of(made, ids=True), Silent())
+    assert 0 < len(reads) < 27  # patients; of images there are five times as many
 
 
 def test_links_lead_from_page_to_page_and_back(section: Section) -> None:
