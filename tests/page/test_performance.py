@@ -1,5 +1,6 @@
 """The section on performance: every figure that the evaluation allows, and a command for every one that it does not."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import click
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import average_precision_score
 
 from lymphofeat.assess import Assessment
 from lymphofeat.commands.evaluate import evaluate
@@ -55,6 +57,15 @@ def test_every_figure_has_its_place_and_its_numbers(whole: Section) -> None:
         if isinstance(block, FigureBlock):
             assert len(block.table.cells) == min(len(block.drawn.table), 200)
             assert ("the CSV file has all" in block.table.caption) == (len(block.drawn.table) > 200)
+
+
+def test_average_precision_of_clinical_values_has_an_interval(whole: Section) -> None:
+    """The evaluation has none of it: it is that of the predictions, with an interval by the same resamples."""
+    (drawn,) = [one for one in whole.drawn if one.name == "precision-recall"]
+    predictions = assessed(runs=3, whole=True).tables["predictions"]
+    runs = [one for _, one in predictions[predictions["role"] == "clinical"].groupby("run")]
+    value = np.mean([average_precision_score(one["label"], one["score"]) for one in runs])
+    assert re.search(rf"clinical only: average precision {value:.3f} \(0\.\d\d–0\.\d\d\)", drawn.alt)
 
 
 def test_nobody_is_named_unless_asked_for(whole: Section, tmp_path: Path) -> None:
