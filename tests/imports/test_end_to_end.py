@@ -68,8 +68,12 @@ def test_from_the_files_of_trident_to_predictions(run: Run, tmp_path: Path) -> N
         [(who, name) for name, (who, _) in NEW.slides.items()], columns=["patient", "slide"]
     )
     slides.assign(age=60, sex="F", lymphocyte_count=7.5).to_csv("new.csv", index=False)
-    predicted = run("predict", "model", "new/features_uni_v1", "--clinical", "new.csv")
+    report = ("--report", "new.html", "--ids")
+    predicted = run("predict", "model", "new/features_uni_v1", "--clinical", "new.csv", *report)
     assert predicted.code == 0, predicted.err
+    page = Path("new.html").read_text(encoding="utf-8")
+    assert "The model was given features, not images: no cell can be shown." in page
+    assert all(f"Patient {name}" in page for name in NEW.labels)
     table = pd.read_csv("predictions.csv")
     assert list(table["id"]) == list(NEW.labels)
     assert table["probability"].between(0, 1).all()
