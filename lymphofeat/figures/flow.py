@@ -107,7 +107,11 @@ def _layout(flow: pd.DataFrame, records: str) -> tuple[list[_Box], list[_Arrow],
         middle = _SPINE / 2 + 0.5
         boxes.append(_Box(middle, top, _SPINE, ["Found", *_counts(found, records)]))
         side = _Box(
-            _WIDTH - _SIDE / 2 - 0.5, boxes[0].bottom - 2, _SIDE, list(_side(flow, excluded, records)), left=True
+            _WIDTH - _SIDE / 2 - 0.5,
+            boxes[0].bottom - 2,
+            _SIDE,
+            list(_side(flow, excluded, records)),
+            left=True,
         )
         y, top = side.top - side.height / 2, side.bottom - 2
         arrows += [
@@ -149,7 +153,7 @@ def _side(flow: pd.DataFrame, excluded: "pd.Series[int]", records: str) -> Itera
     if len(rest):
         lines.append(f"{len(rest)} other reasons: {_count_text(rest[['patients', 'images']].sum(), records)}")
     for line in lines:
-        yield from wrap(line, _fits(_SIDE))
+        yield from wrap(line, _fits(_SIDE), initial_indent="– ", subsequent_indent="   ")
 
 
 def _counts(row: "pd.Series[int]", records: str) -> list[str]:

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from ..metric import METRICS
 from .drawn import Drawn
-from .style import INK, MAIN, MUTED, OTHER, new_figure, paper_style
+from .style import INK, MAIN, MUTED, OTHER, PAPER, new_figure, paper_style
 
 __all__ = ["best_tenth", "parallel_figure"]
 
@@ -105,7 +106,8 @@ def _numbers(name: str, column: "pd.Series[float]", *, log: bool) -> _Axis:
     scaled = np.log10(values) if log else values
     low, high = float(np.nanmin(scaled)), float(np.nanmax(scaled))
     extent = high - low
-    places = (scaled - low) / extent if extent else np.where(np.isnan(scaled), np.nan, 0.5)
+    middle = np.where(np.isnan(scaled), np.nan, 0.5)
+    places = np.asarray((scaled - low) / extent if extent else middle, dtype=np.float64)
     if not extent:
         return _Axis(name, places, {f"{float(np.nanmin(values)):.3g}": 0.5}, words=False)
     ticks = {}
@@ -149,6 +151,7 @@ def _draw(axes: Axes, axis: _Axis, y: float, *, lacking: bool) -> None:
             x, y - 1.2, shorten(word, 18, placeholder="…"), fontsize=5.5, color=INK, va="top", zorder=4,
             ha="right" if axis.tilted else ends.get(x, "center"), rotation=30 if axis.tilted else 0,
             rotation_mode="anchor" if axis.tilted else "default",
+            path_effects=[withStroke(linewidth=1.6, foreground=PAPER)],  # lines end before the letters
         )  # fmt: skip
 
 

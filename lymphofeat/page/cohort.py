@@ -1,6 +1,6 @@
 """The cohort: who was included, what they are like, and what must not decide but could."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 
@@ -35,10 +35,10 @@ _CAUSES = {
     "image-mode": "Images that are not RGB",
     "implausible-age": "Implausible ages",
     "implausible-count": "Implausible lymphocyte counts",
-    "left-out": "Rows that the layout leaves out",
+    "left-out": "Patients that `[rows]` of the layout leaves out",
     "no-birth": "Dates of birth that are missing",
-    "no-examination": "Dates of examination that are missing",
-    "not-an-image-name": "Files that are not called as images",
+    "no-examination": "Records with neither an age nor a date of examination",
+    "not-an-image-name": "Files that are not images",
     "odd-size": "Images of another size than most",
     "pages": "Files of several images",
     "person-in-both-parts": "Persons in the labelled and in the test part",
@@ -50,7 +50,7 @@ _CAUSES = {
     "placeholder-date": "Dates of birth that stand for “not known”",
     "stray-images": "Images outside the patients' folders",
     "test-label": "Labels in the test part",
-    "unknown-excluded": "Excluded patients or images that are not there",
+    "unknown-excluded": "Rows of exclude.csv that leave out nothing",
     "year-of-birth-only": "Years of birth without a day",
 }
 
@@ -91,7 +91,10 @@ def flow_of(cache: Cache, names: Names, check: CheckRecord | None = None) -> pd.
     rows: list[tuple[str, str, int, int]] = [
         (FOUND, "", n[0] + left[0], n[1] + left[1]),
         (EXCLUDED, "", *left),
-        *((REASON, str(r), int(p), int(i)) for r, p, i in reasons[["reason", "patients", "images"]].to_numpy()),
+        *(
+            (REASON, str(r), int(p), int(i))
+            for r, p, i in reasons[["reason", "patients", "images"]].to_numpy()
+        ),
         (INCLUDED, "", *n),
     ]
     group = groups_of(patients)
@@ -104,7 +107,7 @@ def flow_of(cache: Cache, names: Names, check: CheckRecord | None = None) -> pd.
 
 def _reasons(cache: Cache, names: Names) -> pd.DataFrame:
     exclusions = exclusions_from_text(cache.tables.exclusions)
-    hide = str
+    hide: Callable[[str], str] = str
     if not names.shown:
         ids = [*names.ids, *(one.patient for one in exclusions)]
         hide = name_remover(dict.fromkeys(ids, "another patient"))

@@ -16,10 +16,12 @@ from ..wording import sample_text
 from .answer import answer_section
 from .blocks import Gap, Section
 from .cells import cells_section
+from .cohort import cohort_section
 from .performance import performance_section
 from .provenance import provenance_section
 from .referee import referee_section
 from .render import render_page
+from .search import search_section
 from .sources import Places, Selection, Sources, find_sources
 
 __all__ = ["ReportSummary", "write_report"]
@@ -27,7 +29,9 @@ __all__ = ["ReportSummary", "write_report"]
 # In the order of the page.
 SECTIONS: Sequence[Callable[[Sources, Progress], Section]] = (
     answer_section,
+    cohort_section,
     performance_section,
+    search_section,
     cells_section,
     referee_section,
     provenance_section,

@@ -45,7 +45,7 @@ def points_of(study: StudySummary, most: int = _MOST) -> tuple[pd.DataFrame, set
     points = pd.DataFrame([_point(row, study) for row in rows], index=[row.number for row in rows])
     varied = [name for name in points if points[name].dropna().astype(str).nunique() > 1]
     weight = _weights(study, rows)
-    chosen = sorted(varied, key=lambda name: -weight[name])[:most]
+    chosen = sorted(varied, key=lambda name: -weight[str(name)])[:most]
     first = [name for name in (_HEAD_TYPE, _GIVEN) if name in chosen]
     kept = points[[*first, *(name for name in chosen if name not in first)]].copy()
     for name in kept:

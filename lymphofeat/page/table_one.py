@@ -18,7 +18,15 @@ from ..cohort.values import Declared, head_values
 from ..wording import number
 from .blocks import Table
 
-__all__ = ["CLASSES", "TEST", "UNLABELLED", "difference_of_means", "distance_of_shares", "groups_of", "table_one"]
+__all__ = [
+    "CLASSES",
+    "TEST",
+    "UNLABELLED",
+    "difference_of_means",
+    "distance_of_shares",
+    "groups_of",
+    "table_one",
+]
 
 CLASSES = ("reactive", "malignant")
 UNLABELLED, TEST = "without label", "test part"
@@ -96,17 +104,19 @@ def _caption(declared: Declared) -> str:
     logs = ["the lymphocyte count", *(name for name, column in declared.items() if column.log)]
     of_logs = f"{', '.join(logs[:-1])} and {logs[-1]}" if len(logs) > 1 else logs[0]
     return (
-        "Patients by class: median (quartiles) of numbers, n (% of the known ones) of categories. SMD: standardised mean "
-        f"difference, malignant minus reactive, of logarithms for {of_logs}; of categories the distance, without a sign; "
-        f"below {_NEGLIGIBLE} it is negligible. There are no p values: they would tell how many patients there are rather "
-        "than how large a difference is."
+        "Table 1. Patients by class: median (quartiles) of numbers, n (% of the known ones) of categories. SMD: "
+        f"standardised mean difference, malignant minus reactive, of logarithms for {of_logs}; of categories the "
+        f"distance, without a sign; below {_NEGLIGIBLE} it is negligible. There are no p values: they would tell how "
+        "many patients there are rather than how large a difference is."
     )
 
 
 def _rows(patients: pd.DataFrame, declared: Declared, groups: Groups) -> Iterator[_Row]:
     who = persons(patients)
     several = len(set(who.tolist())) < len(who)
-    yield _counted("records" if several else "patients", {name: int(own.sum()) for name, own in groups.items()})
+    yield _counted(
+        "records" if several else "patients", {name: int(own.sum()) for name, own in groups.items()}
+    )
     if several:
         yield _counted("persons", {name: len(set(who[own].tolist())) for name, own in groups.items()})
     yield _number("age (years)", clinical_numbers(patients, ("age",))[:, 0], groups)
@@ -127,7 +137,9 @@ def _rows(patients: pd.DataFrame, declared: Declared, groups: Groups) -> Iterato
 
 
 def _counted(name: str, counts: Mapping[str, int]) -> _Row:
-    return _Row(name, "", {of: f"{n:,}" for of, n in counts.items()}, {of: {"n": n} for of, n in counts.items()})
+    return _Row(
+        name, "", {of: f"{n:,}" for of, n in counts.items()}, {of: {"n": n} for of, n in counts.items()}
+    )
 
 
 def _number(name: str, values: Floats, groups: Groups, *, compared: Floats | None = None) -> _Row:
@@ -238,6 +250,8 @@ def distance_of_shares(reactive: Sequence[int], malignant: Sequence[int]) -> flo
     difference = shares[1] - shares[0]
     covariance = np.mean([np.diag(p) - np.outer(p, p) for p in shares], axis=0)
     solved = np.linalg.pinv(covariance, hermitian=True) @ difference
-    if not np.allclose(covariance @ solved, difference):  # a direction in which nothing varies within the classes
+    if not np.allclose(
+        covariance @ solved, difference
+    ):  # a direction in which nothing varies within the classes
         return float("inf")
     return float(np.sqrt(difference @ solved))
