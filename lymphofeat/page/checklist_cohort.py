@@ -107,7 +107,8 @@ def _sample_size(known: Known) -> str:
         if row["what"] in _HALVED and np.isfinite(row["value"])
     ]
     more = f" {'; '.join(halved)}." if halved else ""
-    return f"{text} Precision reached: {', '.join(shown)}.{more}"
+    reached = f" Precision reached: {', '.join(shown)}." if shown else ""
+    return f"{text}{reached}{more}"
 
 
 def _missing(known: Known) -> str:

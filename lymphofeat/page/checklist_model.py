@@ -88,6 +88,8 @@ def _clusters(known: Known) -> str:
 
 def _measures(known: Known) -> str:
     found = known.evaluation
+    if not known.scores():
+        return ""
     names = ", ".join(metric_label(name) for name in known.scores())
     plots = {
         "predictions": "ROC and precision–recall curves",
@@ -142,6 +144,8 @@ def _imbalance(known: Known) -> str:
 
 def _fairness(known: Known) -> str:
     names = [str(row["subgroup"]) for row in known.rows("subgroups") if row["subgroup"] != "all"]
+    if not names:
+        return ""
     wrong = len(list(known.rows("wrong")))
     return (
         f"Scores in {many(len(names), 'subgroup')}: {', '.join(names)}. Nothing was corrected by subgroup. "
@@ -201,6 +205,8 @@ def _development(known: Known) -> str:
 
 def _performance(known: Known) -> str:
     shown = [f"{metric_label(name)} {interval_text(one)}" for name, one in known.scores().items()]
+    if not shown:
+        return ""
     groups, few = [], 0
     for row in known.rows("subgroups"):
         one = interval_of(row, "balanced_accuracy")
@@ -234,7 +240,7 @@ def _limitations(known: Known) -> str:
     return " ".join(
         [
             f"One cohort of {sample_text(found.n, found.n_malignant, found.n_persons)}, no other laboratory.",
-            f"Precision: {', '.join(width)}.",
+            *([f"Precision: {', '.join(width)}."] if width else []),
             *optimism,
             *found.notes,
         ]
@@ -327,7 +333,7 @@ def _confusion(known: Known) -> str:
         for row in known.rows("confusion")
     ]
     mean = " (mean of the runs)" if known.evaluation.n_runs > 1 else ""
-    return f"{'; '.join(parts)}{mean}."
+    return f"{'; '.join(parts)}{mean}." if parts else ""
 
 
 def _count(value: float) -> str:

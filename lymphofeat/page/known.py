@@ -136,7 +136,7 @@ class Answer(NamedTuple):
     """An answer of a checklist.
 
     Attributes:
-        say: the answer in sentences.
+        say: the answer in sentences; "" where what was kept does not tell, as of an earlier version.
         needs: commands without whose results there is no answer.
     """
 

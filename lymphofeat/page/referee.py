@@ -166,12 +166,13 @@ def _item(raw: Mapping[str, str], known: Known) -> Item:
     if "answer" not in raw:
         return Item(number, topic, asks, "for the author", author=author)
     answer = _ANSWERS[raw["answer"]]
-    for command in answer.needs:
-        if getattr(known.sources, _FOUND_IN[command]) is None:
-            made = known.sources.gap(command).command
-            return Item(number, topic, asks, "not run", author=author, command=made)
+    lacking = [one for one in answer.needs if getattr(known.sources, _FOUND_IN[one]) is None]
+    said = "" if lacking else answer.say(known)
+    if not said:
+        made = known.sources.gap((lacking or answer.needs)[0]).command
+        return Item(number, topic, asks, "not run", author=author, command=made)
     state: State = "in part" if author else "answered"
-    return Item(number, topic, asks, state, answer.say(known), author, where=raw.get("where", ""))
+    return Item(number, topic, asks, state, said, author, where=raw.get("where", ""))
 
 
 def _by_number(raw: Mapping[str, Any], sources: Sources) -> str:

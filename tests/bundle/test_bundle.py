@@ -124,6 +124,7 @@ def test_ages_to_the_day_are_not_told_by_ranges(model: Path) -> None:
 
 def test_the_card_says_what_has_to_be_said(model: Path, cache: Path, studies: Made, tmp_path: Path) -> None:
     card = (model / "README.md").read_text(encoding="utf-8")
+    assert 'pipeline_tag: "image-classification"' in card
     assert "18 labelled patients, 9 of them malignant" in card
     assert "Selected, therefore optimistic" in card
     assert "target error of 20%" in card

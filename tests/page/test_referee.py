@@ -176,6 +176,16 @@ def test_without_a_source_its_items_wait_for_a_command(sources: Sources) -> None
     assert tripod["20a"].state == "answered"
 
 
+def test_an_evaluation_of_before_lacks_tables_and_the_command_makes_them(sources: Sources) -> None:
+    assert sources.evaluation is not None
+    other = replace(sources, evaluation=replace(sources.evaluation, tables={}))
+    tripod, stard = answers(other), answers(other, "STARD-AI")
+    assert {tripod[number].state for number in ("12e", "14", "23a")} == {"not run"}
+    assert (stard["30"].state, stard["30"].command) == ("not run", sources.gap("evaluate").command)
+    assert tripod["12g"].state == "answered"
+    assert not [item.number for item in tripod.values() if ": ." in item.answer or ": ;" in item.answer]
+
+
 def test_reasons_of_exclusions_name_nobody(sources: Sources) -> None:
     known = str(sources.cache.ids[3])
     out = Exclusion("PX9", "", f"the same person as {known}", 4, label=1, split="train")
