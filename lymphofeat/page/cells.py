@@ -185,7 +185,7 @@ def _chosen(sources: Sources) -> tuple[list[int], list[PatientRow]]:
     """Rows of the patients with a page, and the list's lines of the others.
 
     Of more than 150: the wrong ones, then the uncertain ones, and a fifth for the clearest of either class, so that the
-    galleries show these too.
+    galleries show these too; patients without a label where there is room.
     """
     cache, study = sources.cache, sources.study
     assert study is not None
@@ -204,8 +204,9 @@ def _chosen(sources: Sources) -> tuple[list[int], list[PatientRow]]:
     pages: list[int] = []
     for label in (0, 1):
         pages += [k for k in clear.tolist() if cache.labels[rows[k]] == label][: MOST_PAGES // 10]
-    pages += [k for k in uncertain.tolist() if k not in set(pages)][: MOST_PAGES - len(pages)]
-    have = {int(rows[k]) for k in pages}
+    pages += [k for k in uncertain.tolist() if k not in pages][: MOST_PAGES - len(pages)]
+    unlabelled = np.flatnonzero(labels_of(cache) < 0)[: MOST_PAGES - len(pages)]
+    have = {*rows[pages].tolist(), *unlabelled.tolist()}
     line = {int(row): k for k, row in enumerate(rows)}
     others = [
         PatientRow(
@@ -335,12 +336,24 @@ def _list(
             "repeat the search, are not."
         )
     if others:
-        sentences.append(
-            f"{len(rows)} patients have a page: those called wrongly, those nearest to the threshold, and the "
-            f"{MOST_PAGES // 10} clearest of either class. The galleries are of these. The other {len(others):,} are "
-            "listed only."
-        )
+        sentences.append(f"{len(rows)} patients have a page: {_who(others)}. The galleries are of these.")
     return PatientList(_LIST, sentences, rows, others)
+
+
+def _who(others: Sequence[PatientRow]) -> str:
+    """Which patients have a page, where others have none."""
+    if all(row.true == "not known" for row in others):
+        return f"all that are labelled; {len(others):,} without a label are listed only"
+    wrong = sum(row.mark == _WRONG for row in others)
+    which = (
+        "of those called wrongly the nearest to the threshold"
+        if wrong
+        else "those called wrongly, the nearest to the threshold"
+    )
+    return (
+        f"{which}, and the {MOST_PAGES // 10} clearest of either class; the other {len(others):,} are listed only"
+        + (f", {wrong:,} of them called wrongly" if wrong else "")
+    )
 
 
 def _glossary(cells: ExplainedCells) -> list[Block]:

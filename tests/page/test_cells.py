@@ -231,8 +231,17 @@ def test_of_many_patients_those_that_matter_have_a_page(
             assert row.threshold == pytest.approx(known[row.name].threshold)
             assert row[2:4] == known[row.name][2:4]
     assert not any(row.anchor for row in some.others)
-    assert "The other 7 are" in " ".join(some.sentences)
+    assert "the other 7 are listed only" in some.sentences[-1]
+    assert "of them called wrongly" not in some.sentences[-1]
     render_page("Report", [found])
+    monkeypatch.setattr(page_cells, "MOST_PAGES", 4)
+    (few,) = blocks_of(cells_section(sources_of(made), Silent()), PatientList)
+    assert [row.mark for row in few.rows] == ["wrong"] * 4
+    assert f"{len(wrong) - 4} of them called wrongly" in few.sentences[-1]
+    monkeypatch.setattr(page_cells, "MOST_PAGES", 26)
+    (most,) = blocks_of(cells_section(sources_of(made), Silent()), PatientList)
+    assert [row.true for row in most.others] == ["not known"]
+    assert "26 patients have a page: all that are labelled; 1 without a label" in most.sentences[-1]
 
 
 def test_a_head_that_sees_no_image_shows_no_cell(made: tuple[Path, Path], tmp_path: Path) -> None:
