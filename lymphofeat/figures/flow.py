@@ -87,10 +87,16 @@ def flow_figure(flow: pd.DataFrame, records: str = "patients") -> Drawn:
         box.draw(axes)
     return Drawn(
         "flow", "Flow of patients and images",
-        f"{records.capitalize()} and images of cells: found, excluded with the reason, included, and the included ones "
-        "by class. Models are fitted and scored on the labelled ones; those of the test part have no known class.",
-        _alt(flow, records), figure, flow,
+        _caption(flow, records), _alt(flow, records), figure, flow,
     )  # fmt: skip
+
+
+def _caption(flow: pd.DataFrame, records: str) -> str:
+    steps = set(flow["step"])
+    excluded = "excluded with the reason, " if REASON in steps else ""
+    others = steps - {FOUND, EXCLUDED, REASON, INCLUDED, *_COLOURS}
+    known = f"{records.capitalize()} and images of cells: found, {excluded}included, and the included ones by class."
+    return f"{known} Models are fitted and scored on the two classes only." if others else known
 
 
 _Arrow = tuple[tuple[float, float], tuple[float, float], bool]
