@@ -1,5 +1,6 @@
 """The section of the search: its figures and tables hold the study's own numbers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from lymphofeat.page.search import best_of_head_types, best_trials, search_secti
 from lymphofeat.page.search_points import parameter_shares, points_of
 from lymphofeat.page.sources import Places, Selection, Sources, find_sources
 from lymphofeat.progress import Silent
+from lymphofeat.studies.importance import Importance
 from lymphofeat.studies.summary import StudySummary
 
 from ..helpers.caches import frozen_cache
@@ -94,3 +96,21 @@ def test_a_study_of_one_trial_and_no_study(sources: Sources, tmp_path: Path) -> 
     (gap,) = none.blocks
     assert isinstance(gap, Gap)
     assert gap.command.startswith("lymphofeat tune --cache")
+
+
+def test_importances_choose_the_axes(sources: Sources, study: StudySummary) -> None:
+    of_both = [f"{row.params['family']}.{name}" for row in study.rows for name in ("class_weight", "pooling")]
+    there = [
+        name
+        for name in dict.fromkeys(of_both)
+        if any(name in row.params for row in study.rows if row.complete)
+    ]
+    shares = {"family": 0.6, **dict.fromkeys(there, 0.4 / len(there))}
+    weighed = replace(study)
+    weighed.__dict__["importance"] = Importance(shares, 60)  # as of a longer search
+    assert parameter_shares(weighed)["parameter"].tolist()[0] == "head type"
+    assert parameter_shares(weighed)["share"].sum() == pytest.approx(1)
+    points, _ = points_of(weighed, most=3)
+    assert set(points.columns[1:]) <= {"head type", "class weight", "pooling"}
+    drawn = [one.name for one in search_section(replace(sources, study=weighed), Silent()).drawn]
+    assert "importance" in drawn
