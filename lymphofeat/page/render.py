@@ -1,11 +1,12 @@
 """Sections as one HTML file that asks for nothing."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from .. import __version__
 from ..storage.provenance import made_by
@@ -15,6 +16,7 @@ __all__ = ["render_page"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE = "style.css"
+_CODE = re.compile(r"`([^`]+)`")
 
 
 def render_page(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
@@ -34,10 +36,17 @@ def render_page(title: str, sections: Sequence[Section], *, subtitle: str = "") 
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    found = Environment(
         loader=PackageLoader("lymphofeat.page"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    found.filters["coded"] = _coded
+    return found
+
+
+def _coded(text: str) -> Markup:
+    """A sentence with its `commands` as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 @cache

@@ -91,11 +91,16 @@ def test_an_exact_value_is_the_value(value: float) -> None:
 
 
 def test_a_page_is_one_file_that_asks_for_nothing() -> None:
-    blocks = [Text(["<script>alert(1)</script>"]), Gap("No search", "lymphofeat tune"), FigureBlock(drawn())]
+    blocks = [
+        Text(["<script>alert(1)</script>", "so says `lymphofeat <i>`"]),
+        Gap("No search", "lymphofeat tune"),
+        FigureBlock(drawn()),
+    ]
     text = render_page("Title & more", [Section("one", "One", blocks)], subtitle="<i>")
     assert "<script>" not in text
     assert "Title &amp; more" in text
     assert "<code>lymphofeat tune</code>" in text
+    assert "so says <code>lymphofeat &lt;i&gt;</code>" in text
     for tag, attributes in read(text):
         for name in ("src", "href", "xlink:href", "action"):
             address = attributes.get(name) or "#"
