@@ -53,7 +53,7 @@ def answer_section(sources: Sources, progress: Progress) -> Section:
         blocks: list[Block] = [sources.gap("evaluate", what=f"{why}, so there is no score to quote")]
         if sources.study is not None:
             blocks.append(Text([sources.study.caveat]))
-        return Section("answer", "Answer", blocks)
+        return Section("answer", "The answer", blocks)
     lead = next((sentence for sentence in found.answer if _TO_QUOTE in sentence), "")
     blocks = [
         Headline(lead, list(_scores(found)), list(_beside(found))),
@@ -62,7 +62,7 @@ def answer_section(sources: Sources, progress: Progress) -> Section:
     ]
     if found.notes:
         blocks.append(Text(found.notes))
-    return Section("answer", "Answer", blocks)
+    return Section("answer", "The answer", blocks)
 
 
 def _scores(found: EvaluationRecord) -> Iterator[Score]:

@@ -135,7 +135,7 @@ class Glossary(Block):
 def cells_section(sources: Sources, progress: Progress) -> Section:
     """Galleries of the cells that drive predictions, and a page for every patient, or for the 150 that matter most."""
     if sources.study is None:
-        return Section("cells", "Cells", [sources.gap("tune"), cell_map_block(sources, {}, progress)])
+        return Section("cells", "The cells", [sources.gap("tune"), cell_map_block(sources, {}, progress)])
     chosen, others = _chosen(sources)
     ids = [str(sources.cache.ids[row]) for row in chosen]
     try:
@@ -146,7 +146,9 @@ def cells_section(sources: Sources, progress: Progress) -> Section:
         )
     except (LeakageError, StudyError) as error:
         return Section(
-            "cells", "Cells", [Gap(f"The cells cannot be explained: {sources.names.hidden_in(str(error))}")]
+            "cells",
+            "The cells",
+            [Gap(f"The cells cannot be explained: {sources.names.hidden_in(str(error))}")],
         )
     nested = _nested(sources)
     explained.sort(key=lambda one: _order(one, nested.get(one.id)))
@@ -160,7 +162,7 @@ def cells_section(sources: Sources, progress: Progress) -> Section:
     blocks.append(cell_map_block(sources, contributions, progress, cells.files, cells.pictures.rows))
     blocks.append(_list(sources, explained, nested, others))
     blocks += _pages(sources, explained, nested, cells)
-    return Section("cells", "Cells", blocks)
+    return Section("cells", "The cells", blocks)
 
 
 def patient_section(sources: Sources, e: Explanation, progress: Progress) -> Section:

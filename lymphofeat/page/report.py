@@ -102,7 +102,7 @@ def write_report(
     Example:
         >>> found = write_report("cache/features.h5", "studies/study.db", "report.html")
         >>> found.sections[0]
-        'Answer'
+        'The answer'
     """
     page, folder = Path(out), _path(figures)
     refuse_existing(page, overwrite=force)
