@@ -44,6 +44,7 @@ class CheckReport:
         audit: the shortcuts measured; () when a class has fewer than two patients.
         exclusions: patients and images that `exclude.csv` leaves out; none of them was looked at.
         bags: digest of the patients, as `lymphofeat.cohort.fingerprint.bags_digest`; "" when none could be read.
+        ids: of the patients that could be read.
     """
 
     root: Path
@@ -52,6 +53,7 @@ class CheckReport:
     audit: tuple[Shortcut, ...]
     exclusions: tuple[Exclusion, ...] = ()
     bags: str = ""
+    ids: tuple[str, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -107,6 +109,7 @@ def check_cohort(
         audit_cohort(cohort, decoded),
         cohort.exclusions,
         bags_digest((p.split, p.label, [bytes.fromhex(fact.digest) for fact in bag]) for p, bag in bags),
+        tuple(p.id for p in cohort.patients),
     )
 
 

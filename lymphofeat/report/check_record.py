@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cohort.check import CheckReport
-from ..cohort.exclusions import by_reason
+from ..cohort.exclusions import by_reason, without_names
 from ..cohort.summary import Summary
 from ..errors import InputError
 from ..storage.json_tables import json_value, write_json_record
@@ -33,7 +33,7 @@ def check_json(report: CheckReport) -> dict[str, Any]:
         "microns_per_pixel": summary.microns_per_pixel,
         "exclusions": [
             {"reason": one.reason, "patients": one.n_patients, "images": one.n_images}
-            for one in by_reason(report.exclusions)
+            for one in by_reason(without_names(report.exclusions, report.ids))
         ],
         "audit": [
             {
