@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from os import PathLike
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,10 +14,7 @@ from numpy.typing import NDArray
 
 from ..cache.bags import Bags, JoinedBags
 from ..cohort.clinical import clinical_frame
-from ..cohort.decoding import bit_depth
-from ..cohort.model import Patient
-from ..encoder.frozen import Block, BlockEncoder, choose_device, encode_blocks
-from ..encoder.morphology.features import MORPHOLOGY
+from ..encoder.frozen import BlockEncoder, choose_device
 from ..errors import InputError
 from ..estimates.conformal import REFER, Conformal
 from ..final.refit import Member
@@ -28,16 +23,16 @@ from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
 from .declared_range import DeclaredRange
 from .elsewhere import NewFeatures, read_new_features
+from .encoded import encoded_bags
 from .encoders import ELSEWHERE, EncoderRecord, rebuild
 from .manifest import BundleFiles
-from .measured import imputed, least_side, reader_of
 from .out_of_distribution import (
     ImageDistribution,
     TrainingRanges,
     out_of_distribution,
     patient_means,
 )
-from .patients import NewPatients, Reading, check_images, read_patients, reading_of
+from .patients import NewPatients, Reading, read_patients, reading_of
 from .seen import Seen
 
 __all__ = ["COLUMNS", "Bundle", "encoder_file", "mixed"]
@@ -225,7 +220,21 @@ class Bundle:
         if isinstance(new, NewFeatures):
             bags = self._given(new.bags, len(new.table))
             return bags, _clinical_table(new.bags.lengths, new.table, self.table.declared)
-        return _bags(self, new.patients, device, workers, progress or Silent()), new.table
+        if not self.sees_images:
+            lengths = np.array([len(one.images) for one in new.patients], dtype=np.int64)
+            nothing = np.empty((int(lengths.sum()), 0), dtype=np.float32)
+            return [Bags(nothing, np.cumsum(lengths) - lengths, lengths)] * self.n_fits, new.table
+        target = choose_device(device)
+        each = encoded_bags(
+            new.patients,
+            self.encoders,
+            lambda number: self.encoder(number, target),
+            workers,
+            progress or Silent(),
+        )
+        if not self.seen:
+            return each, new.table
+        return [JoinedBags({one.encoding: each[one.encoder] for one in fit}) for fit in self.seen], new.table
 
     @property
     def takes_features(self) -> bool:
@@ -358,61 +367,6 @@ def mixed(
 def encoder_file(number: int) -> str:
     """Of a fit's encoder, in the bundle."""
     return f"encoders/encoder-{number}.safetensors"
-
-
-def _bags(
-    bundle: Bundle, patients: Sequence[Patient], device: str, workers: int | None, progress: Progress
-) -> list[Bags]:
-    """Per fit, the patients' bags under its encoder."""
-    lengths = np.array([len(p.images) for p in patients], dtype=np.int64)
-    starts = np.cumsum(lengths) - lengths
-    images = [image for patient in patients for image in patient.images]
-    if not bundle.sees_images:
-        nothing = Bags(np.empty((len(images), 0), dtype=np.float32), starts, lengths)
-        return [nothing] * bundle.n_fits
-    target, found = choose_device(device), bit_depth(images)
-    progress.start("encoding", len(images) * len(bundle.encoders), "images")
-    try:
-        encoded = [
-            _encoded(
-                bundle.encoder(number, target), patients, record, record.bits or found, workers, progress
-            )
-            for number, record in enumerate(bundle.encoders)
-        ]
-        if not bundle.seen:
-            return [Bags(features, starts, lengths) for features in encoded]
-        each = [Bags(features, starts, lengths) for features in encoded]
-        return [JoinedBags({one.encoding: each[one.encoder] for one in fit}) for fit in bundle.seen]
-    except InputError:
-        check_images(patients, max(map(least_side, bundle.encoders)))  # all of them at once
-        raise
-    finally:
-        progress.stop()
-
-
-def _encoded(
-    encoder: BlockEncoder,
-    patients: Sequence[Patient],
-    record: EncoderRecord,
-    bits: int,
-    workers: int | None,
-    progress: Progress,
-) -> NDArray[np.float32]:
-    """(n_images, D) features."""
-    images = [image for patient in patients for image in patient.images]
-    size = record.block
-    blocks: list[Block] = [(first, images[first : first + size]) for first in range(0, len(images), size)]
-    parts: dict[int, NDArray[np.float32]] = {}
-    lock = Lock()
-
-    def sink(first: int, features: NDArray[np.float32]) -> None:
-        with lock:
-            parts[first] = features
-            progress.advance(len(features))
-
-    encode_blocks(encoder, blocks, sink, workers=workers, read=partial(reader_of(record), bits=bits))
-    rows = np.concatenate([parts[first] for first, _ in blocks])
-    return imputed(rows, patients, progress) if record.kind == MORPHOLOGY else rows
 
 
 def _warnings(bundle: Bundle, bags: Sequence[Bags], clinical: pd.DataFrame) -> list[str]:
