@@ -1,6 +1,7 @@
 """What a page is made of: sections of blocks, each with a template of its own."""
 
 import math
+import shlex
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import pandas as pd
 
 from ..figures.drawn import Drawn
 from ..figures.saving import page_svg
+from ..storage.provenance import bare_words
 from ..wording import number
 
 __all__ = ["Block", "FigureBlock", "Gap", "Section", "Table", "Text", "csv_link", "plain_table"]
@@ -52,6 +54,11 @@ class Gap(Block):
     template = "gap.html.j2"
     what: str
     command: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The command with names of files only, since the page may leave the house and a folder may name a person."""
+        return shlex.join(bare_words(shlex.split(self.command)))
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def _item(raw: Mapping[str, str], known: Known) -> Item:
     lacking = [one for one in answer.needs if getattr(known.sources, _FOUND_IN[one]) is None]
     said = "" if lacking else answer.say(known)
     if not said:
-        made = known.sources.gap((lacking or answer.needs)[0]).command
+        made = known.sources.gap((lacking or answer.needs)[0]).shown
         return Item(number, topic, asks, "not run", author=author, command=made)
     state: State = "in part" if author else "answered"
     return Item(number, topic, asks, state, said, author, where=raw.get("where", ""))
