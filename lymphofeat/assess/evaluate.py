@@ -1,6 +1,7 @@
 """`evaluate`: a pipeline by nested cross-validation, its control experiments, and the tuned score not to be quoted."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,7 @@ def evaluate(
     permute: int = 0,
     missing_indicators: bool = False,
     jobs: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score the whole tuning by nested cross-validation, beside its control experiments: the number to quote.
@@ -170,6 +172,7 @@ def evaluate(
         permute: shuffles of the labels, each a nested cross-validation of its own; 0: no permutation test.
         missing_indicators: whether heads may use that a clinical value is missing; see docs/heads.md.
         jobs: processes that score trials; see `tune`.
+        executor: scores the trials instead; see `tune`.
         progress: told of every trial.
 
     Raises:
@@ -189,7 +192,7 @@ def evaluate(
     )  # fmt: skip
     if progress is not None:
         progress.note(plan.sentence)
-    return carry_out(plan, searches_folder(study), jobs=jobs, progress=progress)
+    return carry_out(plan, searches_folder(study), jobs=jobs, executor=executor, progress=progress)
 
 
 def searches_folder(study: AnyPath) -> Path:
@@ -236,25 +239,34 @@ def plan_evaluation(
 
 
 def carry_out(
-    plan: EvaluationPlan, folder: Path, *, jobs: int | None = 1, progress: Progress | None = None
+    plan: EvaluationPlan,
+    folder: Path,
+    *,
+    jobs: int | None = 1,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Carry a plan out; given again after a kill, it goes on at the single trial.
 
     Args:
         plan: of `plan_evaluation`.
         folder: where searches and finished folds are kept.
-        jobs: processes that score trials; None: `EvaluationPlan.best_jobs`.
+        jobs: processes that score trials; None: `EvaluationPlan.best_jobs`, or 1 beside an executor.
+        executor: scores the trials instead; see `tune`.
         progress: told of every trial.
 
     Raises:
         InputError, CacheError, StudyError: as `nested`.
     """
     runs, told = plan.runs, progress or Silent()
-    jobs = plan.best_jobs if jobs is None else jobs
-    with workers(jobs) as pool, open_ledger(folder / LEDGER) as ledger:
+    if jobs is None:
+        jobs = plan.best_jobs if executor is None else 1
+    with workers(jobs, executor=executor) as pool, open_ledger(folder / LEDGER) as ledger:
         before = Engine(plan.cache, folder, pool, ledger, Silent())
         finished = sum(before.n_finished(pipeline, runs) for pipeline in (plan.main, *plan.controls))
-        whole = WholeProgress(told, plan.n_trials, plan.main.trials * finished, jobs)
+        whole = WholeProgress(
+            told, plan.n_trials, plan.main.trials * finished, jobs if executor is None else None
+        )
         engine = replace(before, progress=whole)
         try:
             main = engine.run(plan.main, runs)

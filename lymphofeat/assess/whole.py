@@ -18,7 +18,7 @@ class WholeProgress:
         progress: the user's.
         total: trials of all searches.
         done: of those that earlier runs finished.
-        processes: that score trials.
+        processes: that score trials; None: an executor's workers.
         clock: seconds.
     """
 
@@ -27,7 +27,7 @@ class WholeProgress:
         progress: Progress,
         total: int,
         done: int,
-        processes: int,
+        processes: int | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._progress, self._total, self._processes, self._clock = progress, total, processes, clock
@@ -72,7 +72,9 @@ class WholeProgress:
         left = self._total - self._done
         spent = self._clock() - (self._began or 0.0)
         if left > 0:
-            processes = "1 process" if self._processes == 1 else f"{self._processes} processes"
+            processes = {None: "the executor's workers", 1: "1 process"}.get(
+                self._processes, f"{self._processes} processes"
+            )
             time_left = duration(spent / self._fresh * left)
             self._progress.note(
                 f"The evaluation will take about {time_left} more: {left:,} of {self._total:,} trials are left, at "

@@ -5,7 +5,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["append_digest", "has_right_digest", "with_digest"]
+__all__ = ["append_digest", "digest_at_end", "has_right_digest", "with_digest"]
 
 _MAGIC = b"LFSEAL01"
 _DIGEST = 16
@@ -44,6 +44,18 @@ def has_right_digest(path: Path) -> bool | None:
         if not end.startswith(_MAGIC):
             return None
         return _digest(file, size) == end[len(_MAGIC) :]
+
+
+def digest_at_end(path: Path) -> bytes | None:
+    """The digest that was put at a file's end, without reading the rest of it; None: there is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - _BYTES, 0))
+        end = file.read()
+    return end[len(_MAGIC) :] if end.startswith(_MAGIC) else None
 
 
 def _digest(file: BinaryIO, size: int) -> bytes:

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def tune(
     prune: bool = True,
     missing_indicators: bool = False,
     jobs: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> StudySummary:
     """Search heads until the study holds the trials 0 to `n_trials` − 1.
@@ -90,13 +92,17 @@ def tune(
         missing_indicators: whether heads may use that a clinical value is missing; see docs/heads.md.
         jobs: processes that score trials, ≥ 1. With more than one, a script that calls this must be importable
             (`if __name__ == "__main__":`), as for all of Python's multiprocessing.
+        executor: scores the trials instead, with jobs=1: any `concurrent.futures.Executor`, such as a Dask client's
+            `get_executor()`. Its workers read the cache by its path. The trials do not depend on it, and it is not
+            shut down. See docs/cluster.md.
         progress: told of every trial.
 
     Raises:
         InputError: a bad argument, or a cohort that cannot be cross-validated.
         CacheError: no usable cache or no such encoder family.
         LeakageError: a fold has no encoding that is blind to it.
-        StudyError: the study was made from something else, is in use, or cannot be written.
+        StudyError: the study was made from something else, is in use, or cannot be written; workers or the executor
+            ended.
 
     Example:
         >>> summary = tune("cache/features.h5", "studies/short.db", n_trials=2, heads=["logistic"])
@@ -112,7 +118,7 @@ def tune(
     view = spec.view(opened)
     tuning = Tuning(Path(study), spec, space, seed, sampler, prune)
     told = progress or Silent()
-    with tuning.search(view) as search, workers(jobs, {spec: spec.plan(view)}) as scorers:
+    with tuning.search(view) as search, workers(jobs, {spec: spec.plan(view)}, executor) as scorers:
         for sentence in (search.note, *search.left_out.values()):
             if sentence:
                 told.note(sentence)

@@ -1,4 +1,4 @@
-"""Who scores the points: this process, or several that each open the cache for themselves.
+"""Who scores the points: this process, or several that each open the cache for themselves; or see `elsewhere`.
 
 Processes get one task at a time over a pipe of their own, so that it is known what a killed one was working on: its
 task goes to a new process. They end when this process does, however it ends, because their pipe ends.
@@ -11,21 +11,22 @@ import signal
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Protocol, Self
 
-from ..errors import StudyError
+from ..errors import InputError, StudyError
 from ..heads.registry import register_again, registered
 from ..parallel import cores_each, hold_threads
 from ..scoring.plan import ScoringPlan
 from .evaluate import Evaluator, StudySpec, TrialResult, TrialTask
 
-__all__ = ["Failure", "Inline", "Pool", "Workers", "workers"]
+__all__ = ["TRIES", "Failure", "Inline", "Pool", "Workers", "packed", "scored", "workers"]
 
-_TRIES = 2  # processes that may die on one task
+TRIES = 2  # processes that may die on one task
 _SECONDS_TO_END = 5.0
 
 
@@ -50,13 +51,28 @@ class Workers(Protocol):
 
 
 @contextlib.contextmanager
-def workers(jobs: int, plans: Mapping[StudySpec, ScoringPlan] | None = None) -> Iterator[Workers]:
+def workers(
+    jobs: int, plans: Mapping[StudySpec, ScoringPlan] | None = None, executor: Executor | None = None
+) -> Iterator[Workers]:
     """Who scores, for any number of studies, until the block ends.
 
     Args:
         jobs: processes, ≥ 1; with 1, nothing is started.
         plans: of settings, where they were made already.
+        executor: scores instead; it is not shut down.
+
+    Raises:
+        InputError: `executor` is none, or stands beside jobs.
     """
+    if executor is not None:
+        if jobs != 1:
+            raise InputError(
+                f"jobs={jobs} and executor= exclude each other; the executor has its own workers."
+            )
+        from .elsewhere import Elsewhere
+
+        yield Elsewhere(executor)
+        return
     if jobs == 1:
         yield Inline(Evaluator(plans))
         return
@@ -73,7 +89,7 @@ class Inline:
     def run(self, tasks: Sequence[TrialTask]) -> Iterator[tuple[TrialTask, TrialResult | Failure]]:
         """See `Workers`."""
         for task in tasks:
-            yield task, _scored(self._evaluator, task)
+            yield task, scored(self._evaluator, task)
 
 
 class Pool:
@@ -118,7 +134,7 @@ class Pool:
                     result = member.receive()
                 except (EOFError, OSError):
                     self._bury(member)
-                    if tries[id(task)] >= _TRIES:
+                    if tries[id(task)] >= TRIES:
                         raise StudyError(_killed(task, member)) from None
                     left.appendleft(task)
                 else:
@@ -175,7 +191,7 @@ class _Member:
         self.task = task
 
     def receive(self) -> TrialResult | Failure:
-        result: TrialResult | Failure = self.pipe.recv()
+        result: TrialResult | Failure = pickle.loads(self.pipe.recv_bytes())
         self.task = None
         return result
 
@@ -205,16 +221,24 @@ def _serve(pipe: Connection, jobs: int, heads: Sequence[tuple[str, str]]) -> Non
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             task = pipe.recv()
-            answer = _scored(score, task)
-            if isinstance(answer, Failure):  # a traceback cannot travel, its text can
-                answer.error.add_note("".join(traceback.format_exception(answer.error)))
-            try:
-                pipe.send(answer)
-            except (TypeError, AttributeError, pickle.PicklingError):  # nor can every exception
-                pipe.send(Failure(task.number, RuntimeError(repr(answer))))
+            pipe.send_bytes(packed(scored(score, task)))
 
 
-def _scored(score: Callable[[TrialTask], TrialResult], task: TrialTask) -> TrialResult | Failure:
+def packed(answer: TrialResult | Failure) -> bytes:
+    """What another process unpickles; of an error that cannot travel, its text."""
+    if isinstance(answer, Failure):  # a traceback cannot travel, its text can
+        answer.error.add_note("".join(traceback.format_exception(answer.error)))
+        try:  # not every exception can, nor be made anew from what did
+            found = pickle.dumps(answer)
+            pickle.loads(found)
+        except Exception:  # noqa: BLE001 - exceptions may define any of both
+            return pickle.dumps(Failure(answer.number, RuntimeError(repr(answer))))
+        return found
+    return pickle.dumps(answer)
+
+
+def scored(score: Callable[[TrialTask], TrialResult], task: TrialTask) -> TrialResult | Failure:
+    """The task's result, or its failure where that is not its head's."""
     try:
         return score(task)
     except Exception as error:  # noqa: BLE001 - raised by who asked
