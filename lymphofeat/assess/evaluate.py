@@ -26,7 +26,7 @@ from ..studies.selection import DEFAULT
 from ..studies.space import Space
 from ..studies.study import NESTED, check_arguments, encoding_in
 from ..studies.summary import StudySummary
-from ..studies.workers import workers
+from ..studies.who_scores import workers
 from ..wording import metric_label
 from .assessment import Assessment, assess
 from .optimism import SelectedModels

@@ -35,7 +35,8 @@ from ..studies.search import Search, run_together
 from ..studies.space import Space, build_head
 from ..studies.study import Tuning, check_arguments, encoding_in
 from ..studies.summary import StudySummary, load_selected, load_study
-from ..studies.workers import Workers, workers
+from ..studies.who_scores import workers
+from ..studies.workers import Workers
 from .pipeline import Pipeline, Run, folds_of, runs_of
 from .result import Nested, NestedFold
 

@@ -23,7 +23,7 @@ from ..progress import Progress, Silent
 from ..storage.journal import open_ledger
 from ..studies.space import Space
 from ..studies.study import check_arguments, encoding_in
-from ..studies.workers import workers
+from ..studies.who_scores import workers
 from .control_experiments import SHUFFLED
 from .engine import LEDGER, Engine
 from .pipeline import Pipeline, Run, check_label_free, runs_of

@@ -35,7 +35,7 @@ from .search import Search
 from .space import LEFT_OUT, Space
 from .store import Store, create_store, open_store, owned, quiet_optuna
 from .summary import StudySummary, load_study
-from .workers import workers
+from .who_scores import workers
 
 __all__ = ["NESTED", "Tuning", "check_arguments", "encoding_in", "tune"]
 

@@ -10,21 +10,19 @@ import pickle
 import signal
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Protocol, Self
 
-from ..errors import InputError, StudyError
+from ..errors import StudyError
 from ..heads.registry import register_again, registered
 from ..parallel import cores_each, hold_threads
-from ..scoring.plan import ScoringPlan
-from .evaluate import Evaluator, StudySpec, TrialResult, TrialTask
+from .evaluate import Evaluator, TrialResult, TrialTask
 
-__all__ = ["TRIES", "Failure", "Inline", "Pool", "Workers", "packed", "scored", "workers"]
+__all__ = ["TRIES", "Failure", "Inline", "Pool", "Workers", "packed", "scored"]
 
 TRIES = 2  # processes that may die on one task
 _SECONDS_TO_END = 5.0
@@ -48,36 +46,6 @@ class Workers(Protocol):
 
     def run(self, tasks: Sequence[TrialTask]) -> Iterator[tuple[TrialTask, TrialResult | Failure]]:
         """Each task and what comes of it as soon as it is known, in any order."""
-
-
-@contextlib.contextmanager
-def workers(
-    jobs: int, plans: Mapping[StudySpec, ScoringPlan] | None = None, executor: Executor | None = None
-) -> Iterator[Workers]:
-    """Who scores, for any number of studies, until the block ends.
-
-    Args:
-        jobs: processes, ≥ 1; with 1, nothing is started.
-        plans: of settings, where they were made already.
-        executor: scores instead; it is not shut down.
-
-    Raises:
-        InputError: `executor` is none, or stands beside jobs.
-    """
-    if executor is not None:
-        if jobs != 1:
-            raise InputError(
-                f"jobs={jobs} and executor= exclude each other; the executor has its own workers."
-            )
-        from .elsewhere import Elsewhere
-
-        yield Elsewhere(executor)
-        return
-    if jobs == 1:
-        yield Inline(Evaluator(plans))
-        return
-    with Pool(jobs) as pool:
-        yield pool
 
 
 class Inline:

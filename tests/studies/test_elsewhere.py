@@ -251,10 +251,11 @@ def test_what_is_under_way_is_cancelled_with_the_search(task: TrialTask) -> None
     assert executor.futures[1].cancelled()
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_the_same_on_an_executor(tmp_path: Path) -> None:
     cache = frozen_cache(tmp_path / "c.h5", n_folds=3, n_repeats=1)
     executor = Here()
-    options: dict[str, Any] = {"n_trials": 2, "heads": ["logistic"]}
+    options: dict[str, Any] = {"n_trials": 1, "heads": ["logistic"]}
     one, other = (
         lymphofeat.evaluate(cache, tmp_path / name, **options, **how)
         for name, how in (("a.db", {}), ("b.db", {"executor": executor}))
