@@ -84,7 +84,8 @@ def _chosen(name: str, choices: Sequence[tuple[int, Any, float]], of: int) -> di
     folds, values, given = (list(column) for column in zip(*choices, strict=True))
     weights = np.array(given)
     shown, which = np.unique(
-        [f"{v:.3g}" if isinstance(v, float) else str(v) for v in values], return_inverse=True
+        [f"{v:.3g}" if isinstance(v, float) else "none" if v is None else str(v) for v in values],
+        return_inverse=True,
     )
     by_fold = np.zeros((len(set(folds)), len(shown)))  # weight of each value in each fold
     np.add.at(by_fold, (np.unique(folds, return_inverse=True)[1], which), weights)

@@ -14,6 +14,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from .. import __version__
+from ..parallel import usable_cores
 from .atomic import atomic_writes
 
 __all__ = [
@@ -71,9 +72,9 @@ def _bare(word: str) -> str:
 
 @once
 def _machine() -> dict[str, str]:
-    """Processor, cores that the system counts, memory in GiB and system; what cannot be told is left out."""
+    """Processor, cores that the process may use, memory in GiB and system; what cannot be told is left out."""
     found = {
-        "processor": _processor(), "cores": str(os.cpu_count() or ""), "memory": _memory(),
+        "processor": _processor(), "cores": str(usable_cores()), "memory": _memory(),
         "platform": platform.platform(terse=True),
     }  # fmt: skip
     return {key: value for key, value in found.items() if value}
