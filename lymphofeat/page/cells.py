@@ -19,12 +19,11 @@ from ..wording import number
 from .blocks import Block, Gap, Section, Text, csv_link
 from .cell_map import cell_map_block
 from .cells_shown import ExplainedCells, sees_images
-from .patient import Cell, Link, PatientPage, page_of
+from .patient import CONTRIBUTION, MOST_PAGES, Cell, Link, PatientPage, page_of
 from .sources import Sources
 
-__all__ = ["MOST_PAGES", "Gallery", "PatientList", "PatientRow", "cells_section", "patient_section"]
+__all__ = ["Gallery", "PatientList", "PatientRow", "cells_section", "patient_section"]
 
-MOST_PAGES = 150
 _GALLERY = 12
 _OF_ONE = 2  # images of a patient in a gallery, at most
 _LIST = "patients"
@@ -171,7 +170,7 @@ def patient_section(sources: Sources, e: Explanation, progress: Progress) -> Sec
     nested = _nested(sources).get(e.id)
     cells = ExplainedCells(sources.cache, sources.study.encoding, sources.names, [e], progress)
     page = page_of(
-        e, sources.names.anchor(e.id), _title(sources, e.id), cells.of(e), mark=_mark(e, nested),
+        e, sources.names.anchor(e.id), sources.names.title(e.id), cells.of(e), mark=_mark(e, nested),
         clinical=_has_clinical(sources.cache), ranging=_ranging(nested), facts=_facts(nested),
     )  # fmt: skip
     blocks: list[Block] = [
@@ -212,7 +211,7 @@ def _chosen(sources: Sources) -> tuple[list[int], list[PatientRow]]:
     line = {int(row): k for k, row in enumerate(rows)}
     others = [
         PatientRow(
-            _title(sources, str(cache.ids[row])), "", CLASSES.get(int(cache.labels[row]), "not known"),
+            sources.names.title(str(cache.ids[row])), "", CLASSES.get(int(cache.labels[row]), "not known"),
             CLASSES[int(called[line[row]])] if row in line else "—",
             float(p[line[row]]) if row in line else float("nan"),
             float(thresholds[line[row]]) if row in line else float("nan"),
@@ -259,11 +258,6 @@ def _order(e: Explanation, nested: Nested | None) -> tuple[int, float]:
     return [_WRONG, _NESTED, ""].index(_mark(e, nested)), abs(e.probability - e.threshold)
 
 
-def _title(sources: Sources, patient: str) -> str:
-    name = sources.names.patient(patient)
-    return f"Patient {name}" if sources.names.shown else name.capitalize()
-
-
 def _has_clinical(cache: Cache) -> bool:
     """Whether any patient has any clinical value."""
     table = cache.clinical
@@ -273,10 +267,7 @@ def _has_clinical(cache: Cache) -> bool:
 def _about(e: Explanation) -> list[str]:
     sentences = [e.reason]
     if sees_images(e):
-        sentences.append(
-            "A cell's contribution is what its image adds to the log-odds of malignant: above 0 towards malignant, "
-            "below 0 towards reactive. It explains the model, not the disease."
-        )
+        sentences.append(CONTRIBUTION)
     else:
         sentences.append(
             "The selected head sees clinical values only. No image contributes, so no cell is shown."
@@ -301,7 +292,7 @@ def _galleries(sources: Sources, explained: Sequence[Explanation], cells: Explai
         entries = [
             (
                 cell,
-                Link(sources.names.anchor(one.id), _title(sources, one.id)),
+                Link(sources.names.anchor(one.id), sources.names.title(one.id)),
                 CLASSES.get(one.label, "not known"),
             )
             for _, one, cell in each[:_GALLERY]
@@ -320,7 +311,7 @@ def _list(
 ) -> PatientList:
     rows = [
         PatientRow(
-            _title(sources, one.id), sources.names.anchor(one.id), CLASSES.get(one.label, "not known"),
+            sources.names.title(one.id), sources.names.anchor(one.id), CLASSES.get(one.label, "not known"),
             CLASSES[int(one.probability >= one.threshold)], one.probability, one.threshold,
             _mark(one, nested.get(one.id)), len(one.images),
         )
@@ -372,7 +363,7 @@ def _glossary(cells: ExplainedCells) -> list[Block]:
 def _pages(
     sources: Sources, explained: Sequence[Explanation], nested: Mapping[str, Nested], cells: ExplainedCells
 ) -> list[PatientPage]:
-    links = [Link(sources.names.anchor(one.id), _title(sources, one.id)) for one in explained]
+    links = [Link(sources.names.anchor(one.id), sources.names.title(one.id)) for one in explained]
     before: list[Link | None] = [None, *links[:-1]]
     after: list[Link | None] = [*links[1:], None]
     clinical, back = _has_clinical(sources.cache), Link(_LIST, "All patients")

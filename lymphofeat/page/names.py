@@ -39,6 +39,10 @@ class Names:
         """The ID, or "patient 7"."""
         return patient if self.shown else f"patient {self.number(patient)}"
 
+    def title(self, patient: str) -> str:
+        """As a heading: "Patient P12", or "Patient 7"."""
+        return f"Patient {patient}" if self.shown else self.patient(patient).capitalize()
+
     def anchor(self, patient: str) -> str:
         """The patient's `id` on the page, which says no more than the number."""
         return f"patient-{self.number(patient)}"

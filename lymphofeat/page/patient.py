@@ -19,7 +19,16 @@ from ..report.explain import (
 from ..wording import number
 from .blocks import Block, csv_link
 
-__all__ = ["Bar", "Cell", "CellsShown", "Gauge", "Link", "PatientPage", "page_of", "scaled", "waterfall"]
+__all__ = [
+    "CONTRIBUTION", "MOST_PAGES", "Bar", "Cell", "CellsShown", "Gauge", "Link", "PatientPage", "page_of", "scaled",
+    "waterfall",
+]  # fmt: skip
+
+MOST_PAGES = 150  # of patients in one file
+CONTRIBUTION = (
+    "A cell's contribution is what its image adds to the log-odds of malignant: above 0 towards malignant, below 0 "
+    "towards reactive. It explains the model, not the disease."
+)
 
 _TOP = 5  # measurements of either side
 

@@ -6,7 +6,6 @@ A file is read and decoded once. What has other bytes than the features were com
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from io import BytesIO
 from threading import Lock
 
 import numpy as np
@@ -18,6 +17,7 @@ from ..cohort.fingerprint import digest
 from ..parallel import thread_pool, usable_cores
 from ..progress import Progress
 from .image_files import ImageFiles
+from .side_by_side import CENTRE, QUALITIES, SMALL, side_by_side, webp
 
 __all__ = ["CHANGED", "MISSING", "UNREADABLE", "Budget", "Pictures", "Ranked", "Sheet", "make_pictures"]
 
@@ -26,11 +26,9 @@ CHANGED = "image file changed since its features were computed"
 UNREADABLE = "image file cannot be decoded"
 
 SIDE = 256  # pixels: of the longer side at full size, at most
-SMALL = 48  # pixels of a small picture
-_CENTRE = 0.64  # share of the shorter side that a small picture shows: crops have the cell in their middle
 _COLUMNS = 10  # small pictures in a row of a sheet
 _QUALITY = 60  # of WebP: 3 kB of 224 × 224 pixels
-_QUALITIES = (60, 45, 30, 15)  # of small pictures; the first that fits is taken
+_METHOD = 2
 _AT_ONCE = 32  # images handed to a thread
 
 
@@ -215,13 +213,13 @@ class _Reader:
             image = self._pixels(decode(content, path))
         except BadImageError:
             return _Read(row, UNREADABLE)
-        side = max(1, round(_CENTRE * min(image.size)))
+        side = max(1, round(CENTRE * min(image.size)))
         small = np.asarray(_middle(image, side).resize((SMALL, SMALL), Image.Resampling.LANCZOS))
         if not full:
             return _Read(row, small=small)
         if max(image.size) > SIDE:
             image = ImageOps.contain(image, (SIDE, SIDE), Image.Resampling.LANCZOS)
-        return _Read(row, full=(_webp(image, _QUALITY), *image.size), small=small)
+        return _Read(row, full=(webp(image, _QUALITY, method=_METHOD), *image.size), small=small)
 
     def _pixels(self, picture: Picture) -> Image.Image:
         """8 bits a channel; deep images are scaled alike, see `cohort.decoding.bit_depth`."""
@@ -245,9 +243,12 @@ def _sheets(
     rest: Sequence[Sequence[int]], small: Mapping[int, NDArray[np.uint8]], most: int
 ) -> list[Sheet | None]:
     """Per patient, the small pictures, at the best quality at which all together have `most` bytes or less."""
-    drawn = [_drawn([small[row] for row in rows]) if rows else None for rows in rest]
-    for quality in _QUALITIES:
-        data = [None if sheet is None else _webp(sheet, quality) for sheet in drawn]
+    drawn = [
+        side_by_side([small[row] for row in rows], min(_COLUMNS, len(rows))) if rows else None
+        for rows in rest
+    ]
+    for quality in QUALITIES:
+        data = [None if sheet is None else webp(sheet, quality, method=_METHOD) for sheet in drawn]
         if sum(len(one) for one in data if one is not None) <= most:
             break
     found: list[Sheet | None] = []
@@ -256,18 +257,3 @@ def _sheets(
         places = {row: (k % columns, k // columns) for k, row in enumerate(rows)}
         found.append(None if one is None else Sheet(one, columns, -(-len(rows) // columns), places))
     return found
-
-
-def _drawn(pictures: Sequence[NDArray[np.uint8]]) -> Image.Image:
-    columns = min(_COLUMNS, len(pictures))
-    sheet = np.full((-(-len(pictures) // columns) * SMALL, columns * SMALL, 3), 255, dtype=np.uint8)
-    for k, picture in enumerate(pictures):
-        top, left = k // columns * SMALL, k % columns * SMALL
-        sheet[top : top + SMALL, left : left + SMALL] = picture
-    return Image.fromarray(sheet)
-
-
-def _webp(image: Image.Image, quality: int) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, format="WEBP", quality=quality, method=2)
-    return buffer.getvalue()

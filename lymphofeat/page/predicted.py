@@ -21,13 +21,12 @@ from .blocks import Block, Section, Text, csv_link
 from .cells_shown import ShownCells
 from .image_files import ImageFiles
 from .names import Names
-from .patient import CellsShown, Gauge, Link, PatientPage
+from .patient import CONTRIBUTION, MOST_PAGES, CellsShown, Gauge, Link, PatientPage
 from .render import render_page
 
-__all__ = ["MOST_PAGES", "PredictedList", "PredictedRow", "predicted_section", "write_predicted_page"]
+__all__ = ["PredictedList", "PredictedRow", "predicted_section", "write_predicted_page"]
 
 _LIST = "patients"
-MOST_PAGES = 150
 _MEASURED = 3  # measurements that are named
 _LEAST = 1.0  # standard deviations from which one is
 _DAYS = re.compile(r"\bage (\d+\.\d+)")  # an age to the day, counted to a known day, is a date of birth
@@ -127,7 +126,7 @@ def predicted_section(summary: PredictSummary, *, ids: bool, progress: Progress)
     blocks: list[Block] = [Text([*_about(summary, ids=ids), *([] if cells is None else cells.troubles)])]
     if len(rows) > 1:
         blocks.append(_list(summary, rows, names, set(paged)))
-    links: list[Link | None] = [Link(names.anchor(one), _title(names, one)) for one in paged]
+    links: list[Link | None] = [Link(names.anchor(one), names.title(one)) for one in paged]
     around = zip([None, *links], [*links[1:], None], strict=False)
     back = Link(_LIST, "All patients") if len(rows) > 1 else None
     blocks += [
@@ -158,10 +157,7 @@ def _about(summary: PredictSummary, *, ids: bool) -> list[str]:
             "model alone: that takes the training patients, and it holds none."
         )
     if bundle.sees_images:
-        found.append(
-            "A cell's contribution is what its image adds to the log-odds of malignant: above 0 towards malignant, "
-            "below 0 towards reactive. It explains the model, not the disease."
-        )
+        found.append(CONTRIBUTION)
     return found
 
 
@@ -197,14 +193,10 @@ def _page(
     without = CellsShown(sentence="The model sees no image, so no cell contributes.")
     shown = without if cells is None else cells.of(e)
     return PatientPage(
-        names.anchor(e.id), _title(names, e.id), _TOLD[str(row["decision"])], "warning" if row["warnings"] else "",
+        names.anchor(e.id), names.title(e.id), _TOLD[str(row["decision"])], "warning" if row["warnings"] else "",
         Gauge(probability, bundle.threshold, low, high), facts, _made(e, bundle.n_fits), [], [], [], [], shown,
         *links,
     )  # fmt: skip
-
-
-def _title(names: Names, patient: str) -> str:
-    return f"Patient {names.patient(patient)}" if names.shown else names.patient(patient).capitalize()
 
 
 def _dateless(text: str) -> str:

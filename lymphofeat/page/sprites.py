@@ -4,7 +4,6 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,13 @@ from ..cohort.decoding import BadImageError, bit_depth, decode
 from ..cohort.fingerprint import digest
 from ..parallel import thread_pool, usable_cores
 from ..progress import Progress
+from .side_by_side import CENTRE, QUALITIES, SMALL, side_by_side, webp
 
-__all__ = ["SIDE", "Sprites", "make_sprites"]
+__all__ = ["Sprites", "make_sprites"]
 
-SIDE = 48  # pixels of a small picture
-_CENTRE = 0.64  # the share of an image's side that is shown: crops have the cell in their middle
 _COLUMNS = 32
 _EACH_SHEET = _COLUMNS * _COLUMNS
-_QUALITIES = (60, 45, 30, 15)  # of WebP; the first whose sheets fit is taken
+_METHOD = 4  # of WebP
 _AT_ONCE = 64
 
 
@@ -68,7 +66,7 @@ def make_sprites(
         progress: told of the images.
     """
     if not images:
-        return Sprites(SIDE, _COLUMNS, _EACH_SHEET, (), np.empty(0, dtype=bool))
+        return Sprites(SMALL, _COLUMNS, _EACH_SHEET, (), np.empty(0, dtype=bool))
     bits = bit_depth(path for path in images if path is not None)
     parts = [slice(start, start + _AT_ONCE) for start in range(0, len(images), _AT_ONCE)]
     progress.start("small pictures for the map", len(images), "images")
@@ -80,12 +78,15 @@ def make_sprites(
                 progress.advance(len(found))
     finally:
         progress.stop()
-    sheets = [_sheet(small[start : start + _EACH_SHEET]) for start in range(0, len(small), _EACH_SHEET)]
-    for quality in _QUALITIES:
-        packed = tuple(_webp(sheet, quality) for sheet in sheets)
+    sheets = [
+        side_by_side(small[start : start + _EACH_SHEET], _COLUMNS)
+        for start in range(0, len(small), _EACH_SHEET)
+    ]
+    for quality in QUALITIES:
+        packed = tuple(webp(sheet, quality, method=_METHOD) for sheet in sheets)
         if sum(map(len, packed)) <= most:
             break
-    return Sprites(SIDE, _COLUMNS, _EACH_SHEET, packed, np.array([one is not None for one in small]))
+    return Sprites(SMALL, _COLUMNS, _EACH_SHEET, packed, np.array([one is not None for one in small]))
 
 
 def _small(
@@ -105,24 +106,9 @@ def _read(path: Path, known: str, bits: int) -> NDArray[np.uint8] | None:
             return None
         picture = decode(content, path)
         width, height = picture.image.size
-        side = max(1, round(_CENTRE * min(width, height)))
+        side = max(1, round(CENTRE * min(width, height)))
         left, top = (width - side) // 2, (height - side) // 2
         middle = Image.fromarray(picture.pixels((left, top, left + side, top + side), bits))
     except (OSError, BadImageError):
         return None
-    return np.asarray(ImageOps.pad(middle, (SIDE, SIDE), Image.Resampling.LANCZOS))
-
-
-def _sheet(pictures: Sequence[NDArray[np.uint8] | None]) -> Image.Image:
-    sheet = np.full((-(-len(pictures) // _COLUMNS) * SIDE, _COLUMNS * SIDE, 3), 255, dtype=np.uint8)
-    for k, picture in enumerate(pictures):
-        if picture is not None:
-            top, left = k // _COLUMNS * SIDE, k % _COLUMNS * SIDE
-            sheet[top : top + SIDE, left : left + SIDE] = picture
-    return Image.fromarray(sheet)
-
-
-def _webp(sheet: Image.Image, quality: int) -> bytes:
-    buffer = BytesIO()
-    sheet.save(buffer, format="WEBP", quality=quality, method=4)
-    return buffer.getvalue()
+    return np.asarray(ImageOps.pad(middle, (SMALL, SMALL), Image.Resampling.LANCZOS))

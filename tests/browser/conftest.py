@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import pytest
 
+from ..helpers.reported import Made, made_once
 from .chromium import WAYS_OUT, find_browser
 from .window import Window, opened_window
 
@@ -34,4 +35,18 @@ def browser() -> Iterator[Window]:
 def window(browser: Window) -> Window:
     """The window at desktop width in the light theme, whatever the test before left."""
     browser.look()
+    return browser
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The report of a simulated cohort, made once for all tests of a run."""
+    return made_once(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Window, made: Made) -> Window:
+    """The window with the report, at desktop width in the light theme."""
+    browser.look()
+    browser.open(made.report)
     return browser

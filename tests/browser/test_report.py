@@ -6,25 +6,12 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageStat
 
-from ..helpers.reported import Made, made_once
 from .keyboard import keyboard_faults
 from .window import DESKTOP, PHONE, Theme, Window
 
 VIEWS = [(width, theme) for width in (PHONE, DESKTOP) for theme in ("light", "dark")]
 EVERYTHING = "document.querySelectorAll('details').forEach(one => { one.open = true })"
 NOTHING = "document.querySelectorAll('details').forEach(one => { one.open = false })"
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return made_once(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def opened(browser: Window, made: Made) -> Window:
-    browser.look()
-    browser.open(made.report)
-    return browser
 
 
 @pytest.fixture

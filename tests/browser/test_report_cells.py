@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..helpers.reported import Made, made_once
 from .window import DESKTOP, PHONE, Theme, Window
 
 CANVAS = "const canvas = document.querySelector('.cell-map-points');"
@@ -29,18 +28,6 @@ CHOSEN = "const words = document.querySelector('.cell-map-cell dl'); return [wor
 
 ARTICLES = "const articles = [...document.querySelectorAll('article.patient')];"
 SHOWN = ARTICLES + "return articles.filter(one => one.offsetHeight).map(one => one.id)"
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return made_once(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def opened(browser: Window, made: Made) -> Window:
-    browser.look()
-    browser.open(made.report)
-    return browser
 
 
 @pytest.fixture
