@@ -166,12 +166,12 @@ def test_without_a_source_its_items_wait_for_a_command(sources: Sources) -> None
     tripod = answers(replace(sources, evaluation=None))
     waiting = {number for number, item in tripod.items() if item.state == "not run"}
     assert waiting == {"12a", "12e", "12f", "12g", "14", "16", "20c", "21", "23a", "24", "26"}
-    assert {tripod[number].command for number in waiting} == {sources.gap("evaluate").command}
+    assert {tripod[number].command for number in waiting} == {sources.gap("evaluate").shown}
     assert "cross-validation only, whose scores are selected" in tripod["4"].answer
     assert "The nested evaluation has not been run." in tripod["12c"].answer
     tripod = answers(replace(sources, evaluation=None, study=None))
     assert {tripod[number].command for number in ("9a", "11", "12b", "12c", "13", "15", "22", "27a")} == {
-        sources.gap("tune").command
+        sources.gap("tune").shown
     }
     assert tripod["20a"].state == "answered"
 
@@ -181,7 +181,7 @@ def test_an_evaluation_of_before_lacks_tables_and_the_command_makes_them(sources
     other = replace(sources, evaluation=replace(sources.evaluation, tables={}))
     tripod, stard = answers(other), answers(other, "STARD-AI")
     assert {tripod[number].state for number in ("12e", "14", "23a")} == {"not run"}
-    assert (stard["30"].state, stard["30"].command) == ("not run", sources.gap("evaluate").command)
+    assert (stard["30"].state, stard["30"].command) == ("not run", sources.gap("evaluate").shown)
     assert tripod["12g"].state == "answered"
     assert not [item.number for item in tripod.values() if ": ." in item.answer or ": ;" in item.answer]
 
