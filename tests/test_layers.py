@@ -16,6 +16,7 @@ ORDER = (
     ("parallel",),
     ("metric",),
     ("wording",),
+    ("executor",),
     ("validation",),
     ("storage",),
     ("estimates",),

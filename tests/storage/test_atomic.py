@@ -115,7 +115,7 @@ def test_nobody_else_renames_locks_or_names_by_process(tmp_path: Path) -> None:
         "storage/atomic.py": {"replace"},
         "storage/locks.py": {"FileLock"},
         "bundle/manifest.py": {"rename"},
-        "studies/elsewhere.py": {"getpid"},  # in a message
+        "executor.py": {"getpid"},  # in a message
     }
     root = Path(lymphofeat.__file__).parent
     found = []
