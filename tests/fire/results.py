@@ -103,7 +103,8 @@ def _json(text: Any) -> Any:
 
 def _untimed(value: Any) -> Any:
     if isinstance(value, dict):
-        own = {SEAL} if TIMES & value.keys() else set()  # a digest of times too, which readers compare
+        timed = TIMES & value.keys() or "#" in map(str, value.values())  # "#": a time of day was there
+        own = {SEAL} if timed else set()  # a digest of times too, which readers compare
         return {k: _untimed(v) for k, v in value.items() if k not in TIMES | own}
     return [_untimed(v) for v in value] if isinstance(value, list) else value
 
