@@ -30,6 +30,7 @@ from ..storage.seals import SEAL, json_digest, sealed, unsealed
 from .predictions import Predictions
 from .rows import Row, rows_of, scoring_seconds
 from .space import HEAD_TYPE
+from .tables import new_tables, opened_tables
 
 __all__ = ["PERSONS", "Store", "create_store", "open_store", "owned"]
 
@@ -257,17 +258,9 @@ def owned(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _storage(path: Path, *, create: bool) -> Iterator[optuna.storages.RDBStorage]:
     with quiet_optuna():
-        # The path goes around the URL: there, "?", "%" and "{" would mean something.
-        storage = optuna.storages.RDBStorage(
-            "sqlite:///study.db",
-            engine_kwargs={"creator": _connector(path, create=create)},
-            skip_table_creation=not create,
-        )
-        try:
+        connect = _connector(path, create=create)
+        with new_tables(path, connect) if create else opened_tables(connect) as storage:
             yield storage
-        finally:
-            storage.remove_session()
-            storage.engine.dispose()
 
 
 def _look_before(path: Path) -> None:
