@@ -24,7 +24,14 @@ from .helpers.simulated import extracted_cache, noise_cohort
 ONLY_COMMAND = {
     "extract": set(),
     "import": set(),
-    "tune": {"no_clinical", "show", "trials_csv", "csv_for", "force"},
+    "tune": {
+        "no_clinical",
+        "show",
+        "trials_csv",
+        "csv_for",
+        "force",
+        "dask",
+    },  # --dask: scripts give an executor
     "evaluate": {
         "out",
         "record",
@@ -33,6 +40,7 @@ ONLY_COMMAND = {
         "csv_for",
         "force",
         "jobs",  # scripts must ask for processes
+        "dask",
     },
     "explain": {"top", "out", "outlines", "csv_for", "force"},
     "export": set(),

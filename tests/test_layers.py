@@ -17,6 +17,7 @@ ORDER = (
     ("metric",),
     ("wording",),
     ("executor",),
+    ("dask_cluster",),
     ("validation",),
     ("storage",),
     ("estimates",),

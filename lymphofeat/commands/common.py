@@ -6,12 +6,14 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from .. import __version__
 from ..errors import InputError
@@ -20,7 +22,7 @@ from ..report.streams import Stream
 from ..storage.kinds import path_kind
 from .config import config_option
 from .next_step import shown_by, step_after
-from .paths import GivenPath, StudyName
+from .paths import GivenPath, GivenText, StudyName
 from .places import CACHE, COHORT_FOLDER, STUDIES, STUDY
 from .termination import at_stop, terminated
 
@@ -238,6 +240,35 @@ csv_option = click.option(
     "--csv-for", default="programs", show_default=True, type=click.Choice(["programs", "excel"]),
     help="Form of CSV files; excel: semicolons, decimal commas, UTF-8 with its mark.",
 )  # fmt: skip
+
+
+dask_option = click.option(
+    "--dask", type=GivenText(), metavar="ADDRESS|FILE",
+    help="Workers of a Dask cluster, by its scheduler's address or scheduler file, instead of --jobs.",
+)  # fmt: skip
+
+
+@contextmanager
+def executor_of(dask: str | None) -> Iterator[Executor | None]:
+    """What runs the tasks of a command with --dask, until the block ends; None without.
+
+    Raises:
+        UsageError: --jobs or --gpus is given as well.
+        InputError: no scheduler with workers is there.
+    """
+    if dask is None:
+        yield None
+        return
+    context = click.get_current_context()
+    for other in ("jobs", "gpus"):
+        if context.get_parameter_source(other) not in (None, ParameterSource.DEFAULT):
+            raise click.UsageError(
+                f"--dask and --{other} exclude each other: the cluster has its own workers; give one of them."
+            )
+    from ..dask_cluster import dask_executor
+
+    with dask_executor(dask) as executor:
+        yield executor
 
 
 def selection_options(command: Command) -> Command:

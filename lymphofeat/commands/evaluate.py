@@ -6,7 +6,18 @@ from typing import Any
 import click
 
 from ..metric import METRICS
-from .common import Output, always, cache_option, command, csv_option, names, study_option, study_path
+from .common import (
+    Output,
+    always,
+    cache_option,
+    command,
+    csv_option,
+    dask_option,
+    executor_of,
+    names,
+    study_option,
+    study_path,
+)
 from .paths import GivenText, NewFile, OutFolder
 
 
@@ -43,6 +54,7 @@ from .paths import GivenText, NewFile, OutFolder
 @click.option("--jobs", type=click.IntRange(1),
               help="Processes; the results do not depend on them (default: one per core as far as the memory goes, 1 "
               "for less than 200 trials).")  # fmt: skip
+@dask_option
 @click.option("--out", type=OutFolder(), metavar="DIR",
               help="Folder for evaluate.md, evaluate.json and one CSV per table.")  # fmt: skip
 @click.option(
@@ -61,6 +73,7 @@ def evaluate(
     encoding: str | None,
     heads: str,
     jobs: int | None,
+    dask: str | None,
     out: Path | None,
     record: Path | None,
     learning_curve: bool,
@@ -88,7 +101,8 @@ def evaluate(
     plan = plan_evaluation(cache, encoding=encoding, heads=names(heads), jobs=jobs or 1, **options)
     output.line(plan.sentence, wrap=False)
     kept = searches_folder(study_path(study))
-    evaluation = carry_out(plan, kept, jobs=jobs, progress=output.progress())
+    with executor_of(dask) as executor:
+        evaluation = carry_out(plan, kept, jobs=jobs, executor=executor, progress=output.progress())
     found = evaluation.assessment
     if learning_curve:
         from ..report.assess_learning import measured_learning_curve

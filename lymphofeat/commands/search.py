@@ -7,7 +7,18 @@ from typing import Any
 import click
 
 from ..metric import METRICS
-from .common import Output, always, cache_option, command, csv_option, names, study_option, study_path
+from .common import (
+    Output,
+    always,
+    cache_option,
+    command,
+    csv_option,
+    dask_option,
+    executor_of,
+    names,
+    study_option,
+    study_path,
+)
 from .next_step import report_line
 from .paths import GivenPath, GivenText, NewFile
 from .places import CACHE, STUDIES
@@ -104,6 +115,7 @@ def info(output: Output, file: Path) -> None:
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the search.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1),
               help="Processes; the trials do not depend on them.")  # fmt: skip
+@dask_option
 @click.option("--show", is_flag=True, help="Show the study without searching; needs no cache.")
 @click.option("--trials-csv", type=NewFile("trials.csv"), metavar="FILE",
               help="CSV file of all trials with their parameters; with --show of a study that is there.")  # fmt: skip
@@ -119,6 +131,7 @@ def tune(
     inputs: str,
     no_clinical: bool,
     class_weights: str | None,
+    dask: str | None,
     show: bool,
     trials_csv: Path | None,
     csv_for: str,
@@ -141,11 +154,13 @@ def tune(
     if show:
         summary = studies.load_study(study_path(study))
     else:
-        summary = studies.tune(
-            cache, study_path(study), encoding=encoding, heads=names(heads),
-            inputs=["image"] if no_clinical else names(inputs), class_weights=_class_weights(class_weights),
-            progress=output.progress(), **options,
-        )  # fmt: skip
+        weights = _class_weights(class_weights)
+        with executor_of(dask) as executor:
+            summary = studies.tune(
+                cache, study_path(study), encoding=encoding, heads=names(heads),
+                inputs=["image"] if no_clinical else names(inputs), class_weights=weights,
+                executor=executor, progress=output.progress(), **options,
+            )  # fmt: skip
     render_study(summary, output.console)
     if show:
         scored = os.path.relpath(summary.path.parent / summary.provenance["cache"])
