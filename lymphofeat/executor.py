@@ -5,11 +5,13 @@ worker's or executor's end.
 """
 
 import asyncio
+import pickle
 import platform
 import socket
 import time
+import traceback
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +22,19 @@ from typing import Any, Generic, TypeVar
 from . import __version__
 from .errors import InputError, LymphofeatError
 
-__all__ = ["TRIES", "Kind", "check_executor", "check_versions", "error_text", "hand_out", "host", "versions"]
+__all__ = [
+    "TRIES",
+    "Kind",
+    "answer",
+    "answered",
+    "check_executor",
+    "check_versions",
+    "error_text",
+    "hand_out",
+    "host",
+    "travelling",
+    "versions",
+]
 
 TRIES = 2  # workers that may end on one task
 _PAUSE = 0.2  # seconds between two looks at futures that are not those of concurrent.futures
@@ -79,7 +93,7 @@ def check_executor(executor: object) -> None:
 
 def hand_out(
     executor: Executor, tasks: Iterable[T], kind: Kind[T], *, at_once: int | None = None
-) -> Iterator[tuple[T, bytes]]:
+) -> Generator[tuple[T, bytes], None, None]:
     """Each task and what its function returned, as soon as it is known, in any order.
 
     A task whose worker ended is handed over again, once. Tasks under way are cancelled when the iterator is closed or
@@ -243,3 +257,40 @@ def host() -> str:
 def error_text(error: BaseException) -> str:
     """An error in one line, its class first."""
     return " ".join(f"{type(error).__name__}: {error}".split()) if str(error) else type(error).__name__
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """An error that a worker's work ended with."""
+
+    error: Exception
+
+
+def answer(work: Callable[[], object]) -> bytes:
+    """What a function that travels returns of its work: the result, or the error that it raised, for `answered`."""
+    try:
+        return pickle.dumps(work())
+    except Exception as error:  # noqa: BLE001 - raised again by `answered`
+        return pickle.dumps(_Raised(travelling(error)))
+
+
+def answered(found: bytes) -> Any:
+    """The result that `answer` packed.
+
+    Raises:
+        Exception: the work's, if it ended with one.
+    """
+    result = pickle.loads(found)
+    if isinstance(result, _Raised):
+        raise result.error
+    return result
+
+
+def travelling(error: Exception) -> Exception:
+    """An error with its traceback as a note, which a pickled one loses; or its text, where it cannot be pickled."""
+    error.add_note("".join(traceback.format_exception(error)))
+    try:  # not every exception can be, nor be made anew from what was
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - exceptions may define any of both
+        return RuntimeError(repr(error))
+    return error

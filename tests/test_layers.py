@@ -17,7 +17,7 @@ ORDER = (
     ("metric",),
     ("wording",),
     ("executor",),
-    ("dask_cluster",),
+    ("dask_cluster", "devices"),
     ("validation",),
     ("storage",),
     ("estimates",),

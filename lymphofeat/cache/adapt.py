@@ -4,6 +4,7 @@ One encoder serves every fold, since it is blind to all of them; see `lymphofeat
 """
 
 import time
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ def extract_adapted(
     retrain: bool = False,
     default: bool = False,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> AdaptSummary:
     """Adapt an encoder to a cohort's images, labels unseen, freeze it, and put its encoding into the cache.
@@ -116,6 +118,7 @@ def extract_adapted(
         default: whether `tune` uses it unless told otherwise; see `CacheWriter.finish`. Not so by itself: nothing
             shows yet that it helps (docs/recipes.md).
         workers: threads that decode and encode, by default one per core.
+        executor: its workers train and encode instead, reading files by their paths; see docs/cluster.md.
         progress: is told of images, and in words of each epoch.
 
     Raises:
@@ -131,7 +134,9 @@ def extract_adapted(
     with writer_for(
         cohort, Path(cache), settings.extract, force=force, retrain=retrain, progress=progress
     ) as writer:
-        return encode_adapted(writer, cohort, settings, default=default, workers=workers, progress=progress)
+        return encode_adapted(
+            writer, cohort, settings, default=default, workers=workers, executor=executor, progress=progress
+        )
 
 
 def encode_adapted(
@@ -141,6 +146,7 @@ def encode_adapted(
     *,
     default: bool = False,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: Progress,
 ) -> AdaptSummary:
     """As `extract_adapted`, into the cache of a writer that was entered."""
@@ -154,6 +160,7 @@ def encode_adapted(
         settings.extract,
         default=default,
         workers=workers,
+        executor=executor,
         progress=progress,
     )
     assert writer.found is not None, "the encoding is in the cache"

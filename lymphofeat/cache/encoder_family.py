@@ -28,7 +28,7 @@ from .pseudonyms import refuse_births
 from .spec import EncodingSpec
 from .tables import CohortTables
 
-__all__ = ["AdaptedFamily", "EncoderFamily", "encoder_family_name", "encoder_family_of"]
+__all__ = ["AdaptedFamily", "EncoderFamily", "encoder_family_name", "encoder_family_of", "start_weights"]
 
 
 def encoder_family_name(recipe: Recipe, label: str, dtype: str = "float32") -> str:
@@ -108,7 +108,7 @@ class EncoderFamily:
 
     def start(self) -> LoadedWeights:
         """The start weights, as fresh modules."""
-        return _start(self.recipe, self.settings)
+        return start_weights(self.recipe, self.settings)
 
     def members(self, *, nested: bool) -> list[Member]:
         """Its encoders; see `members_of`.
@@ -249,7 +249,7 @@ def encoder_family_of(
         check_values(recipe.clinical.values, tables.declared, f"The recipe {recipe.name}")
     if cohort.pseudonyms:
         refuse_births(recipe)
-    weights = _start(recipe, settings)
+    weights = start_weights(recipe, settings)
     usual = encoder_family_name(recipe, weights.label, settings.dtype)
     kind: Callable[..., EncoderFamily] = EncoderFamily
     if recipe.label_free:
@@ -266,6 +266,12 @@ def encoder_family_of(
     )
 
 
-def _start(recipe: Recipe, settings: ExtractSettings) -> LoadedWeights:
+def start_weights(recipe: Recipe, settings: ExtractSettings) -> LoadedWeights:
+    """The weights that a recipe's encoders start from, as fresh modules.
+
+    Raises:
+        WeightsError: they cannot be had.
+        LeakageError: they were fine-tuned on a cohort's labels.
+    """
     weights = "none" if recipe.network.start == "random" else settings.weights
     return load_weights(backbone_named(recipe.network.backbone), weights, settings.seed or 0)

@@ -5,9 +5,9 @@ the encoding into the cache. Each stage ends in a file that is whole or absent, 
 the last one, and ends with the same features as an unbroken run.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,33 +18,31 @@ import torch
 from numpy.typing import NDArray
 
 from ..cohort.model import Cohort
-from ..encoder.frozen import FrozenEncoder
 from ..encoder.identity import difference, identity_key
-from ..encoder.state_dict import state_digest
 from ..encoder.weights import LoadedWeights
 from ..errors import StaleCacheError
 from ..parallel import disable_malloc_trim
 from ..progress import Progress
 from ..training.activations import open_activations, split_network
-from ..training.adapt import adapt_encoder
-from ..training.checkpoint import TrainingState
-from ..training.epochs import LearningBags, Training, images_of_an_epoch, prepare_network, seed_of
-from ..training.networks import PatientNetwork, network_for
+from ..training.epochs import LearningBags, prepare_network
+from ..training.networks import PatientNetwork
 from ..training.pixel_store import PixelStore, open_pixels
 from ..training.side_by_side import Job, train_all, worker_layout
 from ..training.sources import ActivationSource, PixelSource, Source
-from ..training.train import LearningPatients, train_encoder
-from ..training.trained import load_trained, save_trained, trained_about
-from ..training.vicreg import ViewNetwork
+from ..training.trained import load_trained, trained_about
 from .arithmetic import AUTO, float32_instead, lacks_bfloat16
 from .carry import network_of
+from .elsewhere import Elsewhere
 from .encoder_family import EncoderFamily
+from .encoder_plans import TrainedPlan
 from .encoding import Encoding
 from .extract import ExtractSettings
 from .family_dtype import family_dtype
 from .filling import fill
+from .member_training import MemberTask, train_member
 from .members import Member
 from .spec import EVERY_FOLD
+from .training_elsewhere import train_elsewhere
 from .training_estimate import training_estimate
 from .trainings import encoders_folder
 from .writer import CacheWriter, remove_leftovers
@@ -61,6 +59,7 @@ def encode_encoder_family(
     nested: bool = False,
     default: bool = True,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: Progress,
 ) -> tuple[EncoderFamily, list[Member], int]:
     """Train and encode those encoders of a family that the cache does not hold.
@@ -73,6 +72,7 @@ def encode_encoder_family(
         nested: also the encoders that are blind to two folds.
         default: see `CacheWriter.finish`.
         workers: threads that decode and encode, by default one per core.
+        executor: its workers train and encode instead; see `lymphofeat.cache.elsewhere`.
         progress: is told of images, and in words of each epoch.
 
     Returns:
@@ -95,7 +95,7 @@ def encode_encoder_family(
         to_do = waiting()
     if not to_do:
         writer.correct_values()
-    trainer = EncoderTrainer(encoders, writer, cohort, workers, progress)
+    trainer = EncoderTrainer(encoders, writer, cohort, workers, progress, executor)
     if writer.force or writer.retrain:
         trainer.forget(to_do)
     trainer.train(to_do)
@@ -114,6 +114,7 @@ class EncoderTrainer:
         cohort: its images.
         workers: threads that decode and encode, by default one per core.
         progress: is told of images, and in words of each epoch.
+        executor: its workers train and encode instead.
     """
 
     def __init__(
@@ -123,11 +124,11 @@ class EncoderTrainer:
         cohort: Cohort,
         workers: int | None,
         progress: Progress,
+        executor: Executor | None = None,
     ) -> None:
         self.encoders, self.writer, self.cohort = encoders, writer, cohort
-        self.workers, self.progress = workers, progress
+        self.workers, self.progress, self.executor = workers, progress, executor
         self.folder = encoders_folder(writer.path)
-        self._building = threading.Lock()
         self._pixels: PixelStore | None = None  # once something was trained in this run
 
     def encoder_path(self, member: Member) -> Path:
@@ -154,33 +155,40 @@ class EncoderTrainer:
             return
         patients = [facts.learners(m) for m in untrained]
         layout = worker_layout(facts.device, facts.n_alike)
-        if facts.device.type == "cpu":
+        if facts.device.type == "cpu" and self.executor is None:
             self.progress.note(
                 training_estimate(facts.start().network, facts.recipe, facts.dtype, patients, layout)
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder, "")
         source = self._source(facts.start())
-        epochs = facts.recipe.training.epochs
-        jobs = [
-            Job(
-                member.name,
-                epochs * images_of_an_epoch(facts.recipe, learners),
-                epochs,
-                partial(self._train, member, learners, source),
-            )
-            for member, learners in zip(untrained, patients, strict=True)
+        tasks = [
+            self._task(member, learners, source) for member, learners in zip(untrained, patients, strict=True)
         ]
+        if self.executor is not None:
+            for task in tasks:
+                self.writer.forget(task.name)
+            train_elsewhere(tasks, self.executor, layout.threads, self.progress)
+            return
+        epochs = facts.recipe.training.epochs
+        jobs = [Job(task.name, task.images, epochs, partial(self._train, task)) for task in tasks]
         train_all(jobs, layout, self.progress)
 
     def encode(self, member: Member, *, default: bool = True) -> None:
         """Encode all images with the member's trained network, and put the encoding into the cache."""
         facts = self.encoders
         trained = load_trained(self.encoder_path(member))
-        network, about = prepare_network(trained.network, facts.device), trained.about
+        about = trained.about
         growing = self.writer.begin(facts.spec(member), network=about["trained_digest"])
-        encoder = FrozenEncoder(
-            network.backbone, facts.augmenter.inference, facts.device, facts.dtype, batch=growing.spec.block
+        plan = TrainedPlan(
+            self.encoder_path(member).absolute(), about["trained_digest"], facts.backbone.name,
+            facts.augmenter.inference, facts.device.type, facts.dtype, growing.spec.block,
+        )  # fmt: skip
+        network = prepare_network(trained.network, facts.device)
+        encoder = (
+            plan.encoder(network, facts.device)
+            if self.executor is None
+            else Elsewhere(self.executor, plan, on_cpu=facts.device.type == "cpu")
         )
         began = time.perf_counter()
         fill(growing, self.cohort, encoder, self.workers, self.progress, self._pixels)
@@ -226,28 +234,29 @@ class EncoderTrainer:
                 "back, or give --retrain to train the encoders anew."
             )
 
-    def _train(self, member: Member, bags: LearningBags, source: Source, progress: Progress) -> None:
+    def _task(self, member: Member, bags: LearningBags, source: Source) -> MemberTask:
         facts = self.encoders
-        start, network = self._fresh(member)
-        training = Training(
-            member.name, facts.recipe, facts.seed, self.checkpoint_path(member), facts.identity(member),
-            facts.device, facts.dtype, facts.former_keys(member),
+        identity = facts.identity(member)
+        about: dict[str, Any] = {
+            "name": member.name,
+            "blind_to": EVERY_FOLD if member.held_out is None else sorted(member.held_out),
+            "key": identity_key(identity),
+            "identity": identity,
+            "trained_with": facts.spec(member).provenance,
+            "fingerprint": facts.tables.fingerprint,  # of the cohort when it was trained
+            "weights": facts.weights_origin,
+            "weights_digest": facts.weights_digest,
+        }
+        return MemberTask(
+            member.name, facts.recipe, facts.settings, facts.weights_digest, facts.device, facts.dtype, bags, source,
+            identity, facts.former_keys(member), about, self.encoder_path(member), self.checkpoint_path(member),
         )  # fmt: skip
-        state = _trained(prepare_network(network, facts.device), source, bags, training, progress)
-        network.backbone = start  # the whole one, whose upper part was trained
-        self._keep(member, network.eval(), bags, state)
-        self.checkpoint_path(member).unlink()
 
-    def _fresh(self, member: Member) -> tuple[torch.nn.Module, PatientNetwork | ViewNetwork]:
-        """The whole backbone with its start weights, and the network that trains it or its upper part."""
-        facts = self.encoders
-        with self._building:  # weights are drawn from torch's one global generator
-            whole = facts.start().network
-            upper = whole
-            if facts.recipe.training.train_from != "all":
-                _, upper = split_network(whole, facts.recipe.training.train_from)
-            seed = seed_of(facts.seed, member.name, "head")
-            return whole, network_for(facts.recipe, upper, facts.backbone.dim, seed)
+    def _train(self, task: MemberTask, progress: Progress) -> None:
+        def forget() -> None:  # features of an earlier network of that name
+            self.writer.forget(task.name)
+
+        train_member(task, progress, before_keeping=forget)
 
     def _source(self, start: LoadedWeights) -> Source:
         """Where batches come from, for all members alike."""
@@ -266,30 +275,6 @@ class EncoderTrainer:
         )  # fmt: skip
         return ActivationSource(store, facts.device, facts.dtype)
 
-    def _keep(
-        self, member: Member, network: PatientNetwork | ViewNetwork, bags: LearningBags, state: TrainingState
-    ) -> None:
-        facts = self.encoders
-        identity = facts.identity(member)
-        about: dict[str, Any] = {
-            "name": member.name,
-            "blind_to": EVERY_FOLD if member.held_out is None else sorted(member.held_out),
-            "key": identity_key(identity),
-            "identity": identity,
-            "trained_with": facts.spec(member).provenance,
-            "fingerprint": facts.tables.fingerprint,  # of the cohort when it was trained
-            "weights": facts.weights_origin,
-            "weights_digest": facts.weights_digest,
-            "trained_digest": state_digest(network.backbone.state_dict()),
-            "epoch": state.best_epoch,
-            "history": [{k: round(v, 6) for k, v in record.items()} for record in state.history],
-            "learnt_from": int(bags.learns.sum()),
-            "validated_on": int((~bags.learns).sum()),
-            "seconds": state.seconds,
-        }
-        self.writer.forget(member.name)  # features of an earlier network of that name
-        save_trained(self.encoder_path(member), network, facts.recipe, about)
-
     def _own_probabilities(
         self, network: PatientNetwork, features: NDArray[np.float32]
     ) -> NDArray[np.float64]:
@@ -302,16 +287,3 @@ class EncoderTrainer:
         with torch.no_grad():
             p = network.head.predict(*(torch.from_numpy(a).to(facts.device) for a in (means, facts.values)))
         return p.cpu().numpy().astype(np.float64)
-
-
-def _trained(
-    network: PatientNetwork | ViewNetwork,
-    source: Source,
-    bags: LearningBags,
-    training: Training,
-    progress: Progress,
-) -> TrainingState:
-    if isinstance(network, ViewNetwork):
-        return adapt_encoder(network, source, bags, training, progress=progress)
-    assert isinstance(bags, LearningPatients), "labels are learnt"
-    return train_encoder(network, source, bags, training, progress=progress)

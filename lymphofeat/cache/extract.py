@@ -1,6 +1,7 @@
 """`extract`: a cohort in, an encoding in the cache out; goes on where an earlier run was stopped."""
 
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
 from .arithmetic import AUTO, KNOWN, TIMED, chosen_dtype, float32_instead, lacks_bfloat16
 from .columns import Sizes
+from .elsewhere import Elsewhere
+from .encoder_plans import FrozenPlan, travelling_weights
 from .filling import bits_of, fill, whole_seconds
 from .spec import EncodingSpec
 from .tables import CohortTables, make_folds
@@ -143,6 +146,7 @@ def extract_frozen(
     force: bool = False,
     default: bool = True,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> ExtractSummary:
     """Compute the frozen encoding of a cohort and put it into the cache file `cache`.
@@ -158,6 +162,7 @@ def extract_frozen(
         force: replace what is there and does not fit: another cohort's cache, a partial file of other settings.
         default: whether `tune` uses it unless told otherwise; see `CacheWriter.finish`.
         workers: threads, by default one per core.
+        executor: its workers encode instead, reading images by their paths; see docs/cluster.md.
         progress: is told of blocks as they come.
 
     Raises:
@@ -169,7 +174,9 @@ def extract_frozen(
     progress = progress or Silent()
     start = start_of(settings or ExtractSettings(), progress)
     with writer_for(cohort, Path(cache), start.settings, force=force, progress=progress) as writer:
-        return encode_frozen(writer, cohort, start, default=default, workers=workers, progress=progress)
+        return encode_frozen(
+            writer, cohort, start, default=default, workers=workers, executor=executor, progress=progress
+        )
 
 
 @dataclass(frozen=True)
@@ -232,6 +239,7 @@ def encode_frozen(
     *,
     default: bool = True,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: Progress,
 ) -> ExtractSummary:
     """As `extract_frozen`, into the cache of a writer that was entered."""
@@ -250,19 +258,22 @@ def encode_frozen(
         return _summary(writer.path, settings, spec, start.weights, n_images, n_images, 0.0)
     partial = writer.begin(spec)
     n_before = partial.n_done
-    encoder = FrozenEncoder(
-        start.weights.network,
-        _preprocessing(settings),
-        device,
-        DTYPES[settings.dtype],
-        batch=partial.spec.block,
-    )
-    seconds = fill(partial, cohort, encoder, workers, progress)
+    plan = FrozenPlan(
+        settings.backbone, travelling_weights(settings.weights), settings.seed, start.weights.digest,
+        _preprocessing(settings), device.type, settings.dtype, partial.spec.block,
+    )  # fmt: skip
+    if executor is None:
+        encoder = plan.encoder(start.weights.network, device)
+        seconds = fill(partial, cohort, encoder, workers, progress)
+    else:
+        seconds = fill(partial, cohort, Elsewhere(executor, plan, device.type == "cpu"), workers, progress)
     made = {"seconds": whole_seconds(seconds, n_before, n_images)} | _weights_file(settings)
     writer.finish(partial, made=made, default=default)
     summary = _summary(writer.path, settings, spec, start.weights, n_images, n_before, seconds)
     if settings.dtype == "float32":
         return summary
+    if executor is not None:
+        encoder = plan.encoder(start.weights.network, device)
     error = _bfloat16_error(cohort, settings, encoder, bits_of(spec))
     return replace(summary, bfloat16_error=error, slow_bfloat16=not has_fast_bfloat16(device))
 

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial as partial_of
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ..encoder.frozen import Block, BlockEncoder, Read, encode_blocks
 from ..encoder.pixels import read_block
 from ..progress import Progress
 from ..training.pixel_store import PixelStore
+from .elsewhere import Elsewhere, Unit
 from .partial import PartialEncoding
 from .spec import EncodingSpec
 
@@ -35,7 +37,7 @@ def whole_seconds(seconds: float, n_before: int, n_images: int) -> float:
 def fill(
     partial: PartialEncoding,
     cohort: Cohort,
-    encoder: BlockEncoder,
+    encoder: BlockEncoder | Elsewhere,
     workers: int | None,
     progress: Progress,
     pixels: PixelStore | None = None,
@@ -47,7 +49,7 @@ def fill(
 
     Args:
         partial: the encoding.
-        cohort, encoder, workers, progress, pixels: with what.
+        cohort, encoder, workers, progress, pixels: with what; workers of an executor make the encoder for themselves.
         read: how a block's files become pixels, instead of by `read_block`.
         write: how a block's features are stored, instead of by `partial.write`.
     """
@@ -59,23 +61,43 @@ def fill(
             f"{partial.spec.name}: {counted(partial.n_known_before, 'image')} known, "
             f"{total - partial.n_done:,} new."
         )
-    blocks: list[Block]
-    if pixels is None:
-        read = read or partial_of(read_block, bits=bits_of(partial.spec))
-        blocks = [(b, [images[row] for row in partial.rows(b).tolist()]) for b in partial.pending]
-    else:
-        read = pixels.centre
-        blocks = [(b, partial.rows(b)) for b in partial.pending]
+    read = pixels.centre if pixels is not None else read or partial_of(read_block, bits=bits_of(partial.spec))
     progress.start("encoding", total, "images", partial.n_done)
     start = time.perf_counter()
+    sink = _sink(partial, write or partial.write, progress)
     try:
-        encode_blocks(
-            encoder, blocks, _sink(partial, write or partial.write, progress), workers=workers, read=read
-        )
+        if isinstance(encoder, Elsewhere):
+            _fill_elsewhere(partial, images, encoder, sink, read, stored=pixels is not None)
+        else:
+            blocks: list[Block] = [
+                (b, [images[row] for row in partial.rows(b).tolist()] if pixels is None else partial.rows(b))
+                for b in partial.pending
+            ]
+            encode_blocks(encoder, blocks, sink, workers=workers, read=read)
     finally:
         progress.stop()
         partial.flush()
     return time.perf_counter() - start
+
+
+def _fill_elsewhere(
+    partial: PartialEncoding,
+    images: Sequence[Path],
+    elsewhere: Elsewhere,
+    sink: Callable[[int, np.ndarray], None],
+    read: Read,
+    *,
+    stored: bool,
+) -> None:
+    digests = partial.tables.images_at()[2]
+
+    def unit(number: int) -> Unit:
+        rows = partial.rows(number)
+        return number, rows if stored else [(images[row].absolute(), digests[row]) for row in rows.tolist()]
+
+    for encoded in elsewhere.encode(map(unit, partial.pending), read):
+        partial.computed_with(encoded.computed_with)
+        sink(encoded.unit, encoded.features)
 
 
 def _sink(partial: PartialEncoding, write: Write, progress: Progress) -> Callable[[int, np.ndarray], None]:

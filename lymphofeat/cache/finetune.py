@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,7 @@ def extract_finetuned(
     force: bool = False,
     retrain: bool = False,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> FinetuneSummary:
     """Fine-tune one encoder per fold without that fold, freeze them, and put their encodings into the cache.
@@ -151,6 +153,7 @@ def extract_finetuned(
         retrain: train anew what is there, on the cohort as it is now; else encoders that learnt from a part of it
             encode the images of the others.
         workers: threads that decode and encode, by default one per core.
+        executor: its workers train and encode instead, reading files by their paths; see docs/cluster.md.
         progress: is told of images, and in words of each epoch.
 
     Raises:
@@ -166,7 +169,9 @@ def extract_finetuned(
     with writer_for(
         cohort, Path(cache), settings.extract, force=force, retrain=retrain, progress=progress
     ) as writer:
-        return encode_finetuned(writer, cohort, settings, workers=workers, progress=progress)
+        return encode_finetuned(
+            writer, cohort, settings, workers=workers, executor=executor, progress=progress
+        )
 
 
 def check_trainable(recipe: Recipe, settings: ExtractSettings) -> None:
@@ -227,6 +232,7 @@ def encode_finetuned(
     settings: FinetuneSettings,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: Progress,
 ) -> FinetuneSummary:
     """As `extract_finetuned`, into the cache of a writer that was entered."""
@@ -238,6 +244,7 @@ def encode_finetuned(
         settings.extract,
         nested=settings.nested,
         workers=workers,
+        executor=executor,
         progress=progress,
     )
     return FinetuneSummary(

@@ -1,6 +1,7 @@
 """`extract --backbone morphology`: an encoding of named measurements, without network, weights or seed."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from functools import partial as partial_of
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,8 @@ from ..encoder.pixels import recorded_depth
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
+from .elsewhere import Elsewhere
+from .encoder_plans import MeasuringPlan
 from .extract import ExtractSettings, ExtractSummary, writer_for
 from .filling import bits_of, fill, whole_seconds
 from .partial import PartialEncoding
@@ -71,6 +74,7 @@ def extract_morphology(
     force: bool = False,
     default: bool = True,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> ExtractSummary:
     """Measure the cell of every image and put the named features into the cache file `cache`.
@@ -86,6 +90,7 @@ def extract_morphology(
         force: replace what is there and does not fit.
         default: whether `tune` uses it unless told otherwise; see `CacheWriter.finish`.
         workers: threads, by default one per core.
+        executor: its workers encode instead, reading images by their paths; see docs/cluster.md.
         progress: told of images.
 
     Raises:
@@ -97,8 +102,9 @@ def extract_morphology(
     settings, progress = settings or ExtractSettings(crop=SIDE), progress or Silent()
     with writer_for(cohort, Path(cache), settings, force=force, progress=progress) as writer:
         return encode_morphology(
-            writer, cohort, groups, settings, default=default, workers=workers, progress=progress
-        )
+            writer, cohort, groups, settings, default=default, workers=workers, executor=executor,
+            progress=progress,
+        )  # fmt: skip
 
 
 def encode_morphology(
@@ -109,10 +115,11 @@ def encode_morphology(
     *,
     default: bool = True,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: Progress,
 ) -> ExtractSummary:
     """As `extract_morphology`, into the cache of a writer that was entered."""
-    from ..encoder.morphology.encoder import FlaggedMorphology, read_framed, split_flag
+    from ..encoder.morphology.encoder import read_framed, split_flag
 
     writer.tell(progress)
     spec = _spec(cohort, groups, settings)
@@ -129,9 +136,9 @@ def encode_morphology(
         partial.write(block, *split_flag(rows))
 
     read = partial_of(read_framed, bits=bits_of(partial.spec))
-    seconds = fill(
-        partial, cohort, FlaggedMorphology(groups, settings.crop), workers, progress, read=read, write=write
-    )
+    plan = MeasuringPlan(tuple(groups), settings.crop)
+    encoder = plan.open() if executor is None else Elsewhere(executor, plan, on_cpu=True)
+    seconds = fill(partial, cohort, encoder, workers, progress, read=read, write=write)
     impute_failed(partial, writer.tables)
     quality = partial.quality.copy()
     made = {"seconds": whole_seconds(seconds, n_before, n_images)}

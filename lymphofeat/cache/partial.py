@@ -1,6 +1,7 @@
 """An encoding that grows in a file of its own, so that a kill at any moment loses at most the blocks in flight."""
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from hashlib import blake2b
 from pathlib import Path
@@ -81,7 +82,8 @@ class PartialEncoding:
         self._disk = disk(path) if disk else self._held.enter_context(FileDisk.open(path, write=True))
         self._blocks = self._data.blocks(self._disk)
         self._open_units()
-        self._origin = self._data.add_origin(self._disk, origin_of(spec)) if self._units else 0
+        self._origins: dict[str, int] = {}  # by their text
+        self._origin = self._slot_of(origin_of(spec)) if self._units else 0
         if before is not None:
             self.note = self._what_became_of(before)
 
@@ -193,6 +195,21 @@ class PartialEncoding:
         """(n_images,) uint8 of named features, see `write`; 0 where nothing was written yet."""
         assert self._data.quality is not None, "the features have names"
         return self._data.quality
+
+    def computed_with(self, found: Mapping[str, str]) -> None:
+        """Say what computes the features that `write` is given next, where it is not this process.
+
+        Args:
+            found: as of `lymphofeat.encoder.frozen.computed_with`.
+        """
+        here = origin_of(self._asked)
+        self._origin = self._slot_of({key: found.get(key, value) for key, value in here.items()})
+
+    def _slot_of(self, origin: Mapping[str, Any]) -> int:
+        text = json.dumps(origin, sort_keys=True)
+        if text not in self._origins:
+            self._origins[text] = self._data.add_origin(self._disk, origin)
+        return self._origins[text]
 
     def rows(self, unit: int) -> NDArray[np.int64]:
         """The images of a unit, ascending: those that are missing."""

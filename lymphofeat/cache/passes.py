@@ -1,6 +1,7 @@
 """`extract`, `finetune`, `adapt`: the passes over a cohort's images as one call each, with the command's options."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -15,6 +16,7 @@ from ..storage.paths import AnyPath
 from .adapt import AdaptSettings, AdaptSummary, adapt_settings_from, encode_adapted
 from .extract import ExtractSummary, encode_frozen, start_of, writer_for
 from .finetune import FinetuneSummary, check_trainable, encode_finetuned, recipe_of, settings_from
+from .gpus import check_gpus, gpu_executor
 from .morphology import check_morphology, encode_morphology
 from .pseudonyms import refuse_births, under_pseudonyms
 
@@ -46,6 +48,8 @@ class ExtractOptions(TypedDict, total=False):
     force: bool
     retrain: bool
     workers: int | None
+    executor: Executor | None
+    gpus: Sequence[int] | None
     progress: Progress | None
 
 
@@ -95,6 +99,8 @@ def extract(
     force: bool = False,
     retrain: bool = False,
     workers: int | None = None,
+    executor: Executor | None = None,
+    gpus: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Extraction:
     """Compute the features of every image and keep them in the cache; goes on where an earlier run was stopped.
@@ -132,15 +138,19 @@ def extract(
         retrain: with `finetune` or `adapt`, train anew on the cohort as it is now. Else encoders that were trained
             before patients came stay as they are, blind to the new ones, and encode their images.
         workers: threads that decode and encode, by default one per core.
+        executor: any of concurrent.futures: its workers encode images and train encoders, which they read by their
+            paths; this process writes the cache. The bits are those of one process. See docs/cluster.md.
+        gpus: numbers of GPUs of this machine: a process for each encodes and trains.
         progress: told of images and epochs.
 
     Raises:
         InputError: more than one of `frozen`, `finetune` and `adapt`, or a cohort, an image, a recipe or a setting that
-            cannot be used.
+            cannot be used, or a GPU that is not there.
         WeightsError: the weights cannot be had.
         LeakageError: the start weights were fine-tuned on a cohort's labels.
         StaleCacheError: the cache was made from other images, labels or settings.
-        CacheError: another process is writing, the disk is full, or features are NaN, infinite or all zero.
+        CacheError: another process is writing, the disk is full, or features are NaN, infinite or all zero; the
+            executor is gone, or its workers end, have other versions, or do not see the files.
 
     Example:
         >>> done = extract("data", "cache/small.h5", frozen=True, weights="none", seed=0, crop=32, n_folds=3)
@@ -165,6 +175,9 @@ def extract(
         raise InputError(
             "--features are groups of measurements of the cells; leave --frozen, --finetune and --adapt out."
         )
+    if gpus:
+        check_gpus(gpus, device=device, executor=executor, measured=measured)
+        device = f"cuda:{gpus[0]}"  # of this process
     groups = DEFAULT_GROUPS if features is None else parse_groups(features)
     options: dict[str, Any] = {
         "recipe": recipe, "epochs": epochs, "train_from": train_from, "nested": nested, "name": name,
@@ -185,19 +198,21 @@ def extract(
         told.note(note)
     start = start_of(settings.extract, told) if not (measured or trains) else None
     found = under_pseudonyms(found, Path(cache), pseudonyms)
-    with writer_for(
-        found, Path(cache), settings.extract, force=force, retrain=retrain, progress=told
-    ) as writer:
+    with (
+        writer_for(
+            found, Path(cache), settings.extract, force=force, retrain=retrain, progress=told
+        ) as writer,
+        gpu_executor(gpus, executor) as elsewhere,
+    ):
+        how: dict[str, Any] = {"workers": workers, "executor": elsewhere, "progress": told}
         if start is not None:
-            done = Extraction(frozen=encode_frozen(writer, found, start, workers=workers, progress=told))
+            done = Extraction(frozen=encode_frozen(writer, found, start, **how))
         elif isinstance(settings, AdaptSettings):
-            done = Extraction(adapted=encode_adapted(writer, found, settings, workers=workers, progress=told))
+            done = Extraction(adapted=encode_adapted(writer, found, settings, **how))
         elif finetune:
-            trained = encode_finetuned(writer, found, settings, workers=workers, progress=told)
-            done = Extraction(finetuned=trained)
+            done = Extraction(finetuned=encode_finetuned(writer, found, settings, **how))
         else:
-            cells = encode_morphology(writer, found, groups, side, workers=workers, progress=told)
-            done = Extraction(measured=cells)
+            done = Extraction(measured=encode_morphology(writer, found, groups, side, **how))
         for sentence in writer.waiting():
             told.note(sentence)
     return done

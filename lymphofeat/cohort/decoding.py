@@ -78,14 +78,19 @@ class BadImageError(InputError):
     """A file that does not decode.
 
     Attributes:
-        reason: the end of a sentence that begins with the file: "is not an image".
+        path: the file.
+        reason: the end of a sentence that begins with it: "is not an image".
     """
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
             f"{path} cannot be decoded (it {reason}); replace or remove it, and see `lymphofeat check` for all of them."
         )
-        self.reason = reason
+        self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[type["BadImageError"], tuple[Path, str]]:
+        """Another process makes it from the same."""
+        return BadImageError, (self.path, self.reason)
 
 
 @dataclass(frozen=True)

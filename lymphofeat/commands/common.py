@@ -24,6 +24,7 @@ from .config import config_option
 from .next_step import shown_by, step_after
 from .paths import GivenPath, GivenText, StudyName
 from .places import CACHE, COHORT_FOLDER, STUDIES, STUDY
+from .several import TakesSeveral
 from .termination import at_stop, terminated
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ SUMMARIES = {
 
 
 class _InOrder(click.Group):
+    command_class = TakesSeveral
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order of `SUMMARIES`."""
         return list(SUMMARIES)

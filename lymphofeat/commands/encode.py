@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from .common import Output, cache_option, cohort_argument, cohort_folder, command
 from .paths import GivenText, NewFile
+from .several import Numbers
 
 
 @command(
@@ -61,6 +62,8 @@ from .paths import GivenText, NewFile
               help="Images per batch when features are computed.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True,
               type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Device to compute on.")  # fmt: skip
+@click.option("--gpus", type=Numbers(), metavar="N ...",
+              help="GPUs of this machine, by their numbers: a process for each encodes and trains.")  # fmt: skip
 @click.option("--dtype", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
               help="Number format; auto takes the faster where the processor has bfloat16.")  # fmt: skip
 @click.option("--emulate-bfloat16", is_flag=True,

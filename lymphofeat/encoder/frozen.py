@@ -34,7 +34,7 @@ Sink = Callable[[int, NDArray[np.float32]], None]
 
 
 def choose_device(name: str) -> torch.device:
-    """The device for "auto" | "cpu" | "cuda" | "mps".
+    """The device for "auto" | "cpu" | "cuda" | "cuda:<number>" | "mps".
 
     Raises:
         InputError: it is not there.
@@ -44,7 +44,7 @@ def choose_device(name: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(name, False):
+    if not there.get(name.partition(":")[0], False):
         raise InputError(f"device {name!r} is not available on this machine; use --device auto or cpu.")
     return torch.device(name)
 

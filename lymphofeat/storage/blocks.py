@@ -10,7 +10,7 @@ import mmap
 import os
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,10 @@ class StoredRows:
         at = plan.n * plan.row_bytes
         self._checks = np.frombuffer(self._map, "<u4", plan.n_blocks, at)
         self._compared = np.zeros(plan.n_blocks, dtype=bool)
+
+    def __reduce__(self) -> tuple[type["StoredRows"], tuple[RowPlan]]:
+        """Another process gets the path, and opens the file for itself."""
+        return StoredRows, (replace(self._plan, path=self._plan.path.absolute()),)
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Copy rows, (len(rows), *shape).

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ..errors import LymphofeatError
 from .atomic import make_folder
 
-__all__ = ["held_by_another", "holder", "locked"]
+__all__ = ["held_by_another", "holder", "locked", "remove_lock"]
 
 _PATIENCE = 1.0  # seconds of waiting that need no word
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -45,7 +45,7 @@ def locked(
     Raises:
         LymphofeatError: of the class `error`: another process holds the lock, or its folder cannot be written.
     """
-    file = path.with_name(f".{path.name}.lock")
+    file = _lock_of(path)
     lock = FileLock(file)
     try:
         make_folder(path.parent)
@@ -71,6 +71,15 @@ def locked(
         yield
     finally:
         lock.release()
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def remove_lock(path: Path) -> None:
+    """Remove the file of `path`'s lock, when nobody who may still wait for it would do anything once it has it."""
+    _lock_of(path).unlink(missing_ok=True)
 
 
 def holder(path: Path) -> str:

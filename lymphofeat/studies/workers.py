@@ -8,7 +8,6 @@ import contextlib
 import multiprocessing
 import pickle
 import signal
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ..errors import StudyError
+from ..executor import travelling
 from ..heads.registry import register_again, registered
 from ..parallel import cores_each, hold_threads
 from .evaluate import Evaluator, TrialResult, TrialTask
@@ -194,14 +194,8 @@ def _serve(pipe: Connection, jobs: int, heads: Sequence[tuple[str, str]]) -> Non
 
 def packed(answer: TrialResult | Failure) -> bytes:
     """What another process unpickles; of an error that cannot travel, its text."""
-    if isinstance(answer, Failure):  # a traceback cannot travel, its text can
-        answer.error.add_note("".join(traceback.format_exception(answer.error)))
-        try:  # not every exception can, nor be made anew from what did
-            found = pickle.dumps(answer)
-            pickle.loads(found)
-        except Exception:  # noqa: BLE001 - exceptions may define any of both
-            return pickle.dumps(Failure(answer.number, RuntimeError(repr(answer))))
-        return found
+    if isinstance(answer, Failure):
+        return pickle.dumps(Failure(answer.number, travelling(answer.error)))
     return pickle.dumps(answer)
 
 

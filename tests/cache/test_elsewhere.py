@@ -1,0 +1,352 @@
+"""Extraction on executors: the same bits as alone, ended workers, and what a worker lacks in a sentence."""
+
+import os
+import pickle
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lymphofeat.cache import open_cache
+from lymphofeat.cache.adapt import extract_adapted
+from lymphofeat.cache.data_file import DataFile
+from lymphofeat.cache.elsewhere import encode_units
+from lymphofeat.cache.extract import extract_frozen
+from lymphofeat.cache.finetune import FinetuneSettings, extract_finetuned
+from lymphofeat.cache.gpus import check_gpus
+from lymphofeat.cache.layout import DATA_GROUP
+from lymphofeat.cache.morphology import extract_morphology
+from lymphofeat.cache.trainings import encoders_folder
+from lymphofeat.cohort.model import Cohort
+from lymphofeat.cohort.read import read_cohort
+from lymphofeat.devices import device_processes
+from lymphofeat.errors import CacheError, InputError, WeightsError
+from lymphofeat.executor import answered
+from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
+from lymphofeat.training.recipe_file import change_recipe, find_recipe
+
+from ..helpers import adapted, finetuned
+from ..helpers.executors import Here
+from ..helpers.extracted import NAME, SETTINGS
+from ..helpers.finetuned import assert_same, leftovers, tiny
+from ..helpers.progress import Heard
+from ..helpers.simulated import noise_cohort
+
+TUNED = FinetuneSettings(tiny(epochs=1), replace(finetuned.BASE, n_folds=2))
+CELLS = replace(SETTINGS, crop=96)
+
+
+def frozen(cohort: Cohort, path: Path, **options: Any) -> object:
+    return extract_frozen(cohort, path, SETTINGS, **options)
+
+
+def measured(cohort: Cohort, path: Path, **options: Any) -> object:
+    return extract_morphology(cohort, path, ("shape",), CELLS, **options)
+
+
+def tuned(cohort: Cohort, path: Path, **options: Any) -> object:
+    return extract_finetuned(cohort, path, TUNED, **options)
+
+
+def adapts(cohort: Cohort, path: Path, **options: Any) -> object:
+    return extract_adapted(cohort, path, adapted.SETTINGS, **options)
+
+
+def upper(cohort: Cohort, path: Path, **options: Any) -> object:
+    """Fine-tuning on stored activations."""
+    changes = {"training": {"crop": 32, "epochs": 1, "inner_folds": 2, "train_from": "layer4", "variants": 2}}
+    recipe = change_recipe(find_recipe("pooled"), changes, "test")
+    return extract_finetuned(cohort, path, replace(TUNED, recipe=recipe), **options)
+
+
+Extract = Callable[..., object]
+KINDS: list[Extract] = [frozen, measured, tuned, adapts]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    spec = SimulationSettings(patients=12, seed=5, size=96, images_range=(3, 4))
+    return read_cohort(simulate_cohort(tmp_path_factory.mktemp("images") / "data", spec))
+
+
+@pytest.fixture(scope="module")
+def alone(images: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Extract], Path]:
+    """A cache by one process and one thread."""
+    made: dict[Extract, Path] = {}
+
+    def cache(kind: Extract) -> Path:
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp("alone") / "c.h5"
+            kind(images, made[kind], workers=1)
+        return made[kind]
+
+    return cache
+
+
+def origins(path: Path, name: str = NAME) -> list[dict[str, Any]]:
+    """What computed the rows of an encoding."""
+    import h5py
+
+    place = open_cache(path).encodings[name].place
+    with h5py.File(place) as file:
+        data = DataFile.read(place, file[DATA_GROUP])
+    used = np.unique(data.origin).tolist()
+    return [data.origins()[slot] for slot in used]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_threads_give_the_same_bits_and_the_executor_stays_open(
+    images: Cohort,
+    alone: Callable[[Extract], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Extract,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    heard = Heard()
+    with ThreadPoolExecutor(2) as pool:
+        kind(images, Path("c.h5"), executor=pool, progress=heard)
+        assert pool.submit(len, "abc").result() == 3
+    assert_same(tmp_path / "c.h5", alone(kind))
+    assert leftovers(tmp_path) == []
+    assert not list(encoders_folder(tmp_path / "c.h5").glob(".*"))
+    epochs = [note for note in heard.notes if ", epoch 1: loss" in note]
+    assert len(epochs) == {tuned: 2, adapts: 1}.get(kind, 0)
+
+
+def test_a_worker_that_ends_costs_its_task_only_and_one_that_ends_twice_the_run_which_goes_on(
+    images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path
+) -> None:
+    @contextmanager
+    def ended(number: int) -> Iterator[None]:
+        if number in dies:
+            raise TimeoutError
+        yield
+
+    dies = {2, 5}
+    executor = Here(ended)
+    frozen(images, tmp_path / "once.h5", executor=executor)
+    assert_same(tmp_path / "once.h5", alone(frozen))
+    units = executor.submitted - len(dies)
+
+    dies = set(range(4, 100))
+    with pytest.raises(
+        CacheError, match=r"Two workers ended while they encoded 5 images.*same command goes on"
+    ):
+        frozen(images, tmp_path / "twice.h5", executor=Here(ended))
+    dies, again = set(), Here(ended)
+    frozen(images, tmp_path / "twice.h5", executor=again)
+    assert_same(tmp_path / "twice.h5", alone(frozen))
+    assert 0 < again.submitted < units
+
+
+def test_a_training_that_ends_with_its_worker_goes_on_from_its_last_epoch(
+    images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lymphofeat.training import epochs
+
+    plain, written = epochs.write_checkpoint, []
+
+    def write(path: Path, state: Any) -> None:
+        plain(path, state)
+        written.append(state.epoch)
+        if len(written) == 1:
+            raise SystemExit  # which no function that travels keeps
+
+    class Ends(Here):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+            def run(*given: Any) -> Any:
+                try:
+                    return fn(*given)
+                except SystemExit as end:
+                    raise TimeoutError from end
+
+            return super().submit(run, *args, **kwargs)
+
+    monkeypatch.setattr(epochs, "write_checkpoint", write)
+    adapts(images, tmp_path / "c.h5", executor=Ends())
+    assert written == [1, 2]
+    assert_same(tmp_path / "c.h5", alone(adapts))
+
+
+def test_an_encoder_that_another_worker_trained_meanwhile_is_not_trained_again(
+    images: Cohort, tmp_path: Path
+) -> None:
+    """As when a worker was lost that went on all the same."""
+
+    class Twice(Here):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+            super().submit(fn, *args, **kwargs)
+            return super().submit(fn, *args, **kwargs)
+
+    heard = Heard()
+    adapts(images, tmp_path / "c.h5", executor=Twice(), progress=heard)
+    assert not [note for note in heard.notes if "epoch" in note]
+
+
+def test_rows_say_what_computed_them(images: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "lymphofeat.cache.elsewhere.computed_with",
+        lambda device: {"device": "cpu", "processor": "another", "torch": "2"},
+    )
+    frozen(images, tmp_path / "c.h5", executor=Here())
+    assert [origin["processor"] for origin in origins(tmp_path / "c.h5")] == ["another"]
+
+
+def test_a_path_that_a_worker_does_not_have_is_named_with_the_machine(tmp_path: Path) -> None:
+    cohort, away = noise_cohort(tmp_path / "cohort"), tmp_path / "away"
+
+    @contextmanager
+    def hidden(number: int) -> Iterator[None]:
+        folder.rename(away)
+        yield
+        away.rename(folder)
+
+    folder, first = tmp_path / "cohort", cohort.images[0]
+    with pytest.raises(
+        InputError, match=rf"on \S+ \(process \d+\) cannot read {re.escape(str(first))} .*share"
+    ):
+        frozen(cohort, tmp_path / "out" / "c.h5", executor=Here(hidden))
+    folder = tmp_path / "out"
+    with pytest.raises(CacheError, match=r"on \S+ \(process \d+\) cannot read .*pixels-62-.*share"):
+        adapts(cohort, folder / "c.h5", executor=Here(hidden))
+    assert not (folder / "c.h5").exists()
+
+
+def test_another_image_at_the_path_is_refused(tmp_path: Path) -> None:
+    cohort = noise_cohort(tmp_path / "cohort")
+    first, other = cohort.images[:2]
+
+    @contextmanager
+    def swapped(number: int) -> Iterator[None]:
+        before = first.read_bytes()
+        first.write_bytes(other.read_bytes())
+        yield
+        first.write_bytes(before)
+
+    with pytest.raises(InputError, match="finds another image at"):
+        frozen(cohort, tmp_path / "c.h5", executor=Here(swapped))
+
+
+def test_other_weights_on_a_worker_are_refused(
+    images: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lymphofeat.cache import encoder_plans
+
+    def others(*given: Any) -> Any:
+        return replace(plain(*given), digest="another")
+
+    plain = encoder_plans.load_weights
+    monkeypatch.setattr(encoder_plans, "load_weights", others)
+    monkeypatch.setattr("lymphofeat.cache.elsewhere._Worker.how", b"")
+    with pytest.raises(
+        WeightsError, match=r"on \S+ \(process \d+\) cannot make the encoder: .*other weights"
+    ):
+        frozen(images, tmp_path / "c.h5", executor=Here())
+
+
+def test_other_versions_on_a_worker_are_named_both() -> None:
+    with pytest.raises(CacheError, match=r"The worker on .* has torch .*, and this process has torch 0\.1"):
+        answered(encode_units({"torch": "0.1"}, b"", pickle.dumps([]), ""))
+
+
+def test_an_image_that_does_not_decode_and_no_executor_are_sentences(tmp_path: Path) -> None:
+    cohort = noise_cohort(tmp_path / "cohort")
+    with pytest.raises(InputError, match="no method submit"):
+        frozen(cohort, tmp_path / "c.h5", executor=3)
+    cohort.images[7].write_bytes(cohort.images[7].read_bytes()[:200])
+    with pytest.raises(InputError, match=f"{cohort.images[7].name} cannot be decoded"):
+        frozen(cohort, tmp_path / "c.h5", executor=Here())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "cpu"}, "--gpus 0, 1 and --device cpu exclude each other"),
+        ({"executor": Here()}, "exclude each other; the executor"),
+        ({"measured": True}, "cells are measured on the CPU"),
+        ({"gpus": (0, 0)}, "names a GPU twice"),
+        ({}, "no GPU 0; torch finds no GPU with CUDA at all: leave --gpus out"),
+        ({"gpus": (1, 4), "there": 2}, "no GPU 4; there are 0, 1: name some of these"),
+        ({"there": 2}, None),
+    ],
+)
+def test_gpus_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str | None
+) -> None:
+    there = options.pop("there", 0)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: there)
+    given = {"gpus": (0, 1), "device": "auto", "executor": None, "measured": False, **options}
+    if message is None:
+        check_gpus(given.pop("gpus"), **given)
+        return
+    with pytest.raises(InputError, match=message):
+        check_gpus(given.pop("gpus"), **given)
+
+
+def processes(kind: str) -> Any:
+    if kind == "devices":
+        return device_processes(["cpu", "cpu"])
+    return ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pool", ["standard", "devices"])
+def test_processes_give_the_same_bits(
+    images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path, pool: str
+) -> None:
+    with processes(pool) as executor:
+        for kind in (*KINDS, upper):
+            path = tmp_path / kind.__name__ / "c.h5"
+            kind(images, path, executor=executor)
+            assert_same(path, alone(kind))
+            assert leftovers(path.parent) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [frozen, tuned])
+def test_a_killed_process_of_a_device_costs_its_task(
+    images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path, kind: Extract
+) -> None:
+    with device_processes(["cpu", "cpu"]) as executor:
+        killed = killer(executor)
+        kind(images, tmp_path / "c.h5", executor=executor)
+        assert killed()
+    assert_same(tmp_path / "c.h5", alone(kind))
+
+
+@pytest.mark.slow
+def test_a_killed_process_of_a_pool_ends_in_a_sentence_and_the_same_call_goes_on(
+    images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path
+) -> None:
+    with processes("standard") as executor:
+        killed = killer(executor)
+        with pytest.raises(CacheError, match=r"takes no more tasks.*make a new executor"):
+            tuned(images, tmp_path / "c.h5", executor=executor)
+        assert killed()
+    with processes("standard") as executor:
+        tuned(images, tmp_path / "c.h5", executor=executor)
+    assert_same(tmp_path / "c.h5", alone(tuned))
+
+
+def killer(executor: Executor) -> Callable[[], bool]:
+    """Kill a process of the executor soon after it has begun its next task; returns whether that was done."""
+    process, done = executor.submit(os.getpid).result(), threading.Event()
+
+    def kill() -> None:
+        os.kill(process, signal.SIGKILL)
+        done.set()
+
+    timer = threading.Timer(2.0, kill)
+    timer.start()
+    return lambda: done.wait(0)
