@@ -22,7 +22,7 @@ from .helpers.simulated import extracted_cache, noise_cohort
 
 # What a command has beside its function: what it prints and where it writes that.
 ONLY_COMMAND = {
-    "extract": set(),
+    "extract": {"dask"},
     "import": set(),
     "tune": {
         "no_clinical",

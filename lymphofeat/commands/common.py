@@ -247,7 +247,7 @@ csv_option = click.option(
 
 dask_option = click.option(
     "--dask", type=GivenText(), metavar="ADDRESS|FILE",
-    help="Workers of a Dask cluster, by its scheduler's address or scheduler file, instead of --jobs.",
+    help="Workers of a Dask cluster that do the work, by its scheduler's address or scheduler file.",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from .common import Output, cache_option, cohort_argument, cohort_folder, command
+from .common import Output, cache_option, cohort_argument, cohort_folder, command, dask_option, executor_of
 from .paths import GivenText, NewFile
 from .several import Numbers
 
@@ -64,6 +64,7 @@ from .several import Numbers
               type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Device to compute on.")  # fmt: skip
 @click.option("--gpus", type=Numbers(), metavar="N ...",
               help="GPUs of this machine, by their numbers: a process for each encodes and trains.")  # fmt: skip
+@dask_option
 @click.option("--dtype", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
               help="Number format; auto takes the faster where the processor has bfloat16.")  # fmt: skip
 @click.option("--emulate-bfloat16", is_flag=True,
@@ -85,6 +86,7 @@ def extract(
     output: Output,
     cohort: Path | None,
     cache: Path,
+    dask: str | None,
     **options: Any,
 ) -> None:
     """Compute the features of every image and keep them in the cache.
@@ -107,7 +109,10 @@ def extract(
         }
         typed["backbone"] = options["backbone"] not in (None, MORPHOLOGY)
         check_morphology(finetune=options["finetune"], given=typed)
-    done = extract_passes(cohort_folder(cohort), cache, progress=output.progress(), **options)
+    with executor_of(dask) as executor:
+        done = extract_passes(
+            cohort_folder(cohort), cache, executor=executor, progress=output.progress(), **options
+        )
     if done.adapted is not None:
         render_adapt(done.adapted, output.console)
     if done.finetuned is not None:

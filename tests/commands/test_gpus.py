@@ -22,7 +22,9 @@ from ..helpers.commands import Run, runner
         (["--crop", "64", "2"], None, Path("2")),
     ],
 )
-def test_numbers_follow_the_option(typed: list[str], gpus: tuple[int, ...] | None, cohort: Path | None) -> None:
+def test_numbers_follow_the_option(
+    typed: list[str], gpus: tuple[int, ...] | None, cohort: Path | None
+) -> None:
     given = commands.commands["extract"].make_context("extract", typed).params
     assert (given["gpus"], given["cohort"]) == (gpus, cohort)
 
