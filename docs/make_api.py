@@ -9,6 +9,7 @@ from typing import Any
 import lymphofeat
 from lymphofeat import heads
 from lymphofeat.assess.evaluate import Evaluation
+from lymphofeat.assess.share import EvaluationShare
 from lymphofeat.bundle.model import Bundle
 from lymphofeat.cache.reader import Cache
 from lymphofeat.comparison.result import Comparison
@@ -22,8 +23,8 @@ from lymphofeat.verification.findings import Fault, Verification
 
 PAGE = Path(__file__).with_name("api.md")
 RESULTS = (
-    Cache, ImportSummary, StudySummary, TrialSummary, Evaluation, Nested, Comparison, Explanation, SubmissionSummary,
-    Bundle, Verification, Fault,
+    Cache, ImportSummary, StudySummary, TrialSummary, Evaluation, EvaluationShare, Nested, Comparison, Explanation,
+    SubmissionSummary, Bundle, Verification, Fault,
 )  # fmt: skip
 OWN_HEADS = (heads.register, heads.HeadType, heads.PooledHead, heads.pooled, heads.suggest_pooled)
 HEADINGS = ("Args", "Attributes", "Returns", "Raises", "Example")

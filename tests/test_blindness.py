@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lymphofeat.assess.evaluate import plan_evaluation
 from lymphofeat.assess.learning import learning_curve
+from lymphofeat.assess.plan import plan_evaluation
 from lymphofeat.bundle import export_bundle
 from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.comparison.compare import compare

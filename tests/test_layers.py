@@ -13,7 +13,7 @@ ROOT = Path(lymphofeat.__file__).parent
 # From left to right; parts of one group do not know each other. CONTRIBUTING.md draws it.
 ORDER = (
     ("errors", "lazy", "progress"),
-    ("parallel",),
+    ("parallel", "array_tasks"),
     ("metric",),
     ("wording",),
     ("executor",),

@@ -4,114 +4,30 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack, overload
 
 import numpy as np
 import pandas as pd
 
-from ..cache.reader import Cache, open_cache
-from ..cache.split import JOINT
-from ..nested.control_experiments import WHOLE, controls_of
+from ..array_tasks import ArrayTask, check_array_task
 from ..nested.engine import LEDGER, Engine
 from ..nested.permutation import Permutation, permute
-from ..nested.pipeline import Pipeline, Run, check_label_free, folds_of, runs_of
 from ..nested.result import Nested
-from ..parallel import best_jobs
 from ..progress import Progress, Silent
-from ..scoring.scored import ScoredPatients
 from ..storage.journal import open_ledger
 from ..storage.json_tables import write_json_record
 from ..storage.paths import AnyPath
-from ..studies.selection import DEFAULT
-from ..studies.space import Space
-from ..studies.study import NESTED, check_arguments, encoding_in
 from ..studies.summary import StudySummary
 from ..studies.who_scores import workers
 from ..wording import metric_label
 from .assessment import Assessment, assess
 from .optimism import SelectedModels
+from .plan import EvaluationPlan, plan_evaluation, searches_folder
 from .record import KEPT, assessment_json
+from .share import EvaluationShare, carry_out_share, collect
 from .whole import WholeProgress
 
-__all__ = ["Evaluation", "EvaluationPlan", "carry_out", "evaluate", "plan_evaluation", "searches_folder"]
-
-
-_PROCESS_BYTES = 1 << 30  # of a process with torch and the heads, besides what they make of the features
-
-
-@dataclass(frozen=True)
-class EvaluationPlan:
-    """What `evaluate` will do.
-
-    Attributes:
-        cache: the cache.
-        main: the pipeline that is evaluated.
-        control experiments: those beside it.
-        runs: repeats of the folds and seeds, the same for all.
-        permute: shuffles of the labels for a permutation test; 0: none.
-        notes: what is lacking and why.
-    """
-
-    cache: Cache
-    main: Pipeline
-    controls: tuple[Pipeline, ...]
-    runs: tuple[Run, ...]
-    permute: int
-    notes: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return f"<EvaluationPlan of {self.main.name} on {self.cache.path.name}: {self.n_searches} searches>"
-
-    @property
-    def n_searches(self) -> int:
-        """Searches inside outer folds; the one on all folds comes on top."""
-        folds = sum(len(folds_of(self.cache, run.repeat)) for run in self.runs)
-        return (1 + len(self.controls)) * folds + self.permute * len(folds_of(self.cache, 0))
-
-    @property
-    def search(self) -> dict[str, Any]:
-        """What is repeated inside the outer folds, as JSON values; see `Assessment.search`."""
-        space = self.main.space
-        return {
-            "trials": self.main.trials,
-            "heads": list(space.head_types),
-            "inputs": list(space.inputs),
-            "missing_indicators": space.missing_indicators,
-            "repeats": len({run.repeat for run in self.runs}),
-            "seeds": len({run.seed for run in self.runs}),
-            "seed": self.runs[0].seed,
-            "select": DEFAULT,
-            "cohort": self.cache.fingerprint,
-            "patients": ScoredPatients.of(self.cache).digest(ordered=False),
-        }
-
-    @property
-    def n_trials(self) -> int:
-        """Trials of all searches."""
-        return (self.n_searches + 1) * self.main.trials
-
-    @property
-    def best_jobs(self) -> int:
-        """Processes that suit this machine: one per core as far as the memory goes, or 1 where there is little to do.
-
-        The results are the same for any number.
-        """
-        names = self.main.encoder_family.split(JOINT)
-        members = [member for name in names for member in self.cache.members(name)]
-        features = max(4 * self.cache.tables.n_images * member.dim for member in members)
-        return best_jobs(self.n_trials, _PROCESS_BYTES + 2 * len(names) * features)
-
-    @property
-    def sentence(self) -> str:
-        """What lies ahead, for who waits for it."""
-        pipelines = ", ".join(pipeline.name for pipeline in (self.main, *self.controls))
-        runs = "1 run" if len(self.runs) == 1 else f"{len(self.runs)} runs"
-        n_folds = len(folds_of(self.cache, 0))
-        shuffles = f", {self.permute} shuffles of the labels × {n_folds} folds" if self.permute else ""
-        return (
-            f"{self.n_searches} searches of {self.main.trials} trials inside outer folds ({runs} × {n_folds} folds of "
-            f"each pipeline: {pipelines}{shuffles}), and one on all folds, on encodings {self.main.encoder_family}."
-        )
+__all__ = ["EvaluateOptions", "Evaluation", "carry_out", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -136,6 +52,35 @@ class Evaluation:
         return f"<Evaluation {self.main!r}, beside {len(self.others)} control experiments>"
 
 
+class EvaluateOptions(TypedDict, total=False):
+    """What `evaluate` takes."""
+
+    encoding: str | None
+    heads: Sequence[str]
+    n_trials: int
+    repeats: int
+    seeds: int
+    seed: int
+    metric: str
+    permute: int
+    missing_indicators: bool
+    jobs: int
+    executor: Executor | None
+    progress: Progress | None
+
+
+@overload
+def evaluate(
+    cache: AnyPath, study: AnyPath, *, task: None = None, **options: Unpack[EvaluateOptions]
+) -> Evaluation: ...
+
+
+@overload
+def evaluate(
+    cache: AnyPath, study: AnyPath, *, task: ArrayTask, **options: Unpack[EvaluateOptions]
+) -> EvaluationShare: ...
+
+
 def evaluate(
     cache: AnyPath,
     study: AnyPath,
@@ -151,8 +96,9 @@ def evaluate(
     missing_indicators: bool = False,
     jobs: int = 1,
     executor: Executor | None = None,
+    task: ArrayTask | None = None,
     progress: Progress | None = None,
-) -> Evaluation:
+) -> Evaluation | EvaluationShare:
     """Score the whole tuning by nested cross-validation, beside its control experiments: the number to quote.
 
     The search is repeated inside every outer fold, and the model that `submit` would select predicts the fold.
@@ -173,7 +119,12 @@ def evaluate(
         missing_indicators: whether heads may use that a clinical value is missing; see docs/heads.md.
         jobs: processes that score trials; see `tune`.
         executor: scores the trials instead; see `tune`.
+        task: (I, N), I from 1 to N: make this share of the searches only. A last call without `task` collects what
+            tasks made, does what is missing, and returns what a call without tasks would. See docs/cluster.md.
         progress: told of every trial.
+
+    Returns:
+        The evaluation; of a task, what it did.
 
     Raises:
         InputError: a bad argument, or folds that leave one class or no inner folds.
@@ -186,56 +137,18 @@ def evaluate(
         >>> found.main
         <Nested image + clinical: 40 patients, 1 run, 4 outer folds, ...>
     """
+    if task is not None:
+        check_array_task(task)
     plan = plan_evaluation(
         cache, encoding=encoding, heads=heads, n_trials=n_trials, repeats=repeats, seeds=seeds, seed=seed,
         metric=metric, permute=permute, missing_indicators=missing_indicators, jobs=jobs,
     )  # fmt: skip
     if progress is not None:
         progress.note(plan.sentence)
-    return carry_out(plan, searches_folder(study), jobs=jobs, executor=executor, progress=progress)
-
-
-def searches_folder(study: AnyPath) -> Path:
-    """Where the searches inside outer folds are kept, beside the study: NAME-nested."""
-    folder = Path(study).with_suffix("")
-    return folder.with_name(f"{folder.name}{NESTED}")
-
-
-def plan_evaluation(
-    cache: AnyPath,
-    *,
-    encoding: str | None = None,
-    heads: Sequence[str] = (),
-    n_trials: int = 50,
-    repeats: int = 1,
-    seeds: int = 1,
-    seed: int = 0,
-    metric: str = "balanced_accuracy",
-    permute: int = 0,
-    missing_indicators: bool = False,
-    jobs: int = 1,
-) -> EvaluationPlan:
-    """Check everything that can be checked before work begins; writes nothing.
-
-    Args:
-        cache, encoding, heads, n_trials, repeats, seeds, seed, metric, permute, missing_indicators, jobs: as of
-            `evaluate`.
-
-    Raises:
-        InputError, CacheError, LeakageError: as `nested`.
-    """
-    check_arguments(n_trials, metric, None, seed, "tpe", jobs)
-    space, view = Space.of(heads, missing_indicators=missing_indicators), open_cache(cache)
-    chosen = encoding_in(view, encoding)
-    runs, note = runs_of(view, chosen, repeats, seeds, seed)
-    main = Pipeline(WHOLE, view.path, chosen, space, n_trials, metric)
-    controls, notes = controls_of(main, view, heads)
-    if permute > 0:
-        check_label_free(view, chosen)
-    for pipeline in (main, *controls):
-        pipeline.check(view, runs)
-    notes = [note, *notes] if note else notes
-    return EvaluationPlan(view, main, tuple(controls), tuple(runs), permute, tuple(notes))
+    folder = searches_folder(study)
+    if task is not None:
+        return carry_out_share(plan, folder, task, jobs=jobs, executor=executor, progress=progress)
+    return carry_out(plan, folder, jobs=jobs, executor=executor, progress=progress)
 
 
 def carry_out(
@@ -247,6 +160,8 @@ def carry_out(
     progress: Progress | None = None,
 ) -> Evaluation:
     """Carry a plan out; given again after a kill, it goes on at the single trial.
+
+    What tasks of an array have finished is collected first.
 
     Args:
         plan: of `plan_evaluation`.
@@ -260,10 +175,12 @@ def carry_out(
     """
     runs, told = plan.runs, progress or Silent()
     if jobs is None:
-        jobs = plan.best_jobs if executor is None else 1
+        jobs = plan.best_jobs(plan.n_trials) if executor is None else 1
     with workers(jobs, executor=executor) as pool, open_ledger(folder / LEDGER) as ledger:
+        collect(folder, ledger)
         before = Engine(plan.cache, folder, pool, ledger, Silent())
-        finished = sum(before.n_finished(pipeline, runs) for pipeline in (plan.main, *plan.controls))
+        pipelines = (plan.main, *plan.controls)
+        finished = sum(len(before.finished(pipeline, run)) for pipeline in pipelines for run in runs)
         whole = WholeProgress(
             told, plan.n_trials, plan.main.trials * finished, jobs if executor is None else None
         )

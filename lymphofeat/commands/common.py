@@ -22,7 +22,7 @@ from ..report.streams import Stream
 from ..storage.kinds import path_kind
 from .config import config_option
 from .next_step import shown_by, step_after
-from .paths import GivenPath, GivenText, StudyName
+from .paths import GivenPath, GivenText, StudyName, TaskOfArray
 from .places import CACHE, COHORT_FOLDER, STUDIES, STUDY
 from .several import TakesSeveral
 from .termination import at_stop, terminated
@@ -236,6 +236,13 @@ cache_option = click.option(
 study_option = click.option(
     "--study", type=StudyName(), default=STUDY, show_default=True, metavar="NAME",
     help="Study: a name (studies/NAME.db) or a file ending in .db.",
+)  # fmt: skip
+
+
+task_option = click.option(
+    "--task", type=TaskOfArray(), metavar="I/N",
+    help="Do share I of N only, I from 1 to N; the same command without --task collects the shares. /N takes I from "
+    "$SLURM_ARRAY_TASK_ID.",
 )  # fmt: skip
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from ..array_tasks import ArrayTask
+from ..errors import InputError
 from ..metric import METRICS
 from .common import (
     Output,
@@ -17,6 +19,7 @@ from .common import (
     names,
     study_option,
     study_path,
+    task_option,
 )
 from .paths import GivenText, NewFile, OutFolder
 
@@ -55,6 +58,7 @@ from .paths import GivenText, NewFile, OutFolder
               help="Processes; the results do not depend on them (default: one per core as far as the memory goes, 1 "
               "for less than 200 trials).")  # fmt: skip
 @dask_option
+@task_option
 @click.option("--out", type=OutFolder(), metavar="DIR",
               help="Folder for evaluate.md, evaluate.json and one CSV per table.")  # fmt: skip
 @click.option(
@@ -74,6 +78,7 @@ def evaluate(
     heads: str,
     jobs: int | None,
     dask: str | None,
+    task: ArrayTask | None,
     out: Path | None,
     record: Path | None,
     learning_curve: bool,
@@ -90,11 +95,17 @@ def evaluate(
     continues where it stopped; the searches are kept in studies/NAME-nested, so that the same command with --tables
     prints all tables in a moment.
     """
-    from ..assess.evaluate import carry_out, plan_evaluation, searches_folder
+    from ..assess.evaluate import carry_out
+    from ..assess.plan import plan_evaluation, searches_folder
     from ..assess.record import KEPT
-    from ..report.assess import render_assessment, write_assessment, write_json
+    from ..assess.share import carry_out_share
+    from ..report.assess import render_assessment, render_share, write_assessment, write_json
     from ..storage.atomic import refuse_existing
 
+    if task is not None:
+        _check_task_alone(
+            out=out is not None, json=record is not None, learning_curve=learning_curve, tables=tables
+        )
     inside = [] if out is None else [out / "evaluate.md", out / "evaluate.json"]
     for path in filter(None, [record, *inside]):
         refuse_existing(path, overwrite=force)
@@ -102,7 +113,11 @@ def evaluate(
     output.line(plan.sentence, wrap=False)
     kept = searches_folder(study_path(study))
     with executor_of(dask) as executor:
-        evaluation = carry_out(plan, kept, jobs=jobs, executor=executor, progress=output.progress())
+        how: dict[str, Any] = {"jobs": jobs, "executor": executor, "progress": output.progress()}
+        if task is not None:
+            render_share(carry_out_share(plan, kept, task, **how), output.console)
+            return
+        evaluation = carry_out(plan, kept, **how)
     found = evaluation.assessment
     if learning_curve:
         from ..report.assess_learning import measured_learning_curve
@@ -123,3 +138,16 @@ def evaluate(
     if out is not None:
         files = write_assessment(found, out, force=force, csv_for=csv_for)
         output.line("Wrote " + ", ".join(map(str, files)))
+
+
+def _check_task_alone(**given: bool) -> None:
+    """Refuse options of what only the collecting call makes.
+
+    Raises:
+        InputError: one of them was given.
+    """
+    if found := ", ".join(f"--{name.replace('_', '-')}" for name, there in given.items() if there):
+        raise InputError(
+            f"A task has no result of its own, so {found} cannot be used with --task; give it to the call without "
+            "--task, which collects."
+        )

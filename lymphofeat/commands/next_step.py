@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..storage.provenance import command_without, made_by
 from .places import CACHE, REPORT, STUDY
 
 __all__ = ["report_line", "shown_by", "step_after"]
@@ -17,6 +18,8 @@ def step_after(command: str, given: Mapping[str, Any]) -> str:
         command: the one that ended well.
         given: its arguments.
     """
+    if given.get("task") is not None:
+        return _collecting()
     cache = _option("--cache", given.get("cache"), CACHE)
     study = _option("--study", given.get("study"), STUDY)
     match command:
@@ -55,6 +58,8 @@ def shown_by(command: str, given: Mapping[str, Any]) -> str:
     Args:
         command, given: as of `step_after`.
     """
+    if given.get("task") is not None:
+        return ""
     match command:
         case "evaluate":
             return report_line(given["cache"], given["study"])
@@ -74,6 +79,13 @@ def report_line(cache: Path | None, study: str | Path | None = None) -> str:
     options = _option("--cache", cache, CACHE) + _option("--study", study, STUDY)
     replaced = ["--force"] if REPORT.exists() else []
     return _line("report", options + replaced, "shows this with curves, cells and checklists on one page")
+
+
+def _collecting() -> str:
+    """The command that collects what tasks of an array made."""
+    whole, without = made_by()["command"], command_without("--task")
+    given = without if without != whole else "the same command without `task` in its --config file"
+    return f"{given}: collects what the tasks made, when all of them are done"
 
 
 def _line(command: str, arguments: list[str], why: str) -> str:

@@ -1,4 +1,4 @@
-"""What a command line gives as a path, a study's name, a word or a share: refused in a sentence if it can be none."""
+"""What a command line gives as a path, a name, a word, a task or a share: refused in a sentence if it can be none."""
 
 import math
 import os
@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..array_tasks import array_task_in
+from ..errors import InputError
+
 if TYPE_CHECKING:  # click's stubs name the type of the value, older releases of click do not
     ParamType = click.ParamType[Any]
 else:
     ParamType = click.ParamType
 
-__all__ = ["GivenPath", "GivenText", "NewFile", "NewFolder", "OutFolder", "Share", "StudyName"]
+__all__ = ["GivenPath", "GivenText", "NewFile", "NewFolder", "OutFolder", "Share", "StudyName", "TaskOfArray"]
 
 
 class GivenText(ParamType):
@@ -99,6 +102,19 @@ class StudyName(GivenText):
                 f"{value} names no study; give a name, such as study, or a file ending in .db.", param, ctx
             )
         return name
+
+
+class TaskOfArray(ParamType):
+    """A task of an array, I/N, as (I, N)."""
+
+    name = "task"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The task."""
+        try:
+            return array_task_in(str(value))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Share(click.FloatRange):

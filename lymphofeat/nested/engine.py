@@ -7,7 +7,7 @@ the fold as well as to the inner one. Inner folds are the repeat's other folds.
 import contextlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -150,16 +150,30 @@ class Engine:
             groups=repeating(view.groups[labelled]),
         )
 
-    def n_finished(self, pipeline: Pipeline, runs: Sequence[Run]) -> int:
-        """Outer folds of the runs that are finished."""
+    def finish(self, pipeline: Pipeline, run: Run, folds: Collection[int]) -> None:
+        """Some outer folds of a run, into the ledger.
+
+        Raises:
+            InputError, CacheError, LeakageError, StudyError: as `nested`.
+        """
+        pipeline = self._in_order(pipeline)
+        self._finish(pipeline, pipeline.view(self.cache), run, folds)
+
+    def finished(self, pipeline: Pipeline, run: Run) -> list[int]:
+        """Outer folds of a run that are finished."""
         pipeline = self._in_order(pipeline)
         view = pipeline.view(self.cache)
-        keys = [
-            _key(pipeline.search(self.folder, run, fold), view, pipeline.trials)
-            for run in runs
+        keys = {
+            fold: _key(pipeline.search(self.folder, run, fold), view, pipeline.trials)
             for fold in folds_of(view, run.repeat)
-        ]
-        return sum(self.ledger.get(key) is not None for key in keys)
+        }
+        return [fold for fold, key in keys.items() if self.ledger.get(key) is not None]
+
+    def has_on_one_scale(self, pipeline: Pipeline, seed: int) -> bool:
+        """Whether `selected` and `on_one_scale` are finished."""
+        pipeline = self._in_order(pipeline)
+        key = _key(pipeline.selected(self.folder, seed), pipeline.view(self.cache), pipeline.trials)
+        return self.ledger.get(key) is not None
 
     def selected(self, pipeline: Pipeline, seed: int) -> StudySummary:
         """The plain search on all folds of the first repeat.
@@ -229,7 +243,12 @@ class Engine:
         return replace(pipeline, order=other_order(kept["ids"], self.cache))
 
     def _folds(self, pipeline: Pipeline, view: Cache, run: Run) -> list[NestedFold]:
-        tunings = {fold: pipeline.search(self.folder, run, fold) for fold in folds_of(view, run.repeat)}
+        keys = self._finish(pipeline, view, run, folds_of(view, run.repeat))
+        return [_read(self.ledger, key, view, run, fold) for fold, key in keys.items()]
+
+    def _finish(self, pipeline: Pipeline, view: Cache, run: Run, folds: Collection[int]) -> dict[int, str]:
+        """Finish some folds of a run; their keys in the ledger."""
+        tunings = {fold: pipeline.search(self.folder, run, fold) for fold in folds}
         keys = {fold: _key(tuning, view, pipeline.trials) for fold, tuning in tunings.items()}
         missing = [fold for fold, key in keys.items() if self.ledger.get(key) is None]
         if missing:
@@ -239,7 +258,7 @@ class Engine:
             for fold in missing:
                 entry = _refitted(view, pipeline, run, fold, tunings[fold].path, fit_cache)
                 self.ledger.add(keys[fold], {"of": str(tunings[fold].path.relative_to(self.folder)), **entry})
-        return [_read(self.ledger, keys[fold], view, run, fold) for fold in tunings]
+        return keys
 
     def _search(self, tunings: Sequence[Tuning], view: Cache, trials: int, what: str) -> None:
         """The searches, side by side, each until it has `trials` finished trials."""

@@ -29,7 +29,7 @@ from .engine import LEDGER, Engine
 from .pipeline import Pipeline, Run, check_label_free, runs_of
 from .result import Nested
 
-__all__ = ["Permutation", "permutation_test", "permute"]
+__all__ = ["Permutation", "permutation_test", "permute", "shuffled"]
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,18 @@ def permute(engine: Engine, pipeline: Pipeline, found: Nested, run: Run, n: int)
     check_label_free(engine.cache, pipeline.encoder_family)
     scores = []
     for shuffle in range(n):
-        permuted = replace(pipeline, name=f"{SHUFFLED} {shuffle + 1} of {n}", shuffle=shuffle)
+        permuted = shuffled(pipeline, shuffle, n)
         scores.append(_score(engine.run(permuted, [run]), pipeline.class_weights))
         shutil.rmtree(permuted.folder(engine.folder), ignore_errors=True)  # what it found is in the ledger
     value = _score(found, pipeline.class_weights)
     sign = METRICS[pipeline.metric].sign
     values = np.array(scores)
     return Permutation(pipeline.metric, value, values, permutation_p(sign * value, sign * values))
+
+
+def shuffled(pipeline: Pipeline, shuffle: int, n: int) -> Pipeline:
+    """The pipeline on one of `n` shuffles of the labels."""
+    return replace(pipeline, name=f"{SHUFFLED} {shuffle + 1} of {n}", shuffle=shuffle)
 
 
 def _score(nested: Nested, class_weights: ClassWeights) -> float:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ..assess.evaluate import searches_folder
+from ..assess.plan import searches_folder
 from ..assess.record import KEPT
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError

@@ -8,6 +8,7 @@ from rich.console import Console
 from ..assess import Assessment
 from ..assess.record import assessment_json
 from ..assess.sentences import answer
+from ..assess.share import EvaluationShare
 from ..storage.atomic import atomic_writes
 from ..storage.csv_tables import write_csv
 from ..storage.json_tables import json_text, write_json_record
@@ -16,7 +17,7 @@ from ..wording import sample_text
 from .assess_cells import SHOWN, cells
 from .printing import PlainTable, show
 
-__all__ = ["render_assessment", "write_assessment", "write_json"]
+__all__ = ["render_assessment", "render_share", "write_assessment", "write_json"]
 
 
 _FIRST = "pipelines"
@@ -41,6 +42,19 @@ def render_assessment(assessment: Assessment, console: Console, *, every: bool =
         show(console)
     for note in assessment.notes:
         show(console, (note, "yellow"))
+
+
+def render_share(share: EvaluationShare, console: Console) -> None:
+    """Print what a task of an array did."""
+    number, count = share.task
+    made = share.n_searches - share.n_before
+    before = f", {share.n_before} of them finished before" if share.n_before else ""
+    show(
+        console,
+        f"Task {number} of {count}: {share.n_searches} of {share.n_all} searches{before}. "
+        + (f"Their results are kept in {share.ledger}." if made else "There was nothing left to do."),
+        wrap=False,
+    )
 
 
 def write_assessment(

@@ -17,7 +17,7 @@ from .atomic import sync
 from .locks import locked
 from .seals import sealed, unsealed
 
-__all__ = ["Ledger", "open_ledger"]
+__all__ = ["Ledger", "open_ledger", "read_ledger"]
 
 
 _BEGINNING = b'{"key": "'
@@ -26,13 +26,24 @@ _BEGINNING = b'{"key": "'
 class Ledger:
     """An open ledger; see `open_ledger`."""
 
-    def __init__(self, path: Path, entries: dict[str, dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        entries: dict[str, dict[str, Any]],
+        known: Mapping[str, dict[str, Any]] | None = None,
+    ) -> None:
         self.path = path
         self._entries = entries
+        self._known = known or {}
+
+    @property
+    def entries(self) -> Mapping[str, dict[str, Any]]:
+        """The entries of the file, by their keys."""
+        return self._entries
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The entry of `key`, or None."""
-        return self._entries.get(key)
+        return self._entries.get(key, self._known.get(key))
 
     def add(self, key: str, entry: Mapping[str, Any]) -> None:
         """Keep an entry of JSON values.
@@ -40,11 +51,19 @@ class Ledger:
         Raises:
             StudyError: the file cannot be written.
         """
-        line = json.dumps(sealed({"key": key, **entry})) + "\n"
+        self.add_all({key: entry})
+
+    def add_all(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep several entries, by their keys.
+
+        Raises:
+            StudyError: the file cannot be written.
+        """
+        lines = "".join(json.dumps(sealed({"key": key, **entry})) + "\n" for key, entry in entries.items())
         try:
             new = not self.path.exists()
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(line)
+                file.write(lines)
                 file.flush()
                 os.fsync(file.fileno())
             if new:
@@ -54,27 +73,42 @@ class Ledger:
                 f"{self.path} cannot be written ({error.strerror}); free disk space or unlock the file, then run the "
                 "same command again: its content is kept."
             ) from error
-        self._entries[key] = dict(entry)
+        self._entries.update({key: dict(entry) for key, entry in entries.items()})
 
 
 @contextlib.contextmanager
-def open_ledger(path: Path) -> Iterator[Ledger]:
+def open_ledger(path: Path, known: Mapping[str, dict[str, Any]] | None = None) -> Iterator[Ledger]:
     """Hold the ledger for this process and read it; made when something is added.
+
+    Args:
+        path: the file.
+        known: entries of other ledgers, which `Ledger.get` finds as well.
 
     Raises:
         StudyError: another process holds it, its folder cannot be written, or it is no ledger.
     """
     with locked(path, StudyError, doing="in use"):
-        yield Ledger(path, _read(path))
+        yield Ledger(path, _read(path, mend=True), known)
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    if not path.exists():
+def read_ledger(path: Path) -> dict[str, dict[str, Any]]:
+    """The entries of a ledger that another process may be adding to; none where it is not there.
+
+    Raises:
+        StudyError: it is no ledger.
+    """
+    return _read(path, mend=False)
+
+
+def _read(path: Path, *, mend: bool) -> dict[str, dict[str, Any]]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return {}
-    content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
-    if _is_torn(content[whole:]):  # a kill in the middle of a line
-        os.truncate(path, whole)
+    if _is_torn(content[whole:]):  # a kill in the middle of a line, or one that is being written
+        if mend:
+            os.truncate(path, whole)
         content = content[:whole]
     entries: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(content.splitlines(), 1):

@@ -22,6 +22,7 @@ __all__ = [
     "PACKAGES",
     "bare_command",
     "bare_words",
+    "command_without",
     "made_by",
     "made_text",
     "package_version",
@@ -56,6 +57,17 @@ def made_by(*, bare: bool = False) -> dict[str, str]:
 def bare_command() -> str:
     """The command with names of files only, for what leaves the building."""
     return shlex.join(bare_words(_command()))
+
+
+def command_without(option: str) -> str:
+    """The command without an option and its value; "" from Python."""
+    words = _command()
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if option not in (before, word) and not word.startswith(f"{option}=")
+    ]
+    return shlex.join(kept)
 
 
 def bare_words(words: Iterable[str]) -> list[str]:

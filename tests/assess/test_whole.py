@@ -2,7 +2,8 @@
 
 import pytest
 
-from lymphofeat.assess.evaluate import carry_out, plan_evaluation
+from lymphofeat.assess.evaluate import carry_out
+from lymphofeat.assess.plan import plan_evaluation
 from lymphofeat.assess.whole import WholeProgress
 from lymphofeat.progress import Silent
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lymphofeat.assess.evaluate import carry_out, plan_evaluation
+from lymphofeat.assess.evaluate import carry_out
+from lymphofeat.assess.plan import plan_evaluation
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.errors import InputError, LeakageError
 from lymphofeat.estimates.scores import roc_auc_score

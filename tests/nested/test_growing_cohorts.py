@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lymphofeat.assess.evaluate import searches_folder
+from lymphofeat.assess.plan import searches_folder
 from lymphofeat.errors import StudyError
 
 from ..helpers.growing import Bags, bags_of, saved, table_of_visits, with_folds_of, with_test_patients

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lymphofeat.assess.evaluate import carry_out, plan_evaluation
+from lymphofeat.assess.evaluate import carry_out
+from lymphofeat.assess.plan import plan_evaluation
 from lymphofeat.cache import Cache, open_cache
 from lymphofeat.comparison.compare import compare
 from lymphofeat.comparison.pipelines import pipelines_of
