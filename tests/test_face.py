@@ -45,7 +45,7 @@ ONLY_COMMAND = {
     "explain": {"top", "out", "outlines", "csv_for", "force"},
     "export": set(),
     "submit": set(),
-    "compare": {"source", "out", "force", "csv_for"},
+    "compare": {"source", "out", "force", "csv_for", "dask"},
     "report": set(),
     "verify": set(),
 }

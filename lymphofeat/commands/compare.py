@@ -6,7 +6,17 @@ from typing import Any
 import click
 
 from ..metric import METRICS
-from .common import Output, always, cache_option, cohort_folder, command, csv_option, names
+from .common import (
+    Output,
+    always,
+    cache_option,
+    cohort_folder,
+    command,
+    csv_option,
+    dask_option,
+    executor_of,
+    names,
+)
 from .paths import GivenPath, GivenText, NewFile, OutFolder
 from .places import STUDIES
 
@@ -34,6 +44,7 @@ from .places import STUDIES
 @click.option("--seed", type=click.IntRange(0), help="Seed of training (default: 0).")
 @click.option("--pseudonyms", type=NewFile("key.csv"), metavar="KEY.csv",
               help="Key of the pseudonyms of --cache, with a cohort; see `lymphofeat extract --help`.")  # fmt: skip
+@dask_option
 @csv_option
 @click.option("--force", is_flag=True, help="Replace existing files of --out.")
 def compare(
@@ -45,6 +56,7 @@ def compare(
     out: Path | None,
     weights: str | None,
     *,
+    dask: str | None,
     csv_for: str,
     force: bool,
     **settings: Any,
@@ -63,11 +75,13 @@ def compare(
     if source is None and cache.exists():
         source = cache
     given = source is not None and (source.is_file() or source.suffix == ".h5")
-    comparison = compare_pipelines(
-        source if source is not None and given else cache, STUDIES / "compare.jsonl",
-        cohort=None if given else cohort_folder(source), pipelines=names(pipelines), metric=metric, weights=weights,
-        progress=output.progress(), **settings,
-    )  # fmt: skip
+    cohort = None if given else cohort_folder(source)
+    with executor_of(dask) as executor:
+        comparison = compare_pipelines(
+            source if source is not None and given else cache, STUDIES / "compare.jsonl", cohort=cohort,
+            pipelines=names(pipelines), metric=metric, weights=weights, executor=executor,
+            progress=output.progress(), **settings,
+        )  # fmt: skip
     render_comparison(comparison, output.console)
     if out is not None:
         files = write_comparison(comparison, out, force=force, csv_for=csv_for)

@@ -1,6 +1,8 @@
 """`compare`: every pipeline that a cache gives rise to, and the control experiments, on the same folds."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from ..storage.journal import Ledger, open_ledger
 from ..storage.json_tables import write_json_record
 from ..storage.paths import AnyPath
 from ..training.recipe_file import find_recipe, recipe_names
+from .elsewhere import predicted_elsewhere
 from .out_of_fold import OutOfFold, encoder_seconds, identity, predict
 from .pipelines import Pipeline, pipelines_of, select
 from .record import comparison_json
@@ -46,6 +49,7 @@ def compare(
     emulate_bfloat16: bool = False,
     seed: int | None = None,
     pseudonyms: AnyPath | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Measure every pipeline on the same folds, beside control experiments that know nothing of cells.
@@ -63,6 +67,7 @@ def compare(
         metric: what "best" means: "balanced_accuracy", "auc" or "log_loss".
         weights, device, dtype, emulate_bfloat16, seed: of what is added, with a cohort only; as of `extract`.
         pseudonyms: the key of the cache's pseudonyms, with a cohort only; as of `extract`.
+        executor: measures the pipelines instead of this process; see `tune`. What is measured does not depend on it.
         progress: told of every pipeline.
 
     Raises:
@@ -72,7 +77,7 @@ def compare(
             that was not named is left out instead, and the comparison says so.
         StaleCacheError: an encoding that `pipelines` names was trained on clinical values that were corrected since;
             likewise.
-        StudyError: `record` is in use, damaged, or cannot be written.
+        StudyError: `record` is in use, damaged, or cannot be written; workers or the executor ended.
 
     Example:
         >>> found = compare("cache/features.h5", "studies/compare.jsonl", pipelines=["both"])
@@ -85,7 +90,8 @@ def compare(
         found = cohort if isinstance(cohort, Cohort) else read_cohort(cohort)
         return compare_cohort(
             under_pseudonyms(found, Path(cache), pseudonyms), Path(cache), Path(record),
-            settings=settings, weights=weights, pipelines=pipelines, metric=metric, progress=progress,
+            settings=settings, weights=weights, pipelines=pipelines, metric=metric, executor=executor,
+            progress=progress,
         )  # fmt: skip
     opened = open_cache(cache)
     for name in pipelines:
@@ -95,7 +101,8 @@ def compare(
     _check_there(there, pipelines, opened.path)
     patients = _patients(opened)
     with open_ledger(Path(record)) as ledger:
-        measured, left_out = _measure(opened, chosen, set(pipelines), patients, ledger, progress or Silent())
+        each = _each(opened, chosen, ledger, executor)
+        measured, left_out = _measure(opened, chosen, each, set(pipelines), patients, progress or Silent())
     stale = [
         f"Left out: {opened.why_stale(encoder_family)}"
         for encoder_family in sorted({e.encoder_family for e in opened.stale.values()})
@@ -117,6 +124,7 @@ def compare_cohort(
     weights: str | None = None,
     pipelines: Sequence[str] = (),
     metric: str = "balanced_accuracy",
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """As `compare`, after adding what the cache lacks.
@@ -128,7 +136,7 @@ def compare_cohort(
         cohort: what the cache was made from, or is to be made from.
         settings: device, dtype, seed, crop and folds of what is added; the folds of a cache that is there win.
         weights: "imagenet" or a file; where they are not given, recipes start from ImageNet's.
-        cache_path, record, pipelines, metric, progress: as for `compare`.
+        cache_path, record, pipelines, metric, executor, progress: as for `compare`.
 
     Raises:
         StaleCacheError: the cache was made from another state of the cohort.
@@ -153,7 +161,9 @@ def compare_cohort(
         else:
             extract_finetuned(cohort, cache_path, FinetuneSettings(recipe, settings), progress=progress)
     add_controls(cohort, cache_path, settings, progress=progress)
-    return compare(cache_path, record, pipelines=pipelines, metric=metric, progress=progress)
+    return compare(
+        cache_path, record, pipelines=pipelines, metric=metric, executor=executor, progress=progress
+    )
 
 
 def _check_folds(recipe: str, n_folds: int) -> None:
@@ -202,49 +212,82 @@ def _patients(cache: Cache) -> Patients:
 def _measure(
     cache: Cache,
     chosen: Sequence[Pipeline],
+    each: Generator[tuple[Pipeline, OutOfFold | Exception], None, None],
     wanted: set[str],
     patients: Patients,
-    ledger: Ledger,
     progress: Progress,
 ) -> tuple[list[Measured], list[str]]:
-    """The pipelines' scores, and a sentence for each that cannot be scored.
+    """The pipelines' scores, and a sentence for each that cannot be scored, in the order in which they were chosen.
+
+    Args:
+        each: of `_each`.
 
     Raises:
         LeakageError: of a pipeline that is named.
         StudyError: no pipeline can be scored.
     """
-    measured: list[Measured] = []
-    left_out: dict[str, None] = {}
+    measured: dict[Pipeline, Measured] = {}
+    reasons: dict[Pipeline, str] = {}
     progress.start("comparing", len(chosen), "pipelines")
     try:
-        for pipeline in chosen:
-            try:
-                found = _found(cache, pipeline, ledger)
-                measured.append(Measured(pipeline, found, patients, encoder_seconds(cache, pipeline)))
-            except LeakageError as error:
-                if wanted & {pipeline.name, pipeline.encoder_family, pipeline.recipe}:
-                    raise
-                left_out[f"Left out: {error}"] = None
-            except Exception as error:  # noqa: BLE001 - whatever its head fails with, the others may not
-                raise_if_all(error)
-                left_out[f"Left out: {pipeline.name} could not be fitted. {attrs_of(error)[REASON]}"] = None
-            progress.advance()
+        with closing(each):
+            for pipeline, found in each:
+                try:
+                    if isinstance(found, Exception):
+                        raise found
+                    seconds = encoder_seconds(cache, pipeline)
+                    measured[pipeline] = Measured(pipeline, found, patients, seconds)
+                except LeakageError as error:
+                    if wanted & {pipeline.name, pipeline.encoder_family, pipeline.recipe}:
+                        raise
+                    reasons[pipeline] = f"Left out: {error}"
+                except Exception as error:  # noqa: BLE001 - whatever its head fails with, the others may not
+                    raise_if_all(error)
+                    reason = attrs_of(error)[REASON]
+                    reasons[pipeline] = f"Left out: {pipeline.name} could not be fitted. {reason}"
+                progress.advance()
     finally:
         progress.stop()
+    left_out = list(dict.fromkeys(reasons[pipeline] for pipeline in chosen if pipeline in reasons))
     if not measured:
         raise StudyError("\n".join(["None of the pipelines could be measured.", *left_out]))
-    return measured, list(left_out)
+    return [measured[pipeline] for pipeline in chosen if pipeline in measured], left_out
 
 
-def _found(cache: Cache, pipeline: Pipeline, ledger: Ledger) -> OutOfFold:
-    key = identity(cache, pipeline)
+def _each(
+    cache: Cache, chosen: Sequence[Pipeline], ledger: Ledger, executor: Executor | None
+) -> Generator[tuple[Pipeline, OutOfFold | Exception], None, None]:
+    """What each pipeline predicts as soon as it is known and kept, or the error that it ends with."""
+    missing: dict[Pipeline, str] = {}
+    for pipeline in chosen:
+        try:
+            key = identity(cache, pipeline)
+            found = _kept(pipeline, key, ledger)
+            if found is None and executor is not None:
+                missing[pipeline] = key
+                continue
+            if found is None:
+                found = predict(cache, pipeline)
+                _keep(pipeline, key, found, ledger)
+        except Exception as error:  # noqa: BLE001 - whoever asked decides what becomes of the others
+            yield pipeline, error
+        else:
+            yield pipeline, found
+    if executor is not None and missing:
+        for pipeline, result in predicted_elsewhere(executor, cache, list(missing)):
+            if isinstance(result, OutOfFold):
+                _keep(pipeline, missing[pipeline], result, ledger)
+            yield pipeline, result
+
+
+def _keep(pipeline: Pipeline, key: str, found: OutOfFold, ledger: Ledger) -> None:
+    ledger.add(key, {"pipeline": pipeline.name, **found.to_json()})
+
+
+def _kept(pipeline: Pipeline, key: str, ledger: Ledger) -> OutOfFold | None:
     entry = ledger.get(key)
-    if entry is None:
-        found = predict(cache, pipeline)
-        ledger.add(key, {"pipeline": pipeline.name, **found.to_json()})
-        return found
     try:
-        return OutOfFold.from_json(entry)
+        return None if entry is None else OutOfFold.from_json(entry)
     except (KeyError, ValueError, TypeError) as error:
         raise StudyError(
             f"{ledger.path} holds a damaged entry of {pipeline.name} ({error!r}); move the file away to start again."

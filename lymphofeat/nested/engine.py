@@ -8,6 +8,7 @@ import contextlib
 import json
 import time
 from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -67,6 +68,7 @@ def nested(
     metric: str = "balanced_accuracy",
     class_weights: ClassWeights = None,
     jobs: int = 1,
+    executor: Executor | None = None,
     permute_seed: int | None = None,
     missing_indicators: bool = False,
     progress: Progress | None = None,
@@ -80,7 +82,7 @@ def nested(
         folder: where the searches are kept, one study a fold, and the finished folds.
         name: what reports call the pipeline.
         encoding: an encoder family; the cache's default one if None.
-        inputs, heads, trials, metric, class_weights, jobs: as of `studies.tune`, for every search.
+        inputs, heads, trials, metric, class_weights, jobs, executor: as of `studies.tune`, for every search.
         repeats: of the folds. Encoders that were trained on the first one give more seeds instead.
         seeds: searches with different seeds for each repeat.
         seed: the first one, ≥ 0.
@@ -104,7 +106,7 @@ def nested(
     pipeline.check(cache, runs)
     if note and progress is not None:
         progress.note(note)
-    with workers(jobs) as pool, open_ledger(folder / LEDGER) as ledger:
+    with workers(jobs, executor=executor) as pool, open_ledger(folder / LEDGER) as ledger:
         return Engine(cache, folder, pool, ledger, progress or Silent()).run(pipeline, runs)
 
 

@@ -8,6 +8,7 @@ and Molecular Biology 9, 2010.
 
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def permutation_test(
     class_weights: ClassWeights = None,
     missing_indicators: bool = False,
     jobs: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Permutation:
     """Nested cross-validation with the true labels and with `n` shuffles of them.
@@ -72,7 +74,7 @@ def permutation_test(
 
     Args:
         cache_path, folder, encoding, inputs, heads, trials, seed, metric, class_weights, missing_indicators, jobs,
-            progress: as of `nested`.
+            executor, progress: as of `nested`.
         n: ≥ 1; the p-value is at least 1 / (n + 1).
 
     Raises:
@@ -87,7 +89,7 @@ def permutation_test(
     _check(n)
     check_label_free(cache, chosen)
     pipeline.check(cache, runs)
-    with workers(jobs) as pool, open_ledger(folder / LEDGER) as ledger:
+    with workers(jobs, executor=executor) as pool, open_ledger(folder / LEDGER) as ledger:
         engine = Engine(cache, folder, pool, ledger, progress or Silent())
         return permute(engine, pipeline, engine.run(pipeline, runs), runs[0], n)
 

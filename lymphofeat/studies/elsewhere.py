@@ -8,19 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..cache.reader import open_cache
-from ..errors import CacheError, InputError, LymphofeatError, StudyError
-from ..executor import Kind, check_executor, check_versions, error_text, hand_out, host, versions
+from ..errors import InputError, LymphofeatError, StudyError
+from ..executor import Kind, check_executor, check_versions, hand_out, host, versions
 from ..heads.registry import find_head_type, foreign_heads, register_again, registered
 from ..parallel import one_thread, torch_threads, usable_cores
-from ..storage.trailing_digest import digest_at_end
+from ..scoring.shared_cache import COMPUTE, SharedCache
 from .evaluate import Evaluator, TrialResult, TrialTask
 from .space import HEAD_TYPE
 from .workers import Failure, packed, scored
 
 __all__ = ["Elsewhere", "Needs", "score_elsewhere"]
 
-_COMPUTE = ("numpy", "scipy", "scikit-learn", "torch", "xgboost")  # whose versions decide the last bits
 _KEPT = "The finished trials are kept"
 _GOES_ON = f"{_KEPT}, and the same command goes on."
 
@@ -127,19 +125,7 @@ def score_elsewhere(payload: bytes, number: int, needs: Needs, token: str) -> by
 
 def _evaluator(needs: Needs) -> Evaluator:
     if _State.needs != needs or _State.evaluator is None:
-        try:
-            contents = _contents(needs.cache)
-            open_cache(needs.cache)
-        except (CacheError, OSError) as error:
-            raise CacheError(
-                f"The worker on {host()} cannot read the cache {needs.cache}: {error_text(error)} Workers read it by "
-                f"this path, so put it on a file system that all machines share. {_GOES_ON}"
-            ) from error
-        if contents != needs.contents:
-            raise CacheError(
-                f"The worker on {host()} finds another file at {needs.cache} than this process; put the cache on a "
-                f"file system that all machines share. {_GOES_ON}"
-            )
+        SharedCache(needs.cache, needs.contents).open(_GOES_ON)
         try:
             register_again(needs.heads)
         except LymphofeatError as error:
@@ -164,10 +150,5 @@ def _check_head(task: TrialTask, needs: Needs) -> None:
 
 def _needs(path: Path) -> Needs:
     modules = {name: module for name, (_, module) in foreign_heads().items()}
-    return Needs(versions(_COMPUTE), path.absolute(), _contents(path), registered(), modules)
-
-
-def _contents(path: Path) -> str:
-    """Differs between any two caches with a digest at their end, otherwise between those of different sizes."""
-    digest = digest_at_end(path)
-    return str(path.stat().st_size) if digest is None else digest.hex()
+    shared = SharedCache.of(path)
+    return Needs(versions(COMPUTE), shared.path, shared.contents, registered(), modules)
