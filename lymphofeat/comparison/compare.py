@@ -67,7 +67,8 @@ def compare(
         metric: what "best" means: "balanced_accuracy", "auc" or "log_loss".
         weights, device, dtype, emulate_bfloat16, seed: of what is added, with a cohort only; as of `extract`.
         pseudonyms: the key of the cache's pseudonyms, with a cohort only; as of `extract`.
-        executor: measures the pipelines instead of this process; see `tune`. What is measured does not depend on it.
+        executor: measures the pipelines instead of this process, and trains and encodes what recipes and weights add;
+            see `tune`. What is measured does not depend on it.
         progress: told of every pipeline.
 
     Raises:
@@ -154,12 +155,16 @@ def compare_cohort(
     for recipe in to_train:
         _check_folds(recipe, settings.n_folds)
     if weights is not None:
-        extract_frozen(cohort, cache_path, settings, default=cache is None, progress=progress)
+        extract_frozen(
+            cohort, cache_path, settings, default=cache is None, executor=executor, progress=progress
+        )
     for recipe in to_train:
         if find_recipe(recipe).label_free:
-            extract_adapted(cohort, cache_path, AdaptSettings(recipe, settings), progress=progress)
+            adapt = AdaptSettings(recipe, settings)
+            extract_adapted(cohort, cache_path, adapt, executor=executor, progress=progress)
         else:
-            extract_finetuned(cohort, cache_path, FinetuneSettings(recipe, settings), progress=progress)
+            finetune = FinetuneSettings(recipe, settings)
+            extract_finetuned(cohort, cache_path, finetune, executor=executor, progress=progress)
     add_controls(cohort, cache_path, settings, progress=progress)
     return compare(
         cache_path, record, pipelines=pipelines, metric=metric, executor=executor, progress=progress

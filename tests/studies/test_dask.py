@@ -91,11 +91,11 @@ def at_work(heads: Path) -> list[Path]:
     return sorted(heads.glob("at-work-*"))
 
 
-def command(cache: Path, study: Path, cluster: Cluster) -> list[str]:
+def command(cache: Path, study: Path, cluster: Cluster, trials: int = 6) -> list[str]:
     """`tune` with the options of `alone`."""
     return [
-        "tune", "--cache", str(cache), "--study", str(study), "--trials", "6", "--heads", "waiting", "--seed", "4",
-        "--dask", str(cluster.file),
+        "tune", "--cache", str(cache), "--study", str(study), "--trials", str(trials), "--heads", "waiting",
+        "--seed", "4", "--dask", str(cluster.file),
     ]  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def test_a_trial_that_ends_its_workers_is_given_up_and_goes_on_later(
     cluster: Cluster, cache: Path, alone: Path, heads: Path, tmp_path: Path, run: Run
 ) -> None:
     (heads / "deadly").touch()
-    found = run(*command(cache, tmp_path / "s.db", cluster))
+    found = run(*command(cache, tmp_path / "s.db", cluster, trials=1))
     (heads / "deadly").unlink()
     assert found.code == 2
     assert "Two workers ended while they scored trial" in found.err
