@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests run in two processes; without this, each would start a thread per core in every library.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: install install-cpu demo browser test slow soak fire lint types format api clean
+.PHONY: install install-cpu demo browser postgres test slow soak fire lint types format api clean
 
 install: $(VENV)/installed
 
@@ -33,7 +33,11 @@ demo: $(VENV)/installed
 
 # Chromium and its driver, for the tests of the report: finds them, else installs Debian's packages (root or sudo).
 browser:
-	$(PYTHON) tests/browser/chromium.py
+	$(PYTHON) -m tests.browser.chromium
+
+# PostgreSQL, for the tests of studies in it: finds it, else installs Debian's package (root or sudo).
+postgres:
+	$(PYTHON) -m tests.postgres.server
 
 test: $(VENV)/installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 $(PYTEST)

@@ -49,9 +49,10 @@ def make_study(path: Path, n_trials: int, n_patients: int) -> None:
 
     from lymphofeat.metric import METRICS
     from lymphofeat.scoring.score import TrialScores
+    from lymphofeat.studies.database import quiet_optuna
     from lymphofeat.studies.record import scores_to_attrs
     from lymphofeat.studies.space import Space
-    from lymphofeat.studies.store import create_store, open_store, quiet_optuna
+    from lymphofeat.studies.store import create_store, open_store
 
     rng = np.random.default_rng(0)
     y, folds = rng.integers(0, 2, n_patients), rng.permutation(np.arange(n_patients) % 5)

@@ -1,6 +1,7 @@
 """The command line: all commands, and what ends in which exit code."""
 
 import sys
+from io import StringIO
 from typing import NoReturn
 
 import click
@@ -22,7 +23,7 @@ from .commands import (  # noqa: F401  importing them registers them
 )
 from .commands.common import Interrupted, commands
 from .commands.termination import EXIT_CODE, sigterm_ends, terminated
-from .errors import LymphofeatError
+from .errors import LymphofeatError, without_passwords
 from .report.streams import speak_any_encoding
 
 __all__ = ["commands", "main"]
@@ -49,7 +50,9 @@ def _code() -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show(sys.stderr)
+        said = StringIO()
+        error.show(said)
+        sys.stderr.write(without_passwords(said.getvalue()))
         return (EXIT_CODE if terminated() else 1) if isinstance(error, Interrupted) else 2
     except click.Abort:  # while arguments were read
         return _stopped()

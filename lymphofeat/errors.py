@@ -5,13 +5,24 @@ The command line prints it and exits with 2; a library caller catches `Lymphofea
 exception that each class also is.
 """
 
+import re
+
+_WITH_PASSWORD = re.compile(r"(postgres\w*(?:\+\w+)?:/{1,3}[^\s:/@]*):\S*@", re.IGNORECASE)
+_IN_QUERY = re.compile(r"(postgres\S*[?&]\w*password=)[^\s&]+", re.IGNORECASE)
+
 
 def printable(text: str) -> str:
     r"""Text with file names in it, fit to be written: a byte that is not UTF-8 becomes `\xe4`.
 
-    Python holds such a byte of a file name as half a character, which no file and no terminal takes.
+    Python holds such a byte of a file name as half a character, which no file and no terminal takes. Addresses of
+    databases lose their passwords.
     """
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return without_passwords(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+
+
+def without_passwords(text: str) -> str:
+    """The text, with the passwords in addresses of PostgreSQL left out, whether the addresses can be read or not."""
+    return _IN_QUERY.sub(r"\1…", _WITH_PASSWORD.sub(r"\1@", text))
 
 
 class LymphofeatError(Exception):

@@ -107,7 +107,8 @@ def evaluate(
 
     Args:
         cache: a cache that `extract` or `save_cache` made.
-        study: the study's file, as of `tune`; it need not be there. The searches are kept beside it, in NAME-nested.
+        study: the study's file or address, as of `tune`; it need not be there. The searches are kept in files: beside
+            it in NAME-nested, or in studies/NAME-nested for an address.
         encoding: the encoder family; the cache's default one if None.
         heads: head types to search; all if empty.
         n_trials: finished trials of each search, ≥ 1.

@@ -11,6 +11,7 @@ from ..nested.control_experiments import WHOLE, controls_of
 from ..nested.pipeline import Pipeline, Run, check_label_free, folds_of, runs_of
 from ..parallel import best_jobs
 from ..scoring.scored import ScoredPatients
+from ..storage.addresses import local_place, study_place
 from ..storage.paths import AnyPath
 from ..studies.selection import DEFAULT
 from ..studies.space import Space
@@ -100,8 +101,8 @@ class EvaluationPlan:
 
 
 def searches_folder(study: AnyPath) -> Path:
-    """Where the searches inside outer folds are kept, beside the study: NAME-nested."""
-    folder = Path(study).with_suffix("")
+    """Where the searches inside outer folds are kept: NAME-nested beside the study, or in studies/ for an address."""
+    folder = local_place(study_place(study)).with_suffix("")
     return folder.with_name(f"{folder.name}{NESTED}")
 
 

@@ -16,6 +16,7 @@ from ..final.selected_model import FinalModel, fit_model
 from ..nested.result import Nested
 from ..progress import Progress, Silent
 from ..scoring.plan import labels_of
+from ..storage.addresses import StudyPlace, study_place
 from ..storage.paths import AnyPath
 from ..studies.selection import DEFAULT
 from ..studies.summary import load_study
@@ -79,7 +80,7 @@ def export(
 
     Args:
         cache: the cache that the study was made from.
-        study: the study's file.
+        study: the study's file, or its address as of `tune`.
         out: the folder to make.
         select, trial, ensemble: which heads; as of `submit`.
         weights: of the frozen encoder, if it is no longer where `extract` found it.
@@ -109,14 +110,14 @@ def export(
         ensemble, where, refer_error, calibrate, select=select, trial=trial, licence=licence
     )
     return export_bundle(
-        Path(cache), Path(study), Path(out), options, nested=nested,
+        Path(cache), study_place(study), Path(out), options, nested=nested,
         evaluation=None if evaluation is None else Path(evaluation), force=force, progress=progress,
     )  # fmt: skip
 
 
 def export_bundle(
     cache_path: Path,
-    study_path: Path,
+    study_path: StudyPlace,
     out: Path,
     options: ExportOptions | None = None,
     *,

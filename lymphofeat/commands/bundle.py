@@ -7,7 +7,7 @@ import click
 
 from ..errors import InputError
 from .common import Output, cache_option, command, csv_option, selection_options, study_option, study_path
-from .paths import GivenPath, GivenText, NewFile, NewFolder, Share
+from .paths import GivenPath, GivenStudy, GivenText, NewFile, NewFolder, Share
 
 PREDICTIONS = Path("predictions.csv")
 
@@ -35,7 +35,7 @@ def export(
     output: Output,
     out: Path,
     cache: Path,
-    study: str,
+    study: GivenStudy,
     **options: Any,
 ) -> None:
     """Export the selected heads and their encoders as the folder OUT, which stands alone.

@@ -19,10 +19,11 @@ from .. import __version__
 from ..errors import InputError
 from ..metric import METRICS
 from ..report.streams import Stream
+from ..storage.addresses import StudyAddress, StudyPlace
 from ..storage.kinds import path_kind
 from .config import config_option
 from .next_step import shown_by, step_after
-from .paths import GivenPath, GivenText, StudyName, TaskOfArray
+from .paths import GivenPath, GivenStudy, GivenText, StudyName, TaskOfArray
 from .places import CACHE, COHORT_FOLDER, STUDIES, STUDY
 from .several import TakesSeveral
 from .termination import at_stop, terminated
@@ -235,7 +236,7 @@ cache_option = click.option(
 )
 study_option = click.option(
     "--study", type=StudyName(), default=STUDY, show_default=True, metavar="NAME",
-    help="Study: a name (studies/NAME.db) or a file ending in .db.",
+    help="Study: a name (studies/NAME.db), a file ending in .db, or an address in PostgreSQL.",
 )  # fmt: skip
 
 
@@ -311,9 +312,22 @@ def cohort_folder(given: Path | None) -> Path:
     return folder
 
 
-def study_path(name: str) -> Path:
+def study_path(name: GivenStudy) -> StudyPlace:
     """Where a study of that name is kept."""
+    if isinstance(name, StudyAddress):
+        return name
+    return _named(name)
+
+
+def _named(name: str) -> Path:
     return Path(name) if name.endswith(".db") else STUDIES / f"{name}.db"
+
+
+def path_or_study(given: StudyPlace) -> StudyPlace:
+    """What a path means that may be the name of a study: of the two the one that is there."""
+    if isinstance(given, Path) and not given.exists() and (named := _named(str(given))).exists():
+        return named
+    return given
 
 
 def names(given: str) -> list[str]:

@@ -21,7 +21,7 @@ from .common import (
     study_path,
     task_option,
 )
-from .paths import GivenText, NewFile, OutFolder
+from .paths import GivenStudy, GivenText, NewFile, OutFolder
 
 
 @command(example="lymphofeat evaluate --trials 50 --out evaluation", resumes=always)
@@ -72,7 +72,7 @@ from .paths import GivenText, NewFile, OutFolder
 def evaluate(
     output: Output,
     cache: Path,
-    study: str,
+    study: GivenStudy,
     *,
     encoding: str | None,
     heads: str,

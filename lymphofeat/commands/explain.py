@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from .common import Output, cache_option, command, csv_option, selection_options, study_option, study_path
-from .paths import GivenText, NewFile
+from .paths import GivenStudy, GivenText, NewFile
 
 
 @command(example="lymphofeat explain P12 --top 9")
@@ -26,7 +26,7 @@ def explain(
     output: Output,
     patient: str,
     cache: Path,
-    study: str,
+    study: GivenStudy,
     *,
     select: str | None,
     trial: int | None,

@@ -69,12 +69,12 @@ def shown_by(command: str, given: Mapping[str, Any]) -> str:
             return ""
 
 
-def report_line(cache: Path | None, study: str | Path | None = None) -> str:
+def report_line(cache: Path | None, study: object = None) -> str:
     """How to see on one page what was just printed: `lymphofeat report --cache x.h5: shows …`.
 
     Args:
         cache: the cache; None: the default one.
-        study: the study's name or file; None: the default one.
+        study: the study's name, file or address; None: the default one.
     """
     options = _option("--cache", cache, CACHE) + _option("--study", study, STUDY)
     replaced = ["--force"] if REPORT.exists() else []

@@ -9,13 +9,19 @@ import click
 
 from ..array_tasks import array_task_in
 from ..errors import InputError
+from ..storage.addresses import StudyAddress, is_address
 
 if TYPE_CHECKING:  # click's stubs name the type of the value, older releases of click do not
     ParamType = click.ParamType[Any]
 else:
     ParamType = click.ParamType
 
-__all__ = ["GivenPath", "GivenText", "NewFile", "NewFolder", "OutFolder", "Share", "StudyName", "TaskOfArray"]
+__all__ = [
+    "GivenPath", "GivenStudy", "GivenText", "NewFile", "NewFolder", "OutFolder", "PathOrStudy", "Share", "StudyName",
+    "TaskOfArray",
+]  # fmt: skip
+
+GivenStudy = str | StudyAddress
 
 
 class GivenText(ParamType):
@@ -92,10 +98,12 @@ class NewFolder(OutFolder):
 
 
 class StudyName(GivenText):
-    """The name of a study, or its file."""
+    """The name of a study, its file, or its address in PostgreSQL."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The name."""
+        """The name, or the address."""
+        if (address := _address(self, value, param, ctx)) is not None:
+            return address
         name = super().convert(value, param, ctx)
         if name.endswith(("/", os.sep)) or Path(name).name in ("", ".", "..", ".db"):
             self.fail(
@@ -115,6 +123,29 @@ class TaskOfArray(ParamType):
             return array_task_in(str(value))
         except InputError as error:
             self.fail(str(error), param, ctx)
+
+
+class PathOrStudy(GivenPath):
+    """A path, or the address of a study in PostgreSQL."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, or the address."""
+        address = _address(self, value, param, ctx)
+        return super().convert(value, param, ctx) if address is None else address
+
+
+def _address(
+    kind: ParamType, value: Any, param: click.Parameter | None, ctx: click.Context | None
+) -> StudyAddress | None:
+    """The address that is given; None: it is none."""
+    if isinstance(value, StudyAddress):
+        return value
+    if not isinstance(value, str) or not is_address(value):
+        return None
+    try:
+        return StudyAddress.parse(value)
+    except InputError as error:
+        kind.fail(str(error), param, ctx)
 
 
 class Share(click.FloatRange):

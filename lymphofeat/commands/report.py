@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from .common import Output, cache_option, command, csv_option, selection_options, study_option, study_path
-from .paths import GivenPath, NewFile, OutFolder
+from .paths import GivenPath, GivenStudy, NewFile, OutFolder
 from .places import REPORT, STUDIES
 
 
@@ -28,7 +28,7 @@ from .places import REPORT, STUDIES
 def report(
     output: Output,
     cache: Path,
-    study: str,
+    study: GivenStudy,
     *,
     evaluation: Path | None,
     comparison: Path | None,

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..metric import METRICS
+from ..storage.addresses import StudyAddress, StudyPlace, local_place
 from .common import (
     Output,
     always,
@@ -16,11 +17,12 @@ from .common import (
     dask_option,
     executor_of,
     names,
+    path_or_study,
     study_option,
     study_path,
 )
 from .next_step import report_line
-from .paths import GivenPath, GivenText, NewFile
+from .paths import GivenStudy, GivenText, NewFile, PathOrStudy
 from .places import CACHE, STUDIES
 
 
@@ -34,17 +36,19 @@ def heads(output: Output) -> None:
 
 
 @command(example="lymphofeat info cache/features.h5")
-@click.argument("file", type=GivenPath(), default=CACHE)
-def info(output: Output, file: Path) -> None:
+@click.argument("file", type=PathOrStudy(), default=CACHE)
+def info(output: Output, file: StudyPlace) -> None:
     """Say what a file or folder is, and what can be done with it; default: cache/features.h5.
 
-    A cache or a study is shown with its contents; a study may be given by its name. Exported models, evaluations,
-    cohorts, tables, weights and features of other toolkits are recognised.
+    A cache or a study is shown with its contents; a study may be given by its name or its address. Exported models,
+    evaluations, cohorts, tables, weights and features of other toolkits are recognised.
     """
     from ..storage.kinds import inspect_path
 
-    if not file.exists() and study_path(str(file)).exists():
-        file = study_path(str(file))
+    file = path_or_study(file)
+    if isinstance(file, StudyAddress):
+        _show_study(output, file)
+        return
     kind = inspect_path(file)
     from ..report.other_paths import OTHER, render_other
 
@@ -52,13 +56,7 @@ def info(output: Output, file: Path) -> None:
         render_other(file, kind, output.console)
         return
     if file.suffix == ".db" or kind.name == "study":
-        from ..report.study import render_study
-        from ..studies import load_study
-        from ..studies.continuing import changed_since
-
-        render_study(load_study(file), output.console)
-        if changed := changed_since(file):
-            output.line(changed)
+        _show_study(output, file)
         return
     from ..cache import open_cache
     from ..cache.disk import disk_use
@@ -73,6 +71,16 @@ def info(output: Output, file: Path) -> None:
     render_partials(waiting, output.console)
     render_trainings(trainings_under_way(file), output.console)
     render_disk_use(disk_use(file, [STUDIES]), file, output.console)
+
+
+def _show_study(output: Output, study: StudyPlace) -> None:
+    from ..report.study import render_study
+    from ..studies import load_study
+    from ..studies.continuing import changed_since
+
+    render_study(load_study(study), output.console)
+    if changed := changed_since(study):
+        output.line(changed)
 
 
 @command(example="lymphofeat tune --trials 200 --jobs 2", resumes=always)
@@ -124,7 +132,7 @@ def info(output: Output, file: Path) -> None:
 def tune(
     output: Output,
     cache: Path,
-    study: str,
+    study: GivenStudy,
     *,
     encoding: str | None,
     heads: str,
@@ -163,7 +171,7 @@ def tune(
             )  # fmt: skip
     render_study(summary, output.console)
     if show:
-        scored = os.path.relpath(summary.path.parent / summary.provenance["cache"])
+        scored = os.path.relpath(local_place(summary.path).parent / summary.provenance["cache"])
         if Path(scored).exists():
             output.line(("See: ", "dim"), (report_line(Path(scored), study), "dim"))
     if trials_csv is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from .common import Output, cache_option, command, selection_options, study_option, study_path
-from .paths import NewFile
+from .paths import GivenStudy, NewFile
 from .places import SUBMISSION
 
 
@@ -21,7 +21,7 @@ from .places import SUBMISSION
 def submit(
     output: Output,
     cache: Path,
-    study: str,
+    study: GivenStudy,
     out: Path,
     *,
     probabilities: bool,

@@ -28,7 +28,7 @@ def explain(
 
     Args:
         cache: the cache that the study was made from.
-        study: the study's file.
+        study: the study's file, or its address as of `tune`.
         patient: the ID.
         select, trial, ensemble: which heads; as of `submit`.
 

@@ -16,6 +16,7 @@ from ..cohort.exclusions import excluded_patients
 from ..errors import InputError
 from ..estimates.scores import Interval
 from ..progress import Progress, Silent
+from ..storage.addresses import local_place, study_place
 from ..storage.atomic import make_folder, naming, refuse_existing, sync, temporary_for
 from ..storage.paths import AnyPath
 from ..studies.summary import StudySummary, load_study
@@ -126,8 +127,9 @@ def submit(
         >>> submit("cache/features.h5", "studies/study.db", "submission.csv")
         <SubmissionSummary submission.csv: 6 test patients, ...>
     """
-    progress, cache, study, out = progress or Silent(), Path(cache), Path(study), Path(out)
-    end_interrupted(log_path(study), progress.note)
+    progress, cache, study, out = progress or Silent(), Path(cache), study_place(study), Path(out)
+    log = log_path(local_place(study))
+    end_interrupted(log, progress.note)
     temporary = probabilities_path(out) if probabilities else None
     targets = [path for path in (out, temporary) if path is not None]
     for path in targets:
@@ -146,7 +148,7 @@ def submit(
     )
     p = predict_final(opened, fits, members, test)
     tables = {"Predicted": (p >= model.threshold).astype(np.int8), "Probability": p}
-    written = _Written(opened, model, fits, ids, out, log_path(study))
+    written = _Written(opened, model, fits, ids, out, log)
     progress.note(_expected_range(written.expected, model, len(ids)))
     lines = written.write(dict(zip(targets, tables.items(), strict=False)), force=force, tell=progress.note)
     same = [line for line in lines if line.cohort == opened.fingerprint]

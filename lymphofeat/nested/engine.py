@@ -28,6 +28,7 @@ from ..scoring.failures import in_words, raise_if_all
 from ..scoring.plan import ScoringPlan, labels_of
 from ..scoring.score import inner_probabilities
 from ..scoring.scored import ScoredPatients, feature_digests
+from ..storage.addresses import StudyPlace, local_place
 from ..storage.journal import Ledger, open_ledger
 from ..storage.json_arrays import pack, unpack
 from ..studies.average import Average
@@ -205,7 +206,7 @@ class Engine:
         if self.ledger.get(key) is None:
             inner = _inner_of(chosen, plan)
             packed = [None if one is None else pack(one[plan.labelled]) for one in inner]
-            self.ledger.add(key, {"of": str(tuning.path.relative_to(self.folder)), "inner": packed})
+            self.ledger.add(key, {"of": self._of(tuning), "inner": packed})
         entry = self.ledger.get(key) or {}
         nothing = np.full(len(plan.labelled), np.nan)
         try:
@@ -244,6 +245,10 @@ class Engine:
             self.ledger.add(_ORDER, kept)
         return replace(pipeline, order=other_order(kept["ids"], self.cache))
 
+    def _of(self, tuning: Tuning) -> str:
+        """A search's file, in the folder of all of them."""
+        return str(local_place(tuning.path).relative_to(self.folder))
+
     def _folds(self, pipeline: Pipeline, view: Cache, run: Run) -> list[NestedFold]:
         keys = self._finish(pipeline, view, run, folds_of(view, run.repeat))
         return [_read(self.ledger, key, view, run, fold) for fold, key in keys.items()]
@@ -259,7 +264,7 @@ class Engine:
             fit_cache = FitCache()
             for fold in missing:
                 entry = _refitted(view, pipeline, run, fold, tunings[fold].path, fit_cache)
-                self.ledger.add(keys[fold], {"of": str(tunings[fold].path.relative_to(self.folder)), **entry})
+                self.ledger.add(keys[fold], {"of": self._of(tunings[fold]), **entry})
         return keys
 
     def _search(self, tunings: Sequence[Tuning], view: Cache, trials: int, what: str) -> None:
@@ -310,7 +315,7 @@ def _inner_of(chosen: Average, plan: ScoringPlan) -> list[NDArray[np.float64] | 
 
 
 def _refitted(
-    view: Cache, pipeline: Pipeline, run: Run, fold: int, study: Path, fit_cache: FitCache
+    view: Cache, pipeline: Pipeline, run: Run, fold: int, study: StudyPlace, fit_cache: FitCache
 ) -> dict[str, Any]:
     """What the ledger keeps of an outer fold: what `submit` would take, fitted on all other patients, on the fold's.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ..explanation import Explanation
 from ..progress import Progress, Silent
+from ..storage.addresses import study_place
 from ..storage.atomic import atomic_write
 from ..storage.paths import AnyPath
 from .cells import patient_section
@@ -37,7 +38,7 @@ def write_patient_page(
         InputError: the file exists and `force` is false, or an evaluation of the study cannot be read.
         CacheError, StudyError: as of `explain`.
     """
-    sources = find_sources(Places(Path(cache), Path(study)), ids=True)
+    sources = find_sources(Places(Path(cache), study_place(study)), ids=True)
     section = patient_section(sources, explanation, progress or Silent())
     text = render_page(f"Patient {explanation.id}", [section])
     with atomic_write(Path(out), overwrite=force) as temporary:

@@ -10,6 +10,7 @@ from ..cache.reader import Cache
 from ..estimates.persons import n_persons, repeating
 from ..figures.saving import figure_files, write_figures
 from ..progress import Progress, Silent
+from ..storage.addresses import study_place
 from ..storage.atomic import atomic_writes, refuse_existing
 from ..storage.paths import AnyPath
 from ..wording import sample_text
@@ -83,7 +84,7 @@ def write_report(
 
     Args:
         cache: a cache that `extract` or `save_cache` made.
-        study: the study's file, as of `tune`; it need not be there.
+        study: the study's file or address, as of `tune`; it need not be there.
         out: the page.
         evaluation: folder or file of an evaluation; None: where the command `evaluate` keeps it, beside the study.
         comparison: folder or file of a comparison; None: compare.json in `kept`.
@@ -106,7 +107,7 @@ def write_report(
     """
     page, folder = Path(out), _path(figures)
     refuse_existing(page, overwrite=force)
-    places = Places(Path(cache), Path(study), _path(evaluation), _path(comparison), Path(kept))
+    places = Places(Path(cache), study_place(study), _path(evaluation), _path(comparison), Path(kept))
     sources = find_sources(places, ids=ids, selection=Selection(select, trial, ensemble))
     sections = [section for build in SECTIONS if (section := build(sources, progress or Silent())).blocks]
     drawn = [one for section in sections for one in section.drawn]

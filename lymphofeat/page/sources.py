@@ -12,7 +12,9 @@ from ..assess.record import KEPT
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError
 from ..scoring.scored import ScoredPatients
+from ..storage.addresses import StudyPlace
 from ..studies.continuing import check_belongs
+from ..studies.store import study_exists
 from ..studies.summary import StudySummary, load_study
 from .blocks import Gap
 from .names import Names
@@ -33,14 +35,14 @@ class Places:
 
     Attributes:
         cache: the cache's file; it must be there.
-        study: the study's file.
+        study: the study's file, or its address.
         evaluation: folder or file of an evaluation; None: where `evaluate` keeps it, beside the study.
         comparison: folder or file of a comparison; None: compare.json in `kept`.
         kept: folder of what `check` and `compare` keep.
     """
 
     cache: Path
-    study: Path
+    study: StudyPlace
     evaluation: Path | None = None
     comparison: Path | None = None
     kept: Path = Path("studies")
@@ -146,7 +148,7 @@ def find_sources(places: Places, *, ids: bool = False, selection: Selection = SE
 
 
 def _study(places: Places, cache: Cache, missing: dict[str, str]) -> StudySummary | None:
-    if not places.study.exists():
+    if not study_exists(places.study):
         missing["tune"] = f"No study {places.study.name} was found"
         return None
     study = load_study(places.study)

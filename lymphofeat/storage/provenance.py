@@ -14,6 +14,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from .. import __version__
+from ..errors import without_passwords
 from ..parallel import usable_cores
 from .atomic import atomic_writes
 
@@ -109,11 +110,12 @@ def _memory() -> str:
 
 
 def _command() -> list[str]:
-    """The words of the command line; none from Python."""
+    """The words of the command line, without passwords; none from Python."""
     program, *arguments = sys.argv or [""]
     path = Path(program)
     module = path.name == "__main__.py" and path.parent.name == "lymphofeat"  # not that of another package
-    return ["lymphofeat", *arguments] if module or path.name in _COMMAND_LINES else []
+    ours = module or path.name in _COMMAND_LINES
+    return ["lymphofeat", *map(without_passwords, arguments)] if ours else []
 
 
 @contextmanager

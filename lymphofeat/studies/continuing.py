@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from ..cohort.exclusions import excluded_patients
 from ..errors import LymphofeatError, StudyError
 from ..scoring.changes import changed_features, changes
 from ..scoring.scored import FEATURES, ScoredPatients, feature_digests
-from .store import Store, open_store
+from ..storage.addresses import StudyAddress, StudyPlace, local_place
+from .store import Store, open_store, study_exists
 
 __all__ = [
     "INDICATORS", "WHOLE_CACHE", "changed_since", "check_belongs", "check_provenance", "new_study_command", "order_of",
@@ -69,11 +70,11 @@ def check_provenance(store: Store, now: Mapping[str, Any], cache: Cache, way_out
     return note
 
 
-def check_belongs(study: Path, cache: Cache, encoder_family: str, repeats: int) -> str:
-    """`check_provenance` of a study's file against a cache alone.
+def check_belongs(study: StudyPlace, cache: Cache, encoder_family: str, repeats: int) -> str:
+    """`check_provenance` of a study against a cache alone.
 
     Args:
-        study: the study's file.
+        study: the study's file, or its address.
         cache: a cache.
         encoder_family, repeats: the study's own.
 
@@ -162,13 +163,13 @@ def patients_of(store: Store) -> ScoredPatients:
         ) from error
 
 
-def order_of(study: Path, cache: Cache) -> tuple[str, ...] | None:
+def order_of(study: StudyPlace, cache: Cache) -> tuple[str, ...] | None:
     """IDs in the order that a study keeps its patients in, where a cache has the same ones in another; else None.
 
     Raises:
         StudyError: the file is no study, or cannot be read.
     """
-    if not study.exists():
+    if not study_exists(study):
         return None
     with open_store(study) as store:
         return other_order(patients_of(store).ids, cache)
@@ -180,20 +181,34 @@ def other_order(ids: Sequence[str], cache: Cache) -> tuple[str, ...] | None:
     return tuple(ids) if here != list(ids) and sorted(here) == sorted(ids) else None
 
 
-def new_study_command(command: str, study: Path, cache: Path) -> str:
+def new_study_command(command: str, study: StudyPlace, cache: Path) -> str:
     """The command that begins the next study beside this one, under the next name that is free.
 
     Args:
         command: "tune" or "evaluate".
-        study: the study's file, STEM.db.
+        study: the study's file, STEM.db, or its address.
         cache: the cache's file.
     """
-    stem = re.sub(r"-\d+$", "", study.stem)
-    names = (study.with_name(f"{stem}-{number}{study.suffix or '.db'}") for number in count(2))
     new = next(
-        name for name in names if not (name.exists() or name.with_name(f"{name.stem}-nested").exists())
+        place for place in _next_names(study) if not (study_exists(place) or _searches(place).exists())
     )
     return shlex.join(["lymphofeat", command, "--cache", str(cache), "--study", str(new)])
+
+
+def _next_names(study: StudyPlace) -> Iterator[StudyPlace]:
+    stem = re.sub(r"-\d+$", "", study.name if isinstance(study, StudyAddress) else study.stem)
+    for number in count(2):
+        name = f"{stem}-{number}"
+        if isinstance(study, StudyAddress):
+            yield study.renamed(name)
+        else:
+            yield study.with_name(f"{name}{study.suffix or '.db'}")
+
+
+def _searches(study: StudyPlace) -> Path:
+    """The folder of the searches of `evaluate`."""
+    path = local_place(study)
+    return path.with_name(f"{path.stem}-nested")
 
 
 def provenance_of_cache(cache: Cache, encoder_family: str, repeats: int) -> dict[str, Any]:
@@ -209,14 +224,14 @@ def provenance_of_cache(cache: Cache, encoder_family: str, repeats: int) -> dict
     }
 
 
-def changed_since(study: Path) -> str:
+def changed_since(study: StudyPlace) -> str:
     """How a study's cache changed since its trials were scored, in a sentence; "" if it did not, or cannot be told.
 
     It cannot where the cache is not where it was, and where the study is of shuffled labels.
     """
     with open_store(study) as store:
         before = store.provenance
-        path = Path(os.path.normpath(study.parent / str(before.get("cache", ""))))
+        path = Path(os.path.normpath(local_place(study).parent / str(before.get("cache", ""))))
         if before.get("shuffle") is not None or not path.is_file():
             return ""
         try:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import optuna
 
 from ..metric import Direction
+from .database import quiet_optuna
 from .rows import Row
-from .store import quiet_optuna
 
 __all__ = ["Importance", "importance_of"]
 

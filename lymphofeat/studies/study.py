@@ -19,6 +19,7 @@ from ..metric import METRICS, find_metric
 from ..progress import Progress, Silent
 from ..scoring.plan import ScoringPlan
 from ..scoring.scored import FEATURES, ScoredPatients, feature_digests
+from ..storage.addresses import StudyPlace, local_place, study_place
 from ..storage.paths import AnyPath
 from ..wording import did_you_mean
 from .continuing import (
@@ -29,11 +30,12 @@ from .continuing import (
     patients_of,
     provenance_of_cache,
 )
+from .database import quiet_optuna
 from .evaluate import StudySpec
 from .sampling import SAMPLERS, Proposals
 from .search import Search
 from .space import LEFT_OUT, Space
-from .store import Store, create_store, open_store, owned, quiet_optuna
+from .store import Store, create_store, open_store, owned, study_exists
 from .summary import StudySummary, load_study
 from .who_scores import workers
 
@@ -74,7 +76,8 @@ def tune(
 
     Args:
         cache: a cache that `extract` or `save_cache` made.
-        study: the study's file, made if it is not there, gone on with if it is.
+        study: the study's file, or its address in PostgreSQL (docs/postgresql.md); made if it is not there, gone on
+            with if it is.
         n_trials: finished trials in all, ≥ 1, those of earlier runs included; a pruned trial is finished.
         metric: one of `metric.METRICS`.
         class_weights: of a reactive and of a malignant patient, in balanced accuracy and in choosing thresholds; see
@@ -113,32 +116,33 @@ def tune(
     space = Space.of(heads, inputs, missing_indicators=missing_indicators)
     opened = open_cache(cache)
     family = encoding_in(opened, encoding)
-    order = order_of(Path(study), opened)
+    place = study_place(study)
+    order = order_of(place, opened)
     spec = StudySpec(opened.path, family, repeats, metric, class_weights, order=order)
     view = spec.view(opened)
-    tuning = Tuning(Path(study), spec, space, seed, sampler, prune)
+    tuning = Tuning(place, spec, space, seed, sampler, prune)
     told = progress or Silent()
     with tuning.search(view) as search, workers(jobs, {spec: spec.plan(view)}, executor) as scorers:
         for sentence in (search.note, *search.left_out.values()):
             if sentence:
                 told.note(sentence)
         search.run(n_trials, scorers, told)
-    return load_study(study)
+    return load_study(place)
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """A search that is kept in a file: everything that its trials depend on, their number apart.
+    """A search that is kept in a study: everything that its trials depend on, their number apart.
 
     Attributes:
-        path: the study's file.
+        path: the study's file, or its address.
         spec: what its trials have in common.
         space: what is drawn from.
         seed, sampler, prune: as of `tune`.
         evaluation: of a search inside an evaluation, where that keeps its searches; None: it is one of `tune`.
     """
 
-    path: Path
+    path: StudyPlace
     spec: StudySpec
     space: Space
     seed: int = 0
@@ -168,7 +172,7 @@ class Tuning:
             "seed": self.seed,
             "sampler": self.sampler,
             "prune": "--prune" if self.prune else "--no-prune",
-            "cache": os.path.relpath(view.path, self.path.parent),
+            "cache": os.path.relpath(view.path, local_place(self.path).parent),
         }
 
     @contextlib.contextmanager
@@ -184,13 +188,13 @@ class Tuning:
         """
         provenance, direction = self.provenance(view), METRICS[self.spec.metric].direction
         space = self.space.on(self.spec.encoder_family, view.clinical_values)
-        plan = None if self.path.exists() else self.spec.plan(view)
+        plan = None if study_exists(self.path) else self.spec.plan(view)
         left_out = {} if plan is None else self._left_out(plan)
-        with owned(self.path), quiet_optuna():
-            if plan is not None and not self.path.exists():
+        with owned(self.path) as database, quiet_optuna():
+            if plan is not None and not database.exists():
                 also = {LEFT_OUT: left_out} if left_out else {}
-                create_store(self.path, provenance | also, _patients(view, self.spec), direction)
-            with open_store(self.path) as store:
+                create_store(database, provenance | also, _patients(view, self.spec), direction)
+            with open_store(database) as store:
                 note = check_provenance(store, provenance, view, self._new_one(view))
                 self._check_order(store, view)
                 self._complete(store, view)

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from ..estimates.persons import n_persons, repeating
 from ..estimates.scores import ClassWeights, Interval
 from ..metric import METRICS, Metric
 from ..scoring.failures import FailedTrial, in_words
+from ..storage.addresses import StudyPlace, study_place
 from ..storage.paths import AnyPath
 from ..wording import by_whom, metric_label, sample_text
 from .average import Average
@@ -67,7 +67,7 @@ class StudySummary:
     """A study as it stands.
 
     Attributes:
-        path: its file.
+        path: its file, or its address.
         provenance: cache, encoder family, metric, class weights, seed, repeats, heads, inputs, sampler, space, version.
         best: the best complete trial by the study's metric; of equals the first.
         best_clinical, best_image: the best with clinical values only and with images only; None if not tried.
@@ -80,7 +80,7 @@ class StudySummary:
         by: the command that made the study or added trials last, versions, machine and time; see `Store.by`.
     """
 
-    path: Path
+    path: StudyPlace
     provenance: dict[str, Any]
     best: TrialSummary
     best_clinical: TrialSummary | None
@@ -249,36 +249,36 @@ class StudySummary:
 
 
 def load_study(path: AnyPath, n_trials: int | None = None) -> StudySummary:
-    """Read a study's file.
+    """Read a study.
 
     Args:
-        path: the file.
+        path: its file, or its address in PostgreSQL.
         n_trials: read the first so many only, as if the search had ended there.
 
     Raises:
-        StudyError: no file, not a study of `tune`, without a trial that was scored to its end, or damaged.
+        StudyError: no study, not one of `tune`, without a trial that was scored to its end, or damaged.
 
     Example:
         >>> summary = load_study("studies/study.db")
         >>> list(summary.predictions(summary.best.number))
         ['id', 'label', 'fold', 'repeat', 'probability', 'decision']
     """
-    path = Path(path)
-    with open_store(path) as store:
+    place = study_place(path)
+    with open_store(place) as store:
         rows = [row for row in store.rows() if n_trials is None or row.number < n_trials]
         if not any(row.complete for row in rows):
             raise StudyError(_without_result(store, rows))
-        with _readable(path):
+        with _readable(place):
             return _summary(store, rows)
 
 
 def load_selected(
-    path: Path, rule: str = DEFAULT, *, n_trials: int | None = None, without: Collection[int] = ()
+    path: StudyPlace, rule: str = DEFAULT, *, n_trials: int | None = None, without: Collection[int] = ()
 ) -> Average:
     """What a rule of `selection.RULES` takes of a study.
 
     Args:
-        path: the file.
+        path: the study's file, or its address.
         rule: its key.
         n_trials: as of `load_study`.
         without: numbers of trials that it passes over; some complete trial is not among them.
@@ -296,7 +296,7 @@ def load_selected(
         )
 
 
-def load_trials(path: Path) -> list[TrialSummary]:
+def load_trials(path: StudyPlace) -> list[TrialSummary]:
     """Every complete trial of a study, by number, with what it was scored on; pruned and failed ones are left out.
 
     Raises:
@@ -308,9 +308,11 @@ def load_trials(path: Path) -> list[TrialSummary]:
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(path: StudyPlace) -> Iterator[None]:
     try:
         yield
+    except StudyError:
+        raise
     except (KeyError, TypeError, InputError, ValueError) as error:
         raise StudyError(
             f"{path} holds a trial that cannot be read ({error!r}); begin a new study."

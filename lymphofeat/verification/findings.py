@@ -1,10 +1,10 @@
 """What a verification finds: faults, each with its way out, what was checked, and what could not be."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ..errors import LymphofeatError, printable
 from ..progress import Progress
+from ..storage.addresses import StudyPlace
 
 __all__ = ["Fault", "Findings", "Verification"]
 
@@ -14,12 +14,12 @@ class Fault:
     """One thing that is wrong.
 
     Attributes:
-        path: the file or folder.
+        path: the file or folder, or the address of a study.
         what: what is wrong with it, as the rest of a sentence that begins with the path.
         way_out: what to do.
     """
 
-    path: Path
+    path: StudyPlace
     what: str
     way_out: str
 
@@ -46,7 +46,7 @@ class Verification:
         repaired: what was made good, a sentence each; see `verify`.
     """
 
-    path: Path
+    path: StudyPlace
     kind: str
     checked: tuple[str, ...]
     unchecked: tuple[str, ...]
@@ -78,11 +78,11 @@ class Findings:
     faults: list[Fault] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
 
-    def fault(self, path: Path, what: str, way_out: str) -> None:
+    def fault(self, path: StudyPlace, what: str, way_out: str) -> None:
         """Add a fault."""
         self.faults.append(Fault(path, what, way_out))
 
-    def error(self, path: Path, error: LymphofeatError | OSError, way_out: str = "") -> None:
+    def error(self, path: StudyPlace, error: LymphofeatError | OSError, way_out: str = "") -> None:
         """Add what an error says: of this program, "path: what is wrong; what to do."; of the system, its cause."""
         if isinstance(error, OSError) and not isinstance(error, LymphofeatError):
             self.fault(path, f"cannot be read ({error.strerror or error})", way_out or "check the disk")
@@ -91,7 +91,7 @@ class Findings:
         what, _, way = text.rpartition("; ")
         self.faults.append(Fault(path, what, way) if what else Fault(path, text, way_out))
 
-    def of(self, path: Path, kind: str) -> Verification:
+    def of(self, path: StudyPlace, kind: str) -> Verification:
         """All of it, as the result."""
         return Verification(
             path,

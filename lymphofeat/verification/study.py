@@ -1,4 +1,4 @@
-"""A study: SQLite's own checks, every trial against its digest and its predictions, and its cache."""
+"""A study: for a file the checks of SQLite, every trial against its digest and its predictions, and its cache."""
 
 import math
 import sqlite3
@@ -15,7 +15,9 @@ from ..cohort.problems import counted, listing
 from ..errors import CacheError, LymphofeatError, StudyError
 from ..estimates.scores import ClassWeights
 from ..scoring.score import TrialScores, decide, scores_of
+from ..storage.addresses import StudyPlace, local_place
 from ..studies.continuing import check_provenance, provenance_of_cache
+from ..studies.database import DATABASE_ERRORS
 from ..studies.record import scores_from_attrs
 from ..studies.rows import Row
 from ..studies.store import Store, open_store
@@ -28,9 +30,9 @@ _MOST = 20  # lines of SQLite that are shown
 _AGREES = 1e-9  # between a score as kept and as computed again, by other versions of the libraries
 
 
-def verify_study(path: Path, findings: Findings) -> None:
+def verify_study(path: StudyPlace, findings: Findings) -> None:
     """Check the database, the study's own attributes, every trial, and the digests of a cache that lies near it."""
-    if not _sqlite_is_sound(path, findings):
+    if isinstance(path, Path) and not _sqlite_is_sound(path, findings):
         return
     try:
         with open_store(path) as store:
@@ -100,7 +102,7 @@ def _verify_trials(store: Store, findings: Findings) -> None:
 def _is_sealed(store: Store, row: Row) -> bool:
     try:
         return store.is_sealed(row)
-    except (ValueError, sqlite3.Error):  # which `attrs` says
+    except (ValueError, *DATABASE_ERRORS):  # which `attrs` says
         return True
 
 
@@ -205,9 +207,9 @@ def _differing(provenance: Mapping[str, Any], cache: Cache) -> list[str]:
     return [name for name, digest in before.items() if now.get(name) != digest]
 
 
-def _caches_near(path: Path) -> Iterator[Cache]:
+def _caches_near(path: StudyPlace) -> Iterator[Cache]:
     """The caches in the study's folder, and in `cache/` beside that folder."""
-    folder = path.absolute().parent
+    folder = local_place(path).absolute().parent
     for file in sorted([*folder.glob("*.h5"), *(folder.parent / "cache").glob("*.h5")]):
         try:
             yield open_cache(file)

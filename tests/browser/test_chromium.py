@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ..helpers import debian
 from . import chromium
 from .conftest import NEEDED, give_up
 
@@ -87,7 +88,7 @@ def test_a_mirror_that_fails_is_asked_twice(path: Path, capfd) -> None:
 
 
 def test_a_mirror_that_hangs_is_given_up(path: Path, capfd, monkeypatch) -> None:
-    monkeypatch.setattr(chromium, "SECONDS", {"update": 0.2, "download": 0.2, "install": 0.2})
+    monkeypatch.setattr(debian, "SECONDS", {"update": 0.2, "download": 0.2, "install": 0.2})
     apt_get(path, "sleep 60")
     began = time.monotonic()
     assert chromium.main() == 1
@@ -110,7 +111,7 @@ def test_sudo_that_asks_nothing_is_used(path: Path, monkeypatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     calls = apt_get(path, "")
     program(path / "sudo", 'shift; [ "$1" = true ] || exec "$@"')
-    assert chromium.install_packages(["some-package"]) is None
+    assert debian.install_packages(["some-package"]) is None
     assert calls.read_text().split() == ["update", "--download-only", "some-package"]
 
 

@@ -15,11 +15,12 @@ from lymphofeat.estimates.scores import bootstrap
 from lymphofeat.metric import METRICS
 from lymphofeat.scoring.score import TrialScores
 from lymphofeat.studies import StudySummary, TrialSummary, load_study
+from lymphofeat.studies.database import quiet_optuna
 from lymphofeat.studies.importance import importance_of
 from lymphofeat.studies.next_step import next_step
 from lymphofeat.studies.record import scores_to_attrs
 from lymphofeat.studies.rows import Row
-from lymphofeat.studies.store import create_store, open_store, quiet_optuna
+from lymphofeat.studies.store import create_store, open_store
 from lymphofeat.studies.summary import HeadTypeBest
 
 N = 120
