@@ -128,7 +128,7 @@ def hand_out(
                     continue
                 one.deaths += _deaths(executor, one.task, kind, error)
                 if one.deaths >= TRIES:
-                    raise kind.error(_ended(one.task, kind, error)) from error
+                    raise kind.error(_ended(one, kind, error)) from error
                 flying[_submitted(executor, one.task, kind)] = one
     finally:
         for future in flying:
@@ -136,11 +136,19 @@ def hand_out(
 
 
 def _submitted(executor: Executor, task: T, kind: Kind[T]) -> "Future[bytes]":
-    function, arguments = kind.call(task)
+    # As bytes: Dask's scheduler unpickles what is handed over, and would import torch for it.
+    payload = pickle.dumps(kind.call(task))
     try:
-        return executor.submit(function, *arguments, uuid.uuid4().hex)
+        return executor.submit(_called, payload, uuid.uuid4().hex)
     except Exception as error:
         raise kind.error(_gone(executor, kind, error)) from error
+
+
+def _called(payload: bytes, token: str) -> bytes:
+    """Call what `Kind.call` gave, in this process, whichever it is."""
+    function, arguments = pickle.loads(payload)
+    found: bytes = function(*arguments, token)
+    return found
 
 
 def _deaths(executor: Executor, task: T, kind: Kind[T], error: BaseException) -> int:
@@ -149,13 +157,15 @@ def _deaths(executor: Executor, task: T, kind: Kind[T], error: BaseException) ->
     Raises:
         LymphofeatError: it was not the worker that ended, but the executor, or the worker cannot begin any task.
     """
+    client = _client(executor)
+    where = "every worker" if client is None else "Dask's scheduler and every worker"
     for cause in _causes(error):
         if isinstance(cause, ImportError | AttributeError):
             raise kind.error(
                 f"A worker could not begin {kind.name(task)} ({error_text(cause)}); install lymphofeat {__version__} "
-                f"on every worker{', ' * bool(kind.besides)}{kind.besides}. {kind.goes_on}"
+                f"on {where}{', ' * bool(kind.besides)}{kind.besides}. {kind.goes_on}"
             ) from error
-    client = _client(executor)  # Dask's, whose futures are merely cancelled when it is gone
+    # Dask's futures are merely cancelled when its scheduler is gone.
     if client is not None and getattr(client, "status", "running") != "running":
         raise kind.error(_gone(executor, kind, error)) from error
     return 1 + int(getattr(error, "allowed_failures", 0))  # Dask's KilledWorker counts for itself
@@ -173,10 +183,11 @@ def _gone(executor: Executor, kind: Kind[T], error: BaseException) -> str:
     return f"The executor {name} takes no more tasks ({error_text(error)}); make a new one. {kind.goes_on}"
 
 
-def _ended(task: T, kind: Kind[T], error: BaseException) -> str:
+def _ended(one: _UnderWay[T], kind: Kind[T], error: BaseException) -> str:
+    n = "Two" if one.deaths == 2 else str(one.deaths)
     return (
-        f"Two workers ended while they {kind.doing(task)} ({error_text(error)}); the usual cause is too little memory: "
-        f"give each worker more. {kind.kept}, and the same command goes on with this one."
+        f"{n} workers ended while they {kind.doing(one.task)} ({error_text(error)}); the usual cause is too little "
+        f"memory: give each worker more. {kind.kept}, and the same command goes on with this one."
     )
 
 

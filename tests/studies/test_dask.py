@@ -191,7 +191,7 @@ def test_a_scheduler_killed_ends_in_a_sentence_and_the_same_command_goes_on(
     cluster.end()
     since = time.monotonic()
     _, err = process.communicate()
-    assert time.monotonic() - since < 15
+    assert time.monotonic() - since < 60  # of which seconds are its own, where several share a core
     (waiting / "wait").unlink()
     assert process.returncode == 2, err.decode()
     *_, last = err.decode().splitlines()
