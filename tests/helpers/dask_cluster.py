@@ -102,8 +102,8 @@ class Cluster:
     def _started(self, *command: str, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         with (self.folder / f"{command[0]}-{len(self.workers)}.log").open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.dask_{command[0]}", *command[1:]], cwd=self.folder, stdout=log, stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+                [sys.executable, "-m", f"distributed.cli.dask_{command[0]}", *command[1:]], cwd=self.folder,
+                stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(ROOT), **env},
             )  # fmt: skip
 
     def end(self) -> None:
