@@ -2,9 +2,11 @@
 
 import json
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import pytest
 
 from lymphofeat import dask_cluster
 from lymphofeat.dask_cluster import dask_executor
-from lymphofeat.errors import InputError
+from lymphofeat.errors import InputError, StudyError
+from lymphofeat.executor import Kind, hand_out
 
 from .helpers.caches import frozen_cache
 from .helpers.commands import Run, runner
@@ -77,9 +80,19 @@ def test_nobody_there_and_a_stranger(tmp_path: Path, stranger: str) -> None:
     file = tmp_path / "old.json"
     file.write_text(json.dumps({"address": "tcp://127.0.0.1:1"}))
     text = said(str(file))
-    assert text.startswith(f"No Dask scheduler answers at tcp://127.0.0.1:1 ({file}) within 1 s (")
-    assert "refused" in text
+    assert text.startswith(f"No Dask scheduler answers at tcp://127.0.0.1:1 ({file}) within 1 s")
     assert f"No Dask scheduler answers at {stranger} within 1 s" in said(stranger)
+
+
+def test_the_last_attempt_to_connect_is_named_without_objects_of_dask() -> None:
+    error = OSError("Timed out trying to connect to tcp://10.0.0.1:8786 after 24 s")
+    error.__cause__ = OSError(
+        "in <distributed.comm.tcp.TCPConnector object at 0x7f58>: ConnectionRefusedError: [Errno 111] refused"
+    )
+    found = str(dask_cluster._no_scheduler("10.0.0.1:8786", 30.0, error))
+    assert "within 30 s (ConnectionRefusedError: [Errno 111] refused); start" in found
+    error.__cause__ = TimeoutError()
+    assert "within 30 s; start" in str(dask_cluster._no_scheduler("10.0.0.1:8786", 30.0, error))
 
 
 @pytest.mark.parametrize(
@@ -99,24 +112,46 @@ def test_a_server_of_another_kind(answer: bytes) -> None:
         thread.join()
 
 
-@pytest.mark.parametrize("command", ["tune", "evaluate"])
+@pytest.mark.parametrize("command", ["tune", "evaluate", "compare"])
 def test_commands_end_with_a_sentence_before_anything_is_written(
     run: Run, tmp_path: Path, command: str
 ) -> None:
     frozen_cache(tmp_path / "c.h5", n_folds=3, n_repeats=1)
     before = sorted(tmp_path.rglob("*"))
-    found = run(command, "--cache", "c.h5", "--trials", 1, "--heads", "lda", "--dask", "s.json")
+    options = [] if command == "compare" else ["--trials", 1, "--heads", "lda"]
+    found = run(command, "--cache", "c.h5", *options, "--dask", "s.json")
     assert found.code == 2
     assert found.err.startswith("Error: --dask s.json: there is no such file")
-    both = run(command, "--cache", "c.h5", "--jobs", 2, "--dask", "s.json")
-    assert both.code == 2
-    assert "--dask and --jobs exclude each other" in both.err
+    if command != "compare":
+        both = run(command, "--cache", "c.h5", "--jobs", 2, "--dask", "s.json")
+        assert both.code == 2
+        assert "--dask and --jobs exclude each other" in both.err
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_without_the_extra_the_command_that_adds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert "`pip install 'lymphofeat[dask]'`" in said("10.0.0.1:8786")
+
+
+def test_what_the_scheduler_unpickles_needs_no_torch() -> None:
+    handed: list[Any] = []
+
+    class Keeps(Executor):
+        def submit(self, *handed_over: Any, **_: Any) -> "Future[Any]":
+            handed.extend(handed_over)
+            future: Future[Any] = Future()
+            future.set_result(b"")
+            return future
+
+    kind = Kind[int](lambda task: (sorted, ([task],)), str, str, StudyError, "")
+    assert list(hand_out(Keeps(), [3], kind)) == [(3, b"")]
+    function, *arguments = handed
+    assert function.__module__ == "lymphofeat.executor"
+    assert {type(one) for one in arguments} == {bytes, str}
+    code = "import sys, lymphofeat.executor; print({'torch', 'numpy', 'pandas'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
 
 
 class Client:

@@ -11,7 +11,7 @@ from pathlib import Path
 __all__ = ["WAITING", "Cluster", "until"]
 
 ROOT = Path(__file__).parents[2]
-_PATIENCE = 120.0
+_PATIENCE = 300.0  # of a busy machine
 
 # A module that registers heads which tell their process's number and wait while there is a file `wait`; where there is
 # one `deadly`, their process ends.

@@ -190,14 +190,18 @@ def test_a_scheduler_killed_ends_in_a_sentence_and_the_same_command_goes_on(
     process = begun(cache, tmp_path / "s.db", cluster, waiting)
     cluster.end()
     since = time.monotonic()
-    _, err = process.communicate()
-    assert time.monotonic() - since < 60  # of which seconds are its own, where several share a core
+    lines: list[str] = []
+    assert process.stderr is not None
+    for line in process.stderr:
+        lines.append(line.decode())
+        if line.startswith(b"Error: "):
+            assert time.monotonic() - since < 20  # without a wait for a scheduler that does not answer
+    assert process.wait() == 2
+    process.stderr.close()
     (waiting / "wait").unlink()
-    assert process.returncode == 2, err.decode()
-    *_, last = err.decode().splitlines()
-    assert last.startswith("Error: The Dask scheduler is gone (")
-    assert "the same command goes on" in last
-    assert "Traceback" not in err.decode()
+    assert lines[-1].startswith("Error: The Dask scheduler is gone (")
+    assert "the same command goes on" in lines[-1]
+    assert "Traceback" not in "".join(lines)
     place = tmp_path / "new"
     place.mkdir()
     another = Cluster(place)
