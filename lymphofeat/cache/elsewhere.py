@@ -23,7 +23,7 @@ from ..cohort.problems import counted
 from ..encoder.frozen import BlockEncoder, Read, computed_with, encode_blocks
 from ..errors import CacheError, InputError, LymphofeatError
 from ..executor import Kind, answer, answered, check_executor, check_versions, hand_out, host, versions
-from ..parallel import torch_threads
+from ..parallel import disable_malloc_trim, torch_threads
 from .encoder_plans import EncoderPlan
 
 __all__ = ["GOES_ON", "SHARED", "Elsewhere", "EncodedUnit", "Unit", "unpickled"]
@@ -59,12 +59,10 @@ class Elsewhere:
     Attributes:
         executor: of `executor.hand_out`. It is never shut down.
         plan: the encoder's.
-        on_cpu: whether it computes on a CPU.
     """
 
     executor: Executor
     plan: EncoderPlan
-    on_cpu: bool
 
     def encode(self, units: Iterable[Unit], read: Read) -> Iterator[EncodedUnit]:
         """Encode units, in any order; tasks under way are cancelled when the iterator is closed.
@@ -80,7 +78,7 @@ class Elsewhere:
         """
         check_executor(self.executor)
         wanted, how = versions(self.plan.packages), pickle.dumps((self.plan, read))
-        tasks = _in_groups(units, 1 if self.on_cpu else _TOGETHER)
+        tasks = _in_groups(units, 1 if self.plan.device == "cpu" else _TOGETHER)
         kind = Kind[list[Unit]](
             lambda group: (encode_units, (wanted, how, pickle.dumps(group))),
             doing=lambda group: f"encoded {_images_in(group)}",
@@ -135,6 +133,7 @@ def encode_units(wanted: dict[str, str], how: bytes, work: bytes, token: str) ->
         check_versions(
             wanted, CacheError, GOES_ON
         )  # before anything is unpickled, whose classes may have changed
+        disable_malloc_trim()
         encoder, read = _opened(how)
         units: list[Unit] = pickle.loads(work)
         made_with, features = computed_with(encoder.device), dict[int, NDArray[np.float32]]()

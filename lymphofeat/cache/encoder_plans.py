@@ -29,6 +29,10 @@ class EncoderPlan(Protocol):
     """Makes an encoder on the machine that it is called on."""
 
     @property
+    def device(self) -> str:
+        """The kind of device that computes, such as "cuda"."""
+
+    @property
     def packages(self) -> Sequence[str]:
         """Whose versions decide its bits."""
 
@@ -128,6 +132,10 @@ class MeasuringPlan:
 
     groups: tuple[str, ...]
     side: int
+
+    @property
+    def device(self) -> str:
+        return "cpu"
 
     @property
     def packages(self) -> Sequence[str]:

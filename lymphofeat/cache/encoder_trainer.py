@@ -169,6 +169,7 @@ class EncoderTrainer:
             for task in tasks:
                 self.writer.forget(task.name)
             train_elsewhere(tasks, self.executor, layout.threads, self.progress)
+            remove_leftovers(self.folder, "")  # of workers that were killed
             return
         epochs = facts.recipe.training.epochs
         jobs = [Job(task.name, task.images, epochs, partial(self._train, task)) for task in tasks]
@@ -186,9 +187,7 @@ class EncoderTrainer:
         )  # fmt: skip
         network = prepare_network(trained.network, facts.device)
         encoder = (
-            plan.encoder(network, facts.device)
-            if self.executor is None
-            else Elsewhere(self.executor, plan, on_cpu=facts.device.type == "cpu")
+            plan.encoder(network, facts.device) if self.executor is None else Elsewhere(self.executor, plan)
         )
         began = time.perf_counter()
         fill(growing, self.cohort, encoder, self.workers, self.progress, self._pixels)

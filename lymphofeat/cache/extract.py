@@ -266,7 +266,7 @@ def encode_frozen(
         encoder = plan.encoder(start.weights.network, device)
         seconds = fill(partial, cohort, encoder, workers, progress)
     else:
-        seconds = fill(partial, cohort, Elsewhere(executor, plan, device.type == "cpu"), workers, progress)
+        seconds = fill(partial, cohort, Elsewhere(executor, plan), workers, progress)
     made = {"seconds": whole_seconds(seconds, n_before, n_images)} | _weights_file(settings)
     writer.finish(partial, made=made, default=default)
     summary = _summary(writer.path, settings, spec, start.weights, n_images, n_before, seconds)

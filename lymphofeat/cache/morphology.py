@@ -137,7 +137,7 @@ def encode_morphology(
 
     read = partial_of(read_framed, bits=bits_of(partial.spec))
     plan = MeasuringPlan(tuple(groups), settings.crop)
-    encoder = plan.open() if executor is None else Elsewhere(executor, plan, on_cpu=True)
+    encoder = plan.open() if executor is None else Elsewhere(executor, plan)
     seconds = fill(partial, cohort, encoder, workers, progress, read=read, write=write)
     impute_failed(partial, writer.tables)
     quality = partial.quality.copy()

@@ -11,6 +11,7 @@ from ..cohort.read import read_cohort
 from ..cohort.reading import reading_notes
 from ..encoder.morphology.features import DEFAULT_GROUPS, MORPHOLOGY, SIDE, parse_groups
 from ..errors import InputError
+from ..executor import check_executor
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
 from .adapt import AdaptSettings, AdaptSummary, adapt_settings_from, encode_adapted
@@ -175,6 +176,8 @@ def extract(
         raise InputError(
             "--features are groups of measurements of the cells; leave --frozen, --finetune and --adapt out."
         )
+    if executor is not None:
+        check_executor(executor)
     if gpus:
         check_gpus(gpus, device=device, executor=executor, measured=measured)
         device = f"cuda:{gpus[0]}"  # of this process

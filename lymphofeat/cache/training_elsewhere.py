@@ -15,7 +15,7 @@ from pathlib import Path
 from ..cohort.problems import counted
 from ..errors import CacheError
 from ..executor import Kind, answer, answered, check_executor, check_versions, hand_out, host, versions
-from ..parallel import torch_threads
+from ..parallel import disable_malloc_trim, torch_threads
 from ..progress import Progress, Silent
 from ..storage.locks import locked, remove_lock
 from ..training.trained import trained_about
@@ -107,6 +107,7 @@ def train_one(wanted: dict[str, str], payload: bytes, token: str) -> bytes:
         task, threads = unpickled(payload)
         if not task.path.parent.is_dir():
             raise CacheError(f"The worker on {host()} has no folder {task.path.parent}; {SHARED}. {GOES_ON}")
+        disable_malloc_trim()
         said = _Epochs()
         with locked(task.path, CacheError, doing="being trained", patience=_PATIENCE), torch_threads(threads):
             if not (task.path.exists() and trained_about(task.path).get("key") == task.key):

@@ -294,18 +294,15 @@ def test_gpus_that_cannot_be_used(
         check_gpus(given.pop("gpus"), **given)
 
 
-def processes(kind: str) -> Any:
-    if kind == "devices":
-        return device_processes(["cpu", "cpu"])
+def processes() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(2, mp_context=get_context("spawn"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pool", ["standard", "devices"])
 def test_processes_give_the_same_bits(
-    images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path, pool: str
+    images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path
 ) -> None:
-    with processes(pool) as executor:
+    with processes() as executor:
         for kind in (*KINDS, upper):
             path = tmp_path / kind.__name__ / "c.h5"
             kind(images, path, executor=executor)
@@ -313,15 +310,35 @@ def test_processes_give_the_same_bits(
             assert leftovers(path.parent) == []
 
 
+@contextmanager
+def killing(executor: Executor, path: Path) -> Iterator[None]:
+    """Kill a process of the executor once features or a training are under way."""
+    process, done, left = executor.submit(os.getpid).result(), threading.Event(), threading.Event()
+
+    def kill() -> None:
+        while not left.wait(0.05):
+            if any(path.parent.glob("*.partial")) or any(encoders_folder(path).glob(".*.safetensors.lock")):
+                os.kill(process, signal.SIGKILL)
+                done.set()
+                return
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield
+    finally:
+        left.set()
+        thread.join()
+    assert done.is_set()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [frozen, tuned])
 def test_a_killed_process_of_a_device_costs_its_task(
     images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path, kind: Extract
 ) -> None:
-    with device_processes(["cpu", "cpu"]) as executor:
-        killed = killer(executor)
+    with device_processes(["cpu", "cpu"]) as executor, killing(executor, tmp_path / "c.h5"):
         kind(images, tmp_path / "c.h5", executor=executor)
-        assert killed()
     assert_same(tmp_path / "c.h5", alone(kind))
 
 
@@ -329,24 +346,12 @@ def test_a_killed_process_of_a_device_costs_its_task(
 def test_a_killed_process_of_a_pool_ends_in_a_sentence_and_the_same_call_goes_on(
     images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path
 ) -> None:
-    with processes("standard") as executor:
-        killed = killer(executor)
-        with pytest.raises(CacheError, match=r"takes no more tasks.*make a new executor"):
-            tuned(images, tmp_path / "c.h5", executor=executor)
-        assert killed()
-    with processes("standard") as executor:
+    with (
+        processes() as executor,
+        killing(executor, tmp_path / "c.h5"),
+        pytest.raises(CacheError, match=r"takes no more tasks.*make a new executor"),
+    ):
+        tuned(images, tmp_path / "c.h5", executor=executor)
+    with processes() as executor:
         tuned(images, tmp_path / "c.h5", executor=executor)
     assert_same(tmp_path / "c.h5", alone(tuned))
-
-
-def killer(executor: Executor) -> Callable[[], bool]:
-    """Kill a process of the executor soon after it has begun its next task; returns whether that was done."""
-    process, done = executor.submit(os.getpid).result(), threading.Event()
-
-    def kill() -> None:
-        os.kill(process, signal.SIGKILL)
-        done.set()
-
-    timer = threading.Timer(2.0, kill)
-    timer.start()
-    return lambda: done.wait(0)
