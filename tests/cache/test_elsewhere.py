@@ -126,11 +126,9 @@ def test_threads_give_the_same_bits_and_the_executor_stays_open(
 def test_a_worker_that_ends_costs_its_task_only_and_one_that_ends_twice_the_run_which_goes_on(
     images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path
 ) -> None:
-    @contextmanager
-    def ended(number: int) -> Iterator[None]:
+    def ended(number: int) -> None:
         if number in dies:
             raise TimeoutError
-        yield
 
     dies = {2, 5}
     executor = Here(ended)
@@ -206,7 +204,7 @@ def test_a_path_that_a_worker_does_not_have_is_named_with_the_machine(tmp_path: 
     cohort, away = noise_cohort(tmp_path / "cohort"), tmp_path / "away"
 
     @contextmanager
-    def hidden(number: int) -> Iterator[None]:
+    def hidden() -> Iterator[None]:
         folder.rename(away)
         yield
         away.rename(folder)
@@ -215,10 +213,10 @@ def test_a_path_that_a_worker_does_not_have_is_named_with_the_machine(tmp_path: 
     with pytest.raises(
         InputError, match=rf"on \S+ \(process \d+\) cannot read {re.escape(str(first))} .*share"
     ):
-        frozen(cohort, tmp_path / "out" / "c.h5", executor=Here(hidden))
+        frozen(cohort, tmp_path / "out" / "c.h5", executor=Here(around=hidden))
     folder = tmp_path / "out"
     with pytest.raises(CacheError, match=r"on \S+ \(process \d+\) cannot read .*pixels-62-.*share"):
-        adapts(cohort, folder / "c.h5", executor=Here(hidden))
+        adapts(cohort, folder / "c.h5", executor=Here(around=hidden))
     assert not (folder / "c.h5").exists()
 
 
@@ -227,14 +225,14 @@ def test_another_image_at_the_path_is_refused(tmp_path: Path) -> None:
     first, other = cohort.images[:2]
 
     @contextmanager
-    def swapped(number: int) -> Iterator[None]:
+    def swapped() -> Iterator[None]:
         before = first.read_bytes()
         first.write_bytes(other.read_bytes())
         yield
         first.write_bytes(before)
 
     with pytest.raises(InputError, match="finds another image at"):
-        frozen(cohort, tmp_path / "c.h5", executor=Here(swapped))
+        frozen(cohort, tmp_path / "c.h5", executor=Here(around=swapped))
 
 
 def test_other_weights_on_a_worker_are_refused(

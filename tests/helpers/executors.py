@@ -10,20 +10,23 @@ class Here(Executor):
     """Runs a task when it is submitted, in this process.
 
     Args:
-        around: called with the number of the submission; the task runs in its context, and what it raises is the
-            future's.
+        before: called with the number of the submission; what it raises is the future's.
+        around: the task runs in the context that it gives.
     """
 
     def __init__(
-        self, around: Callable[[int], AbstractContextManager[object]] = lambda _: nullcontext()
+        self,
+        before: Callable[[int], object] = lambda number: None,
+        around: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        self.around, self.submitted = around, 0
+        self.before, self.around, self.submitted = before, around, 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         future: Future[Any] = Future()
         self.submitted += 1
         try:
-            with self.around(self.submitted):
+            self.before(self.submitted)
+            with self.around():
                 future.set_result(fn(*args, **kwargs))
         except Exception as error:  # noqa: BLE001 - as executors do
             future.set_exception(error)

@@ -23,30 +23,10 @@ from lymphofeat.studies.space import Space
 from lymphofeat.studies.workers import Failure
 
 from ..helpers.caches import frozen_cache
+from ..helpers.executors import Here
 from ..helpers.studies import states_of, trials_of
 
 OPTIONS: dict[str, Any] = {"n_trials": 10, "heads": ("lda", "logistic"), "seed": 4}
-
-
-class Here(Executor):
-    """Runs a task when it is submitted, in this process.
-
-    Args:
-        before: called with the number of the submission; what it raises is the future's.
-    """
-
-    def __init__(self, before: Callable[[int], object] = lambda number: None) -> None:
-        self.before, self.submitted = before, 0
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        future: Future[Any] = Future()
-        self.submitted += 1
-        try:
-            self.before(self.submitted)
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - as executors do
-            future.set_exception(error)
-        return future
 
 
 class Job:
