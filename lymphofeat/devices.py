@@ -114,13 +114,17 @@ class DeviceProcesses(Executor):
             try:
                 pipe = pipe or self._start(number, device)
                 pipe.send_bytes(work)
-                raised, result = pickle.loads(pipe.recv_bytes())
+                found = pipe.recv_bytes()
             except (EOFError, OSError):
                 code = self._bury(number)
                 pipe = None
                 future.set_exception(ProcessEndedError(f"exit code {code}"))
-            else:
-                (future.set_exception if raised else future.set_result)(result)
+                continue
+            try:
+                raised, result = pickle.loads(found)
+            except Exception as error:  # noqa: BLE001 - of classes that cannot be made here
+                raised, result = True, error
+            (future.set_exception if raised else future.set_result)(result)
         if pipe is not None:
             pipe.close()
             self._bury(number)
@@ -160,12 +164,13 @@ def _live(pipe: Connection, device: str, processes: int) -> None:
         os.environ[_VISIBLE] = _gpu(int(number or 0))  # before CUDA looks at it, at its first call
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            function, arguments, named = pickle.loads(pipe.recv_bytes())
+            work = pipe.recv_bytes()
             try:
-                found = (False, function(*arguments, **named))
+                function, arguments, named = pickle.loads(work)
+                found = pickle.dumps((False, function(*arguments, **named)))
             except Exception as error:  # noqa: BLE001 - the future's
-                found = (True, travelling(error))
-            pipe.send_bytes(pickle.dumps(found))
+                found = pickle.dumps((True, travelling(error)))
+            pipe.send_bytes(found)
 
 
 def _gpu(number: int) -> str:

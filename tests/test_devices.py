@@ -43,6 +43,8 @@ def test_each_process_sees_the_gpu_that_it_was_given(two: DeviceProcesses) -> No
 def test_an_error_is_the_tasks_and_the_process_goes_on(two: DeviceProcesses) -> None:
     with pytest.raises(ZeroDivisionError):
         two.submit(divmod, 1, 0).result(60)
+    with pytest.raises(TypeError, match="pickle"):  # what cannot travel back
+        two.submit(memoryview, b"").result(60)
     assert two.submit(divmod, 7, 2).result(60) == (3, 1)
 
 

@@ -6,7 +6,7 @@ encoded. A worker keeps its encoder from task to task.
 
 import pickle
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class Elsewhere:
     executor: Executor
     plan: EncoderPlan
 
-    def encode(self, units: Iterable[Unit], read: Read) -> Iterator[EncodedUnit]:
+    def encode(self, units: Iterable[Unit], read: Read) -> Generator[EncodedUnit, None, None]:
         """Encode units, in any order; tasks under way are cancelled when the iterator is closed.
 
         Args:

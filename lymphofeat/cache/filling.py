@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial as partial_of
 from pathlib import Path
 
@@ -95,9 +96,10 @@ def _fill_elsewhere(
         rows = partial.rows(number)
         return number, rows if stored else [(images[row].absolute(), digests[row]) for row in rows.tolist()]
 
-    for encoded in elsewhere.encode(map(unit, partial.pending), read):
-        partial.computed_with(encoded.computed_with)
-        sink(encoded.unit, encoded.features)
+    with closing(elsewhere.encode(map(unit, partial.pending), read)) as found:
+        for encoded in found:
+            partial.computed_with(encoded.computed_with)
+            sink(encoded.unit, encoded.features)
 
 
 def _sink(partial: PartialEncoding, write: Write, progress: Progress) -> Callable[[int, np.ndarray], None]:

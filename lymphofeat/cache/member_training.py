@@ -16,7 +16,6 @@ from ..encoder.frozen import computed_with
 from ..encoder.identity import identity_key
 from ..encoder.state_dict import state_digest
 from ..errors import WeightsError
-from ..executor import host
 from ..progress import Progress
 from ..training.activations import split_network
 from ..training.adapt import adapt_encoder
@@ -112,8 +111,8 @@ def _fresh(task: MemberTask) -> tuple[torch.nn.Module, PatientNetwork | ViewNetw
         loaded = start_weights(recipe, task.settings)
         if loaded.digest != task.weights_digest:
             raise WeightsError(
-                f"{host()} finds other start weights ({loaded.origin}) than the process that was started; put the same "
-                "file at the same path there, and run the command again."
+                f"the start weights ({loaded.origin}) are not those that the command began with; put the same file at "
+                "the same path everywhere."
             )
         upper = whole = loaded.network
         if recipe.training.train_from != "all":

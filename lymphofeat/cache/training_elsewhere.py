@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..cohort.problems import counted
-from ..errors import CacheError
+from ..errors import CacheError, WeightsError
 from ..executor import Kind, answer, answered, check_executor, check_versions, hand_out, host, versions
 from ..parallel import disable_malloc_trim, torch_threads
 from ..progress import Progress, Silent
@@ -111,7 +111,12 @@ def train_one(wanted: dict[str, str], payload: bytes, token: str) -> bytes:
         said = _Epochs()
         with locked(task.path, CacheError, doing="being trained", patience=_PATIENCE), torch_threads(threads):
             if not (task.path.exists() and trained_about(task.path).get("key") == task.key):
-                train_member(task, said)
+                try:
+                    train_member(task, said)
+                except WeightsError as error:
+                    raise WeightsError(
+                        f"The worker on {host()} cannot train {task.name}: {error} {GOES_ON}"
+                    ) from error
         return _Trained(host(), tuple(said.texts))
 
     return answer(train)

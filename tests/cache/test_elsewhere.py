@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from lymphofeat.cache import open_cache
 from lymphofeat.cache.adapt import extract_adapted
@@ -29,6 +30,7 @@ from lymphofeat.cache.trainings import encoders_folder
 from lymphofeat.cohort.model import Cohort
 from lymphofeat.cohort.read import read_cohort
 from lymphofeat.devices import device_processes
+from lymphofeat.encoder.backbones import backbone_named, untrained
 from lymphofeat.errors import CacheError, InputError, WeightsError
 from lymphofeat.executor import answered
 from lymphofeat.synthetic.cohort import SimulationSettings, simulate_cohort
@@ -70,6 +72,14 @@ def upper(cohort: Cohort, path: Path, **options: Any) -> object:
 
 Extract = Callable[..., object]
 KINDS: list[Extract] = [frozen, measured, tuned, adapts]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_core() -> Iterator[None]:
+    """Threads that wait for each other take long beside other tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOKY_MAX_CPU_COUNT", "1")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -235,21 +245,33 @@ def test_another_image_at_the_path_is_refused(tmp_path: Path) -> None:
         frozen(cohort, tmp_path / "c.h5", executor=Here(around=swapped))
 
 
-def test_other_weights_on_a_worker_are_refused(
-    images: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lymphofeat.cache import encoder_plans
+def test_weights_that_a_worker_lacks_or_finds_changed_are_refused(images: Cohort, tmp_path: Path) -> None:
+    path, away = tmp_path / "start.pth", tmp_path / "away.pth"
+    states = [untrained(backbone_named("small-cnn"), seed).state_dict() for seed in (0, 1)]
+    torch.save(states[0], path)
 
-    def others(*given: Any) -> Any:
-        return replace(plain(*given), digest="another")
+    @contextmanager
+    def hidden() -> Iterator[None]:
+        path.rename(away)
+        yield
+        away.rename(path)
 
-    plain = encoder_plans.load_weights
-    monkeypatch.setattr(encoder_plans, "load_weights", others)
-    monkeypatch.setattr("lymphofeat.cache.elsewhere._Worker.how", b"")
-    with pytest.raises(
-        WeightsError, match=r"on \S+ \(process \d+\) cannot make the encoder: .*other weights"
-    ):
-        frozen(images, tmp_path / "c.h5", executor=Here())
+    @contextmanager
+    def changed() -> Iterator[None]:
+        torch.save(states[1], path)
+        yield
+        torch.save(states[0], path)
+
+    start = replace(SETTINGS, weights=str(path), seed=None)
+    recipe = change_recipe(tiny(epochs=1), {"network": {"start": "weights"}}, "test")
+    training = replace(TUNED, recipe=recipe, extract=replace(TUNED.extract, weights=str(path)))
+    for around, why in ((hidden, "no such weights file"), (changed, "weights .* those")):
+        with pytest.raises(WeightsError, match=rf"on \S+ \(process \d+\) cannot make the encoder: .*{why}"):
+            extract_frozen(images, tmp_path / "c.h5", start, executor=Here(around=around))
+        with pytest.raises(
+            WeightsError, match=rf"on \S+ \(process \d+\) cannot train pooled.*-fold0: .*{why}"
+        ):
+            extract_finetuned(images, tmp_path / "c.h5", training, executor=Here(around=around))
 
 
 def test_other_versions_on_a_worker_are_named_both() -> None:
@@ -298,7 +320,7 @@ def processes() -> ProcessPoolExecutor:
 
 @pytest.mark.slow
 def test_processes_give_the_same_bits(
-    images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path
+    images: Cohort, alone: Callable[[Extract], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with processes() as executor:
         for kind in (*KINDS, upper):
@@ -306,6 +328,12 @@ def test_processes_give_the_same_bits(
             kind(images, path, executor=executor)
             assert_same(path, alone(kind))
             assert leftovers(path.parent) == []
+        monkeypatch.setenv(
+            "LOKY_MAX_CPU_COUNT", "2"
+        )  # which gives a training alone two threads, here and there
+        for name, given in (("alone", None), ("there", executor)):
+            adapts(images, tmp_path / name / "c.h5", executor=given)
+        assert_same(tmp_path / "there" / "c.h5", tmp_path / "alone" / "c.h5")
 
 
 @contextmanager

@@ -28,6 +28,9 @@ FROZEN = ("--frozen", "--backbone", "small-cnn", "--crop", "40", "--batch-size",
 TUNED = ("--finetune", "--recipe", "quick.toml")
 
 
+_begun: "list[subprocess.Popen[str]]" = []
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a cohort `data` and a recipe."""
@@ -44,19 +47,23 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     found.add(n=2)
     yield found
     found.end()
+    while _begun:
+        _begun.pop().kill()  # of no effect on one that has ended
 
 
 def begun(folder: Path, cache: Path, *options: str) -> "subprocess.Popen[str]":
     command = [sys.executable, str(ROOT / "cli.py"), "extract", "data", "--cache", str(cache), "--folds", "2"]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [*command, "--weights", "none", "--seed", "0", "--device", "cpu", *options], cwd=folder, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
+    _begun.append(process)
+    return process
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
     """Its exit code, and what it says."""
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=600)
     return process.returncode, said
 
 
