@@ -16,7 +16,7 @@ def check_gpus(gpus: Sequence[int], *, device: str, executor: Executor | None, m
     """Look whether the GPUs are there, and whether nothing else is asked for that excludes them.
 
     Args:
-        gpus: their numbers, as `nvidia-smi` and torch count them, among those in CUDA_VISIBLE_DEVICES.
+        gpus: their numbers, as torch counts them, among those in CUDA_VISIBLE_DEVICES.
         device: that was asked for.
         executor: that was given.
         measured: whether cells are measured, which no GPU does.
