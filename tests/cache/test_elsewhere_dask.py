@@ -106,7 +106,8 @@ def test_killed_workers_and_a_killed_command_cost_an_epoch(
     running.kill()
     running.communicate()
     running = begun(folder, cache, *options)  # while the workers go on with what they were given
-    until(lambda: any(encoders_folder(cache).glob("*.safetensors")) or in_training(cache), running)
+    log = tmp_path / "scheduler-0.log"
+    until(lambda: log.read_text().count("Receive client connection") == 2, running)
     cluster.workers[0].kill()
     code, said = ended(running)
     assert code == 0, said
