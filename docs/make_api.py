@@ -12,6 +12,7 @@ from lymphofeat.assess.evaluate import Evaluation
 from lymphofeat.assess.share import EvaluationShare
 from lymphofeat.bundle.model import Bundle
 from lymphofeat.cache.reader import Cache
+from lymphofeat.cache.share_writer import ExtractionShare
 from lymphofeat.comparison.result import Comparison
 from lymphofeat.explanation.result import Explanation
 from lymphofeat.final.submit import SubmissionSummary
@@ -23,8 +24,8 @@ from lymphofeat.verification.findings import Fault, Verification
 
 PAGE = Path(__file__).with_name("api.md")
 RESULTS = (
-    Cache, ImportSummary, StudySummary, TrialSummary, Evaluation, EvaluationShare, Nested, Comparison, Explanation,
-    SubmissionSummary, Bundle, Verification, Fault,
+    Cache, ExtractionShare, ImportSummary, StudySummary, TrialSummary, Evaluation, EvaluationShare, Nested, Comparison,
+    Explanation, SubmissionSummary, Bundle, Verification, Fault,
 )  # fmt: skip
 OWN_HEADS = (heads.register, heads.HeadType, heads.PooledHead, heads.pooled, heads.suggest_pooled)
 HEADINGS = ("Args", "Attributes", "Returns", "Raises", "Example")

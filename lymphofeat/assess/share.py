@@ -20,6 +20,7 @@ from ..nested.permutation import shuffled
 from ..nested.pipeline import Pipeline, Run, folds_of
 from ..progress import Progress, Silent
 from ..storage.journal import Ledger, open_ledger, read_ledger
+from ..storage.locks import remove_lock
 from ..studies.who_scores import workers
 from .plan import EvaluationPlan
 from .whole import WholeProgress
@@ -181,4 +182,4 @@ def collect(folder: Path, ledger: Ledger) -> None:
             ledger.add_all({key: entry for key, entry in found.entries.items() if ledger.get(key) is None})
             path.unlink(missing_ok=True)
             # A task that begins at this very moment may hold a lock that is gone; its searches have locks of their own.
-            path.with_name(f".{path.name}.lock").unlink(missing_ok=True)
+            remove_lock(path)

@@ -12,6 +12,7 @@ from ..storage.atomic import leftovers
 from ..storage.locks import locked
 from ..storage.paths import AnyPath
 from .layout import data_folder
+from .shares import is_share
 from .trainings import encoders_folder
 
 __all__ = ["REMOVABLE", "DiskItem", "Kind", "clean", "disk_use"]
@@ -133,7 +134,8 @@ def _kind(path: Path, cache: Path) -> Kind | None:
             return kind
         if pattern.fullmatch(name.removesuffix(".partial")):
             return "unfinished"
-    return "unfinished" if name.startswith(f"{cache.name}.") and name.endswith(".partial") else None
+    grows = is_share(name, cache) or (name.startswith(f"{cache.name}.") and name.endswith(".partial"))
+    return "unfinished" if grows else None
 
 
 def _is_ours(target: str, cache: Path) -> bool:
@@ -142,6 +144,7 @@ def _is_ours(target: str, cache: Path) -> bool:
     return (
         target == cache.name
         or (target.startswith(f"{cache.name}.") and target != name)
+        or is_share(target, cache)
         or any(pattern.fullmatch(name) for _, pattern in _STORES)
     )
 

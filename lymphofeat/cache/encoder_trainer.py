@@ -41,11 +41,12 @@ from .family_dtype import family_dtype
 from .filling import fill
 from .member_training import MemberTask, train_member
 from .members import Member
+from .shares import TRAINING
 from .spec import EVERY_FOLD
 from .training_elsewhere import train_elsewhere
 from .training_estimate import training_estimate
 from .trainings import encoders_folder
-from .writer import CacheWriter, remove_leftovers
+from .writer import CacheWriter
 
 __all__ = ["EncoderTrainer", "encode_encoder_family"]
 
@@ -76,11 +77,11 @@ def encode_encoder_family(
         progress: is told of images, and in words of each epoch.
 
     Returns:
-        The encoder family, its encoders, and how many of them the cache held before.
+        The encoder family, its encoders (of a task, its share of them), and how many of them the cache held before.
     """
 
     def waiting() -> list[Member]:
-        return [m for m in encoders.members(nested=nested) if not writer.holds(encoders.spec(m))]
+        return [m for m in writer.mine(encoders.members(nested=nested)) if not writer.holds(encoders.spec(m))]
 
     disable_malloc_trim()
     writer.tell(progress)
@@ -101,7 +102,7 @@ def encode_encoder_family(
     trainer.train(to_do)
     for member in to_do:
         trainer.encode(member, default=default)
-    members = encoders.members(nested=nested)
+    members = writer.mine(encoders.members(nested=nested))
     return encoders, members, len(members) - len(to_do)
 
 
@@ -150,6 +151,8 @@ class EncoderTrainer:
             StaleCacheError: a kept network is not the one that these settings would give.
         """
         facts = self.encoders
+        if members:
+            self.writer.hold_tasks(TRAINING)
         untrained = [m for m in members if not self._is_trained(m)]
         if not untrained:
             return
@@ -160,7 +163,7 @@ class EncoderTrainer:
                 training_estimate(facts.start().network, facts.recipe, facts.dtype, patients, layout)
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(self.folder, "")
+        self.writer.remove_leftovers_of(self.folder)
         source = self._source(facts.start())
         tasks = [
             self._task(member, learners, source) for member, learners in zip(untrained, patients, strict=True)

@@ -24,7 +24,7 @@ from ..encoder.frozen import (
     has_fast_bfloat16,
     seconds_per_image,
 )
-from ..encoder.pixels import Preprocessing, read_block, recorded_depth
+from ..encoder.pixels import Preprocessing, read_block
 from ..encoder.weights import LoadedWeights, load_weights
 from ..errors import InputError, printable
 from ..progress import Progress, Silent
@@ -243,7 +243,7 @@ def encode_frozen(
     progress: Progress,
 ) -> ExtractSummary:
     """As `extract_frozen`, into the cache of a writer that was entered."""
-    device, n_images, depth = start.device, writer.tables.n_images, recorded_depth(cohort.images)
+    device, n_images, depth = start.device, writer.tables.n_images, writer.depth(cohort)
     writer.tell(progress)
     settings = _with_dtype(writer, cohort, start, depth, progress)
     spec = _spec(settings, start.weights, device, depth)
@@ -293,6 +293,7 @@ def _with_dtype(
     begun = [dtype for dtype, spec in specs.items() if writer.begun(spec)]
 
     def measure() -> dict[str, float]:
+        writer.check_timed()
         pixels = read_block(
             cohort.images[: min(TIMED, settings.batch_size)], settings.crop, depth.get("bits", 16)
         )

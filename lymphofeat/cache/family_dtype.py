@@ -36,6 +36,7 @@ def family_dtype(
     some = families["float32"]
 
     def measure() -> dict[str, float]:
+        writer.check_timed()
         inference = some.augmenter.inference
         pixels = read_block(cohort.images[:TIMED], inference.crop, some.depth.get("bits", 16))
         return seconds_per_image(some.start().network, inference, some.device, pixels)

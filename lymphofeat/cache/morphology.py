@@ -21,7 +21,6 @@ from ..encoder.morphology.features import (
     features_of,
 )
 from ..encoder.morphology.quality import NO_NUCLEUS, counts_of, impute
-from ..encoder.pixels import recorded_depth
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
@@ -122,7 +121,7 @@ def encode_morphology(
     from ..encoder.morphology.encoder import read_framed, split_flag
 
     writer.tell(progress)
-    spec = _spec(cohort, groups, settings)
+    spec = _spec(writer.depth(cohort), groups, settings)
     n_images = writer.tables.n_images
     if writer.holds(spec):
         writer.correct_values()
@@ -146,7 +145,7 @@ def encode_morphology(
     return _summary(writer, spec, quality, n_before, seconds)
 
 
-def _spec(cohort: Cohort, groups: Sequence[str], settings: ExtractSettings) -> EncodingSpec:
+def _spec(depth: Mapping[str, int], groups: Sequence[str], settings: ExtractSettings) -> EncodingSpec:
     features = [feature.name for feature in features_of(groups)]
     if not features:
         raise InputError(f"No group of features is named; choose from {', '.join(GROUPS)}.")
@@ -158,7 +157,7 @@ def _spec(cohort: Cohort, groups: Sequence[str], settings: ExtractSettings) -> E
         "groups": list(groups),
         "features": features,
         "features_version": VERSION,
-        "preprocessing": {"crop": settings.crop, **recorded_depth(cohort.images)},
+        "preprocessing": {"crop": settings.crop, **depth},
         "dtype": "float32",
         "libraries": {package: version(package) for package in ("numpy", "scipy", "scikit-image")},
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from ..array_tasks import ArrayTask, check_array_task
 from ..cohort.model import Cohort
 from ..cohort.read import read_cohort
 from ..cohort.reading import reading_notes
@@ -15,11 +16,22 @@ from ..executor import check_executor
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
 from .adapt import AdaptSettings, AdaptSummary, adapt_settings_from, encode_adapted
+from .encoder_family import encoder_family_of
+from .encoder_trainer import encode_encoder_family
 from .extract import ExtractSummary, encode_frozen, start_of, writer_for
-from .finetune import FinetuneSummary, check_trainable, encode_finetuned, recipe_of, settings_from
+from .finetune import (
+    FinetuneSettings,
+    FinetuneSummary,
+    check_trainable,
+    encode_finetuned,
+    recipe_of,
+    settings_from,
+)
 from .gpus import check_gpus, gpu_executor
 from .morphology import check_morphology, encode_morphology
 from .pseudonyms import refuse_births, under_pseudonyms
+from .share_writer import ExtractionShare, ShareWriter, share_writer
+from .writer import CacheWriter
 
 __all__ = ["ExtractOptions", "Extraction", "adapt", "extract", "finetune"]
 
@@ -51,6 +63,7 @@ class ExtractOptions(TypedDict, total=False):
     workers: int | None
     executor: Executor | None
     gpus: Sequence[int] | None
+    task: ArrayTask | None
     progress: Progress | None
 
 
@@ -63,12 +76,14 @@ class Extraction:
         frozen: the pass of the encoder as it is; None without.
         finetuned: the encoders that were fine-tuned; None without.
         adapted: the encoder that was adapted without labels; None without.
+        share: of a task of an array, what it did; None without `task`.
     """
 
     measured: ExtractSummary | None = None
     frozen: ExtractSummary | None = None
     finetuned: FinetuneSummary | None = None
     adapted: AdaptSummary | None = None
+    share: ExtractionShare | None = None
 
 
 def extract(
@@ -102,6 +117,7 @@ def extract(
     workers: int | None = None,
     executor: Executor | None = None,
     gpus: Sequence[int] | None = None,
+    task: ArrayTask | None = None,
     progress: Progress | None = None,
 ) -> Extraction:
     """Compute the features of every image and keep them in the cache; goes on where an earlier run was stopped.
@@ -142,6 +158,8 @@ def extract(
         executor: any of concurrent.futures: its workers encode images and train encoders, which they read by their
             paths; this process writes the cache. The bits are those of one process. See docs/cluster.md.
         gpus: numbers of GPUs of this machine: a process for each encodes and trains.
+        task: (I, N), I from 1 to N: compute this share only, into files of its own beside the cache. A last call
+            without `task` collects them, and computes what is missing. See docs/cluster.md.
         progress: told of images and epochs.
 
     Raises:
@@ -158,6 +176,9 @@ def extract(
         >>> done.frozen
         <ExtractSummary resnet18-random0-crop32: 32 images × 512 features in small.h5>
     """
+    if task is not None:
+        check_array_task(task)
+        _check_task(Path(cache), pseudonyms, trains=finetune or adapt, force=force, retrain=retrain)
     trains = finetune or adapt
     measured = backbone == MORPHOLOGY or not (frozen or trains)
     training = {"epochs": epochs, "train_from": train_from, "nested": nested or None, "name": name}
@@ -200,15 +221,24 @@ def extract(
     for note in reading_notes(found.images, side.crop if measured else settings.extract.crop):
         told.note(note)
     start = start_of(settings.extract, told) if not (measured or trains) else None
-    found = under_pseudonyms(found, Path(cache), pseudonyms)
+    if task is None or trains:  # else the share holds no ID
+        found = under_pseudonyms(found, Path(cache), pseudonyms)
+    opened: CacheWriter
+    if task is None:
+        opened = writer_for(found, Path(cache), settings.extract, force=force, retrain=retrain, progress=told)
+    else:
+        opened, found = share_writer(found, Path(cache), settings.extract, task, trains=trains, progress=told)
+        if not found.patients:
+            return Extraction(share=opened.share)
     with (
-        writer_for(
-            found, Path(cache), settings.extract, force=force, retrain=retrain, progress=told
-        ) as writer,
+        opened as writer,
         gpu_executor(gpus, executor) as elsewhere,
     ):
         how: dict[str, Any] = {"workers": workers, "executor": elsewhere, "progress": told}
-        if start is not None:
+        if task is not None and trains:
+            _train_share(writer, found, settings, how)
+            done = Extraction()
+        elif start is not None:
             done = Extraction(frozen=encode_frozen(writer, found, start, **how))
         elif isinstance(settings, AdaptSettings):
             done = Extraction(adapted=encode_adapted(writer, found, settings, **how))
@@ -218,7 +248,47 @@ def extract(
             done = Extraction(measured=encode_morphology(writer, found, groups, side, **how))
         for sentence in writer.waiting():
             told.note(sentence)
-    return done
+    return Extraction(share=writer.share) if isinstance(writer, ShareWriter) else done
+
+
+def _train_share(
+    writer: CacheWriter, cohort: Cohort, settings: AdaptSettings | FinetuneSettings, how: dict[str, Any]
+) -> None:
+    """Train and encode a task's encoders."""
+    recipe = recipe_of(settings.recipe, label_free=isinstance(settings, AdaptSettings))
+    with_test = isinstance(settings, AdaptSettings) and settings.with_test
+    nested = isinstance(settings, FinetuneSettings) and settings.nested
+    encode_encoder_family(
+        writer, cohort,
+        lambda extract: encoder_family_of(
+            cohort, extract, recipe, writer.tables, settings.name, with_test=with_test
+        ),
+        settings.extract, nested=nested, **how,
+    )  # fmt: skip
+
+
+def _check_task(cache: Path, key: AnyPath | None, *, trains: bool, **given: bool) -> None:
+    """Refuse what a task, which only reads the cache and the key of pseudonyms, cannot follow.
+
+    Args:
+        cache: the cache.
+        key: of pseudonyms.
+        trains: whether the task trains encoders, which depends on the order of the patients.
+        given: options that replace something, and whether they were given.
+
+    Raises:
+        InputError: one of them was given, or the key is not there.
+    """
+    if trains and key is not None and not Path(key).exists():
+        raise InputError(
+            f"{key} is not there, and tasks that train do not write it; run `lymphofeat extract --pseudonyms {key} "
+            f"--cache {cache}` first, which measures the cells and writes it."
+        )
+    if found := [f"--{name}" for name, there in given.items() if there]:
+        raise InputError(
+            f"A task of an array replaces nothing, so {' and '.join(found)} cannot be used with --task; leave it out, "
+            "or run the command without --task."
+        )
 
 
 def _check_passes(

@@ -10,6 +10,8 @@ from .layout import data_folder
 
 __all__ = ["remove_unlinked", "unlinked"]
 
+_GROWING = (".partial", ".share", ".tmp")  # links nothing, and may be being written by a task of an array
+
 
 def remove_unlinked(cache: Path) -> None:
     """Remove what a killed run or an older index left, while the cache's lock is held.
@@ -34,7 +36,7 @@ def unlinked(cache: Path) -> list[Path]:
 def _linked_beside(cache: Path) -> Iterator[Path]:
     """The data files that the caches of a folder link."""
     for path in sorted(cache.parent.iterdir()):
-        if path.is_file() and path.suffix != ".partial" and _is_hdf5(path):
+        if path.is_file() and path.suffix not in _GROWING and _is_hdf5(path):
             with h5py.File(path, "r") as file:
                 for group in file.get("encodings", {}).values():
                     link = group.get("features", getlink=True)

@@ -1,65 +1,44 @@
 """The one writer of a cache, from the first look at it to the last encoding that is put into it."""
 
-import glob
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cohort.model import Cohort
 from ..encoder.identity import difference
 from ..errors import CacheError, StaleCacheError
 from ..progress import Progress
-from ..storage.atomic import atomic_write, check_place, leftovers, make_folder, sync
-from ..storage.checked import FileDisk
-from ..storage.locks import locked
+from ..storage.atomic import atomic_write, check_place, make_folder, sync
+from ..storage.locks import locked, remove_lock
 from ..storage.provenance import made_by
 from .carry import carried_along, learnt_of, network_of, source_from
-from .data_file import DataFile
 from .encoding import Encoding
 from .growth import grown_tables, what_changed
 from .index import Entry, write_index
-from .layout import DATA_GROUP, data_folder, new_data_path, open_checked
+from .layout import data_folder, new_data_path
 from .learnt import learnt_from, why_stale
+from .leftovers import remove_leftovers
 from .partial import PartialEncoding
 from .pseudonyms import refuse_other_ids
 from .reader import Cache, open_cache
-from .refusal import room_for, whole
+from .refusal import room_for
+from .shares import remove_shares, share_files, share_sources, tasks_begun
 from .spec import EncodingSpec
 from .tables import CohortTables
 from .unlinked import remove_unlinked
 
-__all__ = ["CacheWriter", "own_probabilities", "partials", "remove_leftovers"]
+if TYPE_CHECKING:
+    from .members import Member
 
-
-def partials(cache: Path) -> Iterator[tuple[Path, int, int]]:
-    """The encodings of this cache that were begun and not finished: file, blocks done, blocks in all."""
-    for path in sorted(cache.parent.glob(f"{glob.escape(cache.name)}.*.partial")):
-        with whole(path), open_checked(path) as file:
-            if DATA_GROUP in file:
-                data = DataFile.read(path, file[DATA_GROUP])
-                with FileDisk.open(path) as disk:
-                    written = data.blocks(disk).written()
-                yield path, int(written.sum()), len(written)
-                continue
-            for group in file["encodings"].values():  # format 1
-                yield path, int(group["done"][:].sum()), len(group["done"])
-
-
-def remove_leftovers(folder: Path, name: str) -> None:
-    """Remove what killed runs left of the cache `name` and of its partial files, or, if `name` is "", of all files.
-
-    Nobody else writes them while the cache's lock is held.
-    """
-    for path, target in leftovers(folder):
-        if not name or target == name or (target.startswith(f"{name}.") and target.endswith(".partial")):
-            path.unlink(missing_ok=True)
+__all__ = ["CacheWriter", "own_probabilities"]
 
 
 class CacheWriter:
@@ -94,6 +73,7 @@ class CacheWriter:
         self._found: Cache | None = None
         self._held = ExitStack()
         self._told = False
+        self._held_tasks: set[Path] = set()
         self._renewed: set[str] = set()  # encodings that this writer wrote
 
     def __enter__(self) -> Self:
@@ -118,6 +98,8 @@ class CacheWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for place in self._held_tasks:  # a task that begins at this very moment may hold a lock that is gone
+            remove_lock(place)
         self._held.close()
 
     @property
@@ -200,13 +182,43 @@ class CacheWriter:
             return None
 
     def begun(self, spec: EncodingSpec) -> bool:
-        """Whether a partial file of that name would be gone on with or complained of; never so with `force`."""
-        return not self.force and self.partial_path(spec.name).exists()
+        """Whether a partial or share file of it would be gone on with or complained of; never so with `force`."""
+        if self.force:
+            return False
+        return self.partial_path(spec.name).exists() or bool(share_files(self.path, spec.name))
+
+    def depth(self, cohort: Cohort) -> dict[str, int]:
+        """How many bits of 16-bit images an encoding of the cohort uses; see `recorded_depth`."""
+        from ..encoder.pixels import recorded_depth  # torch takes seconds to import
+
+        return recorded_depth(cohort.images)
+
+    def mine(self, members: "list[Member]") -> "list[Member]":
+        """The encoders that are trained here: all."""
+        return members
+
+    def check_timed(self) -> None:
+        """Whether a number format may be chosen by timing: it may."""
+
+    def remove_leftovers_of(self, folder: Path) -> None:
+        """Remove what killed runs left in a folder of the cache's own."""
+        remove_leftovers(folder, "")
+
+    def hold_tasks(self, label: str) -> None:
+        """Make sure that no task of an array works on `label`, an encoding, until the context ends.
+
+        Raises:
+            CacheError: one does.
+        """
+        for place in tasks_begun(self.path, label):
+            if place not in self._held_tasks:
+                self._held.enter_context(locked(place, CacheError))
+                self._held_tasks.add(place)
 
     def begin(self, spec: EncodingSpec, *, network: str = "", anew: bool = False) -> PartialEncoding:
         """The partial encoding of `spec`: what an earlier run left of it, or, with `force` or without one, a new one.
 
-        Features of images that the cache knows by the same encoder are not computed again.
+        Features of images that the cache, or a task's share file, knows by the same encoder are not computed again.
 
         Args:
             spec: of the encoding.
@@ -218,11 +230,14 @@ class CacheWriter:
             CacheError: the cache has an encoder family of that name in which encoders saw no labels, or these.
         """
         self._check_encoder_family(spec)
+        self.hold_tasks(spec.name)
         known = None if anew else self._known_alike(spec)
         sources, learnt = [], learnt_from(self.tables, spec)
         if known is not None and self._found is not None and network_of(known) == network:
             sources, learnt = [source_from(self._found, known)], learnt_of(self._found, known)
             spec = replace(spec, block=known.spec.block, about=known.spec.about | spec.about)
+        if not anew:
+            sources += share_sources(self.path, spec, network)
         return PartialEncoding(
             self.partial_path(spec.name), self.tables, spec, anew=anew or self.force, sources=sources, learnt=learnt,
             network=network,
@@ -265,6 +280,7 @@ class CacheWriter:
         self._write(f"all features are kept in {partial.path}", partial, entry, default=default)
         partial.close()
         partial.path.unlink(missing_ok=True)
+        remove_shares(self.path, name)
         self._renewed.add(name)
 
     def correct_values(self) -> None:

@@ -6,7 +6,16 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from .common import Output, cache_option, cohort_argument, cohort_folder, command, dask_option, executor_of
+from .common import (
+    Output,
+    cache_option,
+    cohort_argument,
+    cohort_folder,
+    command,
+    dask_option,
+    executor_of,
+    task_option,
+)
 from .paths import GivenText, NewFile
 from .several import Numbers
 
@@ -65,6 +74,7 @@ from .several import Numbers
 @click.option("--gpus", type=Numbers(), metavar="N ...",
               help="GPUs of this machine, by their numbers: a process for each encodes and trains.")  # fmt: skip
 @dask_option
+@task_option
 @click.option("--dtype", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
               help="Number format; auto takes the faster where the processor has bfloat16.")  # fmt: skip
 @click.option("--emulate-bfloat16", is_flag=True,
@@ -98,7 +108,7 @@ def extract(
     from ..cache.morphology import check_morphology
     from ..cache.passes import extract as extract_passes
     from ..encoder.morphology.features import MORPHOLOGY
-    from ..report.cache import render_extract
+    from ..report.cache import render_extract, render_share
     from ..report.finetune import render_adapt, render_finetune
 
     trained = options["frozen"] or options["finetune"] or options["adapt"]
@@ -113,6 +123,8 @@ def extract(
         done = extract_passes(
             cohort_folder(cohort), cache, executor=executor, progress=output.progress(), **options
         )
+    if done.share is not None:
+        render_share(done.share, output.console)
     if done.adapted is not None:
         render_adapt(done.adapted, output.console)
     if done.finetuned is not None:

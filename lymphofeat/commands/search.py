@@ -60,8 +60,8 @@ def info(output: Output, file: StudyPlace) -> None:
         return
     from ..cache import open_cache
     from ..cache.disk import disk_use
+    from ..cache.leftovers import partials
     from ..cache.trainings import trainings_under_way
-    from ..cache.writer import partials
     from ..report.cache import render_cache, render_partials, render_trainings
     from ..report.disk import render_disk_use
 

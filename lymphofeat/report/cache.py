@@ -15,13 +15,14 @@ from ..cache.trained_on import training_texts
 from ..cohort.ages import ages_words
 from ..cohort.exclusions import exclusions_from_text, exclusions_summary
 from ..cohort.pixel_size import pixel_size_in, pixel_size_text
-from ..cohort.problems import counted
+from ..cohort.problems import counted, listing
 from ..encoder.morphology.quality import BORDER, GOOD, NO_CYTOPLASM, NO_NUCLEUS, counts_of
 from ..encoder.preparation import preparation_text
 from .printing import PlainTable, show
 
 if TYPE_CHECKING:  # torch takes seconds to import, and what they made is shown without it
     from ..cache.extract import ExtractSummary
+    from ..cache.share_writer import ExtractionShare
     from ..training.checkpoint import TrainingState
 
 _FLAWS = {
@@ -29,6 +30,23 @@ _FLAWS = {
     NO_CYTOPLASM: "without visible cytoplasm",
     NO_NUCLEUS: "without a nucleus",
 }
+
+
+def render_share(share: "ExtractionShare", console: Console) -> None:
+    """What a task of an array computed."""
+    number, count = share.task
+    task = f"Task {number} of {count}: "
+    if not share.encodings:
+        show(console, f"{task}there is no work for it; fewer tasks do.")
+        return
+    n_all = share.n_images * len(share.encodings)
+    known = f"; {share.n_before:,} were known" if share.n_before else ""
+    show(
+        console,
+        f"{task}{listing(share.encodings)}: {counted(n_all - share.n_before, 'image')} encoded{known}; kept beside "
+        "the cache for the call that collects.",
+        wrap=False,
+    )
 
 
 def render_extract(summary: "ExtractSummary", console: Console) -> None:

@@ -1,11 +1,6 @@
 """`evaluate` as an array of tasks: the same bits, in whatever order and however often tasks are given."""
 
 import json
-import random
-import signal
-import subprocess
-import sys
-import time
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -26,6 +21,7 @@ from lymphofeat.storage.locks import locked
 
 from ..helpers.commands import Run, runner
 from ..helpers.compared import compared_cache
+from ..helpers.tasks import finish_with_kills
 
 OPTIONS: dict[str, Any] = {"encoding": "good", "heads": ["logistic"], "n_trials": 2, "permute": 2}
 
@@ -161,9 +157,10 @@ def test_the_command_says_what_it_did_and_what_collects(
 TASK = """
 import sys
 import lymphofeat
+from tests.assess.test_share import OPTIONS
+from tests.helpers.tasks import Aloud
 number, count, *places = sys.argv[1:]
-options = {"encoding": "good", "heads": ["logistic"], "n_trials": 2, "permute": 2}
-lymphofeat.evaluate(*places, task=(int(number), int(count)), **options)
+lymphofeat.evaluate(*places, task=(int(number), int(count)), progress=Aloud(), **OPTIONS)
 """
 
 
@@ -171,30 +168,7 @@ lymphofeat.evaluate(*places, task=(int(number), int(count)), **options)
 def test_tasks_killed_at_random_and_given_again_in_any_order_give_the_same_bits(
     cache: Path, tmp_path: Path
 ) -> None:
-    rng, study, killed = random.Random(0), tmp_path / "s.db", 0
-    left = [1, 2, 3]
-    while left:
-        number = rng.choice(left)
-        process = subprocess.Popen(
-            [sys.executable, "-c", TASK, str(number), "3", str(cache), str(study)],
-            cwd=Path(lymphofeat.__file__).parents[1], stderr=subprocess.PIPE,
-        )  # fmt: skip
-        if killed < 4:
-            _wait_for_files(tmp_path, process, more=rng.randint(1, 4))
-            time.sleep(0.2 * rng.random())
-            process.send_signal(signal.SIGKILL)
-        _, error = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), error.decode()
-        killed += process.returncode != 0
-        if process.returncode == 0:
-            left.remove(number)
-    assert killed >= 3
+    study = tmp_path / "s.db"
+    finish_with_kills(TASK, [cache, study], 3, 4)
     expected = lymphofeat.evaluate(cache, tmp_path / "alone.db", **OPTIONS)
     assert_same(lymphofeat.evaluate(cache, study, executor=Nobody(), **OPTIONS), expected)
-
-
-def _wait_for_files(folder: Path, process: "subprocess.Popen[bytes]", more: int) -> None:
-    """Until a task has begun some searches, or ended."""
-    before = len(list(folder.rglob("*.db")))
-    while process.poll() is None and len(list(folder.rglob("*.db"))) < before + more:
-        time.sleep(0.02)

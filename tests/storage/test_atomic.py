@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 import lymphofeat
-from lymphofeat.cache.writer import partials, remove_leftovers
+from lymphofeat.cache.leftovers import partials, remove_leftovers
 from lymphofeat.errors import InputError
 from lymphofeat.storage.atomic import atomic_write, atomic_writes, leftovers, make_folder, refuse_existing
 
