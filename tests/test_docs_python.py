@@ -29,16 +29,22 @@ def forgotten() -> Iterator[None]:
     sys.modules.pop("own_heads", None)
 
 
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_page_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, whole: bool
 ) -> None:
+    """With `whole`, the evaluation and its report too, which nothing after them needs."""
     extracted_cache(tmp_path / "cache" / "features.h5", tmp_path / "images")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     found: dict[str, Any] = {}
+    long = [block for block in BLOCKS if "evaluate(" in block]
+    assert len(long) == 1
     for number, block in enumerate(BLOCKS):
+        if block in long and not whole:
+            continue
         exec(compile(block, f"{PAGE.name}, block {number}", "exec"), found)
     assert len(found["features"]) == len(found["y"]) == len(found["groups"]) == 40
     assert np.allclose(found["scores"], found["summary"].best.scores.folds["balanced_accuracy"][0], atol=1e-9)

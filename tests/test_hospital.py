@@ -11,7 +11,7 @@ from lymphofeat.cache import open_cache
 from .helpers.commands import Run, runner
 from .helpers.hospital import Arrangement, hospital_export
 
-QUICK = ["--trials", "3", "--heads", "logistic,late"]
+QUICK = ["--trials", "2", "--heads", "logistic,late"]
 
 
 @pytest.fixture

@@ -66,11 +66,11 @@ def test_searches_that_end_early_leave_the_bar_whole() -> None:
 
 def test_the_bar_covers_all_searches_also_of_an_evaluation_that_goes_on(tmp_path) -> None:
     compared_cache(tmp_path / "c.h5", n_folds=3)
-    plan = plan_evaluation(tmp_path / "c.h5", encoding="good", heads=["logistic"], n_trials=2)
+    plan = plan_evaluation(tmp_path / "c.h5", encoding="good", heads=["logistic"], n_trials=1)
     for _ in range(2):
         board = Board()
         carry_out(plan, tmp_path / "nested", progress=board)
-        assert board.bars[0] == [plan.n_trials, plan.n_trials] == [32, 32]
+        assert board.bars[0] == [plan.n_trials, plan.n_trials] == [16, 16]
         assert len(board.bars) == 2
 
 

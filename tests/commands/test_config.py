@@ -97,7 +97,7 @@ def test_an_option_from_a_file_is_one_that_was_given(run: Run, tmp_path: Path) -
 
 
 def test_an_evaluation_says_by_which_command_it_was_made(run: Run, tmp_path: Path) -> None:
-    frozen_cache(tmp_path / "c.h5")
+    frozen_cache(tmp_path / "c.h5", n=24, n_folds=3)
     arguments = ["--cache", "c.h5", "--trials", "2", "--heads", "logistic", "--out", "my evaluation"]
     assert run("evaluate", *arguments).code == 0
     made = json.loads((tmp_path / "my evaluation" / "evaluate.json").read_text())["made"]

@@ -57,7 +57,7 @@ def test_every_path_is_told_what_it_is(run: Run, tmp_path: Path) -> None:
 
 
 def test_models_evaluations_and_names_of_studies(run: Run, tmp_path: Path) -> None:
-    frozen_cache(tmp_path / "c.h5")
+    frozen_cache(tmp_path / "c.h5", n=24, n_folds=3)
     tune(
         tmp_path / "c.h5",
         tmp_path / "studies" / "mine.db",

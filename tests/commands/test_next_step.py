@@ -26,8 +26,8 @@ QUICK = {
         "--folds",
         "3",
     ],
-    "tune": ["--trials", "3", "--heads", "logistic"],
-    "evaluate": ["--trials", "3", "--heads", "logistic"],
+    "tune": ["--trials", "2", "--heads", "logistic"],
+    "evaluate": ["--trials", "2", "--heads", "logistic"],
 }
 
 
@@ -82,7 +82,7 @@ def test_check_says_when_a_report_shows_it_and_it_is_true(run: Run, tmp_path: Pa
 
 
 def test_lines_that_show_results_on_a_page_are_true_twice(run: Run, tmp_path: Path) -> None:
-    frozen_cache(tmp_path / "c.h5")
+    frozen_cache(tmp_path / "c.h5", n=24, n_folds=3)
     assert run("tune", "--cache", "c.h5", "--study", "s.db", "--trials", "2", "--heads", "logistic").code == 0
     for command in (
         ["compare", "c.h5", "--pipelines", "clinical"],

@@ -35,11 +35,11 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return runner(monkeypatch, capsys)
 
 
-_LONG = ("compare", "evaluate")  # commands that take a minute, and are filled up in two steps only
+_LONG = ("compare", "evaluate")  # commands that take a minute: none, or two steps
 
 
 def rooms(needed: int, steps: int) -> list[int]:
-    """Bytes left: none, then in equal steps up to a page less than what is needed."""
+    """Bytes left: none, then in equal steps, if any, up to a page less than what is needed."""
     return [0, *(max(needed * step // steps - 4096, 0) for step in range(1, steps + 1))]
 
 
@@ -102,7 +102,7 @@ def full_at_each(
 def test_full(
     stage: Stage, steps: int, whole: Path, disk: SmallDisk, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = min(steps, 2) if stage.command[0] in _LONG else steps
+    steps = steps // 4 if stage.command[0] in _LONG else steps
     print(f"{stage.command[0]}: {full_at_each(stage, steps, whole, disk, run, monkeypatch)} times full")
 
 

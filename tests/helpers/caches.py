@@ -1,6 +1,12 @@
-"""Small caches from simulated features, for tests of the heads' side."""
+"""Small caches from simulated features, for tests of the heads' side; each is made once a process and copied."""
 
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +66,40 @@ def features(table: pd.DataFrame, dim: int = 16, seed: int = 0, signal: float = 
     return (np.repeat(centres, n_images, axis=0) + noise).astype(np.float32)
 
 
+def copied(make: Callable[..., Path], path: Path, *arguments: Any) -> Path:
+    """What `make(path, *arguments)` makes, from the same call for another folder where there was one.
+
+    A cache of a dozen encodings takes seconds, and its files say nothing of where they lie.
+    """
+    if path.exists() or not all(one is None or isinstance(one, int | float | str) for one in arguments):
+        return make(path, *arguments)
+    made = _made(make, path.name, arguments)
+    shutil.copytree(made.parent, path.parent, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.lock"))
+    return path
+
+
+@cache
+def _made(make: Callable[..., Path], name: str, arguments: tuple[Any, ...]) -> Path:
+    return make(Path(tempfile.mkdtemp(dir=_folder())) / name, *arguments)
+
+
+@cache
+def _folder() -> Path:
+    """A folder that is removed when the process ends."""
+    folder, owner = Path(tempfile.mkdtemp(prefix="lymphofeat-caches-")), os.getpid()
+    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(folder, ignore_errors=True))
+    return folder
+
+
 def frozen_cache(path: Path, *, seed: int = 0, n: int = 40, n_test: int = 6, **options: Any) -> Path:
     """A cache with one label-free encoding, `frozen`."""
+    return copied(_frozen, path, seed, n, n_test, *[part for item in options.items() for part in item])
+
+
+def _frozen(path: Path, seed: int, n: int, n_test: int, *options: Any) -> Path:
     table = patients(n, n_test, seed)
-    save_cache(path, table, {"frozen": features(table, seed=seed)}, **options)
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    save_cache(path, table, {"frozen": features(table, seed=seed)}, **given)
     return path
 
 
@@ -77,6 +113,10 @@ def single_class_cache(path: Path) -> Path:
 
 def tuned_cache(path: Path, *, n_folds: int = 4, pairs: bool) -> Path:
     """A cache with the encoder family `tuned`: an encoding per fold, and with `pairs` one per two folds as well."""
+    return copied(_tuned, path, n_folds, pairs)
+
+
+def _tuned(path: Path, n_folds: int, pairs: bool) -> Path:  # noqa: FBT001
     table = patients()
     held_out: list[tuple[int, ...]] = [(k,) for k in range(n_folds)]
     if pairs:

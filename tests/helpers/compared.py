@@ -10,7 +10,7 @@ from lymphofeat.cache import open_cache, save_cache
 from lymphofeat.cache.spec import EncodingSpec
 from lymphofeat.cache.writer import CacheWriter
 
-from .caches import features, patients
+from .caches import copied, features, patients
 
 RANDOM = {"recipe": "frozen", "backbone": "resnet18", "weights": "untrained, random from seed 0"}
 COLOUR = {"recipe": "frozen", "backbone": "colour", "weights": "none"}
@@ -45,6 +45,10 @@ def compared_cache(path: Path, *, n_folds: int = 4, pairs: bool = True) -> Path:
     Member m of the fine-tuned encoder family gives patient i the probability (m + i / n) / 16, so that its hand is
     known.
     """
+    return copied(_compared, path, n_folds, pairs)
+
+
+def _compared(path: Path, n_folds: int, pairs: bool) -> Path:  # noqa: FBT001
     table = patients()
     save_cache(path, table, {"good": features(table)}, n_folds=n_folds, n_repeats=2)
     add_encoding(path, "good", features(table, signal=1.0), FROZEN, seconds=3.0)

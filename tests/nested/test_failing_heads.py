@@ -16,7 +16,7 @@ from ..helpers.progress import Heard
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return frozen_cache(tmp_path_factory.mktemp("cache") / "c.h5")
+    return frozen_cache(tmp_path_factory.mktemp("cache") / "c.h5", n_folds=3)
 
 
 @pytest.fixture

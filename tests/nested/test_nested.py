@@ -139,7 +139,7 @@ def test_equals_the_definition(cache: Path, tmp_path: Path) -> None:
 
 def test_labels_of_the_outer_fold_change_nothing_inside(tmp_path: Path) -> None:
     """What is found without fold 2 is the same when every label in it is another one."""
-    path = frozen_cache(tmp_path / "c.h5", n_folds=4, n_repeats=1)
+    path = frozen_cache(tmp_path / "c.h5", n_folds=3, n_repeats=1)
     true = quick(path, tmp_path / "true", trials=3)
     import h5py
 
@@ -254,11 +254,11 @@ def test_killed_and_given_again_it_ends_as_if_unbroken(small: Path, tmp_path: Pa
 def test_encoders_blind_to_two_folds_need_prior_cuts_inside_and_give_seeds_for_repeats(
     tmp_path: Path,
 ) -> None:
-    path, told = tuned_cache(tmp_path / "c.h5", pairs=True), Told()
+    path, told = tuned_cache(tmp_path / "c.h5", n_folds=3, pairs=True), Told()
     found = quick(path, tmp_path / "s", trials=2, repeats=2, progress=told)
     assert "differ by the seed of the search" in told.notes[0]
     assert [(f.run, f.repeat, f.seed, f.fold) for f in found.folds_of_runs] == [
-        (r, 0, 3 + r, k) for r in (0, 1) for k in range(4)
+        (r, 0, 3 + r, k) for r in (0, 1) for k in range(3)
     ]
     assert not np.isnan(found.probabilities).any()
     study = load_study(tmp_path / "s" / "tuned-clinical+image+both" / "repeat0-seed3-fold1.db")

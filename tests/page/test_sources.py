@@ -20,8 +20,8 @@ QUICK = {"n_trials": 2, "heads": ["logistic"]}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache c.h5 with a study s.db and its evaluation, and another cohort's: other.h5, other.db, other.json."""
     root = tmp_path_factory.mktemp("sources")
-    for name, study, n in (("c", "s.db", 40), ("other", "other.db", 36)):
-        frozen_cache(root / f"{name}.h5", seed=n, n=n)
+    for name, study, n in (("c", "s.db", 24), ("other", "other.db", 20)):
+        frozen_cache(root / f"{name}.h5", seed=n, n=n, n_folds=3)
         tune(root / f"{name}.h5", root / study, **QUICK)
         evaluate(root / f"{name}.h5", root / study, **QUICK)
     shutil.move(root / "other-nested" / "evaluate.json", root / "other.json")
@@ -40,7 +40,7 @@ def test_what_was_kept_is_found(folder: Path) -> None:
     assert list(found.evaluation.answer) == kept["answer"]
     predictions = found.evaluation.tables["predictions"]
     assert set(predictions["role"]) >= {"main", "clinical", "image", "shuffled"}
-    assert len(predictions[predictions["role"] == "main"]) == 40
+    assert len(predictions[predictions["role"] == "main"]) == 24
     assert found.comparison is None
     assert found.gap("compare").command == f"lymphofeat compare {folder / 'c.h5'}"
 
