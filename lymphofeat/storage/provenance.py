@@ -140,6 +140,7 @@ def made_text() -> str:
     return f"Made at {made['at']} by {how}, lymphofeat {made['lymphofeat']} ({packages})."
 
 
+@once
 def package_version(package: str) -> str:
     """Of an installed package; "" where there is none of that name."""
     try:

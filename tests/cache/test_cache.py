@@ -70,7 +70,7 @@ def test_blocks_in_any_order_and_in_two_runs(tmp_path_factory, lengths, block, o
     patients = table(len(lengths) + len(lengths) % 2).assign()
     patients["n_images"] = (lengths + lengths)[: len(patients)]
     features = simulated(patients)
-    save_cache(path, patients, {"other": features}, n_folds=2)
+    save_cache(path, patients, {"other": features}, n_folds=2, n_repeats=1)
     tables = open_cache(path).tables
     spec = EncodingSpec("x", "x", 4, block, None, {"crop": 112})
     with CacheWriter(path, tables) as writer:
