@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_cohort(folder / "data", 16, images=2, side=48)
     cohort = noise_cohort(folder / "images", 40, 6, images=2)
     cache = folder / "cache" / "features.h5"
-    lymphofeat.extract(cohort, cache, frozen=True, weights="none", seed=0, crop=32, n_folds=3)
+    lymphofeat.extract(cohort, cache, frozen=True, weights="none", seed=0, crop=32, n_folds=4)
     lymphofeat.tune(cache, folder / "studies" / "study.db", n_trials=3, heads=["logistic"])
     lymphofeat.export(cache, folder / "studies" / "study.db", folder / "model")
     return folder
