@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import h5py
 import numpy as np
 
 from ..errors import CacheError
+from ..storage.hdf5 import open_to_read
 from .data_file import DataFile
 from .encoding import Encoding
 from .index import Entry
@@ -60,14 +60,14 @@ def carried_along(cache: Cache, encoding: Encoding, tables: CohortTables) -> Ent
 
 def learnt_of(cache: Cache, encoding: Encoding) -> Learnt | None:
     """Whom an encoding's encoder learnt from."""
-    with h5py.File(encoding.place, "r") as file:
+    with open_to_read(encoding.place) as file:
         kept = read_learnt(rows_of(file, encoding.name))
     return kept or learnt_before(cache.tables, encoding.spec)
 
 
 def source_from(cache: Cache, encoding: Encoding) -> RowSource:
     """The rows of an encoding of the cache, to take known ones from."""
-    with h5py.File(encoding.place, "r") as file:
+    with open_to_read(encoding.place) as file:
         group = rows_of(file, encoding.name)
         if "checks" not in group:
             return source_of_format_1(file, group)
@@ -77,7 +77,7 @@ def source_from(cache: Cache, encoding: Encoding) -> RowSource:
 
 def _keys_of(cache: Cache, encoding: Encoding) -> Any:
     """(n, 16) uint8, the digests of an encoding's images."""
-    with h5py.File(encoding.place, "r") as file:
+    with open_to_read(encoding.place) as file:
         group = rows_of(file, encoding.name)
         return group["image"][:] if "image" in group else np.asarray(cache.tables.keys)
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CacheError
+from ..storage.hdf5 import open_to_read
 
 __all__ = ["Digests", "ImageColumn", "InFile", "Names", "Sizes"]
 
@@ -44,7 +44,7 @@ class InFile:
         Raises:
             CacheError: the file was written anew since it was opened.
         """
-        with h5py.File(self.path, "r") as file:
+        with open_to_read(self.path) as file:
             if file.attrs.get("images_key") != self.images_key:
                 raise CacheError(
                     f"{self.path} was written anew by another command meanwhile; run the command again."

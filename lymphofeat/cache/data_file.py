@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..storage.checked import CheckedBlocks, Column, Disk, checksum
+from ..storage.hdf5 import open_to_read
 from .layout import DATA_GROUP, FORMAT, create_file, image_of, map_dataset
 from .learnt import Learnt, write_learnt
 from .spec import EncodingSpec, blindness_text
@@ -120,7 +121,7 @@ class DataFile:
 
     def origins(self) -> list[dict[str, Any]]:
         """What computed the rows, by the numbers in `origin`."""
-        with h5py.File(self.path, "r") as file:
+        with open_to_read(self.path) as file:
             return slots_of(file[self.group]["origins"][:])
 
     def add_origin(self, disk: Disk, about: Mapping[str, Any]) -> int:

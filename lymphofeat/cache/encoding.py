@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CacheError
+from ..storage.hdf5 import open_to_read
 from ..training.label_free import takes_no_labels
 from .data_file import slots_of
 from .layout import map_dataset, rows_of
@@ -89,7 +90,7 @@ class Encoding:
 
     def origins(self) -> list[tuple[dict[str, Any], int]]:
         """Devices and versions that computed rows, each with their number; one where the file does not tell more."""
-        with h5py.File(self.place, "r") as file:
+        with open_to_read(self.place) as file:
             group = rows_of(file, self.name)
             if "origin" not in group:
                 return [(self.spec.provenance, len(self.features))]

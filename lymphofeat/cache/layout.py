@@ -23,6 +23,7 @@ import lymphofeat
 
 from ..errors import CacheError
 from ..storage.disk import reserve
+from ..storage.hdf5 import open_to_read
 from .refusal import why_no_cache
 
 __all__ = [
@@ -86,7 +87,7 @@ def open_checked(path: Path) -> h5py.File:
         CacheError: no such file, locked, not HDF5, truncated, not a cache, or of a format this version does not know.
     """
     try:
-        file = h5py.File(path, "r")
+        file = open_to_read(path)
     except OSError as error:
         raise CacheError(why_no_cache(path, str(error))) from error
     try:

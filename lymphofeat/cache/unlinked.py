@@ -5,6 +5,7 @@ from pathlib import Path
 
 import h5py
 
+from ..storage.hdf5 import open_to_read
 from ..storage.kinds import HDF5
 from .layout import data_folder
 
@@ -37,7 +38,7 @@ def _linked_beside(cache: Path) -> Iterator[Path]:
     """The data files that the caches of a folder link."""
     for path in sorted(cache.parent.iterdir()):
         if path.is_file() and path.suffix not in _GROWING and _is_hdf5(path):
-            with h5py.File(path, "r") as file:
+            with open_to_read(path) as file:
                 for group in file.get("encodings", {}).values():
                     link = group.get("features", getlink=True)
                     if isinstance(link, h5py.ExternalLink):

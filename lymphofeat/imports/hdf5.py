@@ -25,6 +25,7 @@ import h5py
 import numpy as np
 
 from ..cohort.pixel_size import LARGEST, SMALLEST
+from ..storage.hdf5 import open_to_read
 from .causes import UnusableError, refuse_beyond_memory
 from .parts import Loaded, Part, slide_name
 
@@ -45,7 +46,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
         UnusableError: it cannot be read, now or later.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             yield file
     except (OSError, RuntimeError, KeyError, MemoryError, TypeError, ValueError) as error:
         text = "no such file" if isinstance(error, FileNotFoundError) else "files that HDF5 cannot read"

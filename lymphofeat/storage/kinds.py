@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["HDF5", "Kind", "inspect_path", "no_locks", "path_kind", "sqlite_is_locked"]
+from .hdf5 import error_number, no_locks, open_to_read
+from .locks import cannot_lock
+
+__all__ = ["HDF5", "Kind", "inspect_path", "path_kind", "sqlite_is_locked"]
 
 Name = Literal[
     "missing", "folder", "bundle", "unreadable", "empty", "locked", "no-locks", "cache", "hdf5", "damaged-hdf5",
@@ -20,7 +23,6 @@ Name = Literal[
 HDF5 = b"\x89HDF\r\n\x1a\n"
 _SQLITE = b"SQLite format 3\x00"
 _LOCKED = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _BEGINNINGS: tuple[tuple[bytes, Name, str], ...] = (
     (b"\xff\xd8\xff", "image", "a JPEG image"),
     (b"\x89PNG\r\n\x1a\n", "image", "a PNG image"),
@@ -92,11 +94,6 @@ def inspect_path(path: Path) -> Kind:
     return _text(head)
 
 
-def no_locks(error: OSError) -> bool:
-    """Whether the error says that the file system has no locks."""
-    return _number(error) in _NO_LOCKS
-
-
 def sqlite_is_locked(error: BaseException) -> bool:
     """Whether SQLite, at the bottom of an error, says that another process holds the file."""
     while error.__cause__ is not None and not isinstance(error, sqlite3.Error):
@@ -116,29 +113,20 @@ def _folder(path: Path) -> Kind:
 
 
 def _hdf5(path: Path) -> Kind:
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             ours = "format" in file.attrs and "encodings" in file
             if "format" in file.attrs and "encoding" in file:
                 return Kind("cache", "the features of one encoding of a cache")
     except OSError as error:
-        number = _number(error)
-        if number in _LOCKED:
+        if error_number(error) in _LOCKED:
             return Kind("locked", "an HDF5 file that another program has locked", str(error))
-        if number in _NO_LOCKS:
+        if no_locks(error):
             return Kind("no-locks", "an HDF5 file on a file system without locks", str(error))
         return Kind("damaged-hdf5", "a damaged HDF5 file", _cause(error))
     except (KeyError, RuntimeError, ValueError) as error:
         return Kind("damaged-hdf5", "a damaged HDF5 file", _cause(error))
     return Kind("cache", "a feature cache") if ours else Kind("hdf5", "an HDF5 file of another program")
-
-
-def _number(error: OSError) -> int | None:
-    """h5py puts the system's error number into the text only."""
-    found = re.search(r"errno = (\d+)", str(error))
-    return int(found[1]) if found else error.errno
 
 
 def _cause(error: Exception) -> str:
@@ -154,6 +142,8 @@ def _sqlite(path: Path) -> Kind:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
     except sqlite3.Error as error:
         if sqlite_is_locked(error):
+            if (cause := cannot_lock(path)) is not None:  # SQLite says the same of both
+                return Kind("no-locks", "a database on a file system without locks", cause)
             return Kind("locked", "a database that another program has locked", str(error))
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return Kind("damaged-sqlite", "a damaged SQLite database", str(error))

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ..errors import LymphofeatError
 from .atomic import make_folder
 
-__all__ = ["held_by_another", "holder", "locked", "remove_lock"]
+__all__ = ["cannot_lock", "held_by_another", "holder", "locked", "remove_lock"]
 
 _PATIENCE = 1.0  # seconds of waiting that need no word
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -104,6 +104,20 @@ def held_by_another(path: Path) -> str:
         f"{path} is locked by another program{f' ({who})' if who else ''}; close it there, or wait, and run the "
         "command again. The file itself is intact."
     )
+
+
+def cannot_lock(path: Path) -> str | None:
+    """What the system says where a file cannot be locked at all, whoever asks; None: it can, or there is no telling."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    try:
+        with path.open("rb") as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return (error.strerror or str(error)) if error.errno in _NO_LOCKS else None
+    return None
 
 
 def _has_open(process: int, path: Path) -> bool:

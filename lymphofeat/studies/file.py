@@ -112,6 +112,12 @@ def _look_before(path: Path) -> None:
             )
         case "locked":
             raise StudyError(held_by_another(path))
+        case "no-locks":
+            raise StudyError(
+                f"{path} cannot be locked ({kind.cause}): its file system has no locks, which SQLite needs even to "
+                "read; copy it to another file system, mount this one with locks, or keep studies in PostgreSQL "
+                "(docs/postgresql.md)."
+            )
         case "damaged-sqlite":
             raise StudyError(
                 f"{path} is damaged ({kind.cause}); restore a good copy, or begin a new study with --study NAME."

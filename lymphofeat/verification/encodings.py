@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from ..cache.data_file import DataFile
@@ -13,6 +12,7 @@ from ..cache.reader import Cache
 from ..cohort.problems import counted
 from ..errors import CacheError
 from ..storage.checked import FileDisk
+from ..storage.hdf5 import open_to_read
 from ..wording import listed
 from .findings import Findings
 
@@ -87,7 +87,7 @@ def verify_encoding(cache: Cache, encoding: Encoding, findings: Findings) -> lis
 
 def _data_of(encoding: Encoding) -> DataFile | None:
     """The rows with their checksums; None of format 1, which has none of what is whole."""
-    with h5py.File(encoding.place, "r") as file:
+    with open_to_read(encoding.place) as file:
         group = rows_of(file, encoding.name)
         return DataFile.read(encoding.place, group) if "checks" in group and "origins" in group else None
 
