@@ -172,7 +172,7 @@ class EncoderTrainer:
             for task in tasks:
                 self.writer.forget(task.name)
             train_elsewhere(tasks, self.executor, layout.threads, self.progress)
-            remove_leftovers(self.folder, "")  # of workers that were killed
+            self.writer.remove_leftovers_of(self.folder)  # of workers that were killed
             return
         epochs = facts.recipe.training.epochs
         jobs = [Job(task.name, task.images, epochs, partial(self._train, task)) for task in tasks]
