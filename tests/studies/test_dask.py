@@ -139,6 +139,16 @@ def test_commands_give_the_same_bits_as_alone(
         assert (found.decisions == expected.decisions).all()
 
 
+def test_a_comparison_is_the_same_as_alone(cluster: Cluster, cache: Path, tmp_path: Path) -> None:
+    one = lymphofeat.compare(cache, tmp_path / "one.jsonl")
+    with dask_executor(str(cluster.file)) as executor:
+        other = lymphofeat.compare(cache, tmp_path / "other.jsonl", executor=executor)
+    assert len(other.measured) == len(one.measured) > 3
+    for found, expected in zip(other.measured, one.measured, strict=True):
+        assert found.pipeline == expected.pipeline
+        assert found.found.probabilities.tobytes() == expected.found.probabilities.tobytes()
+
+
 def test_a_worker_killed_in_a_trial_costs_that_trial_only(
     cluster: Cluster, cache: Path, alone: Path, waiting: Path, tmp_path: Path
 ) -> None:
