@@ -16,6 +16,7 @@ from lymphofeat.nested import Nested, nested, permutation_test
 
 from ..helpers.caches import features, frozen_cache, patients, tuned_cache
 from ..helpers.compared import compared_cache
+from ..helpers.executors import Here
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,11 @@ def test_a_permutation_test_goes_on_with_what_it_has(tmp_path: Path) -> None:
     assert [p.name for p in folder.iterdir() if p.is_dir()] == ["frozen-clinical+image+both"]
     two = permutation_test(path, folder, n=2, **options)
     np.testing.assert_array_equal(two.permuted, three.permuted[:2])
+    executor = Here()
+    away = permutation_test(path, tmp_path / "away", n=1, executor=executor, **options)
+    assert executor.submitted > 0
+    assert away.value == three.value
+    np.testing.assert_array_equal(away.permuted, three.permuted[:1])
     one = nested(path, tmp_path / "t", permute_seed=1, **options)
     assert three.permuted[1] == pytest.approx(score("log_loss", one.y, one.probabilities[:, 0]))
     true = nested(path, tmp_path / "t", **options)
