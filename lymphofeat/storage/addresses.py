@@ -62,6 +62,10 @@ class StudyAddress:
             raise InputError(
                 f"{without_passwords(text)}: a study is a file, or an address such as {_FORM}; {scheme}: is neither."
             )
+        if re.search(r"\s", text):  # where the password ends is not sure, so that nothing of it is shown
+            raise InputError(
+                f"{scheme}://…: an address has no spaces; write each as %20, or give the password in PGPASSWORD."
+            )
         try:
             parts = urlsplit(f"{_SCHEME}:{rest if rest.startswith('//') else f'/{rest}'}")
             port, options = parts.port, parse_qsl(parts.query, keep_blank_values=True)

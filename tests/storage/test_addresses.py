@@ -60,6 +60,8 @@ def test_an_address_is_read_as_it_was_written(
         "postgresql://ada:s3cret/#@h/trials/a",
         "postgresql://ada:s3cret@here@h:x/trials/a",
         "postgresql://ada@h/trials/a?password=s3cret",
+        "postgresql://ada:a s3cret@h/trials/a",
+        "postgresql://ada:s3cret b@h/trials/a",
         "postgresql+psycopg2://ada:s3cret@h/trials/a",
         "sqlite:///studies/study.db",
         "mysql://h/trials/a",
