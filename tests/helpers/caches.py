@@ -74,7 +74,7 @@ def copied(make: Callable[..., Path], path: Path, *arguments: Any) -> Path:
     if path.exists() or not all(one is None or isinstance(one, int | float | str) for one in arguments):
         return make(path, *arguments)
     made = _made(make, path.name, arguments)
-    shutil.copytree(made.parent, path.parent, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(made.parent, path.parent, dirs_exist_ok=True)
     return path
 
 
