@@ -101,19 +101,6 @@ def test_shared_work_changes_nothing(patients: tuple) -> None:
             assert not hasattr(head, "classifier_")
 
 
-def test_a_fit_cache_forgets_the_oldest_beyond_its_limit() -> None:
-    fit_cache = FitCache(limit=100)
-    made: list[str] = []
-
-    def make(key: str) -> np.ndarray:
-        made.append(key)
-        return np.zeros(6)  # 48 bytes
-
-    for key in ("a", "b", "a", "c", "a", "b"):
-        fit_cache.get(key, lambda key=key: make(key))
-    assert made == ["a", "b", "c", "b"]
-
-
 def test_contract(patients: tuple) -> None:
     bags, clinical, y = patients
     head = pooled(Logistic, pooling="max", C=3.0, pca=4)
