@@ -34,15 +34,18 @@ def finish_with_kills(code: str, arguments: Sequence[object], n_tasks: int, kill
     while left:
         number = rng.choice(left)
         command = [sys.executable, "-c", code, str(number), str(n_tasks), *map(str, arguments)]
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        if killed < kills:
-            assert process.stdout is not None
-            for _ in range(rng.randint(1, 5)):
-                process.stdout.readline()  # "" once the task is done
-            process.send_signal(signal.SIGKILL)
-        _, error = process.communicate()
+        ) as process:
+            try:
+                if killed < kills:
+                    assert process.stdout is not None
+                    for _ in range(rng.randint(1, 5)):
+                        process.stdout.readline()  # "" once the task is done
+                    process.send_signal(signal.SIGKILL)
+                _, error = process.communicate()
+            finally:
+                process.kill()
         assert process.returncode in (0, -signal.SIGKILL), error
         killed += process.returncode != 0
         if process.returncode == 0:
