@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # Each process takes a half of the files in a row, so that a module's fixtures are made once; who is done takes over.
 TWO := -n 2 --dist worksteal
 
-.PHONY: install install-cpu demo browser postgres test slow soak fire lint types format api clean
+.PHONY: install install-cpu demo browser postgres snakemake test slow soak fire lint types format api clean
 
 install: $(VENV)/installed
 
@@ -42,6 +42,13 @@ browser:
 postgres:
 	$(PYTHON) -m tests.postgres.server
 
+# Snakemake, for the test of docs/Snakefile, in an environment of its own: it holds SQLAlchemy to an older release.
+snakemake: $(VENV)-snakemake/bin/snakemake
+
+$(VENV)-snakemake/bin/snakemake:
+	$(PYTHON) -m venv $(VENV)-snakemake
+	$(VENV)-snakemake/bin/python -m pip install --quiet --disable-pip-version-check snakemake
+
 test: $(VENV)/installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest $(TWO) $(PYTEST)
 
@@ -72,7 +79,7 @@ api: $(VENV)/installed-dev
 	$(BIN)/python docs/make_api.py
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-snakemake demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
