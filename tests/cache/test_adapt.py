@@ -187,7 +187,7 @@ def test_corrected_labels_leave_encoding_and_encoder_as_they_are(
     extract_frozen(corrected, cache, FROZEN)
     np.testing.assert_array_equal(features(cache), before)
     monkeypatch.setattr(
-        "lymphofeat.cache.encoder_trainer.adapt_encoder", lambda *_, **__: pytest.fail("trained again")
+        "lymphofeat.cache.member_training.adapt_encoder", lambda *_, **__: pytest.fail("trained again")
     )
     assert extract_adapted(corrected, cache, SETTINGS).was_there
     cache.unlink()

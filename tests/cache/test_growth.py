@@ -184,7 +184,7 @@ def test_fine_tuned_encoders_stay_blind_to_new_patients(cohort: Cohort, tmp_path
     before = open_cache(path)
     with monkeypatch.context() as patch:
         patch.setattr(
-            "lymphofeat.cache.encoder_trainer.train_encoder", lambda *_, **__: pytest.fail("trained")
+            "lymphofeat.cache.member_training.train_encoder", lambda *_, **__: pytest.fail("trained")
         )
         extract_finetuned(cohort, path, FINETUNED)
     cache = open_cache(path)
