@@ -48,7 +48,9 @@ def test_a_cohort_gets_its_controls_first(tmp_path: Path) -> None:
 def test_recipes_that_are_named_are_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[object] = []
 
-    def train(_: object, cache: Path, settings: FinetuneSettings, *, progress: object) -> None:
+    def train(
+        _: object, cache: Path, settings: FinetuneSettings, *, executor: object, progress: object
+    ) -> None:
         trained.append(settings.recipe)
         n_images, rng = open_cache(cache).tables.n_images, np.random.default_rng(0)
         for k in range(settings.extract.n_folds):
@@ -81,7 +83,7 @@ def test_recipes_that_are_named_are_trained_once(tmp_path: Path, monkeypatch: py
 def test_a_recipe_without_labels_is_adapted_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cohort, cache, asked = noise_cohort(tmp_path / "data"), tmp_path / "c.h5", []
 
-    def adapt(_: object, path: Path, settings: AdaptSettings, *, progress: object) -> None:
+    def adapt(_: object, path: Path, settings: AdaptSettings, *, executor: object, progress: object) -> None:
         asked.append((settings.recipe, settings.with_test))
         array = np.random.default_rng(0).normal(size=(open_cache(path).tables.n_images, 4))
         about = {
