@@ -80,7 +80,7 @@ def dask(workers: int) -> Iterator[Executor]:
         for command in commands:
             process = subprocess.Popen(
                 [sys.executable, "-m", "dask", *command], cwd=folder, stderr=subprocess.DEVNULL,
-                env=os.environ | ONE_THREAD,
+                env=os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(sys.path)},
             )  # fmt: skip
             stack.callback(process.wait)
             stack.callback(process.terminate)
@@ -102,6 +102,8 @@ def nothing(size: int, token: str) -> bytes:
 
 def handed(size: int, number: int) -> tuple[Callable[..., bytes], tuple[Any, ...]]:
     """The function of a task and its arguments."""
+    from scale import nothing  # by this module's name: workers have another `__main__`
+
     return nothing, (size,)
 
 

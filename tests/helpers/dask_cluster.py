@@ -99,6 +99,13 @@ class Cluster:
             )  # fmt: skip
         return self.workers[before:]
 
+    def wait_until_empty(self) -> None:
+        """Wait until the scheduler knows that its workers have ended."""
+        from distributed import Client
+
+        with Client(scheduler_file=str(self.file), timeout=_PATIENCE, set_as_default=False) as client:
+            until(lambda: not client.nthreads(), self.scheduler)
+
     def _started(self, *command: str, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         with (self.folder / f"{command[0]}-{len(self.workers)}.log").open("wb") as log:
             return subprocess.Popen(

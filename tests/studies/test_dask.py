@@ -205,7 +205,7 @@ def test_a_scheduler_killed_ends_in_a_sentence_and_the_same_command_goes_on(
     for line in process.stderr:
         lines.append(line.decode())
         if line.startswith(b"Error: "):
-            assert time.monotonic() - since < 20  # without a wait for a scheduler that does not answer
+            assert time.monotonic() - since < 50  # without a wait for a scheduler that does not answer
     assert process.wait() == 2
     process.stderr.close()
     (waiting / "wait").unlink()
@@ -252,11 +252,11 @@ def test_what_a_worker_lacks_is_said(cache: Path, heads: Path, tmp_path: Path) -
             (worker,) = cluster.add(*paths)
             with (
                 pytest.raises((StudyError, InputError), match=sentence),
-                dask_executor(str(cluster.file), seconds_for_workers=60.0) as executor,
+                dask_executor(str(cluster.file), seconds_for_workers=300.0) as executor,
             ):
                 tune(cache, tmp_path / "s.db", executor=executor, **OPTIONS)
             worker.kill()
             worker.wait()
-            time.sleep(1.0)
+            cluster.wait_until_empty()
     finally:
         cluster.end()
