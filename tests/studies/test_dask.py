@@ -205,7 +205,7 @@ def test_a_scheduler_killed_ends_in_a_sentence_and_the_same_command_goes_on(
     for line in process.stderr:
         lines.append(line.decode())
         if line.startswith(b"Error: "):
-            assert time.monotonic() - since < 50  # without a wait for a scheduler that does not answer
+            assert time.monotonic() - since < 200  # without a wait for a scheduler that does not answer
     assert process.wait() == 2
     process.stderr.close()
     (waiting / "wait").unlink()
