@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
+from functools import cache as once
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from os import getpid
@@ -30,6 +31,7 @@ __all__ = [
     "check_executor",
     "check_versions",
     "error_text",
+    "going_on",
     "hand_out",
     "host",
     "travelling",
@@ -38,10 +40,8 @@ __all__ = [
 
 TRIES = 2  # workers that may end on one task
 _PAUSE = 0.2  # seconds between two looks at futures that are not those of concurrent.futures
-_EACH, _WIDE = (
-    4,
-    64,
-)  # tasks under way per worker; and in all, where it is not known how many workers there are
+_EACH = 4  # tasks under way per worker
+_WIDE = 64  # and in all, where it is not known how many workers there are
 
 T = TypeVar("T")
 
@@ -69,7 +69,13 @@ class Kind(Generic[T]):
 
     @property
     def goes_on(self) -> str:
-        return f"{self.kept}, and the same command goes on."
+        """What most of its sentences end with."""
+        return going_on(self.kept)
+
+
+def going_on(kept: str) -> str:
+    """The end of a sentence that says what is not lost, such as "The finished trials are kept"."""
+    return f"{kept}, and the same command goes on."
 
 
 @dataclass
@@ -231,12 +237,16 @@ def _causes(error: BaseException) -> list[BaseException]:
 def versions(packages: Sequence[str]) -> dict[str, str]:
     """Of lymphofeat, Python (3.x) and the packages in this process; "" of one that is not installed."""
     found = {"lymphofeat": __version__, "Python": ".".join(platform.python_version_tuple()[:2])}
-    for name in packages:
-        try:
-            found[name] = version(name).partition("+")[0]  # without what tells builds for GPUs from others
-        except PackageNotFoundError:
-            found[name] = ""
-    return found
+    return found | {name: _installed(name) for name in packages}
+
+
+@once
+def _installed(package: str) -> str:
+    """The version, without what tells builds for GPUs from others; workers ask before each task."""
+    try:
+        return version(package).partition("+")[0]
+    except PackageNotFoundError:
+        return ""
 
 
 def check_versions(wanted: dict[str, str], kind: type[LymphofeatError], goes_on: str) -> None:

@@ -17,12 +17,13 @@ from ..progress import Progress, Silent
 from ..storage.journal import open_ledger
 from ..storage.json_tables import write_json_record
 from ..storage.paths import AnyPath
+from ..studies.continuing import searches_folder
 from ..studies.summary import StudySummary
 from ..studies.who_scores import workers
 from ..wording import metric_label
 from .assessment import Assessment, assess
 from .optimism import SelectedModels
-from .plan import EvaluationPlan, plan_evaluation, searches_folder
+from .plan import EvaluationPlan, plan_evaluation
 from .record import KEPT, assessment_json
 from .share import EvaluationShare, carry_out_share, collect
 from .whole import WholeProgress

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..cache.reader import Cache, open_cache
@@ -11,13 +10,12 @@ from ..nested.control_experiments import WHOLE, controls_of
 from ..nested.pipeline import Pipeline, Run, check_label_free, folds_of, runs_of
 from ..parallel import best_jobs
 from ..scoring.scored import ScoredPatients
-from ..storage.addresses import local_place, study_place
 from ..storage.paths import AnyPath
 from ..studies.selection import DEFAULT
 from ..studies.space import Space
-from ..studies.study import NESTED, check_arguments, encoding_in
+from ..studies.study import check_arguments, encoding_in
 
-__all__ = ["EvaluationPlan", "plan_evaluation", "searches_folder"]
+__all__ = ["EvaluationPlan", "plan_evaluation"]
 
 
 _PROCESS_BYTES = 1 << 30  # of a process with torch and the heads, besides what they make of the features
@@ -98,12 +96,6 @@ class EvaluationPlan:
             f"{self.n_searches} searches of {self.main.trials} trials inside outer folds ({runs} × {n_folds} folds of "
             f"each pipeline: {pipelines}{shuffles}), and one on all folds, on encodings {self.main.encoder_family}."
         )
-
-
-def searches_folder(study: AnyPath) -> Path:
-    """Where the searches inside outer folds are kept: NAME-nested beside the study, or in studies/ for an address."""
-    folder = local_place(study_place(study)).with_suffix("")
-    return folder.with_name(f"{folder.name}{NESTED}")
 
 
 def plan_evaluation(

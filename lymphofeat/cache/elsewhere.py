@@ -22,14 +22,24 @@ from ..cohort.fingerprint import digest
 from ..cohort.problems import counted
 from ..encoder.frozen import BlockEncoder, Read, computed_with, encode_blocks
 from ..errors import CacheError, InputError, LymphofeatError
-from ..executor import Kind, answer, answered, check_executor, check_versions, hand_out, host, versions
+from ..executor import (
+    Kind,
+    answer,
+    answered,
+    check_executor,
+    check_versions,
+    going_on,
+    hand_out,
+    host,
+    versions,
+)
 from ..parallel import disable_malloc_trim, torch_threads
 from .encoder_plans import EncoderPlan
 
 __all__ = ["GOES_ON", "SHARED", "Elsewhere", "EncodedUnit", "Unit", "unpickled"]
 
 _KEPT = "The features and encoders that are finished are kept"
-GOES_ON = f"{_KEPT}, and the same command goes on."
+GOES_ON = going_on(_KEPT)
 SHARED = "workers read it by this path, so put it on a file system that all machines share"
 _TOGETHER = 16  # units of a task on an accelerator
 
@@ -130,9 +140,8 @@ def encode_units(wanted: dict[str, str], how: bytes, work: bytes, token: str) ->
     """
 
     def encode() -> list[EncodedUnit]:
-        check_versions(
-            wanted, CacheError, GOES_ON
-        )  # before anything is unpickled, whose classes may have changed
+        # Before anything is unpickled, whose classes may have changed.
+        check_versions(wanted, CacheError, GOES_ON)
         disable_malloc_trim()
         encoder, read = _opened(how)
         units: list[Unit] = pickle.loads(work)

@@ -96,11 +96,12 @@ def evaluate(
     prints all tables in a moment.
     """
     from ..assess.evaluate import carry_out
-    from ..assess.plan import plan_evaluation, searches_folder
+    from ..assess.plan import plan_evaluation
     from ..assess.record import KEPT
     from ..assess.share import carry_out_share
     from ..report.assess import render_assessment, render_share, write_assessment, write_json
     from ..storage.atomic import refuse_existing
+    from ..studies.continuing import searches_folder
 
     if task is not None:
         _check_task_alone(

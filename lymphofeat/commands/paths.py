@@ -17,8 +17,8 @@ else:
     ParamType = click.ParamType
 
 __all__ = [
-    "GivenPath", "GivenStudy", "GivenText", "NewFile", "NewFolder", "OutFolder", "PathOrStudy", "Share", "StudyName",
-    "TaskOfArray",
+    "GivenPath", "GivenStudy", "GivenText", "NewFile", "NewFolder", "OutFolder", "ParamType", "PathOrStudy", "Share",
+    "StudyName", "TaskOfArray",
 ]  # fmt: skip
 
 GivenStudy = str | StudyAddress

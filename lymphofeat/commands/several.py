@@ -1,13 +1,10 @@
 """Options that take several numbers: `--gpus 0 1`, as argparse has it, and `--gpus 0,1`, as click has it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:  # click's stubs name the type of the value, older releases of click do not
-    ParamType = click.ParamType[Any]
-else:
-    ParamType = click.ParamType
+from .paths import ParamType
 
 __all__ = ["Numbers", "TakesSeveral"]
 

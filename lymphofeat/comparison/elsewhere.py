@@ -8,7 +8,7 @@ from contextlib import closing
 
 from ..cache.reader import Cache
 from ..errors import StudyError
-from ..executor import Kind, answer, answered, check_executor, check_versions, hand_out, versions
+from ..executor import Kind, answer, answered, check_executor, check_versions, going_on, hand_out, versions
 from ..parallel import torch_threads
 from ..scoring.shared_cache import COMPUTE, SharedCache
 from .out_of_fold import OutOfFold, predict
@@ -17,7 +17,7 @@ from .pipelines import Pipeline
 __all__ = ["predicted_elsewhere"]
 
 _KEPT = "The finished pipelines are kept"
-_GOES_ON = f"{_KEPT}, and the same command goes on."
+_GOES_ON = going_on(_KEPT)
 
 
 def predicted_elsewhere(
@@ -79,9 +79,8 @@ def predict_elsewhere(payload: bytes, wanted: dict[str, str], token: str) -> byt
     """
 
     def work() -> OutOfFold:
-        check_versions(
-            wanted, StudyError, _GOES_ON
-        )  # before anything is unpickled, whose classes may have changed
+        # Before anything is unpickled, whose classes may have changed.
+        check_versions(wanted, StudyError, _GOES_ON)
         shared, pipeline = pickle.loads(payload)
         if _Worker.shared != shared or _Worker.cache is None:
             _Worker.cache, _Worker.shared = shared.open(_GOES_ON), shared

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, local
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -64,7 +64,8 @@ class FitCache:
 
     What is kept must not depend on labels other than through its key. Several threads may ask; where two ask for the
     same array, one makes it and the other waits. Time counts, not only use: of a large cohort, a pass over all images
-    and a matrix that is made from it in a moment have the same size (GreedyDual-Size: Cao & Irani, 1997).
+    and a matrix that is made from it in a moment have the same size (GreedyDual-Size: Cao & Irani, 1997). An array
+    costs its own time only, not that of others that were asked for while it was made.
 
     Args:
         limit: bytes of arrays kept at most.
@@ -78,6 +79,7 @@ class FitCache:
         self._kept: dict[Hashable, _Kept] = {}
         self._making: dict[Hashable, Lock] = {}
         self._bytes = 0
+        self._within = _Within()
         self._age = 0.0  # the worth of what went last, so that what is no longer asked for goes at last
 
     def get(self, key: Hashable, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
@@ -86,19 +88,28 @@ class FitCache:
             if (found := self._found(key)) is not None:
                 return found
             made = self._making.setdefault(key, Lock())
-        with made:
+        start, before = time.perf_counter(), self._within.seconds
+        self._within.seconds = 0.0
+        try:
+            with made:
+                return self._made(key, make)
+        finally:
+            self._within.seconds = before + time.perf_counter() - start
+
+    def _made(self, key: Hashable, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        with self._lock:
+            if (found := self._found(key)) is not None:
+                return found
+        start = time.perf_counter()
+        try:
+            array = make()
+        finally:
             with self._lock:
-                if (found := self._found(key)) is not None:
-                    return found
-            start = time.perf_counter()
-            try:
-                array = make()
-            finally:
-                with self._lock:
-                    self._making.pop(key, None)
-            array.setflags(write=False)
-            with self._lock:
-                self._keep(key, array, time.perf_counter() - start)
+                self._making.pop(key, None)
+        seconds = time.perf_counter() - start - self._within.seconds
+        array.setflags(write=False)
+        with self._lock:
+            self._keep(key, array, seconds)
         return array
 
     def _found(self, key: Hashable) -> NDArray[Any] | None:
@@ -121,13 +132,19 @@ class FitCache:
             self._bytes -= gone.array.nbytes
 
 
+class _Within(local):
+    """Seconds that a thread spent on other arrays while it makes one."""
+
+    seconds = 0.0
+
+
 @dataclass
 class _Kept:
     """What a `FitCache` keeps of a key.
 
     Attributes:
         array: the result.
-        cost: seconds that it took, per byte.
+        cost: its own seconds, per byte.
         worth: the array of least worth goes first.
     """
 

@@ -7,13 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ..assess.plan import searches_folder
 from ..assess.record import KEPT
 from ..cache.reader import Cache, open_cache
 from ..errors import InputError
 from ..scoring.scored import ScoredPatients
 from ..storage.addresses import StudyPlace
-from ..studies.continuing import check_belongs
+from ..studies.continuing import check_belongs, searches_folder
 from ..studies.store import study_exists
 from ..studies.summary import StudySummary, load_study
 from .blocks import Gap

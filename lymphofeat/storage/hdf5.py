@@ -1,16 +1,15 @@
 """HDF5 files opened for reading, on file systems with and without locks."""
 
-import errno
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .locks import NO_LOCKS
 
 if TYPE_CHECKING:
     import h5py
 
 __all__ = ["error_number", "no_locks", "open_to_read"]
-
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def open_to_read(path: Path) -> "h5py.File":
@@ -34,7 +33,7 @@ def open_to_read(path: Path) -> "h5py.File":
 
 def no_locks(error: OSError) -> bool:
     """Whether the error says that the file system has no locks."""
-    return error_number(error) in _NO_LOCKS
+    return error_number(error) in NO_LOCKS
 
 
 def error_number(error: OSError) -> int | None:

@@ -16,10 +16,10 @@ from filelock import FileLock, Timeout
 from ..errors import LymphofeatError
 from .atomic import make_folder
 
-__all__ = ["cannot_lock", "held_by_another", "holder", "locked", "remove_lock"]
+__all__ = ["NO_LOCKS", "cannot_lock", "held_by_another", "holder", "locked", "remove_lock"]
 
 _PATIENCE = 1.0  # seconds of waiting that need no word
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of a file system that has none
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def locked(
     except OSError as failed:
         why = failed.strerror or str(failed)
         sentence = f"{path} cannot be written ({why}); choose another place."
-        raise error(_without_locks(path, why) if failed.errno in _NO_LOCKS else sentence) from failed
+        raise error(_without_locks(path, why) if failed.errno in NO_LOCKS else sentence) from failed
     try:
         yield
     finally:
@@ -116,7 +116,7 @@ def cannot_lock(path: Path) -> str | None:
         with path.open("rb") as file:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        return (error.strerror or str(error)) if error.errno in _NO_LOCKS else None
+        return (error.strerror or str(error)) if error.errno in NO_LOCKS else None
     return None
 
 

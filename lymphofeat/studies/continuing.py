@@ -13,17 +13,20 @@ from ..cohort.exclusions import excluded_patients
 from ..errors import LymphofeatError, StudyError
 from ..scoring.changes import changed_features, changes
 from ..scoring.scored import FEATURES, ScoredPatients, feature_digests
-from ..storage.addresses import StudyAddress, StudyPlace, local_place
+from ..storage.addresses import StudyAddress, StudyPlace, local_place, study_place
+from ..storage.paths import AnyPath
 from .store import Store, open_store, study_exists
 
 __all__ = [
-    "INDICATORS", "WHOLE_CACHE", "changed_since", "check_belongs", "check_provenance", "new_study_command", "order_of",
-    "other_order", "patients_of", "provenance_of_cache",
+    "INDICATORS", "NESTED", "WHOLE_CACHE", "changed_since", "check_belongs", "check_provenance", "new_study_command",
+    "order_of", "other_order", "patients_of", "provenance_of_cache", "searches_folder",
 ]  # fmt: skip
 
 # What of a study's provenance covers the whole cache, patients that no score depends on among them, or is no part of
 # what the trials are.
 WHOLE_CACHE = ("fingerprint", "encodings", "patients", "cache")
+
+NESTED = "-nested"  # at the end of a folder's name: where `evaluate` keeps its searches
 
 # By whether heads may use that a value is missing, as the command line says it.
 INDICATORS = {True: "--missing-indicators", False: "--no-missing-indicators"}
@@ -190,7 +193,7 @@ def new_study_command(command: str, study: StudyPlace, cache: Path) -> str:
         cache: the cache's file.
     """
     new = next(
-        place for place in _next_names(study) if not (study_exists(place) or _searches(place).exists())
+        place for place in _next_names(study) if not (study_exists(place) or searches_folder(place).exists())
     )
     return shlex.join(["lymphofeat", command, "--cache", str(cache), "--study", str(new)])
 
@@ -205,10 +208,10 @@ def _next_names(study: StudyPlace) -> Iterator[StudyPlace]:
             yield study.with_name(f"{name}{study.suffix or '.db'}")
 
 
-def _searches(study: StudyPlace) -> Path:
-    """The folder of the searches of `evaluate`."""
-    path = local_place(study)
-    return path.with_name(f"{path.stem}-nested")
+def searches_folder(study: AnyPath) -> Path:
+    """Where the searches inside outer folds are kept: NAME-nested beside the study, or in studies/ for an address."""
+    folder = local_place(study_place(study)).with_suffix("")
+    return folder.with_name(f"{folder.name}{NESTED}")
 
 
 def provenance_of_cache(cache: Cache, encoder_family: str, repeats: int) -> dict[str, Any]:

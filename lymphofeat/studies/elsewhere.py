@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, LymphofeatError, StudyError
-from ..executor import Kind, check_executor, check_versions, hand_out, host, versions
+from ..executor import Kind, check_executor, check_versions, going_on, hand_out, host, versions
 from ..heads.registry import find_head_type, foreign_heads, register_again, registered
 from ..parallel import one_thread, torch_threads, usable_cores
 from ..scoring.shared_cache import COMPUTE, SharedCache
@@ -20,7 +20,7 @@ from .workers import Failure, packed, scored
 __all__ = ["Elsewhere", "Needs", "score_elsewhere"]
 
 _KEPT = "The finished trials are kept"
-_GOES_ON = f"{_KEPT}, and the same command goes on."
+_GOES_ON = going_on(_KEPT)
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,8 @@ def score_elsewhere(payload: bytes, number: int, needs: Needs, token: str) -> by
     """
     with _State.lock:
         try:
-            check_versions(
-                needs.versions, StudyError, _GOES_ON
-            )  # before the task is unpickled, whose classes may have changed
+            # Before the task is unpickled, whose classes may have changed.
+            check_versions(needs.versions, StudyError, _GOES_ON)
             evaluator = _evaluator(needs)
             task: TrialTask = pickle.loads(payload)
             _check_head(task, needs)

@@ -24,6 +24,7 @@ from ..storage.paths import AnyPath
 from ..wording import did_you_mean
 from .continuing import (
     INDICATORS,
+    NESTED,
     check_provenance,
     new_study_command,
     order_of,
@@ -39,9 +40,7 @@ from .store import Store, create_store, open_store, owned, study_exists
 from .summary import StudySummary, load_study
 from .who_scores import workers
 
-__all__ = ["NESTED", "Tuning", "check_arguments", "encoding_in", "tune"]
-
-NESTED = "-nested"  # at the end of a folder's name: where `evaluate` keeps its searches
+__all__ = ["Tuning", "check_arguments", "encoding_in", "tune"]
 
 
 def tune(

@@ -57,6 +57,24 @@ def test_two_threads_that_ask_for_one_array_make_it_once() -> None:
     assert maker.made == ["pooled"]
 
 
+def test_an_array_costs_its_own_time_and_not_that_of_what_it_is_made_from() -> None:
+    """Tables of two folds are begun at once, and both wait for the pass that they are made from."""
+    fit_cache, maker, both = FitCache(limit=100), Maker(), threading.Barrier(2)
+
+    def of_pass() -> np.ndarray:
+        return fit_cache.get("pass", maker.of("pass", 0.2))
+
+    def table(fold: int) -> np.ndarray:
+        both.wait()
+        return fit_cache.get(fold, lambda: of_pass() + fold)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(table, range(2)))
+    for fold in range(2, 5):
+        fit_cache.get(fold, lambda fold=fold: of_pass() + fold)
+    assert maker.made == ["pass"]
+
+
 def test_an_array_that_could_not_be_made_is_made_by_who_asks_next() -> None:
     fit_cache, maker = FitCache(), Maker()
 

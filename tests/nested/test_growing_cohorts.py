@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lymphofeat.assess.plan import searches_folder
 from lymphofeat.errors import StudyError
+from lymphofeat.studies.continuing import searches_folder
 
 from ..helpers.growing import Bags, bags_of, saved, table_of_visits, with_folds_of, with_test_patients
 from .test_nested import Told, assert_same, quick
