@@ -78,12 +78,12 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 @pytest.fixture
 def waiting(heads: Path) -> Iterator[Path]:
-    """Heads wait until the file `wait` in the folder is removed."""
+    """Heads wait until the file `wait` in the folder is removed; of earlier tests' work nothing is left."""
+    for left in at_work(heads):
+        left.unlink()
     (heads / "wait").touch()
     yield heads
     (heads / "wait").unlink(missing_ok=True)
-    for left in at_work(heads):
-        left.unlink()
 
 
 def at_work(heads: Path) -> list[Path]:
