@@ -1,12 +1,15 @@
 """`extract` as an array of tasks: the same bits, in whatever order and however often tasks are given."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from lymphofeat import extract, open_cache
 from lymphofeat.cache import partial
@@ -27,12 +30,17 @@ from ..helpers.tasks import finish_with_kills
 
 FROZEN: dict[str, Any] = {
     "frozen": True, "backbone": "small-cnn", "weights": "none", "seed": 0, "crop": 40, "batch_size": 5,
-    "n_folds": 3, "device": "cpu", "workers": 1,
+    "n_folds": 3, "device": "cpu", "dtype": "float32", "workers": 1,
 }  # fmt: skip
 NAME = "small-cnn-random0-crop40"
 TUNED: dict[str, Any] = {
     "finetune": True, "recipe": "pooled-small-cnn", "epochs": 1, "crop": 32, "weights": "none", "seed": 0,
-    "batch_size": 5, "n_folds": 3, "device": "cpu", "workers": 1,
+    "batch_size": 5, "n_folds": 3, "device": "cpu", "dtype": "float32", "workers": 1,
+}  # fmt: skip
+
+ADAPTED: dict[str, Any] = {
+    "adapt": True, "backbone": "small-cnn", "epochs": 2, "crop": 32, "weights": "none", "seed": 0, "batch_size": 5,
+    "n_folds": 3, "device": "cpu", "dtype": "float32", "workers": 1,
 }  # fmt: skip
 
 
@@ -160,7 +168,7 @@ def test_what_tasks_cannot_agree_on_is_refused(
     with monkeypatch.context() as patch:
         has_bfloat16(patch, possible=True)
         with pytest.raises(InputError, match="give --dtype float32 or --dtype bfloat16 with --task"):
-            extract(cohort, path, task=(1, 3), **FROZEN)
+            extract(cohort, path, task=(1, 3), **FROZEN | {"dtype": "auto"})
     extract(cohort, path, task=(1, 3), **FROZEN)
     (share,) = share_files(path, NAME)
     other = NAME.replace("random0", "random1")
@@ -169,6 +177,55 @@ def test_what_tasks_cannot_agree_on_is_refused(
         StaleCacheError, match=r"was made by a task with other settings \(.*or remove the file"
     ):
         extract(cohort, path, **FROZEN | {"seed": 1})
+
+
+def test_the_whole_cohort_decides_how_bright_an_image_is_and_tasks_may_hand_theirs_out(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    patients = []
+    for number, patient in enumerate(cohort.patients):
+        folder = tmp_path / "deep" / patient.id
+        folder.mkdir(parents=True)
+        most = 4095 if number == 0 else 900  # of the first one alone it shows that twelve bits were used
+        for path in patient.images:
+            values = np.random.default_rng([number, len(path.name)]).integers(0, most + 1, (48, 48))
+            Image.fromarray(values.astype(np.uint16)).save(folder / path.name)
+        patients.append(replace(patient, images=tuple(folder / path.name for path in patient.images)))
+    deep = Cohort(tmp_path / "deep", tuple(patients))
+    path, whole = tmp_path / "c.h5", tmp_path / "whole.h5"
+    with ThreadPoolExecutor(2) as pool:
+        for task in ((2, 3), (3, 3), (1, 3)):
+            extract(deep, path, task=task, executor=pool, **FROZEN)
+    extract(deep, path, **FROZEN)
+    extract(deep, whole, **FROZEN)
+    assert_same(path, whole)
+    assert rows_of(path) == rows_of(whole)
+
+
+def test_tasks_do_not_need_the_key_of_pseudonyms(cohort: Cohort, tmp_path: Path) -> None:
+    path, key, whole = tmp_path / "c.h5", tmp_path / "key.csv", tmp_path / "whole.h5"
+    for task in ((2, 2), (1, 2)):
+        extract(cohort, path, task=task, pseudonyms=key, **FROZEN)
+    assert not key.exists()
+    for share in share_files(path, NAME):
+        assert not [patient.id for patient in cohort.patients if patient.id.encode() + b"/" in share.read_bytes()]
+    done = extract(cohort, path, pseudonyms=key, **FROZEN).frozen
+    assert done is not None
+    assert done.n_before == len(cohort.images)
+    extract(cohort, whole, pseudonyms=key, **FROZEN)
+    assert rows_of(path) == rows_of(whole)
+    assert not set(open_cache(path).patients["id"]) & {patient.id for patient in cohort.patients}
+
+
+def test_the_one_encoder_of_adapting_is_one_task_s(cohort: Cohort, tmp_path: Path) -> None:
+    path, whole = tmp_path / "c.h5", tmp_path / "whole.h5"
+    shares = [extract(cohort, path, task=(i, 2), **ADAPTED).share for i in (1, 2)]
+    assert sorted(len(share.encodings) for share in shares if share) == [0, 1]
+    found = extract(cohort, path, **ADAPTED).adapted
+    assert found is not None
+    extract(cohort, whole, **ADAPTED)
+    assert_same(path, whole)
+    assert not [p.name for p in tmp_path.iterdir() if "task" in p.name]
 
 
 @pytest.mark.slow
