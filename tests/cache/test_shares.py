@@ -208,7 +208,9 @@ def test_tasks_do_not_need_the_key_of_pseudonyms(cohort: Cohort, tmp_path: Path)
         extract(cohort, path, task=task, pseudonyms=key, **FROZEN)
     assert not key.exists()
     for share in share_files(path, NAME):
-        assert not [patient.id for patient in cohort.patients if patient.id.encode() + b"/" in share.read_bytes()]
+        assert not [
+            patient.id for patient in cohort.patients if patient.id.encode() + b"/" in share.read_bytes()
+        ]
     done = extract(cohort, path, pseudonyms=key, **FROZEN).frozen
     assert done is not None
     assert done.n_before == len(cohort.images)

@@ -10,7 +10,7 @@ from torchvision.transforms import v2
 
 from lymphofeat.encoder import frozen
 from lymphofeat.encoder.backbones import BACKBONES, untrained
-from lymphofeat.encoder.frozen import FrozenEncoder, choose_device, encode_blocks
+from lymphofeat.encoder.frozen import FrozenEncoder, choose_device, encode_blocks, has_fast_bfloat16
 from lymphofeat.encoder.pixels import Preprocessing
 from lymphofeat.encoder.preparation import IMAGENET_MEAN, IMAGENET_STD
 from lymphofeat.errors import InputError
@@ -95,3 +95,20 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(InputError, match="'tpu' is not available"):
         choose_device("tpu")
     assert choose_device("cpu") == CPU
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [
+        ("", True), ("DEFAULT", True), ("AVX512_CORE_BF16", True), ("avx512_core_amx", True), ("AVX10_1_512", True),
+        ("AVX2", False), ("avx2_vnni", False), ("SSE41", False), ("AVX512_CORE", False), ("AVX512_CORE_VNNI", False),
+    ],
+)  # fmt: skip
+def test_bfloat16_is_fast_only_where_onednn_may_use_it(
+    monkeypatch: pytest.MonkeyPatch, most: str, *, expected: bool
+) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", most)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert has_fast_bfloat16(CPU) is expected
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert not has_fast_bfloat16(CPU)

@@ -1,0 +1,7 @@
+"""What holds for all tests."""
+
+import os
+
+# Processors with bfloat16 would take it where nothing else is asked for, if it is the faster: other names, other bits.
+# Read by oneDNN when it computes first, and inherited by processes that tests start.
+os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
