@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # what `_HOMES` says, for type checkers and editors
     from .imports.importing import import_features as import_features
     from .page.report import write_report as write_report
     from .scoring.classifier import HeadClassifier as HeadClassifier
+    from .studies.load import load_study as load_study
     from .studies.study import tune as tune
-    from .studies.summary import load_study as load_study
     from .verification.verify import verify as verify
 
 # Where each public name lives, in the order of the work.
@@ -43,7 +43,7 @@ _HOMES = {
     "save_cache": ".cache.imported",
     "import_features": ".imports.importing",
     "tune": ".studies.study",
-    "load_study": ".studies.summary",
+    "load_study": ".studies.load",
     "evaluate": ".assess.evaluate",
     "explain": ".explanation.patient",
     "export": ".bundle.export",

@@ -18,8 +18,8 @@ from lymphofeat.final.refit import final_fits, predict_final
 from lymphofeat.nested import nested
 from lymphofeat.scoring.score import score_head
 from lymphofeat.studies import tune
+from lymphofeat.studies.load import load_study
 from lymphofeat.studies.space import build_head
-from lymphofeat.studies.summary import load_study
 
 from .helpers.caches import features, patients, tuned_cache
 

@@ -25,11 +25,11 @@ from lymphofeat.scoring.threshold import prevalence_threshold
 from lymphofeat.storage.json_arrays import pack, unpack
 from lymphofeat.studies import tune
 from lymphofeat.studies.average import Average
+from lymphofeat.studies.load import load_trials
 from lymphofeat.studies.record import scores_from_attrs, scores_to_attrs
 from lymphofeat.studies.sampling import point_key
 from lymphofeat.studies.selection import AVERAGED, Candidate, ranked
 from lymphofeat.studies.space import build_head
-from lymphofeat.studies.summary import load_trials
 from lymphofeat.studies.trial import TrialSummary
 
 from .cohorts import Unit

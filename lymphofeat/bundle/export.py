@@ -18,8 +18,8 @@ from ..progress import Progress, Silent
 from ..scoring.plan import labels_of
 from ..storage.addresses import StudyPlace, study_place
 from ..storage.paths import AnyPath
+from ..studies.load import load_study
 from ..studies.selection import DEFAULT
-from ..studies.summary import load_study
 from .encoders import EncoderRecord, WhereWeights
 from .evaluation import read_evaluation
 from .evidence import Evidence

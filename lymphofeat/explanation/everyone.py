@@ -9,7 +9,8 @@ from ..final.selected_model import fit_model
 from ..progress import Progress, Silent
 from ..scoring.plan import labels_of
 from ..storage.paths import AnyPath
-from ..studies.summary import StudySummary, load_study
+from ..studies.load import load_study
+from ..studies.summary import StudySummary
 from .group import Indices, explained_rows, fits_without, rows_of
 from .result import Explanation
 

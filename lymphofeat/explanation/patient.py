@@ -4,7 +4,7 @@ from ..cache.reader import open_cache
 from ..final.selected_model import fit_model
 from ..scoring.plan import labels_of
 from ..storage.paths import AnyPath
-from ..studies.summary import load_study
+from ..studies.load import load_study
 from .group import explained_rows, fits_without, rows_of
 from .result import Explanation
 

@@ -15,8 +15,9 @@ from ..estimates.scores import Interval
 from ..scoring.failures import reason_of
 from ..studies.average import Average
 from ..studies.continuing import check_belongs
+from ..studies.load import load_selected, load_trials
 from ..studies.selection import DEFAULT, rule_named
-from ..studies.summary import OPTIMISTIC, StudySummary, load_selected, load_trials
+from ..studies.summary import OPTIMISTIC, StudySummary
 from ..studies.trial import TrialSummary
 from .ensemble import CAVEAT, Ensemble, select_ensemble
 from .refit import FinalFit, Member, fit_final

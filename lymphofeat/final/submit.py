@@ -19,7 +19,8 @@ from ..progress import Progress, Silent
 from ..storage.addresses import local_place, study_place
 from ..storage.atomic import make_folder, naming, refuse_existing, sync, temporary_for
 from ..storage.paths import AnyPath
-from ..studies.summary import StudySummary, load_study
+from ..studies.load import load_study
+from ..studies.summary import StudySummary
 from ..wording import metric_label
 from .ensemble import Ensemble
 from .refit import FinalFit, final_fits, predict_final

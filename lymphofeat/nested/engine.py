@@ -33,10 +33,11 @@ from ..storage.journal import Ledger, open_ledger
 from ..storage.json_arrays import pack, unpack
 from ..studies.average import Average
 from ..studies.continuing import WHOLE_CACHE, other_order
+from ..studies.load import load_selected, load_study
 from ..studies.search import Search, run_together
 from ..studies.space import Space, build_head
 from ..studies.study import Tuning, check_arguments, encoding_in
-from ..studies.summary import StudySummary, load_selected, load_study
+from ..studies.summary import StudySummary
 from ..studies.who_scores import workers
 from ..studies.workers import Workers
 from .pipeline import Pipeline, Run, folds_of, runs_of

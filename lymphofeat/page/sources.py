@@ -13,8 +13,9 @@ from ..errors import InputError
 from ..scoring.scored import ScoredPatients
 from ..storage.addresses import StudyPlace
 from ..studies.continuing import check_belongs, searches_folder
+from ..studies.load import load_study
 from ..studies.store import study_exists
-from ..studies.summary import StudySummary, load_study
+from ..studies.summary import StudySummary
 from .blocks import Gap
 from .names import Names
 from .records import ComparisonRecord, EvaluationRecord, read_comparison, read_evaluation_record

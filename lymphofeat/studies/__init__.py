@@ -1,7 +1,8 @@
 """Searching heads by cross-validation, with Optuna."""
 
+from .load import load_study
 from .study import tune
-from .summary import StudySummary, TrialSummary, load_study
+from .summary import StudySummary, TrialSummary
 
 __all__ = [
     "StudySummary",

@@ -33,11 +33,12 @@ from .continuing import (
 )
 from .database import quiet_optuna
 from .evaluate import StudySpec
+from .load import load_study
 from .sampling import SAMPLERS, Proposals
 from .search import Search
 from .space import LEFT_OUT, Space
 from .store import Store, create_store, open_store, owned, study_exists
-from .summary import StudySummary, load_study
+from .summary import StudySummary
 from .who_scores import workers
 
 __all__ = ["Tuning", "check_arguments", "encoding_in", "tune"]

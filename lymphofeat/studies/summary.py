@@ -1,41 +1,33 @@
 """What a study found: its best trial with intervals, the best of each head type, and that they were selected."""
 
-import contextlib
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from ..errors import InputError, StudyError
-from ..estimates.persons import n_persons, repeating
-from ..estimates.scores import ClassWeights, Interval
-from ..metric import METRICS, Metric
+from ..errors import InputError
+from ..estimates.persons import n_persons
+from ..estimates.scores import Interval
+from ..metric import METRICS
 from ..scoring.failures import FailedTrial, in_words
-from ..storage.addresses import StudyPlace, study_place
-from ..storage.paths import AnyPath
+from ..storage.addresses import StudyPlace
 from ..wording import by_whom, metric_label, sample_text
 from .average import Average
-from .frames import inputs_of, predictions_frame, trials_frame
+from .frames import predictions_frame, trials_frame
 from .importance import Importance, importance_of
-from .record import scores_from_attrs
 from .rows import Row
-from .selection import DEFAULT, Candidate, rule_named, select
-from .space import HEAD_TYPE, LEFT_OUT
-from .store import PERSONS, Store, open_store
+from .space import LEFT_OUT
+from .store import open_store
 from .trial import TrialSummary
+from .trial_reader import TrialReader, readable
 
 __all__ = [
     "OPTIMISTIC",
     "HeadTypeBest",
     "StudySummary",
     "TrialSummary",
-    "load_selected",
-    "load_study",
-    "load_trials",
 ]
 
 # What follows a sentence on a selection.
@@ -111,10 +103,10 @@ class StudySummary:
             InputError: no such trial, or one that was stopped or failed.
             StudyError: as `load_study`.
         """
-        with open_store(self.path) as store, _readable(self.path):
+        with open_store(self.path) as store, readable(self.path):
             found = next((row for row in self.rows if row.number == number and row.complete), None)
             if found is not None:
-                return _Reader(store).trial(found)
+                return TrialReader(store).trial(found)
         raise InputError(
             f"{self.path} holds no complete trial {number}; it has {self.n_trials} finished trials, numbered from 0, "
             "and those that were stopped early or failed have no head."
@@ -246,170 +238,3 @@ class StudySummary:
             "No encoding is blind to two folds, so each fold's threshold is the share of malignant among its "
             "training patients (0.5 where the head weighs the classes equally)."
         )
-
-
-def load_study(path: AnyPath, n_trials: int | None = None) -> StudySummary:
-    """Read a study.
-
-    Args:
-        path: its file, or its address in PostgreSQL.
-        n_trials: read the first so many only, as if the search had ended there.
-
-    Raises:
-        StudyError: no study, not one of `tune`, without a trial that was scored to its end, or damaged.
-
-    Example:
-        >>> summary = load_study("studies/study.db")
-        >>> list(summary.predictions(summary.best.number))
-        ['id', 'label', 'fold', 'repeat', 'probability', 'decision']
-    """
-    place = study_place(path)
-    with open_store(place) as store:
-        rows = [row for row in store.rows() if n_trials is None or row.number < n_trials]
-        if not any(row.complete for row in rows):
-            raise StudyError(_without_result(store, rows))
-        with _readable(place):
-            return _summary(store, rows)
-
-
-def load_selected(
-    path: StudyPlace, rule: str = DEFAULT, *, n_trials: int | None = None, without: Collection[int] = ()
-) -> Average:
-    """What a rule of `selection.RULES` takes of a study.
-
-    Args:
-        path: the study's file, or its address.
-        rule: its key.
-        n_trials: as of `load_study`.
-        without: numbers of trials that it passes over; some complete trial is not among them.
-
-    Raises:
-        StudyError: as `load_study`.
-        InputError: an unknown rule.
-    """
-    rule_named(rule)
-    with open_store(path) as store, _readable(path):
-        read = _Reader(store)
-        rows = (row for row in store.rows() if row.complete and row.number not in without)
-        return select(
-            [read.candidate(row) for row in rows if n_trials is None or row.number < n_trials], rule
-        )
-
-
-def load_trials(path: StudyPlace) -> list[TrialSummary]:
-    """Every complete trial of a study, by number, with what it was scored on; pruned and failed ones are left out.
-
-    Raises:
-        StudyError: as `load_study`.
-    """
-    with open_store(path) as store, _readable(path):
-        read = _Reader(store)
-        return [read.trial(row) for row in store.rows() if row.complete]
-
-
-@contextlib.contextmanager
-def _readable(path: StudyPlace) -> Iterator[None]:
-    try:
-        yield
-    except StudyError:
-        raise
-    except (KeyError, TypeError, InputError, ValueError) as error:
-        raise StudyError(
-            f"{path} holds a trial that cannot be read ({error!r}); begin a new study."
-        ) from error
-
-
-def _summary(store: Store, rows: list[Row]) -> StudySummary:
-    metric = METRICS[store.provenance["metric"]]
-    complete = [row for row in rows if row.complete]
-    read = _Reader(store)
-
-    def best(wanted: Callable[[Row], bool] = lambda _: True) -> Row | None:
-        among = (row for row in complete if wanted(row))
-        return max(among, key=lambda row: (metric.sign * row.value, -row.number), default=None)
-
-    overall = best()
-    if overall is None:
-        raise ValueError("no complete trial")
-    clinical = best(lambda row: read.inputs(row) == "clinical")
-    image = best(lambda row: read.inputs(row) == "image")
-    return StudySummary(
-        path=store.path,
-        provenance=store.provenance,
-        best=read.trial(overall),
-        best_clinical=None if clinical is None else read.trial(clinical),
-        best_image=None if image is None else read.trial(image),
-        selected=select([read.candidate(row) for row in complete]),
-        leaderboard=_leaderboard(rows, metric, read),
-        ids=tuple(store.patients["ids"]),
-        rows=tuple(rows),
-        seconds=store.seconds(1 + max(row.number for row in rows)),
-        failed=store.failed(rows),
-        by=store.by,
-    )
-
-
-def _without_result(store: Store, rows: list[Row]) -> str:
-    failures = in_words(store.failed(rows), len(rows))
-    if not failures:
-        return f"{store.path} holds no finished trial yet; run `lymphofeat tune` on it."
-    return "\n".join(
-        [
-            f"{store.path} holds no trial that was scored to its end; add patients or name other --heads.",
-            *failures,
-        ]
-    )
-
-
-def _leaderboard(rows: Iterable[Row], metric: Metric, read: "_Reader") -> tuple[HeadTypeBest, ...]:
-    n_trials: Counter[str] = Counter()
-    n_pruned: Counter[str] = Counter()
-    best: dict[str, Row] = {}
-    for row in rows:
-        head_type = str(row.params[HEAD_TYPE])
-        n_trials[head_type] += 1
-        n_pruned[head_type] += row.pruned
-        if row.complete and (head_type not in best or metric.better(row.value, best[head_type].value)):
-            best[head_type] = row
-    ranked = sorted(best.items(), key=lambda item: (-metric.sign * item[1].value, item[1].number))
-    return tuple(
-        HeadTypeBest(head_type, read.trial(row), n_trials[head_type], n_pruned[head_type])
-        for head_type, row in ranked
-    )
-
-
-class _Reader:
-    """Reads trials with what they were scored on, each once."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._y = np.array(store.patients["labels"], dtype=np.int8)
-        self._folds = np.array(store.patients["folds"], dtype=np.int8)
-        self._groups = repeating(store.patients.get(PERSONS))
-        weights = store.provenance.get("class_weights")
-        self._weights: ClassWeights = None if weights is None else (float(weights[0]), float(weights[1]))
-        self._takes: dict[str, list[str]] = store.provenance["takes"]
-        self._read: dict[int, TrialSummary] = {}
-
-    def inputs(self, row: Row) -> str:
-        """What the row's head is given."""
-        return inputs_of(row, self._takes)
-
-    def candidate(self, row: Row) -> Candidate:
-        """A complete trial, which is read when a rule asks for it."""
-        return Candidate(row.number, row.params, self.inputs(row), row.scores, lambda: self.trial(row))
-
-    def trial(self, row: Row) -> TrialSummary:
-        if row.number not in self._read:
-            scores = scores_from_attrs(self._store.attrs(row))
-            self._read[row.number] = TrialSummary(
-                row.number,
-                dict(row.params),
-                self.inputs(row),
-                scores,
-                self._y,
-                self._folds,
-                self._weights,
-                self._groups,
-            )
-        return self._read[row.number]

@@ -16,7 +16,8 @@ from lymphofeat.metric import METRICS
 from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.scoring.score import TrialScores
 from lymphofeat.studies import tune
-from lymphofeat.studies.summary import TrialSummary, load_trials
+from lymphofeat.studies.load import load_trials
+from lymphofeat.studies.summary import TrialSummary
 
 from ..helpers.caches import frozen_cache, tuned_cache
 

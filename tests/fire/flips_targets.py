@@ -194,8 +194,8 @@ def _growing(pixels: Path, there: Path) -> Path:
 
 
 def _study(at: Path) -> Any:
+    from lymphofeat.studies.load import load_study, load_trials
     from lymphofeat.studies.store import open_store
-    from lymphofeat.studies.summary import load_study, load_trials
 
     path = at / "study.db"
     summary = load_study(path)

@@ -22,9 +22,9 @@ from lymphofeat.nested import Nested, NestedFold, engine, nested
 from lymphofeat.progress import Silent
 from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshold
 from lymphofeat.studies import load_study
+from lymphofeat.studies.load import load_trials
 from lymphofeat.studies.space import build_head
 from lymphofeat.studies.store import open_store
-from lymphofeat.studies.summary import load_trials
 
 from ..helpers.caches import frozen_cache, tuned_cache
 

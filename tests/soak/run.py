@@ -26,8 +26,8 @@ from lymphofeat.final.refit import final_fits, fit_final
 from lymphofeat.heads.base import FitCache
 from lymphofeat.heads.registry import head_types
 from lymphofeat.scoring.score import score_head
+from lymphofeat.studies.load import load_study, load_trials
 from lymphofeat.studies.space import HEAD_TYPE, build_head
-from lymphofeat.studies.summary import load_study, load_trials
 
 from .cohorts import image_folder, patients, write_cache
 from .plan import CohortPlan

@@ -9,7 +9,7 @@ import pytest
 
 from lymphofeat.errors import StudyError
 from lymphofeat.studies import load_study, tune
-from lymphofeat.studies.summary import load_trials
+from lymphofeat.studies.load import load_trials
 
 from ..helpers.caches import frozen_cache
 

@@ -13,8 +13,8 @@ from lymphofeat.final import submit
 from lymphofeat.heads.boosting import BoostedTrees
 from lymphofeat.studies import load_study, tune
 from lymphofeat.studies.evaluate import Evaluator
+from lymphofeat.studies.load import load_trials
 from lymphofeat.studies.sampling import BATCH
-from lymphofeat.studies.summary import load_trials
 
 from ..helpers.brittle import WAYS, brittle_heads
 from ..helpers.caches import frozen_cache

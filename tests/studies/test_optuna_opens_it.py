@@ -10,8 +10,8 @@ import optuna
 import pytest
 
 from lymphofeat.studies import load_study, tune
+from lymphofeat.studies.load import load_trials
 from lymphofeat.studies.store import open_store
-from lymphofeat.studies.summary import load_trials
 
 from ..helpers.caches import frozen_cache
 

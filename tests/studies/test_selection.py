@@ -21,8 +21,8 @@ from lymphofeat.scoring import one_standard_error_threshold, prevalence_threshol
 from lymphofeat.scoring.score import TrialScores
 from lymphofeat.studies import load_study, tune
 from lymphofeat.studies.average import Average
+from lymphofeat.studies.load import load_selected, load_trials
 from lymphofeat.studies.selection import AVERAGED, DEFAULT, RULES, Candidate, ranked, select
-from lymphofeat.studies.summary import load_selected, load_trials
 from lymphofeat.studies.trial import TrialSummary
 
 from ..helpers.caches import frozen_cache
