@@ -77,7 +77,9 @@ def test_an_undecodable_image_is_replaced_and_the_same_command_goes_on(cohort, t
         extract_frozen(cohort, tmp_path / "c.h5", SETTINGS, workers=1)
     path.write_bytes(good)
     summary = extract_frozen(cohort, tmp_path / "c.h5", SETTINGS)
-    assert summary.n_before in (15, 20)  # the fourth block holds the image, the fifth may have been under way
+    # The fourth block of five holds the image; how many behind it are done before that is heard of, the machine decides.
+    assert 15 <= summary.n_before < summary.n_images
+    assert summary.n_before % 5 == 0
     extract_frozen(cohort, tmp_path / "whole.h5", SETTINGS)
     np.testing.assert_array_equal(features(tmp_path / "c.h5"), features(tmp_path / "whole.h5"))
 
