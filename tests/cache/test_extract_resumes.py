@@ -77,7 +77,7 @@ def test_an_undecodable_image_is_replaced_and_the_same_command_goes_on(cohort, t
         extract_frozen(cohort, tmp_path / "c.h5", SETTINGS, workers=1)
     path.write_bytes(good)
     summary = extract_frozen(cohort, tmp_path / "c.h5", SETTINGS)
-    # The fourth block of five holds the image; how many behind it are done before that is heard of, the machine decides.
+    # The fourth block of five holds the image; how many behind it are done by then, the machine decides.
     assert 15 <= summary.n_before < summary.n_images
     assert summary.n_before % 5 == 0
     extract_frozen(cohort, tmp_path / "whole.h5", SETTINGS)
