@@ -28,15 +28,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # Images that pass together through a network of depthwise convolutions on a CPU: these wait for memory, and the
 # activations of so many stay in a core's cache from layer to layer.
 _FEW = 8
+# What oneDNN may be held to by a user, so that machines compute alike, and has no products in bfloat16.
 _WITHOUT_BFLOAT16 = {
-    "SSE41",
-    "AVX",
-    "AVX2",
-    "AVX2_VNNI",
-    "AVX2_VNNI_2",
-    "AVX512_CORE",
-    "AVX512_CORE_VNNI",
-}  # oneDNN's names
+    "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI",
+}  # fmt: skip
 _TIMED = 3  # passes of `seconds_per_image`, of which the fastest counts
 Block = tuple[int, Any]  # its number, and what its images are read from: by default, their files
 Read = Callable[[Any, int], Tensor]  # that, and the crop → (B, crop, crop, 3) uint8
@@ -65,7 +60,6 @@ def has_fast_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return True
-    # A user may hold oneDNN, which does the arithmetic, to older instructions, so that machines compute alike.
     if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _WITHOUT_BFLOAT16:
         return False
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
