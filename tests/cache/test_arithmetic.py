@@ -104,9 +104,14 @@ def test_force_chooses_anew(cohort: Cohort, tmp_path: Path, faster) -> None:
     assert extract_frozen(cohort, tmp_path / "c.h5", SETTINGS, force=True).encoding == BFLOAT16
 
 
-def test_without_the_instructions_a_partial_file_of_another_machine_is_not_gone_on_with() -> None:
+@pytest.mark.parametrize("possible", [True, False])
+def test_without_the_instructions_a_partial_file_of_another_machine_is_not_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch, *, possible: bool
+) -> None:
+    has_bfloat16(monkeypatch, possible=possible)
     chosen = arithmetic.chosen_dtype([], ["bfloat16"], torch.device("cpu"), never, Heard())
     assert chosen == ("bfloat16" if arithmetic.has_fast_bfloat16(torch.device("cpu")) else "float32")
+    assert chosen == ("bfloat16" if possible else "float32")
 
 
 @pytest.mark.parametrize("finished", [True, False])
