@@ -6,40 +6,37 @@ the fold as well as to the inner one. Inner folds are the repeat's other folds.
 
 import contextlib
 import json
-import time
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cache.reader import Cache, open_cache
-from ..errors import StudyError
 from ..estimates.persons import repeating
 from ..estimates.scores import ClassWeights
-from ..heads.base import FitCache, Split, fit_predict
-from ..parallel import one_thread
+from ..heads.base import FitCache
 from ..progress import Progress, Silent
-from ..scoring.failures import in_words, raise_if_all
+from ..scoring.failures import in_words
 from ..scoring.plan import ScoringPlan, labels_of
 from ..scoring.score import inner_probabilities
 from ..scoring.scored import ScoredPatients, feature_digests
-from ..storage.addresses import StudyPlace, local_place
+from ..storage.addresses import local_place
 from ..storage.journal import Ledger, open_ledger
 from ..storage.json_arrays import pack, unpack
 from ..studies.average import Average
 from ..studies.continuing import WHOLE_CACHE, other_order
-from ..studies.load import load_selected, load_study
+from ..studies.load import load_study
 from ..studies.search import Search, run_together
 from ..studies.space import Space, build_head
 from ..studies.study import Tuning, check_arguments, encoding_in
 from ..studies.summary import StudySummary
 from ..studies.who_scores import workers
 from ..studies.workers import Workers
+from .outer_fold import damaged, read_fold, refitted
 from .pipeline import Pipeline, Run, folds_of, runs_of
 from .result import Nested, NestedFold
 
@@ -213,7 +210,7 @@ class Engine:
         try:
             found = [nothing if one is None else unpack(one) for one in entry["inner"]]
         except (KeyError, ValueError, TypeError) as error:
-            raise _damaged(self.ledger, "of the selected head", error) from error
+            raise damaged(self.ledger, "of the selected head", error) from error
         fold_of = study.best.folds[:, 0]
         folds = tuple(
             NestedFold(
@@ -252,7 +249,7 @@ class Engine:
 
     def _folds(self, pipeline: Pipeline, view: Cache, run: Run) -> list[NestedFold]:
         keys = self._finish(pipeline, view, run, folds_of(view, run.repeat))
-        return [_read(self.ledger, key, view, run, fold) for fold, key in keys.items()]
+        return [read_fold(self.ledger, key, view, run, fold) for fold, key in keys.items()]
 
     def _finish(self, pipeline: Pipeline, view: Cache, run: Run, folds: Collection[int]) -> dict[int, str]:
         """Finish some folds of a run; their keys in the ledger."""
@@ -264,7 +261,7 @@ class Engine:
             self._search([tunings[k] for k in missing], view, pipeline.trials, pipeline.name + of_run)
             fit_cache = FitCache()
             for fold in missing:
-                entry = _refitted(view, pipeline, run, fold, tunings[fold].path, fit_cache)
+                entry = refitted(view, pipeline, run, fold, tunings[fold].path, fit_cache)
                 self.ledger.add(keys[fold], {"of": self._of(tunings[fold]), **entry})
         return keys
 
@@ -313,95 +310,3 @@ def _inner_of(chosen: Average, plan: ScoringPlan) -> list[NDArray[np.float64] | 
         known = [one for one in of_fold if one is not None]
         found.append(np.tensordot(weights, np.stack(known), axes=1) if len(known) == len(weights) else None)
     return found
-
-
-def _refitted(
-    view: Cache, pipeline: Pipeline, run: Run, fold: int, study: StudyPlace, fit_cache: FitCache
-) -> dict[str, Any]:
-    """What the ledger keeps of an outer fold: what `submit` would take, fitted on all other patients, on the fold's.
-
-    A head that cannot be fitted on them, although it could on fewer, counts as failed: the rule takes another one.
-
-    Raises:
-        StudyError: none can.
-    """
-    start = time.perf_counter()
-    summary = load_study(study, pipeline.trials)
-    labels = labels_of(view)
-    labelled = np.flatnonzero(labels >= 0)
-    split = view.split(pipeline.encoder_family, {fold}, repeat=run.repeat)
-    labels[split.test] = -1
-    chosen, probabilities = _selected_that_fits(summary, pipeline.trials, split, view, labels, fit_cache)
-    inner = np.full(len(labelled), np.nan)
-    inner[np.isin(labelled, split.train)] = chosen.probabilities[:, 0]
-    return {
-        "probabilities": pack(probabilities),
-        "cut": chosen.threshold,
-        "inner": pack(inner),
-        "members": [[trial.params, weight] for trial, weight in chosen.members],
-        "tuned": chosen.scores,
-        "n_trials": summary.n_trials,
-        "seconds": summary.seconds + time.perf_counter() - start,
-    }
-
-
-def _selected_that_fits(
-    summary: StudySummary,
-    trials: int,
-    split: Split,
-    view: Cache,
-    labels: NDArray[np.int8],
-    fit_cache: FitCache,
-) -> tuple[Average, NDArray[np.float64]]:
-    """The selected model, and its (n_test,) probabilities."""
-    failed: set[int] = set()
-    predicted: dict[int, NDArray[np.float64]] = {}  # by heads of averages of which another one failed
-    while len(failed) < summary.n_complete:
-        chosen = load_selected(summary.path, n_trials=trials, without=failed) if failed else summary.selected
-        for trial, _ in chosen.members:
-            if trial.number in predicted:
-                continue
-            try:
-                with one_thread():
-                    (p,) = fit_predict(build_head(trial.params), [split], view.clinical, labels, fit_cache)
-            except Exception as error:  # noqa: BLE001 - whatever a head fails with, the next one may not
-                raise_if_all(error)
-                failed.add(trial.number)
-            else:
-                predicted[trial.number] = p
-        if failed.isdisjoint(trial.number for trial, _ in chosen.members):
-            return chosen, np.asarray(
-                sum(weight * predicted[trial.number] for trial, weight in chosen.members)
-            )
-    raise StudyError(
-        f"None of the heads of {summary.path} can be fitted on all patients outside the outer fold."
-    )
-
-
-def _read(ledger: Ledger, key: str, view: Cache, run: Run, fold: int) -> NestedFold:
-    entry = ledger.get(key) or {}
-    labelled = labels_of(view) >= 0
-    try:
-        return NestedFold(
-            run=run.number,
-            repeat=run.repeat,
-            seed=run.seed,
-            fold=fold,
-            rows=np.flatnonzero(view.folds[labelled, run.repeat] == fold),
-            probabilities=unpack(entry["probabilities"]),
-            threshold=float(entry["cut"]),
-            inner=unpack(entry["inner"]),
-            members=tuple((dict(params), float(weight)) for params, weight in entry["members"]),
-            tuned=dict(entry["tuned"]),
-            n_trials=int(entry["n_trials"]),
-            seconds=float(entry["seconds"]),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise _damaged(ledger, f"of fold {fold}", error) from error
-
-
-def _damaged(ledger: Ledger, what: str, error: Exception) -> StudyError:
-    return StudyError(
-        f"{ledger.path} holds a damaged entry {what} ({error!r}); move the file away, and the same command makes it "
-        "again from the searches, which are kept."
-    )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lymphofeat.nested import engine, nested
+from lymphofeat.nested import nested, outer_fold
 
 from ..helpers.brittle import brittle_heads
 from ..helpers.caches import frozen_cache
@@ -40,7 +40,7 @@ def test_a_nested_search_goes_on_and_says_how_many_failed(cache: Path, tmp_path:
 def test_a_selected_head_that_cannot_be_fitted_on_the_outer_fold_gives_way_to_the_next(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fits, turns = engine.fit_predict, []
+    fits, turns = outer_fold.fit_predict, []
 
     def fails_first(*arguments: Any) -> Any:
         turns.append(1)
@@ -49,7 +49,7 @@ def test_a_selected_head_that_cannot_be_fitted_on_the_outer_fold_gives_way_to_th
         return fits(*arguments)
 
     expected = nested(cache, tmp_path / "whole", heads=["logistic"], trials=4)
-    monkeypatch.setattr(engine, "fit_predict", fails_first)
+    monkeypatch.setattr(outer_fold, "fit_predict", fails_first)
     found = nested(cache, tmp_path / "broken", heads=["logistic"], trials=4)
     (_, *left), _ = zip(*expected.folds_of_runs[0].members, strict=True)
     assert left
