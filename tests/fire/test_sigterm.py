@@ -2,12 +2,10 @@
 
 import inspect
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -135,20 +133,38 @@ def test_who_lets_sigterm_be_ignored_is_obeyed() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def terminated_twice(folder: Path, rng: random.Random, *arguments: object, group: bool = False) -> None:
-    """End a command at work, twice, and then let it be done."""
-    ended, wait = 0, 6.0
-    while ended < 2:
-        process = begin(folder, *arguments)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(wait + 4 * rng.random())
+# Tells a file of the so many-th sign of progress, from whichever thread.
+TELLS = """
+from pathlib import Path
+from lymphofeat.report.progress import Lines
+signs = []
+def counted(told):
+    def tells(*arguments):
+        signs.append(None)
+        if len(signs) == {sign}:
+            Path({at_work!r}).touch()
+        return told(*arguments)
+    return tells
+for name in ("start", "advance", "note"):
+    setattr(Lines, name, counted(getattr(Lines, name)))
+"""
+
+
+def terminated_twice(folder: Path, *arguments: object, signs: tuple[int, int], group: bool = False) -> None:
+    """End a command at work, twice, each time with one of its signs of progress; then let it be done."""
+    for sign in signs:
+        at_work = folder / f"at-work-{sign}"
+        process = begin(folder, *arguments, code=TELLS.format(sign=sign, at_work=str(at_work)))
+        until = time.monotonic() + 250
+        while process.poll() is None and not at_work.exists() and time.monotonic() < until:
+            time.sleep(0.005)
         done = end(process, group=group)
+        assert at_work.exists(), done
         assert "Traceback" not in done.err
         assert (done.code, done.err.endswith(GOES_ON)) == (143, True), done
         assert done.seconds < 10
         assert children_of(process.pid) == []
-        ended += 1
-        wait += 4
+        at_work.unlink()
     end_of(begin(folder, *arguments))
 
 
@@ -158,7 +174,7 @@ def test_tune_in_two_processes_goes_on_to_the_same_study(tmp_path: Path, *, grou
     compared_cache(tmp_path / "c.h5", n_folds=3)
     search = ("tune", "--cache", "c.h5", "--encoding", "good", "--heads", "svm", "--trials", 40, "--jobs", 2)
     end_of(begin(tmp_path, *search, "--study", "whole"))
-    terminated_twice(tmp_path, random.Random(group), *search, "--study", "broken", group=group)
+    terminated_twice(tmp_path, *search, "--study", "broken", signs=(2, 9), group=group)
     assert trials_of(tmp_path / "studies/whole.db") == trials_of(tmp_path / "studies/broken.db")
 
 
@@ -173,11 +189,11 @@ def test_trainings_side_by_side_end_in_time(tmp_path: Path) -> None:
     tiny_cohort(tmp_path / "data", n=16, images=12)
     finetune = ("extract", "--finetune", "--recipe", "pooled-small-cnn", "--weights", "none", "--crop", 64,
                 "--folds", 3, "--epochs", 30, "--seed", 0)  # fmt: skip
-    terminated_twice(tmp_path, random.Random(0), *finetune)
+    terminated_twice(tmp_path, *finetune, signs=(2, 9))
 
 
 @pytest.mark.slow
 def test_searches_inside_folds_end_in_time(tmp_path: Path) -> None:
     compared_cache(tmp_path / "c.h5", n_folds=3)
     search = ("--encoding", "good", "--heads", "logistic,svm", "--trials", 8, "--jobs", 2)
-    terminated_twice(tmp_path, random.Random(0), "evaluate", "--cache", "c.h5", *search)
+    terminated_twice(tmp_path, "evaluate", "--cache", "c.h5", *search, signs=(2, 9))
