@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # Each process takes a half of the files in a row, so that a module's fixtures are made once; who is done takes over.
 TWO := -n 2 --dist worksteal
 
-.PHONY: install install-cpu demo browser postgres snakemake test slow soak fire lint types format api clean
+.PHONY: install install-cpu demo browser postgres snakemake test slow gpu soak fire lint types format api clean
 
 install: $(VENV)/installed
 
@@ -54,6 +54,10 @@ test: $(VENV)/installed-dev
 
 slow: $(VENV)/installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest $(TWO) -m slow -o timeout=1800 $(PYTEST)
+
+# What only a GPU shows; fails where torch finds none.
+gpu: $(VENV)/installed-dev
+	LYMPHOFEAT_NEEDS_GPU=1 $(BIN)/python -m pytest tests/gpu $(PYTEST)
 
 soak: $(VENV)/installed-dev
 	$(ONE_THREAD) $(BIN)/python -m tests.soak $(SOAK)

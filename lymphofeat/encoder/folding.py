@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .gpu import gpu_work
+
 __all__ = ["folded"]
 
 _CLOSE = 1e-4  # relative error, in float32, that folding may bring
@@ -73,7 +75,7 @@ def folded(network: nn.Module, example: Tensor) -> nn.Module:
     lean = copy.deepcopy(network).eval()
     if not any(isinstance(module, nn.BatchNorm2d) or _pads_by_hand(module) for module in lean.modules()):
         return lean
-    with torch.no_grad():
+    with gpu_work(example.device), torch.no_grad():  # TensorFloat-32 would be farther off than `_CLOSE`
         with _watched(lean) as calls:
             before = lean(example)
         names = {module: name for name, module in lean.named_modules()}

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..parallel import disable_malloc_trim, thread_pool, torch_threads, usable_cores
 from .folding import folded
+from .gpu import gpu_work
 from .pixels import Preprocessing, read_block
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -32,6 +33,7 @@ _FEW = 8
 _WITHOUT_BFLOAT16 = {
     "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI",
 }  # fmt: skip
+_LESS = "extract a smaller --batch-size"
 _TIMED = 3  # passes of `seconds_per_image`, of which the fastest counts
 Block = tuple[int, Any]  # its number, and what its images are read from: by default, their files
 Read = Callable[[Any, int], Tensor]  # that, and the crop → (B, crop, crop, 3) uint8
@@ -115,13 +117,14 @@ class FrozenEncoder:
         batch: int | None = None,
     ) -> None:
         lean = folded(network, _example(network, preprocessing))
-        self._network = lean.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with gpu_work(device, _LESS):
+            self._network = lean.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.preprocessing, self.device, self.dtype, self._batch = preprocessing, device, dtype, batch
         self._together = _FEW if device.type == "cpu" and _is_depthwise(lean) else None
 
     def __call__(self, pixels: Tensor) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            n = len(pixels)
+        n = len(pixels)
+        with gpu_work(self.device, _LESS), torch.inference_mode():
             if self._batch is not None and 0 < n < self._batch:
                 pixels = torch.cat([pixels, pixels.new_zeros((self._batch - n, *pixels.shape[1:]))])
             images = self.preprocessing.normalise(pixels.to(self.device, non_blocking=True), self.dtype)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..encoder.folding import folded
 from ..encoder.frozen import has_fast_bfloat16
+from ..encoder.gpu import gpu_work
 from ..errors import InputError
 from ..parallel import disable_malloc_trim
 from ..progress import Progress
@@ -207,12 +208,17 @@ class _Lower:
     ) -> None:
         one = augmenter.plain(store.read([0]))
         lean = folded(lower, one)
-        self._network = lean.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._store, self._augmenter, self._draws = store, augmenter, draws
         self._device, self._dtype = device, dtype
-        self.shape = tuple(self._through(one.to(device)).shape[1:])
+        with gpu_work(device):
+            self._network = lean.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.shape = tuple(self._through(one.to(device)).shape[1:])
 
     def __call__(self, rows: range) -> NDArray[np.uint16]:
+        with gpu_work(self._device):
+            return self._values(rows)
+
+    def _values(self, rows: range) -> NDArray[np.uint16]:
         variants = self._draws.shape[1]
         images = range(rows.start // variants, rows.stop // variants)
         pixels = self._store.read(images).to(self._device)

@@ -1,7 +1,7 @@
 """Training in epochs that are resumed: what every training does alike, whatever its loss.
 
 All that is random in an epoch follows from the seed, the encoder's name and the epoch's number, so that a training
-that was killed goes on from its last whole epoch and ends as if it had not been (bit for bit on a CPU in float32).
+that was killed goes on from its last whole epoch and ends as if it had not been, bit for bit on the same machine.
 """
 
 import copy
@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..encoder.gpu import gpu_work
 from ..errors import InputError
 from ..progress import Progress, Silent
 from .checkpoint import TrainingState, read_checkpoint, write_checkpoint
@@ -36,6 +37,7 @@ __all__ = [
     "train_epochs",
 ]
 
+_LESS = "a recipe with fewer `images` in [batches] (`lymphofeat recipes NAME` prints one to change)"
 Integers = NDArray[np.int64]
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -88,7 +90,8 @@ def seed_of(*parts: object) -> int:
 
 def prepare_network(network: Network, device: torch.device) -> Network:
     """The network on its device, channels-last."""
-    moved: Network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with gpu_work(device, _LESS):
+        moved: Network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return moved
 
 
@@ -205,18 +208,20 @@ def train_epochs(run: EpochRun, progress: Progress | None = None) -> TrainingSta
         progress: is told of images, and of each epoch in words.
 
     Raises:
-        InputError: the loss became infinite or NaN.
+        InputError: the loss became infinite or NaN, or the images of a step do not fit into the GPU's memory.
         StaleCacheError: the checkpoint is of another training.
         OSError: the disk is full; the checkpoint of the epoch before stays.
     """
     progress, training = progress or Silent(), run.training
     state = read_checkpoint(training.checkpoint, training.identity, training.former_keys)
-    run.restore(state)
+    with gpu_work(training.device, _LESS, learns=True):
+        run.restore(state)
     epochs = training.recipe.training.epochs
     progress.start(f"training {training.name}", epochs * run.images, "images", state.epoch * run.images)
     try:
         while state.epoch < epochs:
-            record = run.epoch(state, progress)
+            with gpu_work(training.device, _LESS, learns=True):
+                record = run.epoch(state, progress)
             progress.note(run.text(record))
             write_checkpoint(training.checkpoint, state)
     finally:

@@ -30,7 +30,9 @@ class ClinicalScaler(nn.Module):
 
     def fit(self, values: Tensor) -> "ClinicalScaler":
         """Learn from (n, C) values of the training patients, NaN where missing."""
-        median = torch.nanmedian(values, 0).values.nan_to_num(0.0)
+        median = (
+            torch.nanmedian(values.cpu(), 0).values.nan_to_num(0.0).to(values.device)
+        )  # CUDA's is not repeatable
         filled = torch.where(torch.isnan(values), median, values)
         deviation = filled.std(0, correction=0)
         self.median.copy_(median)

@@ -28,9 +28,10 @@ def begin(folder: Path, *arguments: object, code: str = "") -> "subprocess.Popen
         else "from lymphofeat.cli import main; main()"
     )
     one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
         [sys.executable, "-c", run, *map(str, arguments)],
-        cwd=folder, env=os.environ | one | {"PYTHONPATH": str(ROOT)}, text=True, start_new_session=True,
+        cwd=folder, env=os.environ | one | {"PYTHONPATH": path}, text=True, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
