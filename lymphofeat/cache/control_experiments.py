@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..cohort.model import Cohort
-from ..encoder.backbones import BACKBONES
+from ..encoder.backbones import can_be_built
 from ..encoder.channel_statistics import ColourStatistics
 from ..encoder.morphology.features import BACKGROUND, SIDE
 from ..encoder.pixels import recorded_depth
@@ -15,7 +15,7 @@ from .extract import ExtractSettings, encode_frozen, start_of, writer_for
 from .filling import fill, whole_seconds
 from .morphology import encode_morphology, encoding_name
 from .reader import Cache, open_cache
-from .roles import COLOUR, is_colour, is_morphology, is_slide_only, is_untrained
+from .roles import COLOUR, is_colour, is_imported, is_morphology, is_slide_only, is_untrained
 from .spec import EncodingSpec
 from .writer import CacheWriter
 
@@ -34,12 +34,13 @@ RANDOM_SEED = 0
 def missing_controls(cache: Cache | None, settings: ExtractSettings) -> list[ExtractSettings | str]:
     """The control experiments that the cache lacks: settings of an untrained encoder, or the name of an encoding.
 
-    Every backbone, crop and input size that some encoder of the cache has wants its untrained double; a cache without
-    any, and no cache, that of `settings`. Every cache wants `COLOUR`, and one with measured cells
-    `MORPHOLOGY_BACKGROUND`.
+    Every backbone, crop and input size that some encoder of the cache has wants its untrained double, if what builds
+    the backbone is installed; a cache without any, and no cache, that of `settings`. Every cache wants `COLOUR`, and
+    one with measured cells `MORPHOLOGY_BACKGROUND`.
     """
     encodings: Sequence[Encoding] = [] if cache is None else list(cache.encodings.values())
-    wanted = {_shape(e, settings) for e in encodings if e.attrs.get("backbone") in BACKBONES}
+    networks = [e for e in encodings if not (is_colour(e) or is_imported(e) or is_morphology(e))]
+    wanted = {_shape(e, settings) for e in networks if can_be_built(str(e.attrs.get("backbone")))}
     there = {_shape(e, settings) for e in encodings if is_untrained(e)}
     usual = (settings.backbone, settings.crop, settings.input_size or 0)
     missing: list[ExtractSettings | str] = [

@@ -64,6 +64,15 @@ def backbone_named(name: str) -> Backbone:
         raise InputError(f"{error} Those that need no extra: {', '.join(BACKBONES)}.") from error
 
 
+def can_be_built(name: str) -> bool:
+    """Whether the name is a backbone's, and what it needs is installed."""
+    try:
+        backbone_named(name)
+    except InputError:
+        return False
+    return True
+
+
 def untrained(backbone: Backbone, seed: int) -> nn.Module:
     """The backbone with random weights, the same for the same seed; the global generator is left alone."""
     with torch.random.fork_rng(devices=[]):

@@ -58,12 +58,8 @@ def controls_of(main: Pipeline, cache: Cache, heads: Sequence[str] = ()) -> tupl
     twin = untrained_twin(cache, encoder_family)
     if twin is not None:
         controls.append(replace(main, name=UNTRAINED, encoder_family=twin))
-    elif networks := [e for e in _firsts(cache, encoder_family) if _is_trained(e)]:
-        backbone = ", ".join(str(e.attrs.get("backbone", "its network")) for e in networks)
-        notes.append(
-            f"{cache.path} holds no untrained encoder ({backbone}) to compare {encoder_family} with; "
-            f"`lymphofeat compare {cache.tables.source or 'COHORT'} --cache {cache.path}` makes it."
-        )
+    else:
+        notes += _without_twin(cache, encoder_family)
     if any(is_cell_measured(e) for e in _firsts(cache, encoder_family)):
         slide = next((e.encoder_family for e in cache.encodings.values() if is_slide_only(e)), None)
         if slide is not None:
@@ -127,6 +123,25 @@ def frozen_twin(cache: Cache, encoder_family: str) -> str | None:
         )
 
     return min(free, key=distance).encoder_family if free else None
+
+
+def _without_twin(cache: Cache, encoder_family: str) -> list[str]:
+    """A sentence where networks have no untrained double in the cache; none where there is no network."""
+    from ..encoder.backbones import can_be_built  # torch, which not every search needs
+
+    alone = [
+        str(e.attrs.get("backbone", "its network"))
+        for e in _firsts(cache, encoder_family)
+        if _is_trained(e) and untrained_twin(cache, e.encoder_family) is None
+    ]
+    if not alone:
+        return []
+    way = f"`lymphofeat compare {cache.tables.source or 'COHORT'} --cache {cache.path}` makes it"
+    if lacking := [name for name in alone if not can_be_built(name)]:
+        way += f" where the packages that build {', '.join(lacking)} are installed"
+    return [
+        f"{cache.path} holds no untrained encoder ({', '.join(alone)}) to compare {encoder_family} with; {way}."
+    ]
 
 
 def _narrowed(heads: Sequence[str], inputs: str, name: str) -> tuple[Space, list[str]]:

@@ -86,6 +86,23 @@ def test_measured_cells_want_the_slide_around_them(tmp_path: Path) -> None:
     assert [kinds[name] for name in families] == ["colour", "background", "frozen", "random"]
 
 
+def test_networks_of_optional_packages_want_their_untrained_double(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort, path = noise_cohort(tmp_path / "data"), tmp_path / "c.h5"
+    settings = replace(SETTINGS, backbone="efficientnet-lite0", weights="imagenet", seed=None)
+    extract_frozen(cohort, path, settings)
+    wanted = [c for c in missing_controls(open_cache(path), SETTINGS) if isinstance(c, ExtractSettings)]
+    assert [(c.backbone, c.crop, c.weights) for c in wanted] == [("efficientnet-lite0", 32, "none")]
+    with monkeypatch.context() as patch:
+        patch.setattr("lymphofeat.encoder.optional_backbones.installed", lambda _: False)
+        instead = missing_controls(open_cache(path), replace(SETTINGS, backbone="small-cnn"))
+    assert [c.backbone for c in instead if isinstance(c, ExtractSettings)] == ["small-cnn"]
+    add_controls(cohort, path, SETTINGS)
+    found = [e.name for e in open_cache(path).encodings.values() if is_untrained(e)]
+    assert found == ["efficientnet-lite0-random0-crop32"]
+
+
 def test_another_cohort_is_refused(tmp_path: Path) -> None:
     extract_frozen(noise_cohort(tmp_path / "data"), tmp_path / "c.h5", SETTINGS)
     other = noise_cohort(tmp_path / "other", side=52)

@@ -88,6 +88,19 @@ def test_what_is_lacking_is_said(tmp_path: Path) -> None:
         plan_evaluation(tuned_cache(tmp_path / "d.h5", pairs=False))
 
 
+def test_of_several_networks_those_without_their_untrained_double_are_named(tmp_path: Path) -> None:
+    path = compared_cache(tmp_path / "c.h5", n_folds=3)  # with the double of `good`, a ResNet18
+    array = np.ones((open_cache(path).tables.n_images, 2), dtype=np.float32)
+    frozen = {"recipe": "frozen", "weights": "file w.pth", "preprocessing": {"crop": 112}}
+    add_encoding(path, "third", array, frozen | {"backbone": "resnet50"})
+    add_encoding(path, "unknown", array, frozen | {"backbone": "nobody's"})
+    (note,) = plan_evaluation(path, encoding="good,third").notes
+    assert "holds no untrained encoder (resnet50) to compare good,third with" in note
+    assert note.endswith(f"`lymphofeat compare COHORT --cache {path}` makes it.")
+    (note,) = plan_evaluation(path, encoding="good,unknown").notes
+    assert note.endswith("makes it where the packages that build nobody's are installed.")
+
+
 def test_heads_that_take_images_only_leave_clinical_values_to_logistic_regression(cache: Cache) -> None:
     plan = plan_evaluation(cache.path, encoding="good", heads=["additive"])
     spaces = {p.name: p.space for p in plan.controls}
