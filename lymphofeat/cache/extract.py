@@ -297,7 +297,8 @@ def _with_dtype(
         pixels = read_block(
             cohort.images[: min(TIMED, settings.batch_size)], settings.crop, depth.get("bits", 16)
         )
-        return seconds_per_image(start.weights.network, _preprocessing(settings), start.device, pixels)
+        network, preprocessing = start.weights.network, _preprocessing(settings)
+        return seconds_per_image(network, preprocessing, start.device, pixels, settings.batch_size)
 
     emulate = settings.emulate_bfloat16
     dtype = chosen_dtype(finished, begun, start.device, measure, progress, emulate=emulate)

@@ -39,7 +39,7 @@ def family_dtype(
         writer.check_timed()
         inference = some.augmenter.inference
         pixels = read_block(cohort.images[:TIMED], inference.crop, some.depth.get("bits", 16))
-        return seconds_per_image(some.start().network, inference, some.device, pixels)
+        return seconds_per_image(some.start().network, inference, some.device, pixels, settings.batch_size)
 
     there = [
         dtype
