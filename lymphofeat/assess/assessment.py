@@ -27,7 +27,7 @@ from .optimism import SelectedModels, optimism_table
 from .predictions import predictions_table
 from .runs import Runs, check_same_patients
 from .stability import choices_table, patients_table, stability_table
-from .subgroups import subgroups_table
+from .subgroups import gains_table, subgroups_table
 from .thresholds import thresholds_table
 from .triaged import risk_coverage_table, triage_table
 
@@ -138,6 +138,8 @@ def assess(
         "patients": patients_table(main),
         "predictions": predictions_table(main, others),
     }
+    if "clinical" in roles:
+        tables["gains"] = gains_table(runs, Runs.of(roles["clinical"]), rows, **options)
     head_type = _simplest_head_type(selected, main.metric, **options)
     if head_type is not None:
         tables["head_types"] = head_type.table

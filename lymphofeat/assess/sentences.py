@@ -8,6 +8,7 @@ from ..estimates.scores import Interval
 from ..wording import difference_text, interval_text, metric_label, number, p_value, sample_text, share
 from .answer import Difference, OneStandardError
 from .assessment import Assessment
+from .subgroups import LOW_COUNTS
 
 __all__ = ["answer"]
 
@@ -33,6 +34,8 @@ def _differences(assessment: Assessment) -> Iterator[str]:
         by_other.setdefault(d.other, []).append(d)
     for found in by_other.values():
         yield _difference(assessment, found)
+        if found[0].role == "clinical":
+            yield from _low_counts(assessment)
 
 
 def _difference(assessment: Assessment, found: list[Difference]) -> str:
@@ -64,6 +67,18 @@ def _difference(assessment: Assessment, found: list[Difference]) -> str:
     pair = f"{assessment.name} and {first.other}"
     patients = sample_text(assessment.n, None, assessment.n_persons)
     return f"{sentence}: on {patients}, {pair} cannot be told apart{alone}."
+
+
+def _low_counts(assessment: Assessment) -> Iterator[str]:
+    """What images add where the count alone does not decide."""
+    for row in assessment.tables.get("gains", pd.DataFrame()).to_dict("records"):
+        if str(row["subgroup"]).startswith(LOW_COUNTS) and pd.notna(row["auc"]):
+            gains = {m: Interval(row[m], row[f"{m}_low"], row[f"{m}_high"]) for m in _METRICS}
+            amounts = " and ".join(f"{difference_text(gain)} {metric_label(m)}" for m, gain in gains.items())
+            yield (
+                f"Where the count decides least ({row['subgroup']} · 10⁹/l: {row['n']}, {row['malignant']} malignant), "
+                f"images add {amounts}; one of several subgroups, not adjusted for their number."
+            )
 
 
 def _score(assessment: Assessment) -> str:

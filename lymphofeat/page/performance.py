@@ -109,6 +109,8 @@ def _deciding(sources: Sources, found: EvaluationRecord) -> Iterator[Block]:
 
 def _subgroups(sources: Sources, found: EvaluationRecord) -> Iterator[Block]:
     yield from _if_there(subgroups_figure, found.table("subgroups"))
+    if len(found.table("gains")):  # evaluations of earlier versions have none
+        yield recorded_table(found, "gains")
 
 
 def _learning(sources: Sources, found: EvaluationRecord) -> Iterator[Block]:

@@ -166,6 +166,11 @@ SHOWN: dict[str, Shown] = {
         {"subgroup": _text("subgroup"), "n": _text("n"), "malignant": _text("malignant"),
          **_scores("balanced_accuracy", "auc")},
     ),
+    "gains": Shown(
+        "What images add to clinical values in subgroups; ( – ) not adjusted for their number",
+        {"subgroup": _text("subgroup"), "n": _text("n"), "malignant": _text("malignant"),
+         "bal. accuracy": _score("balanced_accuracy", signed=True), "AUC": _score("auc", signed=True)},
+    ),
     "calibration": Shown(
         "Calibration inside the folds; if calibrated: the error of perfect probabilities",
         {"calibrator": _text("calibrator"), "slope": _score("calibration_slope"),

@@ -12,7 +12,7 @@ from lymphofeat.assess import SelectedModels, assess
 from lymphofeat.assess.optimism import optimism_table
 from lymphofeat.assess.runs import Runs
 from lymphofeat.assess.stability import choices_table, patients_table, stability_table
-from lymphofeat.assess.subgroups import subgroups_of, subgroups_table
+from lymphofeat.assess.subgroups import LOW_COUNTS, gains_table, subgroups_of, subgroups_table
 from lymphofeat.errors import InputError
 from lymphofeat.estimates.scores import score
 from lymphofeat.nested.result import Nested
@@ -224,11 +224,32 @@ def test_choices_of_averages_count_each_head_with_its_weight() -> None:
 def test_subgroups_of_a_kind_hold_everyone_once() -> None:
     rows = table_of().drop(columns="id").iloc[:-1]
     masks = subgroups_of(rows)
+    (low,) = (masks.pop(name) for name in list(masks) if name.startswith(LOW_COUNTS))
+    np.testing.assert_array_equal(low, rows["lymphocyte_count"] <= rows["lymphocyte_count"].median())
     for word in ("sex", "date", "age", "count", "images"):
         members = [mask for name, mask in masks.items() if name.startswith(word)]
         assert len(members) >= 2, word
         assert (np.sum(members, axis=0) == 1).all(), word
     assert masks["age missing"].sum() == 1
+
+
+def test_gains_are_differences_of_the_same_patients_in_each_subgroup() -> None:
+    main, clinical = nested(strength=3), nested("clinical only", inputs=("clinical",), strength=1, seed=1)
+    rows = pd.DataFrame({"sex": np.where(np.arange(120) < 60, "F", np.where(np.arange(120) < 112, "M", ""))})
+    there = Runs.of(main), Runs.of(clinical)
+    table = gains_table(*there, rows, n_resamples=200, seed=3).set_index("subgroup")
+    assert table["n"].to_dict() == {"all": 120, "sex missing": 8, "sex F": 60, "sex M": 52}
+    alone = [subgroups_table(runs, rows, n_resamples=10).set_index("subgroup") for runs in there]
+    for metric in ("balanced_accuracy", "auc"):
+        np.testing.assert_allclose(table[metric], alone[0][metric] - alone[1][metric])
+        scored = table.dropna()
+        assert (scored[f"{metric}_low"] <= scored[metric]).all()
+        assert (scored[metric] <= scored[f"{metric}_high"]).all()
+    assert table.loc["all", "auc_low"] > 0
+    assert np.isnan(table.loc["sex missing", "auc"])
+    found = assess(main, [clinical], table_of(), seed=3, n_resamples=200).tables["gains"].iloc[0]
+    assert found["auc"] == pytest.approx(table.loc["all", "auc"])
+    assert "gains" not in assess(main, [], table_of(), **FEW).tables
 
 
 def test_subgroups_are_scored_as_if_alone_and_small_ones_are_not() -> None:

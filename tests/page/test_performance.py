@@ -25,7 +25,7 @@ FIGURES = [
     "roc", "precision-recall", "pipelines-forest", "differences-forest", "calibration", "decision-curve",
     "risk-coverage", "triage", "subgroups", "learning-curve", "stability", "optimism", "permutation",
 ]  # fmt: skip
-TABLES = ["confusion", "metrics", "calibration-scores", "thresholds", "stability-scores"]
+TABLES = ["confusion", "metrics", "calibration-scores", "thresholds", "gains", "stability-scores"]
 
 
 def section_of(folder: Path, assessment: Assessment, *, ids: bool = False, **changes: object) -> Section:
