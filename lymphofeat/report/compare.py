@@ -1,6 +1,7 @@
 """A comparison in the terminal, as a table of numbers, and as a page of Markdown."""
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -135,7 +136,7 @@ def _pipes(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> PlainTable:
-    """Numbers stay in one piece; a name that finds no room is broken, before its head if that is enough."""
+    """Numbers stay in one piece; a name that finds no room is broken behind a `/`, `+` or `-`."""
     table = PlainTable(padding=(0, 1, 0, 0))
     table.add_column(titles[0], overflow="fold")
     for title in titles[1:]:
@@ -144,9 +145,18 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
     taken = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
     room = width - sum(taken) - len(taken)
     for name, *cells in rows:
-        broken = name.replace("/", "/\n") if len(name) > room else name
-        table.add_row(broken, *cells)
+        table.add_row("\n".join(_lines_of(name, room)), *cells)
     return table
+
+
+def _lines_of(name: str, room: int) -> list[str]:
+    """A name in as few lines as parts of it fill; a part that is longer than the room has a line of its own."""
+    lines = [""]
+    for part in re.findall(r"[^/+-]*[/+-]|[^/+-]+$", name):
+        if lines[-1] and len(lines[-1]) + len(part) > room:
+            lines.append("")
+        lines[-1] += part
+    return lines
 
 
 def _title(metric: str) -> str:

@@ -60,9 +60,16 @@ def test_every_system_stands_in_both_tables_with_its_intervals(comparison: Compa
 
 def test_a_narrow_terminal_breaks_names_not_numbers(comparison: Comparison) -> None:
     text = shown(comparison, width=80)
+    first = [line.split(" ")[0] for line in text.splitlines()]
     for m in comparison.measured:
         interval = m.all["auc"].interval()
         assert f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]" in text
+        assert "".join(first).count(m.pipeline.name) >= 2  # once a table, whole from line to line
+    names = "/".join(m.pipeline.name for m in comparison.measured)
+    words = set(re.split("[/+-]", names))
+    broken = [line for line in first if line and line[-1] in "/+-"]
+    assert broken
+    assert all(set(re.split("[/+-]", line)) - {""} <= words for line in broken)  # never within a word
 
 
 def test_the_table_of_numbers(comparison: Comparison, tmp_path: Path) -> None:
