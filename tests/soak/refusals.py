@@ -86,6 +86,11 @@ _RULES: tuple[_Rule, ...] = (
         lambda f: f.plan.folds < 3,
     ),
     (
+        "encoders without two of two folds",
+        r"--nested needs at least 3 folds",
+        lambda f: f.plan.folds < 3 and f.plan.encoders == "per two folds",
+    ),
+    (
         "no encoder is blind to two folds",
         r"blind to both",
         lambda f: f.plan.encoders == "per fold" or f.plan.kind == "images",
