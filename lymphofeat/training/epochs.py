@@ -1,7 +1,8 @@
 """Training in epochs that are resumed: what every training does alike, whatever its loss.
 
 All that is random in an epoch follows from the seed, the encoder's name and the epoch's number, so that a training
-that was killed goes on from its last whole epoch and ends as if it had not been, bit for bit on the same machine.
+that was killed goes on from its last whole epoch and ends as if it had not been (bit for bit on a CPU in float32; on
+a GPU, the steps were seen to be the same).
 """
 
 import copy

@@ -30,9 +30,8 @@ class ClinicalScaler(nn.Module):
 
     def fit(self, values: Tensor) -> "ClinicalScaler":
         """Learn from (n, C) values of the training patients, NaN where missing."""
-        median = (
-            torch.nanmedian(values.cpu(), 0).values.nan_to_num(0.0).to(values.device)
-        )  # CUDA's is not repeatable
+        # On the CPU, since CUDA's is not repeatable.
+        median = torch.nanmedian(values.cpu(), 0).values.nan_to_num(0.0).to(values.device)
         filled = torch.where(torch.isnan(values), median, values)
         deviation = filled.std(0, correction=0)
         self.median.copy_(median)

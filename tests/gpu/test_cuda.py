@@ -1,5 +1,6 @@
 """What a GPU computes, against the CPU and against itself; `make gpu` runs these, all others hide the GPU."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def test_a_model_predicts_on_the_gpu_what_it_predicts_on_the_cpu(tmp_path: Path)
     np.testing.assert_allclose(gpu["probability"], cpu["probability"], atol=1e-3)
 
 
-def test_a_batch_that_does_not_fit_is_a_sentence(cohort: Cohort, tmp_path: Path) -> None:
+def test_a_batch_that_does_not_fit_is_a_sentence(tmp_path: Path) -> None:
     """The command is given a thousandth of the GPU's memory."""
     code = "import torch; torch.cuda.set_per_process_memory_fraction(0.001)"
     data = tiny_cohort(tmp_path / "data", n=8, images=40)
@@ -136,7 +137,7 @@ def test_a_batch_that_does_not_fit_is_a_sentence(cohort: Cohort, tmp_path: Path)
         assert "memory" in err, err
 
 
-def test_a_signal_ends_the_processes_of_gpus(cohort: Cohort, tmp_path: Path) -> None:
+def test_a_signal_ends_the_processes_of_gpus(tmp_path: Path) -> None:
     data = tiny_cohort(tmp_path / "data", n=16, images=12)
     how = (
         "--finetune",
@@ -153,7 +154,7 @@ def test_a_signal_ends_the_processes_of_gpus(cohort: Cohort, tmp_path: Path) -> 
     )
     process = begin(tmp_path, "extract", data, *how, "--gpus", 0)
     while process.poll() is None and not list(tmp_path.rglob("*.checkpoint")):
-        pass
+        time.sleep(0.05)
     done = end(process)
     assert (done.code, "Traceback" in done.err) == (143, False), done
     assert done.seconds < 10
