@@ -58,10 +58,9 @@ def test_details_open_by_keyboard(page: Window, key: str) -> None:
     closed = page.run("return document.querySelectorAll('details').length")
     assert closed
     page.run("document.querySelector('summary').focus()")
-    page.press(key)
-    assert page.run("return document.querySelector('details').open") is True
-    page.press(key)
-    assert page.run("return document.querySelector('details').open") is False
+    for opened in (True, False):
+        page.press(key)
+        page.wait("return document.querySelector('details').open === arguments[0]", opened)
 
 
 def test_the_print_is_white_and_whole(page: Window, tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ import pytest
 from .window import DESKTOP, PHONE, Theme, Window
 
 CANVAS = "const canvas = document.querySelector('.cell-map-points');"
+# The picture, once it fits its place and is another than the one before.
 DRAWN = (
     CANVAS
-    + "return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(canvas.toDataURL()))))"
+    + "const now = canvas.toDataURL(), fits = Math.abs(canvas.width / devicePixelRatio - canvas.clientWidth) < 1;"
+    + "return fits && now !== arguments[0] && now"
 )
-# Places of the canvas that are not paper, in CSS pixels of the viewport; the first is a cell's.
+# How many places of the canvas are not paper, and one of them in CSS pixels of the viewport, once there are some.
 INKED = (
     CANVAS
     + """
@@ -21,7 +23,7 @@ INKED = (
       const [across, down] = [k % canvas.width, Math.floor(k / canvas.width)];
       if (data[4 * k + 3] > 200) places.push([box.left + across / ratio, box.top + down / ratio]);
     }
-    return [places.length, places[Math.floor(places.length / 2)]];
+    return places.length && [places.length, places[Math.floor(places.length / 2)]];
     """
 )
 CHOSEN = "const words = document.querySelector('.cell-map-cell dl'); return [words.hidden, words.textContent]"
@@ -48,7 +50,7 @@ def patients(page: Window) -> list[str]:
 
 
 def test_the_map_is_drawn_and_says_which_cell_is_pointed_at(page: Window) -> None:
-    n, place = page.run(INKED)
+    n, place = page.wait(INKED)
     assert n > 100
     assert page.run(CHOSEN)[0] is True
     page.point(*place)
@@ -79,15 +81,15 @@ def test_the_map_is_walked_by_keys(page: Window) -> None:
     assert first[0] is second[0] is False
     assert first != second
     page.press("Enter")
-    assert page.run("return location.hash").startswith("#patient-")
+    page.wait("return location.hash.startsWith('#patient-')")
     assert page.run("return document.querySelector(':target').offsetHeight") > 0
 
 
 def test_the_map_follows_the_theme_and_the_choice_of_colours(page: Window) -> None:
-    light = page.run(DRAWN)
+    page.wait(INKED)
+    before = page.wait(DRAWN)
     page.look(DESKTOP, "dark")
-    dark = page.run(DRAWN)
-    assert dark != light
+    before = page.wait(DRAWN, before)
     options = page.run(
         "return [...document.querySelectorAll('.cell-map-choice option')].map(one => one.value)"
     )
@@ -98,16 +100,16 @@ def test_the_map_follows_the_theme_and_the_choice_of_colours(page: Window) -> No
             "choice.value = arguments[0]; choice.dispatchEvent(new Event('change'))",
             option,
         )
-        assert page.run(DRAWN) != dark
+        before = page.wait(DRAWN, before)
         assert page.faults("contrast") == []
 
 
 def test_the_map_fits_a_phone(page: Window) -> None:
     page.look(PHONE)
-    page.run(DRAWN)
+    page.wait(DRAWN)
     width, room = page.run(CANVAS + "return [canvas.getBoundingClientRect().right, innerWidth]")
     assert width <= room
-    assert page.run(INKED)[0] > 100
+    assert page.wait(INKED)[0] > 100
 
 
 @pytest.mark.parametrize(("width", "theme"), [(PHONE, "dark"), (DESKTOP, "light")])
@@ -125,10 +127,10 @@ def test_a_link_opens_a_patient_and_leads_on(page: Window) -> None:
     anchors = patients(page)
     page.run("document.querySelector(`a[href='#${arguments[0]}']`).focus()", anchors[0])
     page.press("Enter")
-    assert page.run("return location.hash") == f"#{anchors[0]}"
+    page.wait("return location.hash === arguments[0]", f"#{anchors[0]}")
     top = page.run("return document.querySelector(':target').getBoundingClientRect().top")
     bar = page.run("return document.querySelector('header').getBoundingClientRect().bottom")
     assert bar - 1 <= top < 300  # in view, not below the bar
     page.run(f"document.querySelector(\":target a[href='#{anchors[1]}']\").focus()")
     page.press("Enter")
-    assert page.run("return document.querySelector(':target').id") == anchors[1]
+    page.wait("return document.querySelector(':target').id === arguments[0]", anchors[1])

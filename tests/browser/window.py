@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
 
 from .chromium import Browser
 
@@ -26,6 +27,7 @@ FLAGS = (
     "--disable-component-update",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
+PATIENCE = 60  # seconds until a page that does not do what is waited for is a failure
 PHONE, DESKTOP = 390, 1280
 HEIGHTS = {PHONE: 844, DESKTOP: 900}
 Theme = Literal["light", "dark"]
@@ -53,8 +55,8 @@ class Window:
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
         self._page = ""
-        driver.set_page_load_timeout(60)
-        driver.set_script_timeout(60)
+        driver.set_page_load_timeout(PATIENCE)
+        driver.set_script_timeout(PATIENCE)
         self.cdp("Network.enable")
         self.cdp(
             "Network.emulateNetworkConditions",
@@ -99,6 +101,12 @@ class Window:
             "Emulation.setEmulatedMedia",
             media=media, features=[{"name": "prefers-color-scheme", "value": theme}],
         )  # fmt: skip
+        # A phone lays pages out in another width than it has.
+        measure = "screen.width" if width == PHONE else "innerWidth"
+        self.wait(
+            f"return {measure} === arguments[0] && matchMedia(arguments[1]).matches",
+            width, f"{media or 'screen'} and (prefers-color-scheme: {theme})",
+        )  # fmt: skip
 
     def faults(self, check: str) -> list[str]:
         """What a check of checks.js finds wrong with the page, a sentence each."""
@@ -109,6 +117,16 @@ class Window:
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
+
+    def wait(self, script: str, *arguments: Any) -> Any:
+        """What the script returns, as soon as that is true; frames and events come when the machine has time for them.
+
+        Raises:
+            TimeoutException: it was not within a minute.
+        """
+        return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(
+            lambda driver: driver.execute_script(script, *arguments), f"the page did not reach: {script}"
+        )
 
     def press(self, key: str) -> None:
         name, code, number, text = KEYS[key]
