@@ -10,8 +10,9 @@ import contextlib
 import json
 import logging
 import os
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from importlib.metadata import version
 from pathlib import Path
@@ -23,13 +24,20 @@ __all__ = ["dask_executor"]
 
 _SECONDS = 30.0
 _SECONDS_TO_CLOSE = 5.0
+_SECONDS_BETWEEN_LOOKS = 10.0
+_LOOKS = 2  # without a worker, until it is said: a node that starts its worker anew needs no sentence
 _LOUD = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application", "asyncio")
 _FORMS = "give an address such as tcp://10.0.0.1:8786, or the file of `dask scheduler --scheduler-file FILE`"
 
 
 @contextlib.contextmanager
 def dask_executor(
-    target: str, *, seconds: float = _SECONDS, seconds_for_workers: float = _SECONDS
+    target: str,
+    *,
+    seconds: float = _SECONDS,
+    seconds_for_workers: float = _SECONDS,
+    seconds_between_looks: float = _SECONDS_BETWEEN_LOOKS,
+    note: Callable[[str], None] | None = None,
 ) -> Iterator[Executor]:
     """The executor of a Dask client, which is closed with the block; scheduler and workers go on.
 
@@ -37,6 +45,9 @@ def dask_executor(
         target: an address (tcp://HOST:PORT, tls://HOST:PORT, HOST:PORT), or a scheduler file.
         seconds: to wait for the scheduler's answer.
         seconds_for_workers: to wait for its first worker.
+        seconds_between_looks: at whether it still has workers.
+        note: takes a sentence, from a thread of its own, when two looks in a row find no worker, which Dask itself
+            waits for in silence.
 
     Raises:
         InputError: distributed is not installed; no scheduler answers there; it has no workers; or scheduler or workers
@@ -54,10 +65,15 @@ def dask_executor(
             client = distributed.Client(address, timeout=seconds, set_as_default=False)
         except Exception as error:  # whatever it is, it answered a moment ago
             raise _no_scheduler(named, seconds, error) from error
+    ended = threading.Event()
     try:
         _check_cluster(client, named, seconds_for_workers)
+        if note is not None:
+            watch = (client, named, seconds_between_looks, note, ended)
+            threading.Thread(target=_watch, args=watch, daemon=True).start()
         yield client.get_executor()
     finally:
+        ended.set()
         # A scheduler that is gone cannot be taken leave of.
         with contextlib.suppress(Exception, asyncio.CancelledError):
             client.close(timeout=_SECONDS_TO_CLOSE)
@@ -164,6 +180,26 @@ def _no_scheduler(named: str, seconds: float, error: Exception) -> InputError:
     )
 
 
+def _watch(
+    client: Any, named: str, seconds: float, note: Callable[[str], None], ended: threading.Event
+) -> None:
+    """Tell, once each time, that there are no workers any more, until the block ends or the scheduler is gone."""
+    without = 0
+    # A scheduler that is gone is told of by the tasks.
+    with contextlib.suppress(Exception, asyncio.CancelledError):
+        while not ended.wait(seconds):
+            without = 0 if client.nthreads() else without + 1
+            if without == _LOOKS and not ended.is_set():
+                note(
+                    f"The Dask scheduler at {named} has no workers any more; the command waits, and goes on as soon as "
+                    f"there is one: {_start_a_worker(client)}."
+                )
+
+
+def _start_a_worker(client: Any) -> str:
+    return f"`dask worker {client.scheduler.address} --nthreads 1`"
+
+
 def _check_cluster(client: Any, named: str, seconds: float) -> None:
     """See that there are workers, and of which versions all are.
 
@@ -175,8 +211,8 @@ def _check_cluster(client: Any, named: str, seconds: float) -> None:
         found = client.get_versions(check=False)
     except TimeoutError as error:
         raise InputError(
-            f"The Dask scheduler at {named} has no worker after {seconds:g} s; start some with `dask worker "
-            f"{client.scheduler.address} --nthreads 1`, then give the same command again."
+            f"The Dask scheduler at {named} has no worker after {seconds:g} s; start some with "
+            f"{_start_a_worker(client)}, then give the same command again."
         ) from error
     except Exception as error:
         raise _no_scheduler(named, seconds, error) from error

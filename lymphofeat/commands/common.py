@@ -260,8 +260,12 @@ dask_option = click.option(
 
 
 @contextmanager
-def executor_of(dask: str | None) -> Iterator[Executor | None]:
+def executor_of(dask: str | None, note: Callable[[str], None]) -> Iterator[Executor | None]:
     """What runs the tasks of a command with --dask, until the block ends; None without.
+
+    Args:
+        dask: the option's value.
+        note: takes a sentence when the cluster's workers are gone.
 
     Raises:
         UsageError: --jobs or --gpus is given as well.
@@ -278,7 +282,7 @@ def executor_of(dask: str | None) -> Iterator[Executor | None]:
             )
     from ..dask_cluster import dask_executor
 
-    with dask_executor(dask) as executor:
+    with dask_executor(dask, note=note) as executor:
         yield executor
 
 

@@ -76,11 +76,12 @@ def compare(
         source = cache
     given = source is not None and (source.is_file() or source.suffix == ".h5")
     cohort = None if given else cohort_folder(source)
-    with executor_of(dask) as executor:
+    progress = output.progress()
+    with executor_of(dask, progress.note) as executor:
         comparison = compare_pipelines(
             source if source is not None and given else cache, STUDIES / "compare.jsonl", cohort=cohort,
             pipelines=names(pipelines), metric=metric, weights=weights, executor=executor,
-            progress=output.progress(), **settings,
+            progress=progress, **settings,
         )  # fmt: skip
     render_comparison(comparison, output.console)
     if out is not None:

@@ -119,10 +119,9 @@ def extract(
         }
         typed["backbone"] = options["backbone"] not in (None, MORPHOLOGY)
         check_morphology(finetune=options["finetune"], given=typed)
-    with executor_of(dask) as executor:
-        done = extract_passes(
-            cohort_folder(cohort), cache, executor=executor, progress=output.progress(), **options
-        )
+    progress = output.progress()
+    with executor_of(dask, progress.note) as executor:
+        done = extract_passes(cohort_folder(cohort), cache, executor=executor, progress=progress, **options)
     if done.share is not None:
         render_share(done.share, output.console)
     if done.adapted is not None:

@@ -113,8 +113,9 @@ def evaluate(
     plan = plan_evaluation(cache, encoding=encoding, heads=names(heads), jobs=jobs or 1, **options)
     output.line(plan.sentence, wrap=False)
     kept = searches_folder(study_path(study))
-    with executor_of(dask) as executor:
-        how: dict[str, Any] = {"jobs": jobs, "executor": executor, "progress": output.progress()}
+    progress = output.progress()
+    with executor_of(dask, progress.note) as executor:
+        how: dict[str, Any] = {"jobs": jobs, "executor": executor, "progress": progress}
         if task is not None:
             render_share(carry_out_share(plan, kept, task, **how), output.console)
             return
@@ -125,9 +126,7 @@ def evaluate(
 
         folds = sorted((f for f in evaluation.main.folds_of_runs if f.run == 0), key=lambda f: f.fold)
         members, encoder_family = [fold.members for fold in folds], evaluation.main.encoding
-        found = measured_learning_curve(
-            found, plan.cache, encoder_family, members, progress=output.progress()
-        )
+        found = measured_learning_curve(found, plan.cache, encoder_family, members, progress=progress)
         write_json(found, kept / KEPT, force=True)
     render_assessment(found, output.console, every=tables)
     if not tables:

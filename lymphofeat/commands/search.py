@@ -163,11 +163,12 @@ def tune(
         summary = studies.load_study(study_path(study))
     else:
         weights = _class_weights(class_weights)
-        with executor_of(dask) as executor:
+        progress = output.progress()
+        with executor_of(dask, progress.note) as executor:
             summary = studies.tune(
                 cache, study_path(study), encoding=encoding, heads=names(heads),
                 inputs=["image"] if no_clinical else names(inputs), class_weights=weights,
-                executor=executor, progress=output.progress(), **options,
+                executor=executor, progress=progress, **options,
             )  # fmt: skip
     render_study(summary, output.console)
     if show:

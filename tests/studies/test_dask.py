@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -162,6 +163,37 @@ def test_a_worker_killed_in_a_trial_costs_that_trial_only(
     assert b"distributed" not in err
     check_same(tmp_path / "s.db", alone)
     cluster.add(waiting)
+
+
+def test_that_all_workers_are_gone_is_said_and_the_next_one_goes_on(
+    cache: Path, alone: Path, heads: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    (place := tmp_path / "cluster").mkdir()
+    cluster = Cluster(place)
+    try:
+        (first,) = cluster.add(heads)
+        with dask_executor(
+            str(cluster.file), seconds_for_workers=300.0, seconds_between_looks=0.05, note=said.append
+        ) as executor:
+            assert executor.submit(pow, 2, 3).result() == 8
+            assert said == []
+            first.kill()
+            until(lambda: bool(said), cluster.scheduler)
+            (second,) = cluster.add(heads)
+            tune(cache, tmp_path / "s.db", executor=executor, **OPTIONS)
+            assert len(said) == 1
+            second.kill()
+            until(lambda: len(said) > 1, cluster.scheduler)
+    finally:
+        cluster.end()
+    check_same(tmp_path / "s.db", alone)
+    for sentence in said:
+        assert re.fullmatch(
+            rf"The Dask scheduler at tcp://\S+ \({cluster.file}\) has no workers any more; the command waits, and goes "
+            r"on as soon as there is one: `dask worker tcp://\S+ --nthreads 1`\.",
+            sentence,
+        )
 
 
 def test_a_command_killed_goes_on(
