@@ -104,6 +104,16 @@ def test_the_map_follows_the_theme_and_the_choice_of_colours(page: Window) -> No
         assert page.faults("contrast") == []
 
 
+def test_the_map_is_drawn_again_when_a_gpu_was_reset(page: Window) -> None:
+    page.wait(INKED)
+    page.run(
+        CANVAS + "canvas.getContext('2d').reset(); canvas.dispatchEvent(new Event('contextrestored'));"
+        "if (canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean))"
+        "  throw new Error('the canvas is not empty')"
+    )
+    assert page.wait(INKED)[0] > 100
+
+
 def test_the_map_fits_a_phone(page: Window) -> None:
     page.look(PHONE)
     page.wait(DRAWN)

@@ -197,6 +197,7 @@
   figure.classList.add("cell-map-alive");
   choice.value = colouring.key;
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+  canvas.addEventListener("contextrestored", fit); // a GPU that was reset leaves the canvas empty
   new ResizeObserver(fit).observe(canvas);
   fit();
   recolour();
