@@ -92,6 +92,11 @@ class Values(Settings):
         """The orders of `date_format` as `cohort.dates` names them; without one, those read by default."""
         return tuple(parse_order(text) for text in self.date_format) or DATE_ORDERS
 
+    def word(self, meaning: Literal["reactive", "malignant", "unknown", "male", "female"]) -> str:
+        """How a table says it, for a sentence: `1 (malignant)`, or `malignant` where it says just that."""
+        words, plain = getattr(self, meaning), "not known" if meaning == "unknown" else meaning
+        return plain if not words or words[0] == plain else f"{words[0]} ({plain})"
+
 
 class Rows(Settings):
     """What is done with rows and folders that are not ready; what is left out or missing is counted and listed."""

@@ -100,6 +100,6 @@ def _check_classes(root: Path, patients: Sequence[Patient], problems: Problems) 
                 "few-patients",
                 root,
                 None,
-                f"has {counted(size, 'patient')} labelled {label} ({name}), too few to fit and cross-validate a head",
+                f"has {counted(size, 'patient')} labelled {name}, too few to fit and cross-validate a head",
                 "add patients of that class; features can be computed without",
             )

@@ -83,7 +83,7 @@ def table_records(table: Table, layout: Layout, problems: Problems) -> list[Reco
         )
         return []
     records: dict[str, Record] = {}
-    unknown = UnknownWords(table, problems)
+    unknown = UnknownWords(table, layout.values, problems)
     for row in table.rows:
         name = row.cells[layout.columns.id.lower()]
         if not name:
@@ -256,7 +256,7 @@ def merge_records(tables: Sequence[Sequence[Record]], problems: Problems, root: 
 
 def _joined(a: Record, b: Record, problems: Problems, root: Path) -> Record:
     for name, first, second in (
-        ("label", a.label, b.label),
+        ("label", _class(a.label), _class(b.label)),
         ("date of birth", a.birth, b.birth),
         ("sex", a.sex or None, b.sex or None),
         ("lymphocyte count", _known(a.count), _known(b.count)),
@@ -289,6 +289,10 @@ def _joined(a: Record, b: Record, problems: Problems, root: Path) -> Record:
         examined=a.examined or b.examined,
         values={**b.values, **{name: value for name, value in a.values.items() if not is_missing(value)}},
     )
+
+
+def _class(label: int | None) -> str | None:
+    return None if label is None else {0: "reactive", 1: "malignant"}.get(label, "not known")
 
 
 def _known(count: float) -> float | None:

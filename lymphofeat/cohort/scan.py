@@ -212,12 +212,14 @@ class Scan:
     def _blinded(self, record: Record) -> Record:
         """The record of a test patient without a label."""
         if record.label in (0, 1):
+            word = self.layout.values.word
             self.problems.warning(
                 "test-label",
                 record.where.path,
                 record.where.row,
-                f"test patient {record.id} has the label {record.label}, which is not used",
-                "write -1, or move the patient to the training part",
+                f"test patient {record.id} has the label {word('malignant' if record.label else 'reactive')}, which is "
+                "not used",
+                f"write {word('unknown')}, or move the patient to the training part",
             )
         return replace(record, label=-1)
 
@@ -275,9 +277,10 @@ class Scan:
         if self.layout.rows.unlabelled == "leave out":
             self._leave_out(record.id, "without a label")
             return
+        word = self.layout.values.word
         remedy = (
-            'give the label (0 or 1), move the patient to the test part, or set unlabelled = "leave out" in '
-            f"{LAYOUT_FILE} under [rows]"
+            f"write {word('reactive')} or {word('malignant')}, move the patient to the test part, or set "
+            f'unlabelled = "leave out" in {LAYOUT_FILE} under [rows]'
         )
         self._error(record, "no-label", f"training patient {record.id} has no label", remedy)
 

@@ -3,18 +3,11 @@
 from collections import defaultdict
 from typing import NamedTuple
 
-from .layout import LAYOUT_FILE
+from .layout import LAYOUT_FILE, Values
 from .problems import Problems, counted, listing
 from .tables import Row, Table
 
 __all__ = ["UnknownWords"]
-
-_REMEDY = {
-    "label": "correct it (0 reactive, 1 malignant, -1 not known), or put each word under `reactive`, `malignant` or "
-    f"`unknown` in {LAYOUT_FILE}, section [values]",
-    "sex": f"write M or F, leave it empty, or put each word under `male`, `female` or `missing` in {LAYOUT_FILE}, "
-    "section [values]",
-}
 
 
 class _Key(NamedTuple):
@@ -25,8 +18,8 @@ class _Key(NamedTuple):
 class UnknownWords:
     """What was found in one table, reported when it has been read."""
 
-    def __init__(self, table: Table, problems: Problems) -> None:
-        self.table, self.problems = table, problems
+    def __init__(self, table: Table, values: Values, problems: Problems) -> None:
+        self.table, self.values, self.problems = table, values, problems
         self._rows: dict[_Key, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
 
     def add(self, what: str, word: str, row: Row, *, taken: str = "") -> None:
@@ -51,4 +44,14 @@ class UnknownWords:
                     f"{code}-taken", self.table.path, first, message, "check that this is meant"
                 )
             else:
-                self.problems.error(f"bad-{code}", self.table.path, first, listed, _REMEDY[what])
+                self.problems.error(f"bad-{code}", self.table.path, first, listed, self._remedy(what))
+
+    def _remedy(self, what: str) -> str:
+        word = self.values.word
+        if what == "label":
+            ways = f"write {word('reactive')}, {word('malignant')} or {word('unknown')}"
+            lists = "`reactive`, `malignant` or `unknown`"
+        else:
+            ways = f"write {word('male')} or {word('female')}, leave it empty"
+            lists = "`male`, `female` or `missing`"
+        return f"{ways}, or put each word under {lists} in {LAYOUT_FILE}, section [values]"

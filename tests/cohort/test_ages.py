@@ -223,8 +223,21 @@ def test_unknown_words_are_told_once_each_with_their_rows(tmp_path: Path) -> Non
     with pytest.raises(InputError) as raised:
         read_cohort(cohort_of(tmp_path, HEADER, *rows))
     (line,) = str(raised.value).splitlines()
-    assert "label: 3 unknown words: 'CLL' (2 rows), 'reaktiv' (1 row) and 'PLL' (1 row); correct it" in line
+    assert "label: 3 unknown words: 'CLL' (2 rows), 'reaktiv' (1 row) and 'PLL' (1 row); write 0 (rea" in line
     assert "put each word under `reactive`, `malignant` or `unknown`" in line
+
+
+def test_ways_out_are_in_the_table_s_own_words(tmp_path: Path) -> None:
+    root = cohort_of(
+        tmp_path, HEADER, "P0,reaktiv,w,,9", "P1,malignant,w,,9", "P2,,m,,9", "P3,CLL,x,,9",
+        toml=("[values]", 'reactive = ["reaktiv"]', 'malignant = ["malignant"]', 'female = ["w"]'),
+    )  # fmt: skip
+    remedies = {p.code: p.remedy for p in check_cohort(root).problems}
+    assert remedies["no-label"].startswith("write reaktiv (reactive) or malignant, move the patient")
+    assert remedies["bad-label"].startswith(
+        "write reaktiv (reactive), malignant or -1 (not known), or put each"
+    )
+    assert remedies["bad-sex"].startswith("write m (male) or w (female), leave it empty, or put each")
 
 
 def test_named_persons_share_a_fold_whatever_their_dates(tmp_path: Path) -> None:

@@ -90,6 +90,24 @@ def test_what_is_not_known_is_asked(tmp_path: Path) -> None:
     assert layout.values.date_format == ()
 
 
+def test_rows_without_a_diagnosis_are_left_out_where_there_is_no_test_part(tmp_path: Path) -> None:
+    rows = ("P1,CLL,m,11", "P2,reactive,f,9", "P3,,m,8", "P4,pending,f,7", "P5,CLL,f,")
+    images = tuple(f"P{i}_{k}.png" for i in range(1, 6) for k in range(3))
+    root = export(
+        tmp_path, "ID,Diagnosis,Sex,Haemoglobin", *rows, images=tuple(f"pics/{name}" for name in images)
+    )
+    draft = draft_layout(root)
+    assert 'unlabelled = "leave out"  # 2 rows without a diagnosis yet' in draft.text
+    assert draft.questions == [
+        "may a model use 'Haemoglobin'? Uncomment the section, unless the value follows from the diagnosis"
+    ]
+    parted = export(
+        tmp_path / "parted", "ID,Diagnosis", "P1,CLL", "P2,reactive", "P3,",
+        images=("trainset/P1/a.png", "trainset/P2/a.png", "testset/P3/a.png"),
+    )  # fmt: skip
+    assert drafted(parted).rows.unlabelled == "error"  # patients of the test part have no label
+
+
 @pytest.mark.parametrize(
     ("names", "pattern"),
     [

@@ -170,17 +170,18 @@ class _Writer:
         self._section("columns", *lines)
 
     def _values(self, table: FoundTable, guess: ColumnGuess) -> int:
-        """The vocabulary; returns how many rows have a label that says that there is none yet."""
+        """The vocabulary; returns how many rows have no label, or one that says that there is none yet."""
         lines, pending = [], 0
         if "label" in guess.roles:
-            words = sorted_words(table.texts(guess.roles["label"]), LABELS)
+            texts = table.texts(guess.roles["label"])
+            words = sorted_words(texts, LABELS)
             lines += [
                 f"{m} = {_list(words[m])}  # {_counts(words[m])}"
                 for m in ("reactive", "malignant")
                 if words[m]
             ]
             lines += [f"unknown = {_list(words['unknown'], Values().unknown)}  # no diagnosis yet"]
-            pending = words["unknown"].total()
+            pending = words["unknown"].total() + len(table.table.rows) - len(texts)
             for meaning in ("reactive", "malignant"):
                 if not words[meaning]:
                     lines.append(self._ask(f"which words of {guess.roles['label']!r} mean {meaning}?"))
@@ -254,6 +255,8 @@ class _Writer:
             asked = (
                 f"which of {columns} may a model use? Uncomment those sections; leave out what follows from the "
                 "diagnosis"
+                if len(usable) > 1
+                else f"may a model use {columns}? Uncomment the section, unless the value follows from the diagnosis"
             )
             self.lines += ["", self._ask(asked)]
         for column in usable:
