@@ -59,3 +59,6 @@ def test_from_the_export_to_predictions(arrangement: Arrangement, run: Run, tmp_
     assert list(found["id"]) == ["F25", "F26"]
     assert found["probability"].between(0, 1).all()
     assert not found["warnings"].fillna("").str.contains("missing").any()
+    done(run, "predict", "model", export.root, "--out", "all.csv")
+    everybody = pd.read_csv("all.csv", dtype={"id": str})
+    assert sorted(everybody["id"]) == sorted([*export.ids, "F8", "F12"])  # the pending ones as well

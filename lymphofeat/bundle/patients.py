@@ -19,7 +19,15 @@ from ..cohort.folders import Images
 from ..cohort.ids import report_ids
 from ..cohort.image_files import list_patients
 from ..cohort.images import inspect
-from ..cohort.layout import LAYOUT_FILE, Ages, Layout, layout_from_text, layout_of, with_date_format
+from ..cohort.layout import (
+    LAYOUT_FILE,
+    Ages,
+    Layout,
+    layout_from_text,
+    layout_of,
+    with_date_format,
+    without_labels,
+)
 from ..cohort.model import Patient
 from ..cohort.problems import Problems, Where, counted, listing, raise_errors
 from ..cohort.read import scan_cohort
@@ -93,7 +101,7 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
     one of a cohort's layouts (a folder per patient, named by the ID; names by a pattern; a table of files), and the
     values come from `clinical`. Names, words and ages are those of the training cohort (`cohort.ages`); a
     `lymphofeat.toml` in the folder goes first, and may set another reference date. Patients and images that the
-    folder's `exclude.csv` names are left out.
+    folder's `exclude.csv` names are left out. Labels are not looked at.
 
     Args:
         folder: see above.
@@ -112,6 +120,9 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
     size_notes = _pixel_size_notes(folder, reading) if images else ()
     root, layout = folder, _with_exclusions_of(folder, layout_of(folder, reading.layout))
     _check_kinds(folder, layout, reading.layout)
+    layout = without_labels(
+        layout
+    )  # a diagnosis that is pending, or in words of its own, is no reason to stop
     ages = _rule(layout, reading)
     parts = [folder / name for name in (layout.folders.train, layout.folders.test) if name]
     inside = [part for part in parts if part != folder and part.is_dir()]
@@ -280,7 +291,7 @@ def _of_cohort(folder: Path, clinical: Path | None, layout: Layout, ages: AgeRul
             f"{folder} is a cohort with tables of its own, so --clinical {clinical} has no place; leave it out, or "
             "name one part of the cohort as the folder."
         )
-    cohort, problems = scan_cohort(folder, layout, ages=ages)
+    cohort, problems = scan_cohort(folder, layout, ages=ages, labelled=False)
     raise_errors(problems)
     notes = [problem.sentence(folder) for problem in problems]
     if cohort is None:

@@ -31,6 +31,7 @@ __all__ = [
     "is_cohort",
     "layout_of",
     "read_layout",
+    "without_labels",
 ]
 
 LAYOUT_FILE = "lymphofeat.toml"
@@ -180,6 +181,11 @@ def with_date_format(layout: Layout, orders: tuple[str, ...]) -> Layout:
     """The layout with these orders of dates."""
     formats = tuple(order_text(order) for order in orders)
     return layout.model_copy(update={"values": layout.values.model_copy(update={"date_format": formats})})
+
+
+def without_labels(layout: Layout) -> Layout:
+    """The layout with no column of labels."""
+    return layout.model_copy(update={"columns": layout.columns.model_copy(update={"label": ""})})
 
 
 def layout_text(layout: Layout) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..storage.paths import AnyPath
 from .ages import AgeRule
 from .declared_values import unused_columns
-from .layout import Layout, layout_of
+from .layout import Layout, layout_of, without_labels
 from .model import Cohort, Patient
 from .problems import Problem, Problems, counted, raise_errors
 from .scan import Scan
@@ -46,6 +46,7 @@ def scan_cohort(
     layout: Layout | None = None,
     *,
     ages: AgeRule | None = None,
+    labelled: bool = True,
 ) -> tuple[Cohort | None, list[Problem]]:
     """Read as much of the cohort as can be read, and all problems of its tables and folders.
 
@@ -53,6 +54,7 @@ def scan_cohort(
         root: the cohort's folder.
         layout: as of `read_cohort`.
         ages: how ages are counted, where that is settled, as by a model; else as the tables allow.
+        labelled: whether labels are read and asked for; not where patients are to be predicted.
 
     Returns:
         Every patient that has at least one image (None when there is no such patient), with missing values
@@ -71,9 +73,10 @@ def scan_cohort(
             f"put the cohort here or name another folder, or simulate one with `lymphofeat simulate {root}`",
         )
         return None, problems.found
-    scan = Scan(root, layout or layout_of(root), problems, ages)
+    layout = layout or layout_of(root)
+    scan = Scan(root, layout if labelled else without_labels(layout), problems, ages, labelled)
     patients = scan.patients()
-    if not scan.files.failed:
+    if labelled and not scan.files.failed:
         _check_classes(root, patients, problems)
     if not patients and not any(problem.severity == "error" for problem in problems.found):
         remedy = "add a folder with images per patient (docs/cohort.md)"

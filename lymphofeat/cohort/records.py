@@ -299,8 +299,10 @@ def _known(count: float) -> float | None:
     return None if math.isnan(count) else count
 
 
-def report_missing_columns(tables: Sequence[Table], layout: Layout, problems: Problems) -> None:
-    """Report columns that no table has: without labels the work stops, other values are then all missing."""
+def report_missing_columns(
+    tables: Sequence[Table], layout: Layout, problems: Problems, *, labelled: bool = True
+) -> None:
+    """Report columns that no table has: without labels, if it is `labelled`, the work stops; others are missing."""
     columns = {
         "label": layout.columns.label,
         "sex": layout.columns.sex,
@@ -310,7 +312,7 @@ def report_missing_columns(tables: Sequence[Table], layout: Layout, problems: Pr
         "person": layout.columns.person,
     }
     for key, column in columns.items():
-        if any(table.has(column) for table in tables) or (not column and key != "label"):
+        if any(table.has(column) for table in tables) or (not column and not (key == "label" and labelled)):
             continue
         if key == "birth" and any(table.has(layout.columns.age) for table in tables):
             continue  # ages are there; that persons cannot be recognised is said by `cohort.repeats`

@@ -40,6 +40,7 @@ class Scan:
     layout: Layout
     problems: Problems
     ages: AgeRule | None
+    labelled: bool = True  # whether the work needs labels
     reference: date | None = field(init=False, default=None)  # the day that ages are counted to
     left_out: dict[str, list[str]] = field(
         init=False, default_factory=dict
@@ -105,8 +106,9 @@ class Scan:
         self.reference = self.ages.reference if self.ages else age_reference(merged, self.layout)
         merged = with_ages(merged, self.reference, self.layout, self.problems)
         if self.tables and "train" in parts.values():
-            report_missing_columns(list(self.tables.values()), self.layout, self.problems)
-            report_missing_declared(list(self.tables.values()), self.layout.clinical, self.problems)
+            tables = list(self.tables.values())
+            report_missing_columns(tables, self.layout, self.problems, labelled=self.labelled)
+            report_missing_declared(tables, self.layout.clinical, self.problems)
         meant = self._meant(merged)
         listed = [self._listed(merged[name], part, meant.get(name)) for name, part in parts.items()]
         listed += self._without_row(merged, {name for name, _ in meant.values()})

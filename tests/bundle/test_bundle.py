@@ -92,6 +92,27 @@ def test_a_cohort_is_a_folder_too(cohort: Path, model: Path, tmp_path: Path) -> 
         predict_folder(model, cohort, tmp_path / "c.csv", clinical=cohort / "clinical_annotation.csv")
 
 
+@pytest.mark.parametrize("said", [None, "", "-1", "pending"])
+def test_new_patients_need_no_diagnosis(cohort: Path, model: Path, tmp_path: Path, said: str | None) -> None:
+    """Of a whole cohort and of a table beside images: no column of labels, none written, or words of its own."""
+    whole = predict_folder(model, cohort, tmp_path / "a.csv").table
+    new = shutil.copytree(cohort, tmp_path / "new")
+    for name in ("clinical_annotation.csv", "trainset/trainset_true.csv", "testset/testset_data.csv"):
+        table = pd.read_csv(new / name, dtype=str)
+        table = table.drop(columns="LABEL") if said is None else table.assign(LABEL=said)
+        table.to_csv(new / name, index=False)
+    for rule in ("error", "leave out"):
+        (new / "lymphofeat.toml").write_text(f'[rows]\nunlabelled = "{rule}"\n')
+        found = predict_folder(model, new, tmp_path / f"{rule}.csv")
+        pd.testing.assert_frame_equal(found.table, whole)
+        assert not any("label" in note for note in found.notes)
+    part = predict_folder(
+        model, new / "testset", tmp_path / "b.csv", clinical=new / "testset/testset_data.csv"
+    )
+    expected = whole.set_index("id").loc[part.table["id"]].reset_index()
+    pd.testing.assert_frame_equal(part.table, expected, rtol=0, atol=1e-9)
+
+
 def test_no_patient_is_inside(cache: Path, cohort: Path, studies: Made, tmp_path: Path) -> None:
     """IDs, file names, dates in any form, the cohort's place, and what pickles begin with."""
     patients = open_cache(cache).patients
