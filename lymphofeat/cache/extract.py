@@ -12,6 +12,7 @@ from ..cohort.ages import reference_text
 from ..cohort.duplicates import report_duplicates
 from ..cohort.exclusions import exclusions_text
 from ..cohort.fingerprint import cohort_fingerprint, image_digests, image_sizes
+from ..cohort.folds import DEFAULT_FOLDS
 from ..cohort.layout import layout_text
 from ..cohort.model import Cohort
 from ..cohort.problems import Problems, raise_errors
@@ -67,7 +68,7 @@ class ExtractSettings:
     emulate_bfloat16: bool = False
     device: str = "auto"
     batch_size: int = 64
-    n_folds: int = 5
+    n_folds: int = DEFAULT_FOLDS
     n_repeats: int = 10
     fold_seed: int = 0
 

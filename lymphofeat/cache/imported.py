@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from ..cohort.folds import DEFAULT_FOLDS
 from ..cohort.values import Declared
 from ..errors import CacheError
 from ..storage.paths import AnyPath
@@ -34,7 +35,7 @@ IMPORTED_BLOCK = 1024  # rows that are written together, with one checksum
 class FoldSettings:
     """How the folds of a new cache are made."""
 
-    n_folds: int = 5
+    n_folds: int = DEFAULT_FOLDS
     n_repeats: int = 10
     seed: int = 0
 
@@ -61,7 +62,7 @@ def save_cache(
     *,
     groups: ArrayLike | None = None,
     clinical: Mapping[str, "ClinicalColumn"] | None = None,
-    n_folds: int = 5,
+    n_folds: int = DEFAULT_FOLDS,
     n_repeats: int = 10,
     fold_seed: int = 0,
     encoder_families: Mapping[str, str] | None = None,

@@ -18,10 +18,12 @@ from .decoding import depth_of
 from .duplicates import report_duplicates
 from .exclusions import Exclusion
 from .fingerprint import bags_digest
+from .folds import DEFAULT_FOLDS, fewest_of_a_class
 from .images import ImageFacts, inspect, scaled
 from .layout import Layout, layout_of
 from .model import Cohort, Patient
-from .problems import Problem, Problems, beyond_the_first
+from .persons import persons
+from .problems import Problem, Problems, beyond_the_first, counted
 from .read import scan_cohort
 from .reading import Seen, crop_notice, depth_notice, pages_notice
 from .repeats import report_persons
@@ -30,6 +32,8 @@ from .summary import Summary, summarise
 __all__ = ["CheckReport", "check_cohort"]
 
 _CHUNK = 32  # images a task
+# Where one of these was found, it is not known how many patients a class has.
+_NO_CLASSES = ("no-table", "no-part", "missing-column", "table-malformed", "bad-label", "no-label")
 _CONVERTED = {"RGB": "", "L": "grey", "1": "black and white", "P": "palette", "RGBA": "with transparency"}
 
 
@@ -45,6 +49,7 @@ class CheckReport:
         exclusions: patients and images that `exclude.csv` leaves out; none of them was looked at.
         bags: digest of the patients, as `lymphofeat.cohort.fingerprint.bags_digest`; "" when none could be read.
         ids: of the patients that could be read.
+        folds: how many `extract` is to make: its default, or fewer where a class has fewer persons.
     """
 
     root: Path
@@ -54,6 +59,7 @@ class CheckReport:
     exclusions: tuple[Exclusion, ...] = ()
     bags: str = ""
     ids: tuple[str, ...] = ()
+    folds: int = DEFAULT_FOLDS
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -94,6 +100,7 @@ def check_cohort(
     facts = _decode_all(cohort.images, workers or usable_cores(), progress or Silent())
     bags = _by_patient(cohort, facts)
     report_persons(cohort, problems)
+    folds = _folds(cohort, problems)
     _check_files(bags, problems)
     _check_sizes(bags, facts, layout.images.smallest, problems)
     _check_modes(facts, problems)
@@ -110,7 +117,24 @@ def check_cohort(
         cohort.exclusions,
         bags_digest((p.split, p.label, [bytes.fromhex(fact.digest) for fact in bag]) for p, bag in bags),
         tuple(p.id for p in cohort.patients),
+        folds,
     )
+
+
+def _folds(cohort: Cohort, problems: Problems) -> int:
+    """As of `CheckReport.folds`; warns where there can be none."""
+    table = cohort.table()
+    labels = table["label"].to_numpy()
+    name, fewest = fewest_of_a_class(labels, persons(table))
+    if any(problem.code in _NO_CLASSES for problem in problems.found):
+        return DEFAULT_FOLDS
+    if not (labels >= 0).any():
+        message, remedy = "has no label, so that no head can be fitted", "features can be computed without"
+        problems.warning("few-patients", cohort.root, None, message, remedy)
+    elif fewest < 2:
+        message = f"has {counted(fewest, f'{name} person')}, too few to fit and cross-validate a head"
+        problems.warning("few-patients", cohort.root, None, message, "add patients of that class")
+    return min(fewest, DEFAULT_FOLDS) if fewest > 1 else DEFAULT_FOLDS
 
 
 def _decode_all(paths: Sequence[Path], workers: int, progress: Progress) -> list[ImageFacts]:

@@ -12,9 +12,11 @@ from ..errors import InputError
 from ..wording import listed
 from .persons import persons
 
-__all__ = ["assign_folds", "assign_repeats", "extend_folds", "persons"]
+__all__ = ["DEFAULT_FOLDS", "assign_folds", "assign_repeats", "extend_folds", "fewest_of_a_class", "persons"]
 
 Integers = NDArray[np.integer]
+
+DEFAULT_FOLDS = 5
 
 _SHUFFLES = 32
 _CLASSES = ((0, "reactive"), (1, "malignant"))
@@ -42,13 +44,12 @@ def assign_folds(labels: Integers, persons: Integers, n_folds: int, seed: int) -
     if not 2 <= n_folds <= np.iinfo(np.int8).max:
         raise InputError(f"The number of folds must be from 2 to 127, not {n_folds}.")
     known = np.flatnonzero(labels >= 0)
-    for label, name in _CLASSES:
-        n_persons = len(np.unique(persons[labels == label]))
-        if n_persons < n_folds:
-            raise InputError(
-                f"{n_folds} folds need at least {n_folds} {name} persons (label {label}), and the cohort has "
-                f"{n_persons}; ask for fewer folds or add patients."
-            )
+    name, fewest = fewest_of_a_class(labels, persons)
+    if fewest < n_folds:
+        fewer = f"ask for {fewest} folds at most (--folds {fewest}), or " if fewest > 1 else ""
+        raise InputError(
+            f"{n_folds} folds need at least {n_folds} {name} persons, and the cohort has {fewest}; {fewer}add patients."
+        )
     # Persons with records of both classes can leave a greedy fold without one of them; another shuffle may not.
     for attempt in range(_SHUFFLES):
         shuffle = seed if attempt == 0 else int(np.random.SeedSequence((seed, attempt)).generate_state(1)[0])
@@ -61,6 +62,17 @@ def assign_folds(labels: Integers, persons: Integers, n_folds: int, seed: int) -
     raise InputError(
         f"No division into {n_folds} folds was found in which each holds both classes, since some persons have "
         "records of both; ask for fewer folds, or correct the labels of those persons."
+    )
+
+
+def fewest_of_a_class(labels: Integers, persons: Integers) -> tuple[str, int]:
+    """The class with fewer persons, and how many they are: no more folds can be made.
+
+    Args:
+        labels, persons: as of `assign_folds`.
+    """
+    return min(
+        ((name, len(np.unique(persons[labels == label]))) for label, name in _CLASSES), key=lambda one: one[1]
     )
 
 

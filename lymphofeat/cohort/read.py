@@ -3,15 +3,14 @@
 No image is opened here; `lymphofeat.cohort.check` does that.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..storage.paths import AnyPath
 from .ages import AgeRule
 from .declared_values import unused_columns
 from .layout import Layout, layout_of, without_labels
-from .model import Cohort, Patient
-from .problems import Problem, Problems, counted, raise_errors
+from .model import Cohort
+from .problems import Problem, Problems, raise_errors
 from .scan import Scan
 
 __all__ = ["read_cohort", "scan_cohort"]
@@ -76,8 +75,6 @@ def scan_cohort(
     layout = layout or layout_of(root)
     scan = Scan(root, layout if labelled else without_labels(layout), problems, ages, labelled)
     patients = scan.patients()
-    if labelled and not scan.files.failed:
-        _check_classes(root, patients, problems)
     if not patients and not any(problem.severity == "error" for problem in problems.found):
         remedy = "add a folder with images per patient (docs/cohort.md)"
         problems.error("no-patients", root, None, "has no patient with images", remedy)
@@ -87,22 +84,3 @@ def scan_cohort(
     exclusions = scan.exclusions(patients)
     cohort = Cohort(root, tuple(patients), scan.reference, scan.layout, unused, exclusions=exclusions)
     return cohort, problems.found
-
-
-def _check_classes(root: Path, patients: Sequence[Patient], problems: Problems) -> None:
-    """Warn where the labelled part cannot be cross-validated."""
-    if any(
-        problem.code in ("no-table", "no-part", "missing-column", "table-malformed", "bad-label", "no-label")
-        for problem in problems.found
-    ):
-        return
-    for label, name in ((0, "reactive"), (1, "malignant")):
-        size = sum(p.label == label for p in patients)
-        if size < 2:
-            problems.warning(
-                "few-patients",
-                root,
-                None,
-                f"has {counted(size, 'patient')} labelled {name}, too few to fit and cross-validate a head",
-                "add patients of that class; features can be computed without",
-            )

@@ -39,6 +39,7 @@ def check(output: Output, cohort: Path | None, *, outlines: Path | None, every: 
     $LYMPHOFEAT_COHORT, else data/). Exit code 2 if there is an error, 0 if there are warnings only.
     """
     from ..cohort.check import check_cohort
+    from ..cohort.folds import DEFAULT_FOLDS
     from ..cohort.problems import FEW
     from ..report.check import render_check, render_errors
     from ..report.check_record import kept_check
@@ -54,6 +55,8 @@ def check(output: Output, cohort: Path | None, *, outlines: Path | None, every: 
         render_errors(report, output.errors, most=most)
     if report.errors:
         sys.exit(2)
+    if report.folds < DEFAULT_FOLDS:
+        output.for_next["folds"] = report.folds
     lacking = kept_check(report, STUDIES / CHECK)
     output.line(
         lacking or "`lymphofeat report` shows this on one page, once `lymphofeat extract` has made a cache."

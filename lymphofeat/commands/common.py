@@ -46,6 +46,7 @@ class Output:
         quiet: errors only.
         console: for results; silent if `quiet`.
         errors: for what is wrong with the input; not silent.
+        for_next: what the command found that the next one must be told, beside its own arguments.
     """
 
     def __init__(self, *, verbose: bool, quiet: bool) -> None:
@@ -55,6 +56,7 @@ class Output:
         self.quiet = quiet
         self.console = terminal(self._out, quiet=quiet)
         self.errors = terminal(sys.stderr)
+        self.for_next: dict[str, Any] = {}
         if verbose:
             logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
 
@@ -184,7 +186,7 @@ def command(
                 function(output, **arguments)
                 for label, step in (
                     ("See: ", shown_by(title, arguments)),
-                    ("Next: ", step_after(title, arguments)),
+                    ("Next: ", step_after(title, arguments | output.for_next)),
                 ):
                     if step:
                         output.line((label, "dim"), (step, "dim"))

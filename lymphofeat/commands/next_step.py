@@ -16,7 +16,7 @@ def step_after(command: str, given: Mapping[str, Any]) -> str:
 
     Args:
         command: the one that ended well.
-        given: its arguments.
+        given: its arguments, and what it found that the next one must be told.
     """
     if given.get("task") is not None:
         return _collecting()
@@ -26,7 +26,8 @@ def step_after(command: str, given: Mapping[str, Any]) -> str:
         case "simulate":
             return _line("check", [_path(given["out"])], "lists problems of the cohort")
         case "check":
-            return _line("extract", [_path(given["cohort"])], "computes the features of every image")
+            folds = _option("--folds", given.get("folds"), "")
+            return _line("extract", [_path(given["cohort"]), *folds], "computes the features of every image")
         case "extract" | "import":
             return _line("tune", cache, "searches patient-level models on the features")
         case "compare":

@@ -14,6 +14,7 @@ from ..cache.imported import FoldSettings, ImportedEncoding, imported_tables, wr
 from ..cache.imported_table import checked_table
 from ..cache.roles import IMPORTED
 from ..cache.spec import EncodingSpec
+from ..cohort.folds import DEFAULT_FOLDS
 from ..errors import InputError
 from ..progress import Progress, Silent
 from ..storage.paths import AnyPath
@@ -87,7 +88,7 @@ def import_features(
     unit: str | None = None,
     saw_labels: str = "no",
     leave_out: bool = False,
-    n_folds: int = 5,
+    n_folds: int = DEFAULT_FOLDS,
     fold_seed: int = 0,
     force: bool = False,
     progress: Progress | None = None,

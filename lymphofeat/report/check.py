@@ -9,6 +9,7 @@ from rich.console import Console
 from ..cohort.audit import Shortcut
 from ..cohort.check import CheckReport
 from ..cohort.exclusions import Exclusion, exclusions_summary
+from ..cohort.folds import DEFAULT_FOLDS
 from ..cohort.layout import LAYOUT_FILE
 from ..cohort.pixel_size import pixel_size_text
 from ..cohort.problems import FEW, Problem, by_cause, counted, listing, more_text
@@ -32,7 +33,7 @@ def render_check(report: CheckReport, console: Console, *, most: int | None = FE
     _print_problems("warning", report.warnings, report.root, console, most)
     if report.summary is not None:
         show(console)
-        show(console, _summary_table(report.summary))
+        show(console, _summary_table(report.summary, report.folds))
         _print_exclusions(report.exclusions, console, every=most is None)
         show(console)
         _print_audit(report.audit, console)
@@ -79,16 +80,16 @@ def _verdict(report: CheckReport) -> tuple[str, str]:
     return "The cohort can be used; nothing is wrong with it.", "bold green"
 
 
-def _summary_table(summary: Summary) -> PlainTable:
+def _summary_table(summary: Summary, folds: int) -> PlainTable:
     table = PlainTable(title="Contents", show_header=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
-    for name, text in _summary_rows(summary):
+    for name, text in _summary_rows(summary, folds):
         table.add_row(name, text)
     return table
 
 
-def _summary_rows(s: Summary) -> Iterator[tuple[str, str]]:
+def _summary_rows(s: Summary, folds: int) -> Iterator[tuple[str, str]]:
     unlabelled = s.n_train - s.n_reactive - s.n_malignant
     n = s.n_train + s.n_test
     yield (
@@ -98,6 +99,8 @@ def _summary_rows(s: Summary) -> Iterator[tuple[str, str]]:
         + (f", {unlabelled} training without label" if unlabelled else ""),
     )
     yield "persons with several records", _joined(s.shared_persons)
+    if folds < DEFAULT_FOLDS:
+        yield "folds", f"{folds} at most, since each needs persons of both classes: `extract --folds {folds}`"
     yield "images", f"{s.n_images:,} in {s.n_bytes / 1e6:,.1f} MB"
     yield "images per patient", _spread(s.images_per_patient, "{:.0f}")
     yield "age (years)", _spread(s.age, "{:.0f}")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..cache.reader import Cache
 from ..cache.split import Split
+from ..cohort.folds import DEFAULT_FOLDS, fewest_of_a_class
 from ..errors import InputError, LeakageError
 
 __all__ = ["FoldPlan", "ScoringPlan"]
@@ -137,9 +138,15 @@ def _columns(cache: Cache, repeats: int, without: tuple[int, int] | None) -> lis
     if repeats != 1 or not 0 <= column < n_repeats or fold < 0 or fold not in cache.folds[:, column]:
         raise InputError(f"{cache.path} has no fold {fold} of repeat {column} to leave out of one repeat.")
     if len(np.unique(cache.folds[labels_of(cache) >= 0, column])) < 3:
+        name, fewest = fewest_of_a_class(labels_of(cache), cache.groups)
+        way = (
+            f"make a cache with more: `lymphofeat extract --folds {min(fewest, DEFAULT_FOLDS)}`"
+            if fewest > 2
+            else f"the cohort has {fewest} {name} persons, which allows no more"
+        )
         raise InputError(
-            f"Without one of the folds, {cache.path} has a single one left; nested cross-validation needs three "
-            "folds or more (`lymphofeat extract --folds 5`)."
+            f"Without one of the folds, {cache.path} has a single one left, and nested cross-validation needs three "
+            f"folds or more; {way}."
         )
     return [column]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lymphofeat.cache import open_cache
 from lymphofeat.commands.next_step import step_after
 
 from ..helpers.caches import frozen_cache
@@ -68,6 +69,25 @@ def test_the_lines_lead_from_a_cohort_to_predictions(run: Run, tmp_path: Path) -
     assert steps == ["check", "extract", "tune", "evaluate", "submit", "export", "predict"]
     assert (tmp_path / "predictions.csv").is_file()
     assert line.startswith("Next: lymphofeat info model")
+
+
+def test_a_cohort_too_small_for_five_folds_gets_as_many_as_there_can_be(run: Run, tmp_path: Path) -> None:
+    tiny_cohort(tmp_path / "data", n=12, images=2)
+    frozen = QUICK["extract"][: QUICK["extract"].index("--folds")]
+    refused = run("extract", *frozen)
+    assert (
+        "5 folds need at least 5 malignant persons, and the cohort has 4; ask for 4 folds at most (--folds 4)"
+        in (" ".join(refused.err.split()))
+    )
+    checked = run("check").out
+    assert "4 at most, since each needs persons of both classes: `extract --folds 4`" in " ".join(
+        checked.split()
+    )
+    line = checked.rstrip().splitlines()[-1]
+    assert line == "Next: lymphofeat extract --folds 4: computes the features of every image"
+    ran = run(*shlex.split(line.removeprefix("Next: ").partition(":")[0])[1:], *frozen)
+    assert ran.code == 0, ran.err
+    assert set(open_cache("cache/features.h5").folds[:, 0]) == {-1, 0, 1, 2, 3}
 
 
 def test_check_says_when_a_report_shows_it_and_it_is_true(run: Run, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -130,7 +131,7 @@ def test_an_encoding_that_saw_the_outer_fold_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("n_folds", "without", "sentence"),
     [
-        (2, (0, 0), "has a single one left"),
+        (2, (0, 0), "has a single one left, .*; make a cache with more: `lymphofeat extract --folds 5`"),
         (3, (0, 3), "no fold 3 of repeat 0"),
         (3, (10, 0), "no fold 0 of repeat 10"),
     ],
@@ -141,3 +142,15 @@ def test_folds_that_cannot_be_left_out(
     cache = open_cache(frozen_cache(tmp_path / "c.h5", n_folds=n_folds))
     with pytest.raises(InputError, match=sentence):
         ScoringPlan.of(cache, "frozen", without=without)
+
+
+def test_too_few_patients_to_leave_a_fold_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"id": list("abcdef"), "label": [0, 0, 1, 1, 1, 1], "age": rng.normal(60, 9, 6)})
+    save_cache(
+        tmp_path / "c.h5", table, {"e": {name: rng.normal(size=(3, 2)) for name in table["id"]}}, n_folds=2
+    )
+    with pytest.raises(
+        InputError, match="three folds or more; the cohort has 2 reactive persons, which allows no more"
+    ):
+        ScoringPlan.of(open_cache(tmp_path / "c.h5"), "e", without=(0, 0))

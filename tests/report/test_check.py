@@ -69,7 +69,7 @@ def test_the_size_of_a_pixel_is_shown_where_it_is_known(tmp_path: Path) -> None:
 def test_one_warning_and_no_audit(tmp_path: Path) -> None:
     root = tiny_cohort(tmp_path, n=4)  # labels 0, 1, 0
     text = rendered(root)
-    assert "! the cohort: has 1 patient labelled 1 (malignant), too few" in text
+    assert "! the cohort: has 1 malignant person, too few" in text
     assert "No shortcut audit: it needs two labelled patients of each class." in text
     assert text.endswith("The cohort can be used; read the warning above.")
 

@@ -147,7 +147,7 @@ VALUES = [
     BadInput(
         "too few patients of a class",
         _one_class,
-        "has 1 patient labelled reactive",
+        "has 1 reactive person, too few",
         "add patients of that class",
         "warning",
     ),
