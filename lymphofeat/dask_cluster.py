@@ -46,8 +46,8 @@ def dask_executor(
         seconds: to wait for the scheduler's answer.
         seconds_for_workers: to wait for its first worker.
         seconds_between_looks: at whether it still has workers.
-        note: takes a sentence, from a thread of its own, when two looks in a row find no worker, which Dask itself
-            waits for in silence.
+        note: takes a sentence, from a thread of its own, when two looks in a row find tasks and no worker, which Dask
+            itself waits for in silence.
 
     Raises:
         InputError: distributed is not installed; no scheduler answers there; it has no workers; or scheduler or workers
@@ -183,17 +183,23 @@ def _no_scheduler(named: str, seconds: float, error: Exception) -> InputError:
 def _watch(
     client: Any, named: str, seconds: float, note: Callable[[str], None], ended: threading.Event
 ) -> None:
-    """Tell, once each time, that there are no workers any more, until the block ends or the scheduler is gone."""
+    """Tell, once each time, that tasks have no workers any more, until the block ends or the scheduler is gone."""
     without = 0
     # A scheduler that is gone is told of by the tasks.
     with contextlib.suppress(Exception, asyncio.CancelledError):
         while not ended.wait(seconds):
-            without = 0 if client.nthreads() else without + 1
+            waits = _has_tasks(client) and not client.nthreads()
+            without = without + 1 if waits else 0
             if without == _LOOKS and not ended.is_set():
                 note(
                     f"The Dask scheduler at {named} has no workers any more; the command waits, and goes on as soon as "
                     f"there is one: {_start_a_worker(client)}."
                 )
+
+
+def _has_tasks(client: Any) -> bool:
+    """Whether a task is not done: without one, a cluster may well give its workers back."""
+    return any(state.status == "pending" for state in list(client.futures.values()))
 
 
 def _start_a_worker(client: Any) -> str:

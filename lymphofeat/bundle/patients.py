@@ -120,9 +120,8 @@ def read_patients(folder: Path, clinical: Path | None, reading: Reading, *, imag
     size_notes = _pixel_size_notes(folder, reading) if images else ()
     root, layout = folder, _with_exclusions_of(folder, layout_of(folder, reading.layout))
     _check_kinds(folder, layout, reading.layout)
-    layout = without_labels(
-        layout
-    )  # a diagnosis that is pending, or in words of its own, is no reason to stop
+    # A diagnosis that is pending, or in words of its own, is no reason to stop.
+    layout = without_labels(layout)
     ages = _rule(layout, reading)
     parts = [folder / name for name in (layout.folders.train, layout.folders.test) if name]
     inside = [part for part in parts if part != folder and part.is_dir()]

@@ -179,11 +179,18 @@ def test_that_all_workers_are_gone_is_said_and_the_next_one_goes_on(
             assert executor.submit(pow, 2, 3).result() == 8
             assert said == []
             first.kill()
+            cluster.wait_until_empty()
+            time.sleep(0.5)  # some looks
+            assert said == []  # nothing waits for a worker
+            waits = executor.submit(pow, 3, 2)
             until(lambda: bool(said), cluster.scheduler)
             (second,) = cluster.add(heads)
+            assert waits.result() == 9
             tune(cache, tmp_path / "s.db", executor=executor, **OPTIONS)
             assert len(said) == 1
             second.kill()
+            cluster.wait_until_empty()
+            waits = executor.submit(pow, 2, 5)
             until(lambda: len(said) > 1, cluster.scheduler)
     finally:
         cluster.end()
