@@ -66,11 +66,11 @@ def _report_unknown(cohort: Cohort, problems: Problems) -> None:
     unknown = [p.id for p in cohort.patients if p.birth is None and not p.person]
     if not unknown:
         return
-    n = len(cohort.patients)
+    n, verb = len(cohort.patients), "has" if len(unknown) == 1 else "have"
     who = (
         f"none of the {n} patients has a date of birth"
         if len(unknown) == n
-        else f"{len(unknown)} of {n} patients have no date of birth ({listing(unknown)})"
+        else f"{len(unknown)} of {n} patients {verb} no date of birth ({listing(unknown)})"
     )
     problems.warning(
         "no-birth",

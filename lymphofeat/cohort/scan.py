@@ -261,7 +261,8 @@ class Scan:
             else:
                 message = f"{record.id} {self.files.absence(part, record.id)}"
                 what = "the folder with its images" if self.files.in_folders else "the images"
-                self._error(record, "no-folder", message, f"add {what} or remove the row")
+                remedy = f"add {what}, remove the row, or {_left_out_by('without_images')}"
+                self._error(record, "no-folder", message, remedy)
         elif images is None:
             self._report_no_part(record, part)
         elif images == ():
@@ -281,8 +282,8 @@ class Scan:
             return
         word = self.layout.values.word
         remedy = (
-            f"write {word('reactive')} or {word('malignant')}, move the patient to the test part, or set "
-            f'unlabelled = "leave out" in {LAYOUT_FILE} under [rows]'
+            f"write {word('reactive')} or {word('malignant')}, move the patient to the test part, or "
+            f"{_left_out_by('unlabelled')}"
         )
         self._error(record, "no-label", f"training patient {record.id} has no label", remedy)
 
@@ -357,7 +358,8 @@ class Scan:
                 self.files.patient_place(part, name),
                 None,
                 f"{name}{first} has no row in {' or '.join(tables)}",
-                f"add the row, or move the {'folder' if self.files.in_folders else 'images'} out of the cohort",
+                f"add the row, move the {'folder' if self.files.in_folders else 'images'} out of the cohort, or "
+                f"{_left_out_by('without_row')}",
             )
 
     def _report_empty(self, part: str, name: str) -> None:
@@ -372,11 +374,16 @@ class Scan:
             self.files.patient_place(part, name),
             None,
             f"has no image (suffixes looked for: {suffixes})",
-            "add the patient's images, or remove the folder and its row",
+            f"add the patient's images, remove the folder and its row, or {_left_out_by('without_images')}",
         )
 
     def _error(self, record: Record, code: str, message: str, remedy: str) -> None:
         self.problems.error(code, record.where.path, record.where.row, message, remedy)
+
+
+def _left_out_by(key: str) -> str:
+    """The way out that leaves such patients out, counted and listed."""
+    return f'set {key} = "leave out" in {LAYOUT_FILE} under [rows]'
 
 
 def patient_of(record: Record, patient: Patient) -> Patient:

@@ -209,7 +209,8 @@ def test_ids_that_begin_others_in_a_flat_folder(tmp_path: Path) -> None:
     assert "P1" not in {p.id for p in cohort.patients}  # P10's and P11's are not taken for its own
     assert [str(p).replace(f"{root}/", "") for p in problems] == [
         "clinical_annotation.csv, row 3: P1 has no image in the cohort by the pattern "
-        "{patient}_{slide}_{cell}.jpg; add the images or remove the row."
+        '{patient}_{slide}_{cell}.jpg; add the images, remove the row, or set without_images = "leave out" in '
+        "lymphofeat.toml under [rows]."
     ]
 
 

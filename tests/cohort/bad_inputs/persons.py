@@ -58,7 +58,7 @@ PERSONS = [
     BadInput(
         "one date of birth missing",
         _born("", "P4"),
-        "1 of 12 patients have no date of birth (P4)",
+        "1 of 12 patients has no date of birth (P4)",
         "add the dates",
         "warning",
     ),
