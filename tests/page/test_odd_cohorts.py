@@ -84,7 +84,7 @@ def test_a_class_with_the_fewest_patients(tmp_path: Path, run: Run) -> None:
         table["label"] = np.where(table["split"] == "train", (np.arange(16) < n).astype(int), -1)
         if n == 1:
             with pytest.raises(
-                InputError, match=r"need at least 2 malignant persons .*, and the cohort has 1"
+                InputError, match=r"need at least 2 malignant persons, and the cohort has 1; add patients"
             ):
                 small_cache(tmp_path, table, n_folds=2)
     small_cache(tmp_path, table, n_folds=2)
