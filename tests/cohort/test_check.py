@@ -10,6 +10,7 @@ from PIL import Image
 
 from lymphofeat.cohort.check import check_cohort
 from lymphofeat.cohort.layout import LAYOUT_FILE
+from lymphofeat.cohort.read import read_cohort
 from lymphofeat.errors import InputError
 
 from ..helpers.tiny import edit_row, tiny_cohort
@@ -162,3 +163,15 @@ def test_a_shortcut_is_found(tmp_path: Path) -> None:
     assert shortcuts["blue deviation within an image"].higher_in == "reactive"
     assert "image width" not in shortcuts  # it does not vary
     assert "count missing" not in shortcuts
+
+
+def test_a_cohort_without_labels_is_told_what_can_be_done_with_it(tmp_path: Path) -> None:
+    root = tiny_cohort(tmp_path, n=12)
+    shutil.rmtree(root / "trainset")
+    (root / "clinical_annotation.csv").unlink()
+    report = check_cohort(root)
+    (told,) = [problem for problem in report.problems if problem.code == "few-patients"]
+    assert told.message == "has no label, so that no head can be fitted"
+    assert told.remedy == "features can be computed without"
+    assert report.errors == ()
+    assert read_cohort(root).patients
