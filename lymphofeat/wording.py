@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from .metric import NAMED
 
 __all__ = [
+    "CLASSES",
     "by_whom",
     "compact_difference",
     "compact_interval",
@@ -22,6 +23,8 @@ __all__ = [
     "share",
     "size_text",
 ]
+
+CLASSES = {0: "reactive", 1: "malignant"}  # by label
 
 Interval = tuple[float, float, float]  # value, low, high, as `estimates.Interval` has them
 

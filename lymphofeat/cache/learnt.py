@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..cohort.clinical_values import clinical_digest, clinical_values
 from ..cohort.persons import PERSON, persons
+from ..wording import CLASSES
 from .known import find_rows
 from .spec import EncodingSpec
 from .tables import TEXT, CohortTables
@@ -148,7 +149,7 @@ def _may_be_seen(tables: CohortTables, spec: EncodingSpec) -> NDArray[np.bool_]:
 
 
 def _word(label: int) -> str:
-    return {0: "reactive", 1: "malignant"}.get(int(label), "unknown")
+    return CLASSES.get(int(label), "unknown")
 
 
 def _value_names(spec: EncodingSpec) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cohort.clinical_values import clinical_values
-from ..cohort.folds import assign_folds, persons
+from ..cohort.folds import assign_folds, fewest_of_a_class, persons
 from ..errors import InputError, LeakageError
 from ..training.epochs import LearningBags
 from ..training.train import LearningPatients
@@ -118,7 +118,7 @@ def validating(
     Raises:
         InputError: a class has fewer than two persons, or no division leaves both classes on both sides.
     """
-    fewest = min(len(np.unique(persons[labels == label])) for label in (0, 1))
+    _, fewest = fewest_of_a_class(labels, persons)
     if fewest < 2:
         raise InputError(
             "Without the folds that an encoder must be blind to, a class has fewer than 2 persons left, so nobody "

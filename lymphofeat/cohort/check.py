@@ -123,12 +123,10 @@ def check_cohort(
 
 def _folds(cohort: Cohort, problems: Problems) -> int:
     """As of `CheckReport.folds`; warns where there can be none."""
-    table = cohort.table()
-    labels = table["label"].to_numpy()
-    name, fewest = fewest_of_a_class(labels, persons(table))
     if any(problem.code in _NO_CLASSES for problem in problems.found):
         return DEFAULT_FOLDS
-    if not (labels >= 0).any():
+    name, fewest = fewest_of_a_class(cohort.labels, persons(cohort.table()))
+    if not (cohort.labels >= 0).any():
         message, remedy = "has no label, so that no head can be fitted", "features can be computed without"
         problems.warning("few-patients", cohort.root, None, message, remedy)
     elif fewest < 2:

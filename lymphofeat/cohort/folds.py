@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..wording import listed
+from ..wording import CLASSES, listed
 from .persons import persons
 
 __all__ = ["DEFAULT_FOLDS", "assign_folds", "assign_repeats", "extend_folds", "fewest_of_a_class", "persons"]
@@ -19,7 +19,6 @@ Integers = NDArray[np.integer]
 DEFAULT_FOLDS = 5
 
 _SHUFFLES = 32
-_CLASSES = ((0, "reactive"), (1, "malignant"))
 
 
 def assign_folds(labels: Integers, persons: Integers, n_folds: int, seed: int) -> NDArray[np.int8]:
@@ -72,7 +71,8 @@ def fewest_of_a_class(labels: Integers, persons: Integers) -> tuple[str, int]:
         labels, persons: as of `assign_folds`.
     """
     return min(
-        ((name, len(np.unique(persons[labels == label]))) for label, name in _CLASSES), key=lambda one: one[1]
+        ((name, len(np.unique(persons[labels == label]))) for label, name in CLASSES.items()),
+        key=lambda one: one[1],
     )
 
 
@@ -204,7 +204,7 @@ def _check_classes(labels: Integers, folds: NDArray[np.int8], n_folds: int, name
         InputError: with patients that the fold has.
     """
     for fold in range(n_folds):
-        for label, name in _CLASSES:
+        for label, name in CLASSES.items():
             if np.any((folds == fold) & (labels == label)):
                 continue
             inside = names[folds == fold].tolist()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..wording import CLASSES
 from .dates import REFERENCE_DATE
 from .exclusions import Exclusion
 from .layout import Layout
@@ -39,7 +40,7 @@ class Patient:
     given_names: tuple[str, ...] = ()  # of the images, in the place of the files' own
 
     def __repr__(self) -> str:
-        label = {0: "reactive", 1: "malignant"}.get(self.label, "no label")
+        label = CLASSES.get(self.label, "no label")
         known = [
             f"{self.age:.1f} years" if self.age == self.age else "",
             self.sex,

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..storage.paths import AnyPath
 from .ages import AgeRule
 from .declared_values import unused_columns
-from .layout import Layout, layout_of, without_labels
+from .layout import Layout, layout_of
 from .model import Cohort
 from .problems import Problem, Problems, raise_errors
 from .scan import Scan
@@ -53,7 +53,7 @@ def scan_cohort(
         root: the cohort's folder.
         layout: as of `read_cohort`.
         ages: how ages are counted, where that is settled, as by a model; else as the tables allow.
-        labelled: whether labels are read and asked for; not where patients are to be predicted.
+        labelled: whether a column of labels is asked for; not where patients are to be predicted.
 
     Returns:
         Every patient that has at least one image (None when there is no such patient), with missing values
@@ -72,8 +72,7 @@ def scan_cohort(
             f"put the cohort here or name another folder, or simulate one with `lymphofeat simulate {root}`",
         )
         return None, problems.found
-    layout = layout or layout_of(root)
-    scan = Scan(root, layout if labelled else without_labels(layout), problems, ages, labelled)
+    scan = Scan(root, layout or layout_of(root), problems, ages, labelled)
     patients = scan.patients()
     if not patients and not any(problem.severity == "error" for problem in problems.found):
         remedy = "add a folder with images per patient (docs/cohort.md)"

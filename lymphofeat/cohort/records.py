@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from ..errors import InputError
+from ..wording import CLASSES
 from .alike import alike_groups, difference, shown_id
 from .dates import YEAR_ONLY, parse_date
 from .declared import declared_columns
@@ -292,7 +293,7 @@ def _joined(a: Record, b: Record, problems: Problems, root: Path) -> Record:
 
 
 def _class(label: int | None) -> str | None:
-    return None if label is None else {0: "reactive", 1: "malignant"}.get(label, "not known")
+    return None if label is None else CLASSES.get(label, "not known")
 
 
 def _known(count: float) -> float | None:

@@ -40,7 +40,7 @@ class Scan:
     layout: Layout
     problems: Problems
     ages: AgeRule | None
-    labelled: bool = True  # whether the work needs labels
+    labelled: bool = True  # whether a column of labels is asked for
     reference: date | None = field(init=False, default=None)  # the day that ages are counted to
     left_out: dict[str, list[str]] = field(
         init=False, default_factory=dict

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ..cohort.clinical import person_numbers
+from ..cohort.folds import fewest_of_a_class
 from ..errors import InputError
 from .base import Split
 
@@ -50,7 +51,7 @@ def grouped_folds(
     Raises:
         InputError: a class has one person only, or a fold would leave one class to train on.
     """
-    fewest = min(len(np.unique(who[y == label])) for label in (0, 1))
+    _, fewest = fewest_of_a_class(y, who)
     if fewest < 2:
         raise InputError(
             "One class has a single training patient, and this head needs two of each to learn on held-out patients; "

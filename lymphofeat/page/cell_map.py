@@ -17,6 +17,7 @@ from ..explanation.cell_positions import ITERATIONS, Positions, cell_positions, 
 from ..figures.cell_map import draw_cell_map
 from ..progress import Progress
 from ..studies.summary import StudySummary
+from ..wording import CLASSES
 from .blocks import Block, FigureBlock, Gap, Table, csv_link
 from .cell_colours import Colouring, colourings, packed
 from .image_files import ImageFiles, find_images
@@ -33,7 +34,7 @@ MOST_CELLS = 5000
 _SPRITES = 3_000_000  # bytes, before base64
 _NOWHERE = 65_535  # no sprite
 _OF_CLASS = ("same_patient", "same_class", "same_class_chance")
-_CLASSES = {0: "reactive", 1: "malignant", -1: "not known"}
+_CLASSES = {**CLASSES, -1: "not known"}
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from ..errors import LeakageError, StudyError
 from ..explanation import Explanation, explain_everyone
 from ..final.selected_model import final_model
 from ..progress import Progress
-from ..report.explain import CLASSES
 from ..scoring.plan import labels_of
-from ..wording import number
+from ..wording import CLASSES, number
 from .blocks import Block, Gap, Section, Text, csv_link
 from .cell_map import cell_map_block
 from .cells_shown import ExplainedCells, sees_images

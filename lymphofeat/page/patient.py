@@ -8,7 +8,6 @@ import pandas as pd
 
 from ..explanation import Explanation
 from ..report.explain import (
-    CLASSES,
     digits_for,
     fitting_in_words,
     measured_in_words,
@@ -16,7 +15,7 @@ from ..report.explain import (
     several_in_words,
     value_in_words,
 )
-from ..wording import number
+from ..wording import CLASSES, number
 from .blocks import Block, csv_link
 
 __all__ = [

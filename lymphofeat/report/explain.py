@@ -16,11 +16,10 @@ from ..explanation.images import Method
 from ..storage.csv_tables import write_csv
 from ..storage.provenance import write_with_record
 from ..studies.describe import describe_head, describe_heads
-from ..wording import number
+from ..wording import CLASSES, number
 from .printing import PlainTable, show
 
 __all__ = [
-    "CLASSES",
     "digits_for",
     "fitting_in_words",
     "measured_in_words",
@@ -32,7 +31,6 @@ __all__ = [
     "write_explanation",
 ]
 
-CLASSES = {0: "reactive", 1: "malignant"}
 _METHODS: Mapping[Method, str] = {
     "exact": "Each image's share of the image part is exact: the log-odds are a sum over images.",
     "attention": "Each image's share is its attention times its own log-odds; it depends on all images together.",

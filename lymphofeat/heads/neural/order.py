@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
+from ...cohort.folds import fewest_of_a_class
 from ...errors import InputError
 
 __all__ = ["Minibatch", "epoch_minibatches", "set_aside"]
@@ -70,7 +71,7 @@ def set_aside(y: NDArray[np.int8], persons: Indices, fraction: float, seed: int)
     Raises:
         InputError: too few patients to have both classes on both sides.
     """
-    fewest = min(len(np.unique(persons[y == label])) for label in (0, 1))
+    _, fewest = fewest_of_a_class(y, persons)
     if fewest >= 2:
         shares = min(fewest, max(2, round(1 / fraction)))
         splitter = StratifiedGroupKFold(shares, shuffle=True, random_state=seed)
